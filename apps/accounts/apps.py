@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+
+
+class AccountsConfig(AppConfig):
+    """Users, their sessions and the tokens that speak for them."""
+
+    name = "apps.accounts"
+    label = "accounts"
+
+    def ready(self) -> None:
+        """Register who may follow user.<id>."""
+        from apps.accounts import events  # noqa: F401

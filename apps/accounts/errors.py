@@ -1,0 +1,42 @@
+"""What accounts refuse."""
+
+from apps.core.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound, Unauthorized
+
+
+class InvalidCredentials(Unauthorized):
+    message = "Invalid credentials"
+
+
+class InvalidToken(Unauthorized):
+    message = "The token is invalid or expired"
+
+
+class SessionOver(Unauthorized):
+    message = "The session is over. Log in again."
+
+
+class EmailTaken(Conflict):
+    message = "A user with this email already exists"
+
+
+class UserNotFound(NotFound):
+    message = "User not found"
+
+
+class SessionNotFound(NotFound):
+    message = "Session not found"
+
+
+class WrongPassword(Invalid):
+    @classmethod
+    def current(cls) -> Invalid:
+        """Return the refusal of a change of password by who does not know it."""
+        return cls.field("currentPassword", "This is not your present password.", "wrong_password")
+
+
+class OriginNotAllowed(Forbidden):
+    message = "Websockets may not be opened from this origin"
+
+
+class NothingToChange(BadRequest):
+    message = "Send at least one field to change"

@@ -1,0 +1,55 @@
+"""Who may open a websocket (contract 7.1)."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qs
+from uuid import UUID
+
+from django.conf import settings
+
+from apps.accounts.errors import InvalidToken, OriginNotAllowed
+from apps.accounts.models import Session
+from apps.accounts.selectors import session_living, sessions_living
+from apps.accounts.serializers import own_user
+from apps.accounts.services import ticket_redeem
+from apps.accounts.tokens import read_access
+from apps.realtime.registry import Visitor
+
+
+class AccountsGate:
+    """Admits by ticket, header or token, from allowed origins only."""
+
+    def admit(self, scope: Mapping[str, Any]) -> tuple[Visitor, Mapping[str, Any]]:
+        """See realtime.registry.Gate."""
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        _require_known_origin(headers, scope.get("scheme", "ws"))
+        session = _session(headers, parse_qs(scope["query_string"].decode("latin-1")))
+        return Visitor(session.user_id, session.pk), own_user(session.user)
+
+    def living(self, sessions: Iterable[UUID]) -> set[UUID]:
+        """See realtime.registry.Gate."""
+        return sessions_living(sessions)
+
+
+def _session(headers: Mapping[bytes, str], query: Mapping[str, list[str]]) -> Session:
+    if "ticket" in query:
+        return ticket_redeem(ticket=query["ticket"][0])
+    scheme, _, token = headers.get(b"authorization", "").partition(" ")
+    if scheme.lower() != "bearer" and "token" in query and settings.WEBSOCKET_QUERY_TOKEN:
+        token = query["token"][0]
+    elif scheme.lower() != "bearer":
+        raise InvalidToken("Bring a ticket, an Authorization header or a token")
+    return session_living(read_access(token.strip()).session_id)
+
+
+def _require_known_origin(headers: Mapping[bytes, str], scheme: str) -> None:
+    """Raise OriginNotAllowed for a page of another site.
+
+    Only browsers send an Origin, and they do so always; other programs have no cookies or pages
+    that could be abused, and pass (docs/decisions/0004-websocket-origins.md).
+    """
+    origin = headers.get(b"origin")
+    http = "https" if scheme == "wss" or headers.get(b"x-forwarded-proto") == "https" else "http"
+    own = f"{http}://{headers.get(b'host', '')}"
+    if origin is not None and origin not in {own, *settings.CORS_ALLOWED_ORIGINS}:
+        raise OriginNotAllowed

@@ -1,0 +1,66 @@
+"""Reads of accounts."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from apps.accounts.errors import SessionOver, UserNotFound
+from apps.accounts.models import Session, User
+from apps.realtime.presence import presence
+
+
+def living_sessions() -> QuerySet[Session]:
+    """Return the sessions that are good now: neither ended nor expired, their user not disabled."""
+    return Session.objects.filter(
+        ended_at=None, expires_at__gt=timezone.now(), user__status=User.Status.ACTIVE
+    )
+
+
+def session_living(session_id: UUID) -> Session:
+    """Return the session with its user; raise SessionOver when it is not good any more."""
+    session = living_sessions().select_related("user").filter(pk=session_id).first()
+    if session is None:
+        raise SessionOver
+    return session
+
+
+def sessions_living(session_ids: Iterable[UUID]) -> set[UUID]:
+    """Return those of the sessions that are good now."""
+    return set(living_sessions().filter(pk__in=list(session_ids)).values_list("pk", flat=True))
+
+
+@dataclass(frozen=True)
+class SessionView:
+    """A session as its person sees it in the list of his devices."""
+
+    session: Session
+    current: bool
+    sockets: int
+
+
+def sessions_of(user: User, current: Session) -> Sequence[SessionView]:
+    """Return the living sessions of a person, the last used first, with their open sockets."""
+    sockets = presence().sockets(user.pk)
+    return [
+        SessionView(session, session.pk == current.pk, sockets[session.pk])
+        for session in living_sessions().filter(user=user).order_by("-last_used_at", "-id")
+    ]
+
+
+def user_get(user_id: UUID) -> User:
+    """Return a person whom others may see; raise UserNotFound."""
+    user = users_visible().filter(pk=user_id).first()
+    if user is None:
+        raise UserNotFound
+    return user
+
+
+def users_visible(search: str = "") -> QuerySet[User]:
+    """Return the people whom others may see, the newest first, by a part of the name if given."""
+    users = User.objects.filter(status=User.Status.ACTIVE)
+    if search:
+        users = users.filter(name__icontains=search)
+    return users.order_by("-id")

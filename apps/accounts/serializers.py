@@ -1,0 +1,96 @@
+"""Accounts on the wire."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.accounts.models import User
+from apps.core.pagination import ListQuery
+from apps.core.serializers import CamelSerializer, Email, Text
+
+
+class RegisterInput(CamelSerializer):
+    name = Text(min_length=2, max_length=255)
+    email = Email(max_length=254)
+    password = Text(min_length=8, max_length=128, trim_whitespace=False)
+
+
+class LoginInput(CamelSerializer):
+    email = Email(max_length=254)
+    password = Text(max_length=128, trim_whitespace=False)
+
+
+class RefreshInput(CamelSerializer):
+    refresh_token = Text(max_length=4096)
+
+
+class ProfileInput(CamelSerializer):
+    name = Text(min_length=2, max_length=255, required=False)
+    bio = Text(max_length=1000, required=False, allow_blank=True)
+
+
+class PasswordChangeInput(CamelSerializer):
+    current_password = Text(max_length=128, trim_whitespace=False)
+    new_password = Text(min_length=8, max_length=128, trim_whitespace=False)
+
+
+class UserQuery(ListQuery):
+    search = serializers.CharField(max_length=100, required=False, allow_blank=True)
+
+
+class PublicUser(CamelSerializer):
+    """A person as everybody sees him: without his e-mail address."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    role = serializers.ChoiceField(User.Role.choices)
+    bio = serializers.CharField(allow_blank=True)
+    avatar_url = serializers.CharField(allow_blank=True)
+    created_at = serializers.DateTimeField()
+
+
+class OwnUser(PublicUser):
+    """A person as he sees himself."""
+
+    email = serializers.EmailField()
+    email_verified = serializers.BooleanField()
+    status = serializers.ChoiceField(User.Status.choices)
+    updated_at = serializers.DateTimeField()
+
+
+class AuthAnswer(CamelSerializer):
+    """What a login gives."""
+
+    user = OwnUser()
+    access_token = serializers.CharField()
+    refresh_token = serializers.CharField()
+    expires_in = serializers.IntegerField(help_text="Seconds until the access token expires.")
+
+
+class SessionShape(CamelSerializer):
+    """One of a person's devices."""
+
+    id = serializers.UUIDField(source="session.id")
+    address = serializers.CharField(source="session.address", allow_blank=True)
+    user_agent = serializers.CharField(source="session.user_agent", allow_blank=True)
+    created_at = serializers.DateTimeField(source="session.created_at")
+    last_used_at = serializers.DateTimeField(source="session.last_used_at")
+    current = serializers.BooleanField()
+    sockets = serializers.IntegerField()
+
+
+class TicketAnswer(CamelSerializer):
+    """A right to open one websocket."""
+
+    ticket = serializers.CharField()
+    expires_in = serializers.IntegerField(help_text="Seconds.")
+
+
+def public_user(user: User) -> dict[str, Any]:
+    """Return a person as everybody sees him."""
+    return dict(PublicUser(user).data)
+
+
+def own_user(user: User) -> dict[str, Any]:
+    """Return a person as he sees himself."""
+    return dict(OwnUser(user).data)

@@ -1,0 +1,165 @@
+"""Accounts over HTTP."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts import selectors, services
+from apps.accounts.serializers import (
+    AuthAnswer,
+    LoginInput,
+    OwnUser,
+    PasswordChangeInput,
+    ProfileInput,
+    PublicUser,
+    RefreshInput,
+    RegisterInput,
+    SessionShape,
+    TicketAnswer,
+    UserQuery,
+    own_user,
+    public_user,
+)
+from apps.core.conditional import conditional_answer
+from apps.core.envelope import answer
+from apps.core.middleware import client_address
+from apps.core.pagination import paginate
+from apps.core.schema import paginated
+from apps.core.viewsets import ApiViewSet
+
+
+class AuthViewSet(ApiViewSet):
+    """Registering, logging in and out, and one's own profile."""
+
+    limits = {"register": "register", "login": "login_address", "password_change": "password"}
+
+    @extend_schema(request=RegisterInput, responses={201: AuthAnswer})
+    @action(detail=False, methods=["post"], permission_classes=[AllowAny], authentication_classes=[])
+    def register(self, request: Request) -> Response:
+        """Make an account and log in."""
+        login = services.user_register(**RegisterInput.read(request.data), device=_device(request))
+        return answer("Registration successful", _auth_answer(login), status=201)
+
+    @extend_schema(request=LoginInput, responses={200: AuthAnswer})
+    @action(detail=False, methods=["post"], permission_classes=[AllowAny], authentication_classes=[])
+    def login(self, request: Request) -> Response:
+        """Log in on one more device."""
+        login = services.user_login(**LoginInput.read(request.data), device=_device(request))
+        return answer("Login successful", _auth_answer(login))
+
+    @extend_schema(request=RefreshInput, responses={200: AuthAnswer})
+    @action(detail=False, methods=["post"], permission_classes=[AllowAny], authentication_classes=[])
+    def refresh(self, request: Request) -> Response:
+        """Exchange a refresh token, once, for a new pair."""
+        arrived = datetime.fromtimestamp(request._request.arrived, UTC)  # type: ignore[attr-defined]
+        login = services.session_refresh(**RefreshInput.read(request.data), arrived=arrived)
+        return answer("Token refreshed", _auth_answer(login))
+
+    @extend_schema(request=None, responses={200: None})
+    @action(detail=False, methods=["post"])
+    def logout(self, request: Request) -> Response:
+        """End this session: its tokens and sockets are dead at once."""
+        services.session_logout(session=request.auth)
+        return answer("Logout successful")
+
+    @extend_schema(responses={200: OwnUser})
+    @action(detail=False, methods=["get"])
+    def profile(self, request: Request) -> Response:
+        """Return one's own profile."""
+        user = request.user
+        return conditional_answer(request, "Profile retrieved", own_user(user), str(user.version))
+
+    @extend_schema(request=ProfileInput, responses={200: OwnUser})
+    @profile.mapping.put
+    def profile_replace(self, request: Request) -> Response:
+        """Change what is given of one's own profile."""
+        return self.profile_update(request)
+
+    @extend_schema(request=ProfileInput, responses={200: OwnUser})
+    @profile.mapping.patch
+    def profile_update(self, request: Request) -> Response:
+        """Change what is given of one's own profile."""
+        user = services.profile_update(
+            user=request.user,
+            if_match=request.headers.get("If-Match", ""),
+            **ProfileInput.read(request.data),
+        )
+        return conditional_answer(request, "Profile updated", own_user(user), str(user.version))
+
+    @extend_schema(responses={200: SessionShape(many=True)})
+    @action(detail=False, methods=["get"])
+    def sessions(self, request: Request) -> Response:
+        """List the devices that one is logged in on, the last used first."""
+        sessions = selectors.sessions_of(request.user, request.auth)
+        return answer("Sessions retrieved successfully", SessionShape(sessions, many=True).data)
+
+    @extend_schema(responses={200: None})
+    @action(
+        detail=False,
+        methods=["delete"],
+        url_path=f"sessions/(?P<session_id>{ApiViewSet.lookup_value_regex})",
+    )
+    def session_end(self, request: Request, session_id: str) -> Response:
+        """Log one of one's own devices out."""
+        services.session_end(user=request.user, session_id=session_id)
+        return answer("Session ended")
+
+    @extend_schema(request=PasswordChangeInput, responses={200: None})
+    @action(detail=False, methods=["post"], url_path="password/change")
+    def password_change(self, request: Request) -> Response:
+        """Change the password; every other session ends."""
+        services.password_change(session=request.auth, **PasswordChangeInput.read(request.data))
+        return answer("Password changed")
+
+    @extend_schema(request=None, responses={200: TicketAnswer})
+    @action(detail=False, methods=["post"], url_path="ws-ticket")
+    def ws_ticket(self, request: Request) -> Response:
+        """Return a ticket that opens one websocket within its time."""
+        ticket = services.ticket_issue(session=request.auth)
+        return answer(
+            "Ticket issued", {"ticket": ticket, "expiresIn": services.TICKET_SECONDS}
+        )
+
+
+class UserViewSet(ApiViewSet):
+    """People, as everybody sees them."""
+
+    permission_classes = (AllowAny,)
+
+    @extend_schema(parameters=[UserQuery], responses={200: PublicUser(many=True)})
+    @paginated
+    def list(self, request: Request) -> Response:
+        """List people, the newest first, by a part of the name if given."""
+        query = UserQuery.read(request.query_params.dict())
+        found = paginate(selectors.users_visible(query.get("search", "")), query)
+        return answer(
+            "Users retrieved successfully",
+            PublicUser(found.rows, many=True).data,
+            pagination=found.pagination,
+        )
+
+    @extend_schema(responses={200: PublicUser})
+    def retrieve(self, request: Request, pk: str) -> Response:
+        """Return one person."""
+        user = selectors.user_get(pk)
+        return conditional_answer(
+            request, "User retrieved successfully", public_user(user), str(user.version)
+        )
+
+
+def _device(request: Request) -> services.Device:
+    return services.Device(client_address(request), request.headers.get("User-Agent", ""))
+
+
+def _auth_answer(login: services.Login) -> dict[str, Any]:
+    return {
+        "user": own_user(login.user),
+        "accessToken": login.tokens.access,
+        "refreshToken": login.tokens.refresh,
+        "expiresIn": login.tokens.expires_in,
+    }

@@ -1,0 +1,132 @@
+"""The chat on the wire."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.accounts.serializers import PublicUser
+from apps.chat.models import Message
+from apps.core.pagination import ListQuery
+from apps.core.serializers import CamelSerializer, Identifier, Text, WholeNumber
+
+MOST_IDS = 500
+
+
+class MessageInput(CamelSerializer):
+    receiver_id = Identifier()
+    content = Text(min_length=1, max_length=5000)
+    type = serializers.ChoiceField(Message.Type.choices, required=False)
+    client_id = Text(min_length=1, max_length=64, required=False)
+
+    def validate_type(self, value: str) -> str:
+        """Refuse a message that says it carries a file: there are no uploads to carry yet."""
+        if value != Message.Type.TEXT:
+            raise serializers.ValidationError("Only text can be sent yet.", code="unsupported")
+        return value
+
+
+class ReadInput(CamelSerializer):
+    """Some messages, or all of a conversation up to a number."""
+
+    message_ids = serializers.ListField(
+        child=Identifier(), min_length=1, max_length=MOST_IDS, required=False
+    )
+    conversation_id = Identifier(required=False)
+    up_to = WholeNumber(min_value=1, max_value=2**63 - 1, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Require either way of naming them, and not both."""
+        if "message_ids" in attrs:
+            if "conversation_id" in attrs or "up_to" in attrs:
+                raise serializers.ValidationError(
+                    {"messageIds": "Send either messageIds, or conversationId and upTo."}
+                )
+            return attrs
+        missing = {
+            outside: serializers.ErrorDetail("This field is required.", code="required")
+            for inside, outside in (("conversation_id", "conversationId"), ("up_to", "upTo"))
+            if inside not in attrs
+        }
+        if len(missing) == 2:
+            missing = {"messageIds": serializers.ErrorDetail("This field is required.", "required")}
+        if missing:
+            raise serializers.ValidationError(missing)
+        return attrs
+
+
+class ReceiptInput(CamelSerializer):
+    """Messages of one sender, over the websocket."""
+
+    sender_id = Identifier()
+    message_ids = serializers.ListField(child=Identifier(), min_length=1, max_length=MOST_IDS)
+
+
+class DeliveredInput(CamelSerializer):
+    """Messages that a device has: by id, or all that its stream told of up to a number."""
+
+    message_ids = serializers.ListField(
+        child=Identifier(), min_length=1, max_length=MOST_IDS, required=False
+    )
+    seq = WholeNumber(min_value=1, max_value=2**63 - 1, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Require one of the two."""
+        if len(attrs) != 1:
+            raise serializers.ValidationError({"messageIds": "Send either messageIds or seq."})
+        return attrs
+
+
+class TypingInput(CamelSerializer):
+    receiver_id = Identifier()
+    is_typing = serializers.BooleanField()
+
+
+class MessageQuery(ListQuery):
+    default_limit = 50
+
+    user_id = serializers.UUIDField()
+
+
+class MessageShape(CamelSerializer):
+    """A message."""
+
+    id = serializers.UUIDField()
+    conversation_id = serializers.UUIDField()
+    seq = serializers.IntegerField()
+    sender_id = serializers.UUIDField()
+    receiver_id = serializers.UUIDField()
+    content = serializers.CharField(allow_blank=True)
+    type = serializers.ChoiceField(Message.Type.choices)
+    status = serializers.ChoiceField(Message.Status.choices)
+    client_id = serializers.CharField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    read_at = serializers.DateTimeField(allow_null=True)
+    edited_at = serializers.DateTimeField(allow_null=True)
+    sender = PublicUser()
+    receiver = PublicUser()
+
+
+class ConversationShape(CamelSerializer):
+    """A conversation as one of its people sees it."""
+
+    id = serializers.UUIDField(source="membership.conversation_id")
+    user_id = serializers.UUIDField(source="membership.peer_id")
+    user = PublicUser(source="membership.peer")
+    last_message = MessageShape(source="membership.last_message")
+    unread_count = serializers.IntegerField(source="unread")
+    is_online = serializers.BooleanField(source="seen.online")
+    last_seen_at = serializers.DateTimeField(source="seen.last_seen_at", allow_null=True)
+
+
+class UpdatedAnswer(CamelSerializer):
+    updated = serializers.IntegerField()
+
+
+class UnreadAnswer(CamelSerializer):
+    total = serializers.IntegerField()
+    conversations = serializers.IntegerField(help_text="Conversations with something unread.")
+
+
+def message_shape(message: Message) -> dict[str, Any]:
+    """Return a message as it is sent."""
+    return dict(MessageShape(message).data)

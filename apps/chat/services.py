@@ -1,0 +1,281 @@
+"""Writes of the chat.
+
+Lock order: conversations by pair, messages by id, then the streams by name. Memberships are only
+written under the lock of their conversation.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.chat import events
+from apps.chat.errors import (
+    ConversationNotFound,
+    MessageNotFound,
+    NotYourMessageToDelete,
+)
+from apps.chat.models import Conversation, Membership, Message, pair_of
+from apps.chat.policies import require_may_send, takes_part
+from apps.chat.selectors import UNREAD
+from apps.chat.serializers import message_shape
+from apps.core.errors import DomainError
+from apps.core.ids import uuid7
+from apps.realtime.frames import user_stream
+from apps.realtime.models import Event
+
+TRIES = 3
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A message that somebody wants to send."""
+
+    sender_id: UUID
+    receiver_id: UUID
+    content: str
+    type: str = Message.Type.TEXT
+    client_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message that was sent, now or by an earlier try with the same client id, as it is shown."""
+
+    message: Message
+    shape: Mapping[str, Any]
+    created: bool
+
+
+def message_send(draft: Draft) -> Sent:
+    """Send one message; raise ToOneself or ReceiverNotFound."""
+    [outcome] = messages_send([draft])
+    if isinstance(outcome, DomainError):
+        raise outcome
+    return outcome
+
+
+def messages_send(drafts: Sequence[Draft]) -> list[Sent | DomainError]:
+    """Send messages of many people in one transaction; return for each what became of it.
+
+    A draft whose client id its sender has used before gives the message of that time. Two
+    processes may find that out at once: the table's constraint then undoes the later of the
+    transactions, and its next try sees what the other has written.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            return _messages_send(drafts)
+        except IntegrityError:
+            continue
+    return _messages_send(drafts)
+
+
+@transaction.atomic
+def _messages_send(drafts: Sequence[Draft]) -> list[Sent | DomainError]:
+    people = User.objects.in_bulk({d.sender_id for d in drafts} | {d.receiver_id for d in drafts})
+    known = _already_sent(drafts)
+    outcomes: list[Sent | DomainError | None] = [None] * len(drafts)
+    fresh: list[tuple[int, Draft]] = []
+    first_with: dict[tuple[UUID, str], int] = {}
+    repeats: list[tuple[int, int]] = []
+    for index, draft in enumerate(drafts):
+        key = (draft.sender_id, draft.client_id or "")
+        try:
+            require_may_send(draft.sender_id, draft.receiver_id, people.get(draft.receiver_id))
+        except DomainError as error:
+            outcomes[index] = error
+            continue
+        if draft.client_id and key in known:
+            outcomes[index] = Sent(known[key], message_shape(known[key]), created=False)
+        elif draft.client_id and key in first_with:
+            repeats.append((index, first_with[key]))
+        else:
+            first_with[key] = index
+            fresh.append((index, draft))
+    for (index, _), sent in zip(fresh, _store([d for _, d in fresh], people), strict=True):
+        outcomes[index] = sent
+    for index, first in repeats:
+        sent_first = outcomes[first]
+        assert isinstance(sent_first, Sent)
+        outcomes[index] = Sent(sent_first.message, sent_first.shape, created=False)
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _already_sent(drafts: Sequence[Draft]) -> dict[tuple[UUID, str], Message]:
+    client_ids = {draft.client_id for draft in drafts if draft.client_id}
+    if not client_ids:
+        return {}
+    messages = Message.objects.filter(
+        sender__in={draft.sender_id for draft in drafts}, client_id__in=client_ids
+    ).select_related("sender", "receiver")
+    return {(message.sender_id, message.client_id or ""): message for message in messages}
+
+
+def _store(drafts: Sequence[Draft], people: Mapping[UUID, User]) -> list[Sent]:
+    if not drafts:
+        return []
+    pairs = [pair_of(draft.sender_id, draft.receiver_id) for draft in drafts]
+    conversations = _take_numbers(pairs)
+    now = timezone.now()
+    messages = []
+    for draft, pair in zip(drafts, pairs, strict=True):
+        conversation = conversations[pair]
+        conversation.next += 1
+        messages.append(
+            Message(
+                conversation_id=conversation.id,
+                seq=conversation.next,
+                sender=people[draft.sender_id],
+                receiver=people[draft.receiver_id],
+                content=draft.content,
+                type=draft.type,
+                client_id=draft.client_id,
+                created_at=now,
+            )
+        )
+    Message.objects.bulk_create(messages)
+    _list_as_last(messages)
+    sent = [Sent(message, message_shape(message), created=True) for message in messages]
+    events.messages_sent((one.message, one.shape) for one in sent)
+    return sent
+
+
+@dataclass
+class _Numbered:
+    """A locked conversation and the last of its numbers that is in use."""
+
+    id: UUID
+    next: int
+
+
+def _take_numbers(pairs: Sequence[str]) -> dict[str, _Numbered]:
+    """Make, lock and move on the conversations in one statement, in the order of their pairs."""
+    counts = {pair: pairs.count(pair) for pair in sorted(set(pairs))}
+    key = Conversation._meta.pk
+    assert key is not None
+    table = Conversation._meta.db_table
+    rows = ", ".join(["(%s, %s, %s)"] * len(counts))
+    values = [
+        value
+        for pair, count in counts.items()
+        for value in (key.get_db_prep_value(uuid7(), connection), pair, count)
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} (id, pair, last_seq) VALUES {rows} "  # noqa: S608
+            f"ON CONFLICT (pair) DO UPDATE SET last_seq = {table}.last_seq + excluded.last_seq "
+            "RETURNING id, pair, last_seq",
+            values,
+        )
+        return {
+            pair: _Numbered(UUID(str(id)), last_seq - counts[pair])
+            for id, pair, last_seq in cursor.fetchall()
+        }
+
+
+def _list_as_last(messages: Sequence[Message]) -> None:
+    """Put each conversation's newest message at the top of the lists of its two people."""
+    newest = {message.conversation_id: message for message in messages}
+    memberships = [
+        Membership(
+            conversation_id=message.conversation_id,
+            user_id=user,
+            peer_id=peer,
+            last_message=message,
+            last_message_at=message.created_at,
+        )
+        for message in newest.values()
+        for user, peer in (
+            (message.sender_id, message.receiver_id),
+            (message.receiver_id, message.sender_id),
+        )
+    ]
+    Membership.objects.bulk_create(
+        memberships,
+        update_conflicts=True,
+        unique_fields=["conversation", "user"],
+        update_fields=["last_message", "last_message_at"],
+    )
+
+
+@transaction.atomic
+def messages_mark_read(
+    *,
+    reader_id: UUID,
+    message_ids: Sequence[UUID] | None = None,
+    conversation_id: UUID | None = None,
+    up_to: int | None = None,
+    sender_id: UUID | None = None,
+) -> int:
+    """Mark messages to the reader as read and return how many really changed.
+
+    They are named by id, of which others' are passed over, or as those of a conversation up to a
+    number (raises ConversationNotFound); `sender_id` narrows them down.
+    """
+    wanted = Q(pk__in=message_ids) if message_ids is not None else Q(seq__lte=up_to)
+    if conversation_id is not None:
+        if not Membership.objects.filter(conversation=conversation_id, user=reader_id).exists():
+            raise ConversationNotFound
+        wanted &= Q(conversation=conversation_id)
+    if sender_id is not None:
+        wanted &= Q(sender=sender_id)
+    messages = _locked(Message.objects.filter(wanted, receiver=reader_id, status__in=UNREAD))
+    now = timezone.now()
+    Message.objects.filter(pk__in=[m.pk for m in messages]).update(
+        status=Message.Status.READ, read_at=now
+    )
+    events.messages_read(messages, now)
+    return len(messages)
+
+
+@transaction.atomic
+def messages_mark_delivered(
+    *, receiver_id: UUID, message_ids: Sequence[UUID] | None = None, seq: int | None = None
+) -> int:
+    """Note that a device of the receiver has messages and return how many that is news of.
+
+    They are named by id, or as those that his stream told of up to the event `seq`.
+    """
+    if message_ids is None:
+        told = Event.objects.filter(
+            stream=user_stream(receiver_id), type="chat_message", seq__lte=seq
+        )
+        wanted = Q(pk__in=told.values("subject"))
+    else:
+        wanted = Q(pk__in=message_ids)
+    sent = Message.objects.filter(wanted, receiver=receiver_id, status=Message.Status.SENT)
+    messages = _locked(sent)
+    Message.objects.filter(pk__in=[m.pk for m in messages]).update(status=Message.Status.DELIVERED)
+    events.messages_delivered(messages, timezone.now())
+    return len(messages)
+
+
+@transaction.atomic
+def message_delete(*, user: User, message_id: UUID | str) -> None:
+    """Delete a message for both; raise MessageNotFound or NotYourMessageToDelete."""
+    found = Message.objects.filter(pk=message_id, deleted_at=None).first()
+    if found is None or not takes_part(user, found):
+        raise MessageNotFound
+    if found.sender_id != user.pk:
+        raise NotYourMessageToDelete
+    Conversation.objects.select_for_update().get(pk=found.conversation_id)
+    # Somebody else may have deleted it between the look and the lock.
+    [message] = _locked(Message.objects.filter(pk=found.pk)) or [None]
+    if message is None:
+        raise MessageNotFound
+    Message.objects.filter(pk=message.pk).update(deleted_at=timezone.now())
+    remaining = Message.objects.filter(conversation=message.conversation_id, deleted_at=None)
+    last = remaining.order_by("-seq").first()
+    Membership.objects.filter(conversation=message.conversation_id).update(
+        last_message=last, last_message_at=(last or message).created_at
+    )
+    events.message_deleted(message)
+
+
+def _locked(messages: QuerySet[Message]) -> list[Message]:
+    return list(messages.filter(deleted_at=None).order_by("pk").select_for_update())

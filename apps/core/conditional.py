@@ -1,0 +1,36 @@
+"""ETag, If-None-Match and If-Match (RFC 9110, 13)."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.core.envelope import answer, dumps
+from apps.core.errors import PreconditionFailed
+
+
+def conditional_answer(
+    request: Request, message: str, data: Mapping[str, Any], revision: str
+) -> Response:
+    """Return one object with its ETag, or 304 when the client has these very bytes.
+
+    The tag is `"revision.hash"`: the revision moves with edits and is what If-Match compares,
+    the hash with anything that shows, such as a count of views.
+    """
+    etag = f'"{revision}.{hashlib.sha256(dumps(data)).hexdigest()[:16]}"'
+    tags = [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]
+    if etag in tags or "*" in tags:
+        return Response(status=304, headers={"ETag": etag})
+    return answer(message, data, headers={"ETag": etag})
+
+
+def require_match(if_match: str, revision: str) -> None:
+    """Raise PreconditionFailed unless the If-Match header is absent, `*` or names the revision.
+
+    To be called under the row's lock, by the service that is about to change it.
+    """
+    tags = [tag.strip() for tag in if_match.split(",") if tag.strip()]
+    if tags and not any(tag == "*" or tag.strip('"').split(".")[0] == revision for tag in tags):
+        raise PreconditionFailed

@@ -1,0 +1,81 @@
+"""The one shape of every answer (contract 1.1)."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from rest_framework.renderers import BaseRenderer
+from rest_framework.response import Response
+
+from apps.core.errors import DomainError
+
+
+def answer(
+    message: str,
+    data: Any = None,
+    *,
+    pagination: Mapping[str, Any] | None = None,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return a success. `data` is left out when it is None, as for a delete."""
+    body: dict[str, Any] = {"success": True, "message": message}
+    if data is not None:
+        body["data"] = data
+    if pagination is not None:
+        body["pagination"] = pagination
+    return Response(body, status=status, headers=dict(headers or {}))
+
+
+def refusal(error: DomainError) -> Response:
+    """Return a refusal, for a view."""
+    return Response({"success": False, **error.as_dict()}, error.status, headers=error.headers)
+
+
+def bare_refusal(request: HttpRequest, error: DomainError) -> HttpResponse:
+    """Return a refusal from where no view runs: a middleware, or an unknown route."""
+    body = {"success": False, **error.as_dict(), "meta": meta(request)}
+    return HttpResponse(dumps(body), "application/json", error.status, headers=error.headers)
+
+
+def meta(request: HttpRequest) -> dict[str, Any]:
+    """Return what an answer says about its request."""
+    return {
+        "requestId": getattr(request, "id", ""),
+        "timestamp": timestamp(),
+        "path": request.path,
+        "method": request.method,
+        "version": settings.APP_VERSION,
+        "durationMs": round((time.time() - getattr(request, "arrived", time.time())) * 1000, 1),
+    }
+
+
+def timestamp() -> str:
+    """Return the present time as RFC 3339 in UTC."""
+    return timezone.now().isoformat().replace("+00:00", "Z")
+
+
+def dumps(value: Any) -> bytes:
+    """Return the value as JSON. What JSON does not know, such as a lazy sentence, is its str()."""
+    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
+
+
+class EnvelopeRenderer(BaseRenderer):
+    """Adds `meta` to the body of an answer and renders it with orjson."""
+
+    media_type = "application/json"
+    format = "json"
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        """Return the bytes of the answer."""
+        request = (renderer_context or {})["request"]._request  # noqa: SLF001
+        return dumps({**data, "meta": meta(request)})

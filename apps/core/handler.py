@@ -1,0 +1,63 @@
+"""Turns whatever a view raises into a refusal of contract 1.1."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import structlog
+from django.core.exceptions import BadRequest as DjangoBadRequest
+from django.db import InterfaceError, OperationalError
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from apps.core import errors
+from apps.core.envelope import refusal
+
+log = structlog.get_logger(__name__)
+
+_OF_REST_FRAMEWORK: list[tuple[type[Exception], type[errors.DomainError]]] = [
+    (exceptions.ParseError, errors.BadRequest),
+    (exceptions.NotAuthenticated, errors.Unauthorized),
+    (exceptions.AuthenticationFailed, errors.Unauthorized),
+    (exceptions.PermissionDenied, errors.Forbidden),
+    (exceptions.NotFound, errors.NotFound),
+    (exceptions.MethodNotAllowed, errors.MethodNotAllowed),
+    (exceptions.NotAcceptable, errors.NotAcceptable),
+    (exceptions.UnsupportedMediaType, errors.UnsupportedMediaType),
+    (Http404, errors.NotFound),
+    (DjangoBadRequest, errors.BadRequest),
+]
+
+
+def handle(exception: Exception, context: Mapping[str, Any]) -> Response:
+    """Return the answer to an exception. The text of an unexpected one goes to the log only."""
+    return refusal(as_domain_error(exception))
+
+
+def as_domain_error(exception: Exception) -> errors.DomainError:
+    """Return the refusal that an exception stands for, for HTTP and websocket alike."""
+    if isinstance(exception, errors.DomainError):
+        return exception
+    if isinstance(exception, exceptions.ValidationError):
+        return errors.Invalid(errors=list(_flatten(exception.detail)))
+    for known, error in _OF_REST_FRAMEWORK:
+        if isinstance(exception, known):
+            return error(str(exception) if known is exceptions.ParseError else "")
+    log.error("unexpected exception", exc_info=exception)
+    # A database that is away is not a fault of the request, which may be repeated as it is.
+    if isinstance(exception, OperationalError | InterfaceError):
+        return errors.ServiceUnavailable()
+    return errors.DomainError()
+
+
+def _flatten(detail: Any, path: str = "") -> Iterator[errors.FieldError]:
+    if isinstance(detail, Mapping):
+        for key, value in detail.items():
+            own = "" if key == "non_field_errors" else str(key)
+            yield from _flatten(value, ".".join(filter(None, [path, own])))
+    elif isinstance(detail, list):
+        for index, value in enumerate(detail):
+            nested = isinstance(value, Mapping | list)
+            yield from _flatten(value, f"{path}.{index}" if nested else path)
+    else:
+        yield errors.FieldError(path or "body", str(detail), getattr(detail, "code", "invalid"))

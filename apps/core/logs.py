@@ -1,0 +1,60 @@
+"""Structured logs: one event a line, as JSON or for a person."""
+
+import logging
+import logging.handlers
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+
+
+def configure(config: Mapping[str, str]) -> None:
+    """Send every log line, of ours and of the libraries, through one renderer.
+
+    `config` has level, format (json or console), output (stdout, stderr or file) and path.
+    """
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    as_json = config["format"] == "json"
+    last: list[structlog.types.Processor] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if as_json
+        else [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+    )
+    handler = _handler(config)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=config["level"].upper(), force=True)
+    # Our own line says all of theirs, and theirs would show the token in a websocket's address.
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets", "daphne"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("django.request").setLevel(logging.ERROR)
+    logging.getLogger("django.channels.server").setLevel(logging.WARNING)
+
+
+def _handler(config: Mapping[str, str]) -> logging.Handler:
+    if config["output"] == "file":
+        path = Path(config["path"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Unlike a plain file handler it notices when logrotate has moved the file away.
+        return logging.handlers.WatchedFileHandler(path)
+    return logging.StreamHandler(sys.stderr if config["output"] == "stderr" else sys.stdout)

@@ -1,0 +1,126 @@
+"""What happens to every request before a view sees it."""
+
+import re
+import time
+from collections.abc import Callable
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+from apps.core.envelope import bare_refusal
+from apps.core.errors import DomainError, PayloadTooLarge, RequestTimeout
+from apps.core.ids import uuid7
+from apps.core.ratelimit import spend_address
+
+log = structlog.get_logger("parley.request")
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_QUIET = {"/health", "/ready"}
+
+
+class RequestLog:
+    """Names the request, measures it and writes its one line."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Return the response with its X-Request-ID."""
+        given = request.headers.get("X-Request-ID", "")
+        request.id = given if _REQUEST_ID.fullmatch(given) else str(uuid7())  # type: ignore[attr-defined]
+        request.arrived = request.META.get("parley.arrived", time.time())  # type: ignore[attr-defined]
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request.id)  # type: ignore[attr-defined]
+        response = self.get_response(request)
+        response["X-Request-ID"] = request.id  # type: ignore[attr-defined]
+        match = request.resolver_match
+        write = log.debug if request.path in _QUIET else log.info
+        write(
+            "request",
+            method=request.method,
+            route=f"/{match.route}" if match else None,
+            status=response.status_code,
+            ms=round((time.time() - request.arrived) * 1000, 1),  # type: ignore[attr-defined]
+        )
+        return response
+
+
+class SecurityHeaders:
+    """Sets what a browser is told on every response."""
+
+    HEADERS = {
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+    }
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Return the response with those headers, and never to be cached when it is the API's."""
+        response = self.get_response(request)
+        for name, value in self.HEADERS.items():
+            response.setdefault(name, value)
+        if request.path.startswith("/api/"):
+            # A cache on the way must ask again each time; ETag makes that cheap.
+            response.setdefault("Cache-Control", "private, no-cache")
+            response.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+        if settings.APP_ENV == "production" and request.is_secure():
+            response.setdefault("Strict-Transport-Security", "max-age=31536000")
+        return response
+
+
+class ApiGate:
+    """Turns away what no route of the API should have to look at."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Return a refusal, a redirect to the path without its slash, or the view's response."""
+        if not request.path.startswith("/api/"):
+            return self.get_response(request)
+        try:
+            spend_address(client_address(request))
+            self._check_body(request)
+        except DomainError as error:
+            return bare_refusal(request, error)
+        if request.path.endswith("/"):
+            return self._without_slash(request)
+        return self.get_response(request)
+
+    def _check_body(self, request: HttpRequest) -> None:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if request.META.get("parley.body_late"):
+            raise RequestTimeout
+        if request.META.get("parley.body_too_large") or int(length) > settings.BODY_LIMIT:
+            raise PayloadTooLarge(f"The request body is larger than {settings.BODY_LIMIT} bytes")
+
+    def _without_slash(self, request: HttpRequest) -> HttpResponse:
+        # Slashes at the front would make it the address of another host.
+        path = "/" + request.path.strip("/")
+        query = request.META.get("QUERY_STRING", "")
+        response = HttpResponse(status=308)
+        response["Location"] = f"{path}?{query}" if query else path
+        return response
+
+
+def client_address(request: HttpRequest) -> str:
+    """Return the address of the client, believing as many proxies as are configured."""
+    return address_behind(
+        request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", "")
+    )
+
+
+def address_behind(peer: str, forwarded_for: str) -> str:
+    """Return the client's address, given the socket's peer and X-Forwarded-For.
+
+    Each trusted proxy has appended the address it was called from, so that the client's stands
+    that many places from the right; what stands further left anybody may have written.
+    """
+    hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()] + [peer]
+    return hops[max(0, len(hops) - 1 - settings.SERVER_TRUSTED_PROXIES)]

@@ -1,0 +1,150 @@
+"""Lists: by page with a total, or by cursor at a cost that does not grow with depth (contract 1.2)."""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import orjson
+from django.db.models import DateTimeField, Field, Model, Q, QuerySet, UUIDField
+from rest_framework import serializers
+
+from apps.core.errors import Invalid
+from apps.core.serializers import CamelSerializer
+
+M = TypeVar("M", bound=Model)
+
+FORWARD, BACKWARD = "n", "p"
+
+
+class ListQuery(CamelSerializer):
+    """What every list takes in its query string."""
+
+    default_limit = 10
+
+    page = serializers.IntegerField(min_value=1, max_value=10**9, required=False)
+    limit = serializers.IntegerField(min_value=1, max_value=100, required=False)
+    cursor = serializers.CharField(max_length=500, required=False, allow_blank=True)
+
+
+@dataclass(frozen=True)
+class Slice(Generic[M]):
+    """Some rows of a list, with what its answer says about where they stand."""
+
+    rows: list[M]
+    pagination: dict[str, Any]
+
+
+def paginate(
+    queryset: QuerySet[M], query: Mapping[str, Any], default_limit: int = ListQuery.default_limit
+) -> Slice[M]:
+    """Return the rows that a validated ListQuery asks for.
+
+    A `cursor`, the empty one too, asks for keyset paging; otherwise a page with its total is
+    returned, and the cursor that goes on from its end. The queryset must be ordered by columns
+    that together are unique and all run the same way, or pages would skip and repeat rows.
+    """
+    limit = query.get("limit") or default_limit
+    if "cursor" in query:
+        return _by_cursor(queryset, query["cursor"], limit)
+    page = query.get("page") or 1
+    total = queryset.count()
+    start = (page - 1) * limit
+    rows = list(queryset[start : start + limit]) if start < total else []
+    pages = -(-total // limit)
+    pagination = {
+        "total": total,
+        "page": page,
+        "limit": limit,
+        "totalPages": pages,
+        "hasNext": page < pages,
+        "hasPrev": page > 1,
+        "nextCursor": _encode(FORWARD, queryset, rows[-1]) if rows and page < pages else None,
+    }
+    return Slice(rows, pagination)
+
+
+def _by_cursor(queryset: QuerySet[M], cursor: str, limit: int) -> Slice[M]:
+    direction, position = _decode(cursor, queryset) if cursor else (FORWARD, None)
+    if direction == BACKWARD:
+        queryset = queryset.reverse()
+    if position is not None:
+        queryset = queryset.filter(_beyond(queryset, position))
+    rows = list(queryset[: limit + 1])
+    more, rows = len(rows) > limit, rows[:limit]
+    if direction == BACKWARD:
+        rows.reverse()
+        queryset = queryset.reverse()
+        has_next, has_previous = True, more
+    else:
+        has_next, has_previous = more, position is not None
+    return Slice(
+        rows,
+        {
+            "limit": limit,
+            "nextCursor": _encode(FORWARD, queryset, rows[-1]) if rows and has_next else None,
+            "prevCursor": _encode(BACKWARD, queryset, rows[0]) if rows and has_previous else None,
+            "hasNext": has_next,
+            "hasPrev": has_previous,
+        },
+    )
+
+
+def _keys(queryset: QuerySet[M]) -> tuple[list[str], bool]:
+    order = [str(name) for name in queryset.query.order_by or queryset.model._meta.ordering]
+    descending = [name.startswith("-") for name in order]
+    if not order or len(set(descending)) > 1:
+        raise ValueError("A paginated queryset needs an ordering that runs one way.")
+    # The query's own flag, not the names, says whether reverse() has turned the whole order round.
+    return [name.lstrip("-") for name in order], descending[0] == queryset.query.standard_ordering
+
+
+def _beyond(queryset: QuerySet[M], position: Sequence[Any]) -> Q:
+    """Return (a, b) > position, spelled so that both databases walk the index."""
+    names, descending = _keys(queryset)
+    operator = "lt" if descending else "gt"
+    alternatives = [
+        Q(**dict(zip(names[:depth], position, strict=False)), **{f"{name}__{operator}": position[depth]})
+        for depth, name in enumerate(names)
+    ]
+    bound = Q(**{f"{names[0]}__{operator}e": position[0]})
+    return bound & reduce(Q.__or__, alternatives)
+
+
+def _field(queryset: QuerySet[M], name: str) -> "Field[Any, Any]":
+    field = queryset.model._meta.get_field(name.removesuffix("_id"))
+    assert isinstance(field, Field)
+    return field
+
+
+def _encode(direction: str, queryset: QuerySet[M], row: M) -> str:
+    values = [getattr(row, name) for name in _keys(queryset)[0]]
+    return base64.urlsafe_b64encode(orjson.dumps([direction, *values])).decode().rstrip("=")
+
+
+def _decode(cursor: str, queryset: QuerySet[M]) -> tuple[str, list[Any]]:
+    names = _keys(queryset)[0]
+    try:
+        direction, *values = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if direction not in {FORWARD, BACKWARD} or len(values) != len(names):
+            raise ValueError
+        return direction, [
+            _read(_field(queryset, name), value)
+            for name, value in zip(names, values, strict=True)
+        ]
+    except (ValueError, TypeError, binascii.Error) as error:
+        raise Invalid.field("cursor", "Use a cursor as an earlier answer gave it.") from error
+
+
+def _read(field: "Field[Any, Any]", value: Any) -> Any:
+    if isinstance(field, DateTimeField):
+        return datetime.fromisoformat(value)
+    if isinstance(field, UUIDField):
+        return UUID(value)
+    if not isinstance(value, int) or abs(value) >= 2**63:
+        raise ValueError
+    return value

@@ -1,0 +1,122 @@
+"""One limiter for HTTP and websocket, atomic in Redis and inside one process alike.
+
+It is the generic cell rate algorithm (GCRA, ITU-T I.371): of each key only the time is kept at
+which its allowance will be whole again, so that a key costs a few bytes however large its burst.
+docs/decisions/0002-rate-limiter.md says why this is not the `limits` package.
+"""
+
+import math
+import threading
+import time
+from dataclasses import dataclass
+from functools import cache
+from typing import Protocol
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from apps.core.errors import RateLimited
+from apps.core.redis import RedisDown, with_redis
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `burst` at once, and `rate` per second in the long run."""
+
+    rate: float
+    burst: int
+
+
+class Limiter(Protocol):
+    """Where the times are kept."""
+
+    def take(self, key: str, limit: Limit) -> float:
+        """Take one from the key's allowance and return the seconds until the allowance is whole
+        again; more than `burst / rate` means that it was refused and nothing was taken."""
+
+
+class LocalLimiter:
+    """Keeps the times in this process."""
+
+    SWEEP_AT = 10_000
+
+    def __init__(self) -> None:
+        self._whole_at: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def take(self, key: str, limit: Limit) -> float:
+        """See Limiter."""
+        with self._lock:
+            now = time.monotonic()
+            if len(self._whole_at) > self.SWEEP_AT:
+                self._whole_at = {k: at for k, at in self._whole_at.items() if at > now}
+            wait = max(self._whole_at.get(key, 0.0) - now, 0.0) + 1 / limit.rate
+            if wait <= limit.burst / limit.rate + 1e-9:
+                self._whole_at[key] = now + wait
+            return wait
+
+
+class RedisLimiter:
+    """Keeps the times in Redis, by its clock; in this process while Redis is down."""
+
+    # Times are whole microseconds, since Redis cuts a script's numbers to integers.
+    SCRIPT = """
+        local now = redis.call('TIME')
+        now = now[1] * 1000000 + now[2]
+        local wait = math.max((tonumber(redis.call('GET', KEYS[1])) or 0) - now, 0) + ARGV[1]
+        if wait <= tonumber(ARGV[2]) then
+            local at = string.format('%.0f', now + wait)
+            redis.call('SET', KEYS[1], at, 'PX', math.ceil(wait / 1000))
+        end
+        return wait
+    """
+
+    def __init__(self) -> None:
+        self._meanwhile = LocalLimiter()
+
+    def take(self, key: str, limit: Limit) -> float:
+        """See Limiter."""
+        one, all_of_it = round(1e6 / limit.rate), round(1e6 * limit.burst / limit.rate)
+        try:
+            wait = with_redis(
+                "main",
+                lambda client: client.eval(self.SCRIPT, 1, f"limit:{key}", one, all_of_it),
+            )
+        except RedisDown:
+            return self._meanwhile.take(key, limit)
+        return int(wait) / 1e6
+
+
+@cache
+def limiter() -> Limiter:
+    """Return the limiter of this process."""
+    made: Limiter = import_string(settings.LIMITER)()
+    return made
+
+
+def spend(key: str, limit: Limit) -> None:
+    """Take one from the allowance of the key; raise RateLimited when it is used up."""
+    wait = limiter().take(key, limit)
+    allowance = limit.burst / limit.rate
+    if wait > allowance + 1e-6:
+        raise RateLimited(
+            limit=limit.burst,
+            remaining=0,
+            reset=math.ceil(wait - 1 / limit.rate),
+            retry_after=max(1, math.ceil(wait - allowance)),
+        )
+
+
+def spend_address(address: str) -> None:
+    """Count one request of a client address."""
+    limit = Limit(settings.RATE_LIMIT_REQUESTS_PER_SECOND, settings.RATE_LIMIT_BURST)
+    spend(f"address:{address}", limit)
+
+
+def spend_action(action: str, who: object) -> None:
+    """Count one deed of a person or, before he is known, of an address.
+
+    `action` is a name of settings.ACTION_LIMITS, which holds how many are allowed per minute.
+    """
+    per_minute = settings.ACTION_LIMITS[action]
+    spend(f"action:{action}:{who}", Limit(per_minute / 60, per_minute))

@@ -1,0 +1,161 @@
+"""OpenAPI: the envelope around every answer, and the refusals that every route can give."""
+
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent
+from rest_framework.permissions import AllowAny
+
+MESSAGES = {
+    400: "Bad request",
+    401: "No, bad, expired or revoked credentials",
+    403: "Not allowed",
+    404: "Not found, or not visible to the caller",
+    405: "Method not allowed",
+    406: "Not acceptable",
+    409: "Conflict",
+    412: "The If-Match header is stale",
+    413: "Body too large",
+    415: "Unsupported media type",
+    422: "Some fields are not valid",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "A dependency is down",
+}
+
+META = {
+    "type": "object",
+    "properties": {
+        "requestId": {"type": "string"},
+        "timestamp": {"type": "string", "format": "date-time"},
+        "path": {"type": "string"},
+        "method": {"type": "string"},
+        "version": {"type": "string"},
+        "durationMs": {"type": "number"},
+    },
+    "required": ["requestId", "timestamp", "path", "method", "version", "durationMs"],
+    "additionalProperties": False,
+}
+FIELD_ERROR = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("field", "message", "code")},
+    "required": ["field", "message", "code"],
+    "additionalProperties": False,
+}
+ERROR = {
+    "type": "object",
+    "properties": {
+        "success": {"type": "boolean", "enum": [False]},
+        "message": {"type": "string"},
+        "code": {"type": "string"},
+        "errors": {"type": "array", "items": {"$ref": "#/components/schemas/FieldError"}},
+        "meta": {"$ref": "#/components/schemas/Meta"},
+    },
+    "required": ["success", "message", "code", "meta"],
+    "additionalProperties": False,
+}
+_COUNT = {"type": "integer", "minimum": 0}
+_CURSOR = {"type": "string", "nullable": True}
+PAGE = {
+    "type": "object",
+    "description": "Of a list by page: total, page and totalPages; of one by cursor: prevCursor.",
+    "properties": {
+        **{name: _COUNT for name in ("total", "page", "limit", "totalPages")},
+        **{name: {"type": "boolean"} for name in ("hasNext", "hasPrev")},
+        "nextCursor": _CURSOR,
+        "prevCursor": _CURSOR,
+    },
+    "required": ["limit", "hasNext", "hasPrev", "nextCursor"],
+    "additionalProperties": False,
+}
+COMPONENTS = {"Meta": META, "FieldError": FIELD_ERROR, "Error": ERROR, "Pagination": PAGE}
+
+IDEMPOTENCY_KEY = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "description": "A repeated request with the same key gets the first one's answer.",
+}
+
+
+class EnvelopeSchema(AutoSchema):
+    """Describes answers as they leave, though views declare only the shape of their data."""
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the operation with the refusals that it can give."""
+        for name, schema in COMPONENTS.items():
+            self.registry.register_on_missing(
+                ResolvedComponent(name, ResolvedComponent.SCHEMA, schema, object=name)
+            )
+        operation = super().get_operation(*args, **kwargs)
+        if operation is None:
+            return None
+        for status in self._refusals():
+            operation["responses"].setdefault(
+                str(status),
+                {
+                    "description": MESSAGES[status],
+                    "content": {
+                        "application/json": {"schema": {"$ref": "#/components/schemas/Error"}}
+                    },
+                },
+            )
+        return operation
+
+    def get_override_parameters(self) -> list[Any]:
+        """Return the header that every POST of a known user may carry."""
+        return [IDEMPOTENCY_KEY] if self.method == "POST" and not self._public() else []
+
+    def get_operation_id(self) -> str:
+        """Return the view's method under its resource: posts_publish."""
+        basename = self.view.basename.replace("-", "_")
+        return f"{basename}_{self.view.action}"
+
+    def get_tags(self) -> list[str]:
+        """Return the resource."""
+        return [self.view.basename]
+
+    def _public(self) -> bool:
+        return any(permission is AllowAny for permission in self.view.permission_classes) or any(
+            isinstance(permission, AllowAny) for permission in self.view.get_permissions()
+        )
+
+    def _refusals(self) -> list[int]:
+        statuses = [400, 401, 403, 404, 405, 406, 409, 422, 429, 500, 503]
+        if self.method in {"POST", "PUT", "PATCH", "DELETE"}:
+            statuses += [412, 413, 415]
+        return sorted(statuses)
+
+    def _get_response_for_code(
+        self, serializer: Any, status_code: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        response = super()._get_response_for_code(serializer, status_code, *args, **kwargs)
+        if str(status_code) == "304":
+            return response
+        content = response.get("content", {}).get("application/json", {}).get("schema")
+        properties: dict[str, Any] = {
+            "success": {"type": "boolean", "enum": [True]},
+            "message": {"type": "string"},
+        }
+        if content is not None:
+            properties["data"] = content
+        if self._paginated():
+            properties["pagination"] = {"$ref": "#/components/schemas/Pagination"}
+        properties["meta"] = {"$ref": "#/components/schemas/Meta"}
+        envelope = {
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        }
+        return {**response, "content": {"application/json": {"schema": envelope}}}
+
+    def _paginated(self) -> bool:
+        action = getattr(self.view, self.view.action)
+        return bool(getattr(action, "paginated", False))
+
+
+def paginated(method: Any) -> Any:
+    """Mark a viewset's method as one whose answer carries `pagination`."""
+    method.paginated = True
+    return method

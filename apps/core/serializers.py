@@ -1,0 +1,84 @@
+"""Base serializers: camelCase on the wire, and fields that take what they say and nothing else."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework import serializers
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def camelize(name: str) -> str:
+    """Return snake_case as camelCase."""
+    head, *rest = name.split("_")
+    return head + "".join(word.capitalize() for word in rest)
+
+
+class CamelSerializer(serializers.Serializer[Any]):
+    """Names its fields in camelCase outside and as declared inside.
+
+    Keys are renamed where they are declared, so that JSON which a user stored keeps its own.
+    """
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the validated data under its inside names; raise ValidationError with all that is
+        wrong in it."""
+        parsed = cls(data=data)
+        parsed.is_valid(raise_exception=True)
+        return dict(parsed.validated_data)
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Return the declared fields under their names on the wire."""
+        fields = {}
+        for name, field in super().get_fields().items():
+            outside = camelize(name)
+            if outside != name and field.source is None:
+                field.source = name
+            fields[outside] = field
+        return fields
+
+
+class Text(serializers.CharField):
+    """A string: numbers are not turned into one, and white space around it does not count."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the string; fail for any other type."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Email(serializers.EmailField):
+    """An e-mail address, compared in lower case."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the address in lower case; fail for any other type than a string."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data).lower()
+
+
+class WholeNumber(serializers.IntegerField):
+    """An integer: a string of digits is not one."""
+
+    def to_internal_value(self, data: Any) -> int:
+        """Return the number; fail for any other type."""
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Identifier(serializers.UUIDField):
+    """A UUID in its canonical form."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the UUID; fail for the other forms that Python reads."""
+        if not isinstance(data, str) or not _UUID.fullmatch(data):
+            self.fail("invalid", value=data)
+        return super().to_internal_value(data)
+
+
+class NoInput(CamelSerializer):
+    """The body of a request that needs none."""

@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+
+
+class PostsConfig(AppConfig):
+    """What people publish."""
+
+    name = "apps.posts"
+    label = "posts"
+
+    def ready(self) -> None:
+        """Register who may follow the feed."""
+        from apps.posts import events  # noqa: F401

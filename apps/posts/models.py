@@ -1,0 +1,94 @@
+"""Posts, the slugs that they ever had, and who looked at them when."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from apps.core.ids import uuid7
+
+
+class Post(models.Model):
+    """Something a person wrote. A deleted one keeps its row, and with it its slugs."""
+
+    class Status(models.TextChoices):
+        DRAFT = "draft"
+        PUBLISHED = "published"
+        ARCHIVED = "archived"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="posts", db_index=False
+    )
+    title = models.CharField(max_length=255)
+    content = models.TextField()
+    slug = models.CharField(max_length=255, unique=True)
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.DRAFT)
+    tags = models.JSONField(default=list)
+    view_count = models.PositiveBigIntegerField(default=0)
+    like_count = models.PositiveIntegerField(default=0)
+    comment_count = models.PositiveIntegerField(default=0)
+    version = models.PositiveIntegerField(default=1)
+    published_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now)
+    deleted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=models.Q(status__in=["draft", "published", "archived"]),
+                name="post_status_known",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(status="published") | models.Q(published_at__isnull=False),
+                name="post_published_has_its_time",
+            ),
+            models.CheckConstraint(condition=~models.Q(slug=""), name="post_slug_not_empty"),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            # Ids sort by time, so these serve "the newest first" without a second column.
+            models.Index(
+                fields=["-id"],
+                name="post_published_newest",
+                condition=models.Q(status="published", deleted_at=None),
+            ),
+            models.Index(
+                fields=["author", "-id"],
+                name="post_of_author_newest",
+                condition=models.Q(deleted_at=None),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class PostSlug(models.Model):
+    """A slug that a post has or had. No two posts ever share one, deleted ones included."""
+
+    slug = models.CharField(primary_key=True, max_length=255)
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="slugs")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class PostView(models.Model):
+    """That somebody looked at a post within an hour; it is counted once."""
+
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="+", db_index=False)
+    viewer = models.CharField(max_length=64)
+    hour = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["post", "viewer", "hour"], name="post_view_once_an_hour"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.viewer} saw {self.post_id} at {self.hour}"

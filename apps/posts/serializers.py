@@ -1,0 +1,84 @@
+"""Posts on the wire."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.accounts.serializers import PublicUser
+from apps.core.pagination import ListQuery
+from apps.core.serializers import CamelSerializer, Text, WholeNumber
+from apps.posts.models import Post
+
+EXCERPT = 200
+WRITABLE = (Post.Status.DRAFT, Post.Status.PUBLISHED)
+
+
+class TagList(serializers.ListField):
+    """Tags: in lower case, each once, in the order given."""
+
+    child = Text(min_length=1, max_length=50)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=10, **options)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        """Return the tags; fail for more than ten."""
+        return list(dict.fromkeys(tag.lower() for tag in super().to_internal_value(data)))
+
+
+class PostInput(CamelSerializer):
+    title = Text(min_length=3, max_length=255)
+    content = Text(min_length=10, max_length=100_000)
+    status = serializers.ChoiceField([(s.value, s.label) for s in WRITABLE], required=False)
+    tags = TagList(required=False)
+
+
+class PostChange(CamelSerializer):
+    title = Text(min_length=3, max_length=255, required=False)
+    content = Text(min_length=10, max_length=100_000, required=False)
+    status = serializers.ChoiceField(Post.Status.choices, required=False)
+    tags = TagList(required=False)
+    version = WholeNumber(min_value=1, max_value=2**31 - 1, required=False)
+
+
+class PostQuery(ListQuery):
+    status = serializers.ChoiceField(Post.Status.choices, required=False)
+    author_id = serializers.UUIDField(required=False)
+
+
+class _PostShape(CamelSerializer):
+    id = serializers.UUIDField()
+    title = serializers.CharField()
+    slug = serializers.CharField()
+    author_id = serializers.UUIDField()
+    author = PublicUser()
+    status = serializers.ChoiceField(Post.Status.choices)
+    view_count = serializers.IntegerField()
+    like_count = serializers.IntegerField()
+    comment_count = serializers.IntegerField()
+    tags = serializers.ListField(child=serializers.CharField())
+    version = serializers.IntegerField()
+    published_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class PostShape(_PostShape):
+    """A post."""
+
+    content = serializers.CharField()
+
+
+class PostListItem(_PostShape):
+    """A post in a list: its first characters in place of its content."""
+
+    excerpt = serializers.SerializerMethodField()
+
+    def get_excerpt(self, post: Post) -> str:
+        """Return the beginning of the content."""
+        return post.content if len(post.content) <= EXCERPT else f"{post.content[:EXCERPT]}…"
+
+
+def post_shape(post: Post) -> dict[str, Any]:
+    """Return a post as it is sent."""
+    return dict(PostShape(post).data)

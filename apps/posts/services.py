@@ -1,0 +1,137 @@
+"""Writes of posts. Lock order: the post's row, its slugs, then the stream of the feed."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.core.conditional import require_match
+from apps.core.errors import Forbidden
+from apps.posts import events
+from apps.posts.errors import (
+    AlreadyPublished,
+    NotYourPostToDelete,
+    NotYourPostToPublish,
+    NotYourPostToUpdate,
+    NothingToChange,
+    PostChanged,
+    PostNotFound,
+    PublishedCannotBecomeDraft,
+)
+from apps.posts.models import Post
+from apps.posts.policies import may_delete, may_edit, may_move, visible_to
+from apps.posts.slugs import claim_slug, slug_of
+from apps.realtime.log import redact
+
+
+@transaction.atomic
+def post_create(
+    *,
+    author: User,
+    title: str,
+    content: str,
+    status: str = Post.Status.DRAFT,
+    tags: Sequence[str] = (),
+) -> Post:
+    """Return a new post, announced if it is published at once."""
+    post = Post(author=author, title=title, content=content, tags=list(tags))
+    # The slug points at a row that follows it: foreign keys are checked at the commit.
+    post.slug = claim_slug(post)
+    if status == Post.Status.PUBLISHED:
+        _publish(post)
+    post.save(force_insert=True)
+    _announce_if(status == Post.Status.PUBLISHED, post)
+    return post
+
+
+@transaction.atomic
+def post_update(
+    *,
+    editor: User,
+    post_id: UUID | str,
+    title: str | None = None,
+    content: str | None = None,
+    status: str | None = None,
+    tags: Sequence[str] | None = None,
+    version: int | None = None,
+    if_match: str = "",
+) -> Post:
+    """Change what is given of a post and return it.
+
+    Raises PostNotFound, NotYourPostToUpdate, PreconditionFailed for a stale If-Match, PostChanged
+    for a stale version, NothingToChange or PublishedCannotBecomeDraft. Only what is given is
+    written, so that a count of views that moves meanwhile is not undone.
+    """
+    post = _locked(editor, post_id, NotYourPostToUpdate)
+    require_match(if_match, str(post.version))
+    if version is not None and version != post.version:
+        raise PostChanged
+    given = {"title": title, "content": content, "tags": tags, "status": status}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not changes:
+        raise NothingToChange
+    if status is not None and not may_move(post, status):
+        raise PublishedCannotBecomeDraft
+    goes_public = status == Post.Status.PUBLISHED and post.published_at is None
+    renamed = title is not None and slug_of(title) != slug_of(post.title)
+    for name, value in changes.items():
+        setattr(post, name, value)
+    if renamed:
+        post.slug = claim_slug(post)
+    if goes_public:
+        _publish(post)
+    _save_edit(post, [*changes, "slug", "published_at"])
+    _announce_if(goes_public, post)
+    return post
+
+
+@transaction.atomic
+def post_publish(*, editor: User, post_id: UUID | str) -> Post:
+    """Publish a post and return it; raise PostNotFound, NotYourPostToPublish or AlreadyPublished."""
+    post = _locked(editor, post_id, NotYourPostToPublish)
+    if post.status == Post.Status.PUBLISHED:
+        raise AlreadyPublished
+    first_time = post.published_at is None
+    _publish(post)
+    _save_edit(post, ["status", "published_at"])
+    _announce_if(first_time, post)
+    return post
+
+
+@transaction.atomic
+def post_delete(*, editor: User, post_id: UUID | str, if_match: str = "") -> None:
+    """Delete a post, and what the log tells of it; raise PostNotFound or NotYourPostToDelete."""
+    post = _locked(editor, post_id, NotYourPostToDelete)
+    require_match(if_match, str(post.version))
+    post.deleted_at = timezone.now()
+    _save_edit(post, ["deleted_at"])
+    redact([post.pk], {"post": {"title": "", "excerpt": "", "tags": []}})
+
+
+def _locked(editor: User, post_id: UUID | str, refusal: type[Forbidden]) -> Post:
+    posts = Post.objects.select_for_update(of=("self",)).select_related("author")
+    post = posts.filter(visible_to(editor), pk=post_id, deleted_at=None).first()
+    if post is None:
+        raise PostNotFound
+    allowed = may_delete if refusal is NotYourPostToDelete else may_edit
+    if not allowed(editor, post):
+        raise refusal
+    return post
+
+
+def _publish(post: Post) -> None:
+    post.status = Post.Status.PUBLISHED
+    post.published_at = post.published_at or timezone.now()
+
+
+def _save_edit(post: Post, fields: Sequence[str]) -> None:
+    post.version += 1
+    post.updated_at = timezone.now()
+    post.save(update_fields=[*fields, "version", "updated_at"])
+
+
+def _announce_if(goes_public: bool, post: Post) -> None:
+    if goes_public:
+        events.post_published(post)

@@ -1,0 +1,40 @@
+"""Slugs: readable, never empty, and each given once for ever."""
+
+import re
+import secrets
+import unicodedata
+
+from django.db import IntegrityError, transaction
+
+from apps.posts.models import Post, PostSlug
+
+LONGEST = 255
+TRIES = 5
+_SUFFIX_BYTES = 4
+
+
+def slug_of(title: str) -> str:
+    """Return the title in lower-case ASCII letters, digits and single dashes, or "post" when it
+    has none, leaving room for a suffix."""
+    ascii_only = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode()
+    words = re.sub(r"[^a-z0-9]+", "-", ascii_only.lower()).strip("-")
+    return words[: LONGEST - 1 - 2 * _SUFFIX_BYTES].strip("-") or "post"
+
+
+def claim_slug(post: Post) -> str:
+    """Take a slug for the post and return it: its title's, or with a suffix when that is taken.
+
+    The insert itself decides, so that two posts that are created at once cannot get the same one.
+    A slug that the post itself once had is simply its own again.
+    """
+    base = slug_of(post.title)
+    if PostSlug.objects.filter(slug=base, post=post).exists():
+        return base
+    for candidate in (base, *(f"{base}-{secrets.token_hex(_SUFFIX_BYTES)}" for _ in range(TRIES))):
+        try:
+            with transaction.atomic():
+                PostSlug.objects.create(slug=candidate, post=post)
+        except IntegrityError:
+            continue
+        return candidate
+    raise RuntimeError(f"No free slug for {base!r} in {TRIES} tries of 32 random bits each.")

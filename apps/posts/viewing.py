@@ -1,0 +1,106 @@
+"""Counting who looks at posts: each viewer once an hour, authors and bots not at all.
+
+A read must not wait for a write, so views gather in memory and are written together every few
+seconds; a crash loses no more than those. Several processes may count the same viewer: the
+table's unique constraint decides which of them counts.
+"""
+
+import hashlib
+import re
+import threading
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+from django.db import close_old_connections, connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.posts.models import Post, PostView
+
+log = structlog.get_logger(__name__)
+
+FLUSH_SECONDS = 2.0
+
+_BOT = re.compile(r"bot|crawl|spider|slurp|preview|monitor|headless", re.IGNORECASE)
+
+View = tuple[UUID, str, datetime]
+
+
+class ViewCounter:
+    """The views of this process that are not written yet."""
+
+    def __init__(self) -> None:
+        self._seen: set[View] = set()
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    def note(self, post: Post, viewer: User | None, address: str, user_agent: str) -> None:
+        """Note that somebody looks at a published post."""
+        if post.status != Post.Status.PUBLISHED or _BOT.search(user_agent):
+            return
+        if viewer is not None and viewer.pk == post.author_id:
+            return
+        who = str(viewer.pk) if viewer is not None else _stranger(address, user_agent)
+        hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+        with self._lock:
+            self._seen.add((post.pk, who, hour))
+            if self._timer is None:
+                self._timer = threading.Timer(FLUSH_SECONDS, self._flush_in_thread)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def flush(self) -> None:
+        """Write what was noted. Called by the timer, and when the process stops."""
+        with self._lock:
+            seen, self._seen, self._timer = sorted(self._seen), set(), None
+        if not seen:
+            return
+        try:
+            views_save(seen)
+        except Exception:  # noqa: BLE001
+            log.warning("views not saved, trying again", views=len(seen), exc_info=True)
+            with self._lock:
+                self._seen.update(seen)
+
+    def _flush_in_thread(self) -> None:
+        close_old_connections()
+        self.flush()
+        connection.close()
+
+
+view_counter = ViewCounter()
+
+
+@transaction.atomic
+def views_save(views: list[View]) -> None:
+    """Add to the posts' counts those of the views that nobody has counted yet.
+
+    Posts are updated in the order of their ids, as every process does.
+    """
+    rows = ", ".join(["(%s, %s, %s)"] * len(views))
+    field = PostView._meta.get_field("post")
+    values = [
+        value
+        for post, viewer, hour in views
+        for value in (field.get_db_prep_value(post, connection), viewer, hour)
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {PostView._meta.db_table} (post_id, viewer, hour) VALUES {rows} "  # noqa: S608
+            "ON CONFLICT DO NOTHING RETURNING post_id",
+            values,
+        )
+        new = [UUID(str(row[0])) for row in cursor.fetchall()]
+    for post in sorted(set(new)):
+        Post.objects.filter(pk=post).update(view_count=F("view_count") + new.count(post))
+
+
+def views_prune() -> int:
+    """Delete the views of hours that are over and return how many there were."""
+    return PostView.objects.filter(hour__lt=timezone.now() - timedelta(hours=2)).delete()[0]
+
+
+def _stranger(address: str, user_agent: str) -> str:
+    return hashlib.sha256(f"{address}\0{user_agent}".encode()).hexdigest()

@@ -1,0 +1,70 @@
+"""The event log. Numbers of a stream have no holes, since they are taken under its row's lock."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+
+from apps.core.ids import uuid7
+
+
+def new_epoch() -> str:
+    """Return a name for one life of a log: when a database is set up afresh, numbers start again."""
+    return uuid7().hex[-12:]
+
+
+class Stream(models.Model):
+    """One numbered sequence of events, such as user.<id>."""
+
+    name = models.CharField(primary_key=True, max_length=100)
+    head = models.BigIntegerField(default=0)
+    epoch = models.CharField(max_length=12, default=new_epoch)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(condition=models.Q(head__gte=0), name="stream_head_not_negative")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.head}"
+
+
+class Event(models.Model):
+    """Something that happened, as those who follow its stream are told."""
+
+    # No foreign key: the stream's row is locked by whoever inserts here, and checked by that.
+    stream = models.CharField(max_length=100)
+    seq = models.BigIntegerField()
+    type = models.CharField(max_length=50)
+    data = models.JSONField()
+    # What the event tells of, so that its logged payload can be redacted when that is deleted.
+    subject = models.UUIDField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("stream", "seq")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["stream", "seq"], name="event_seq_unique"),
+            models.CheckConstraint(condition=models.Q(seq__gte=1), name="event_seq_positive"),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(
+                fields=["subject"], name="event_subject", condition=models.Q(subject__isnull=False)
+            ),
+            models.Index(fields=["created_at"], name="event_created_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stream} {self.seq}: {self.type}"
+
+
+class LastSeen(models.Model):
+    """When the last device of a person went offline."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="last_seen"
+    )
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.user_id} at {self.at}"

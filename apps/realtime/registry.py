@@ -1,0 +1,66 @@
+"""Where features tell the websocket what it cannot know: each calls this from its AppConfig."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from apps.realtime.consumer import SocketConsumer
+
+Command = Callable[["SocketConsumer", Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who is behind a socket, and by which session."""
+
+    user_id: UUID
+    session_id: UUID
+
+
+class Gate(Protocol):
+    """What the accounts decide about sockets."""
+
+    def admit(self, scope: Mapping[str, Any]) -> tuple[Visitor, Mapping[str, Any]]:
+        """Return who opens this socket, and himself as he is shown to himself; raise Unauthorized
+        or Forbidden."""
+
+    def living(self, sessions: Iterable[UUID]) -> set[UUID]:
+        """Return those of the sessions that are still good."""
+
+
+commands: dict[str, Command] = {}
+_streams: dict[str, Callable[[UUID, str], bool]] = {}
+_audiences: list[Callable[[UUID], Iterable[UUID]]] = []
+
+
+def command(kind: str) -> Callable[[Command], Command]:
+    """Register the handler of one type of frame. It returns the data of the `ack`."""
+
+    def register(handler: Command) -> Command:
+        commands[kind] = handler
+        return handler
+
+    return register
+
+
+def stream(prefix: str, may_follow: Callable[[UUID, str], bool]) -> None:
+    """Register who may follow the streams `prefix.<id>`: a function of user id and <id>."""
+    _streams[prefix] = may_follow
+
+
+def may_follow(user_id: UUID, name: str) -> bool:
+    """Return whether the person may follow the stream. Of an unknown one: no."""
+    prefix, _, rest = name.partition(".")
+    return prefix in _streams and _streams[prefix](user_id, rest)
+
+
+def audience(people: Callable[[UUID], Iterable[UUID]]) -> None:
+    """Register some of those who may see whether a person is online."""
+    _audiences.append(people)
+
+
+def audience_of(user_id: UUID) -> set[UUID]:
+    """Return everybody who may see whether the person is online."""
+    return {other for people in _audiences for other in people(user_id)} - {user_id}

@@ -1,0 +1,25 @@
+"""What the websocket's own commands take."""
+
+from rest_framework import serializers
+
+from apps.core.serializers import CamelSerializer, Identifier, Text, WholeNumber
+
+
+class SubscribeInput(CamelSerializer):
+    """A stream, and the last number and the epoch that the client has of it."""
+
+    stream = Text(max_length=100)
+    after = WholeNumber(min_value=0, max_value=2**63 - 1, required=False)
+    epoch = Text(max_length=12, required=False, allow_blank=True)
+
+
+class UnsubscribeInput(CamelSerializer):
+    """A stream."""
+
+    stream = Text(max_length=100)
+
+
+class PresenceQuery(CamelSerializer):
+    """People."""
+
+    user_ids = serializers.ListField(child=Identifier(), min_length=1, max_length=100)

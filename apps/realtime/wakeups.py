@@ -1,0 +1,49 @@
+"""From a committed change to the sockets of this process and of all others.
+
+The channel layer only says when to look: what it loses, the hubs find in the log.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+import structlog
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+
+from apps.realtime.frames import Frame
+
+log = structlog.get_logger(__name__)
+
+GROUP = "hubs"
+
+
+def wake(frames: Iterable[Frame] = (), ended_sessions: Iterable[UUID] = ()) -> None:
+    """Hand frames, and the sessions whose sockets must close, to every process.
+
+    May be called from any thread; it neither waits for Redis nor fails with it.
+    """
+    from apps.realtime.hub import running_hub
+
+    message: dict[str, Any] = {
+        "type": "hub.wake",
+        "frames": [[frame.stream, frame.seq, frame.text] for frame in frames],
+        "ended": [str(session) for session in ended_sessions],
+    }
+    hub = running_hub()
+    if hub is not None:
+        hub.loop.call_soon_threadsafe(hub.take_and_relay, message)
+    else:
+        _send_from_outside(message)
+
+
+def _send_from_outside(message: dict[str, Any]) -> None:
+    """Send from a process without sockets: a command, a worker."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        try:
+            async_to_sync(get_channel_layer().group_send)(GROUP, message)
+        except Exception as error:  # noqa: BLE001
+            log.warning("wake-up not sent", error=type(error).__name__)

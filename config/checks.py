@@ -1,0 +1,122 @@
+"""Every wrong or unsafe setting, by name, before the server starts."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+
+from config import env
+
+KEY_BYTES = 64
+
+
+@register()
+def settings_readable(
+    app_configs: Sequence[AppConfig] | None, **_: Any
+) -> list[CheckMessage]:
+    """Report the variables that could not be read."""
+    return [Error(f"{p.name} {p.message}", id="parley.E001") for p in env.problems]
+
+
+@register()
+def settings_safe(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Report what works and must not go into production, and what works in one place only."""
+    return [*_unsafe_anywhere(), *(_unsafe_in_production() if _in_production() else ())]
+
+
+def _in_production() -> bool:
+    return str(settings.APP_ENV) == "production"
+
+
+def _unsafe_anywhere() -> Iterator[CheckMessage]:
+    if len(settings.JWT_SECRET.encode()) < KEY_BYTES:
+        yield Error(
+            f"JWT_SECRET is shorter than {KEY_BYTES} bytes.",
+            hint="Make one with: python -c 'import secrets; print(secrets.token_urlsafe(64))'",
+            id="parley.E002",
+        )
+    if settings.JWT_SECRET == settings.SECRET_KEY:
+        yield Error(
+            "JWT_SECRET and APP_SECRET_KEY are the same.",
+            hint="Give each its own, so that a leak of one does not open the other.",
+            id="parley.E003",
+        )
+    if settings.CORS_ALLOW_CREDENTIALS and "*" in settings.CORS_ALLOWED_ORIGINS:
+        yield Error(
+            "CORS_ALLOWED_ORIGINS is * while CORS_ALLOW_CREDENTIALS is true.",
+            hint="Name the origins, such as https://app.example.com.",
+            id="parley.E004",
+        )
+    if settings.RATE_LIMIT_BURST < settings.RATE_LIMIT_REQUESTS_PER_SECOND:
+        yield Warning(
+            "RATE_LIMIT_BURST is below RATE_LIMIT_REQUESTS_PER_SECOND.",
+            hint="Clients that send a second's worth at once are refused.",
+            id="parley.W001",
+        )
+    if settings.REDIS_URL and settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        yield Warning(
+            "REDIS_URL is set, but the database is SQLite.",
+            hint="Processes on several machines need DATABASE_URL too.",
+            id="parley.W002",
+        )
+
+
+def _unsafe_in_production() -> Iterator[CheckMessage]:
+    if settings.DEBUG:
+        yield Error("APP_DEBUG is on in production.", hint="Remove it.", id="parley.E010")
+    for name, value in (
+        ("APP_SECRET_KEY", settings.SECRET_KEY),
+        ("JWT_SECRET", settings.JWT_SECRET),
+    ):
+        if not env.text(name):
+            yield Error(
+                f"{name} is not set in production.",
+                hint=f"Set {name} or {name}_FILE, the same for every process.",
+                id="parley.E011",
+            )
+        if settings.SAMPLE_SECRET in value:
+            yield Error(f"{name} is the sample secret.", hint="Make your own.", id="parley.E012")
+    if "*" in settings.ALLOWED_HOSTS:
+        yield Error(
+            "APP_ALLOWED_HOSTS is * in production.",
+            hint="Name the hosts that clients call, such as api.example.com.",
+            id="parley.E013",
+        )
+    if not settings.REDIS_URL and not settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        yield Warning(
+            "DATABASE_URL is set without REDIS_URL.",
+            hint="Several processes then hear of each other's events late and limit separately.",
+            id="parley.W010",
+        )
+    if settings.WEBSOCKET_QUERY_TOKEN:
+        yield Warning(
+            "WEBSOCKET_QUERY_TOKEN is on: proxies in front may log the token in /ws?token=.",
+            hint="Have clients use tickets and set it to false.",
+            id="parley.W011",
+        )
+
+
+@register("redis", deploy=True)
+def redis_keeps_what_it_is_given(
+    app_configs: Sequence[AppConfig] | None, **_: Any
+) -> list[CheckMessage]:
+    """Warn of a Redis that evicts keys without a time to live: limits and presence would go."""
+    from apps.core.redis import RedisDown, with_redis
+
+    if not settings.REDIS_URL:
+        return []
+    try:
+        policy = with_redis("main", lambda c: c.config_get("maxmemory-policy"))["maxmemory-policy"]
+    except (RedisDown, KeyError):
+        return [Warning("Redis cannot be asked for its maxmemory-policy.", id="parley.W012")]
+    if policy.startswith("allkeys"):
+        return [
+            Warning(
+                f"Redis evicts any key ({policy}).",
+                hint="Use noeviction: rate limits and presence live there.",
+                id="parley.W013",
+            )
+        ]
+    return []

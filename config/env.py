@@ -1,0 +1,152 @@
+"""Typed readers of the environment.
+
+A value that cannot be read never stops the import of the settings: the default stands in, and the
+problem is kept here for the system checks, which name every one of them before the server starts.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from dotenv import load_dotenv
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A setting that cannot be used as it stands, with what to do about it."""
+
+    name: str
+    message: str
+
+
+problems: list[Problem] = []
+declared: set[str] = set()
+
+# A test run must not depend on what a developer keeps in his own .env file.
+if os.environ.get("APP_ENV") != "test":
+    load_dotenv(BASE_DIR / ".env")
+
+
+def text(name: str, default: str = "", *, one_of: Sequence[str] = ()) -> str:
+    """Return the variable, or the content of the file that NAME_FILE points to, or the default."""
+    declared.add(name)
+    value = os.environ.get(name, "")
+    path = os.environ.get(f"{name}_FILE", "")
+    if not value and path:
+        try:
+            value = Path(path).read_text().strip()
+        except OSError as error:
+            _complain(f"{name}_FILE", f"names a file that cannot be read ({error.strerror}).")
+    if value and one_of and value not in one_of:
+        _complain(name, f"is {value!r}; use one of {', '.join(one_of)}.")
+        return default
+    return value or default
+
+
+def integer(name: str, default: int, *, at_least: int = 0, at_most: int = 2**31) -> int:
+    """Return the variable as a whole number between the two bounds."""
+    value = text(name)
+    if not value:
+        return default
+    try:
+        number = int(value)
+    except ValueError:
+        _complain(name, f"is {value!r}; use a whole number such as {default}.")
+        return default
+    if not at_least <= number <= at_most:
+        _complain(name, f"is {number}; use a number from {at_least} to {at_most}.")
+        return default
+    return number
+
+
+def boolean(name: str, default: bool) -> bool:
+    """Return the variable as a truth value: true, yes, on, 1 or false, no, off, 0."""
+    value = text(name).lower()
+    if value in {"true", "yes", "on", "1"}:
+        return True
+    if value in {"false", "no", "off", "0"}:
+        return False
+    if value:
+        _complain(name, f"is {value!r}; use true or false.")
+    return default
+
+
+def words(name: str, default: str = "") -> list[str]:
+    """Return the variable split at its commas, blanks dropped."""
+    return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def database(default_path: Path) -> dict[str, Any]:
+    """Return Django's description of the database that DATABASE_URL or DB_HOST names, else SQLite."""
+    url = text("DATABASE_URL")
+    parts = {
+        "HOST": text("DB_HOST"),
+        "PORT": str(integer("DB_PORT", 5432, at_least=1, at_most=65535)),
+        "USER": text("DB_USER", "parley"),
+        "PASSWORD": text("DB_PASSWORD"),
+        "NAME": text("DB_NAME", "parley"),
+    }
+    options: dict[str, str] = {"sslmode": text("DB_SSLMODE", "prefer")}
+    if url:
+        split = urlsplit(url)
+        if split.scheme == "sqlite" and split.path:
+            return _sqlite(Path(unquote(split.path)))
+        try:
+            port = split.port or 5432
+        except ValueError:
+            port = 0
+        if split.scheme not in {"postgres", "postgresql"} or not port or len(split.path) < 2:
+            _complain("DATABASE_URL", "is not of the form postgresql://user:password@host:port/name.")
+            return _sqlite(default_path)
+        parts = {
+            "HOST": unquote(split.hostname or ""),
+            "PORT": str(port),
+            "USER": unquote(split.username or ""),
+            "PASSWORD": unquote(split.password or ""),
+            "NAME": unquote(split.path[1:]),
+        }
+        options.update(parse_qsl(split.query))
+    elif not parts["HOST"]:
+        return _sqlite(default_path)
+    return {"ENGINE": "django.db.backends.postgresql", "OPTIONS": options, **parts}
+
+
+def redis_url() -> str:
+    """Return REDIS_URL, or one made of REDIS_HOST and its sisters, without a database number."""
+    url = text("REDIS_URL")
+    host = text("REDIS_HOST")
+    port = integer("REDIS_PORT", 6379, at_least=1, at_most=65535)
+    password = text("REDIS_PASSWORD")
+    if url:
+        split = urlsplit(url)
+        if split.scheme not in {"redis", "rediss"} or not split.hostname:
+            _complain("REDIS_URL", "is not of the form redis://:password@host:port.")
+            return ""
+        return f"{split.scheme}://{split.netloc}"
+    if not host:
+        return ""
+    return f"redis://:{password}@{host}:{port}" if password else f"redis://{host}:{port}"
+
+
+def _sqlite(path: Path) -> dict[str, Any]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": path,
+        "OPTIONS": {
+            # A transaction that reads and then writes would fail at once when another one wrote in
+            # between; taking the write lock at its start makes it wait instead.
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        },
+    }
+
+
+def _complain(name: str, message: str) -> None:
+    problems.append(Problem(name, message))

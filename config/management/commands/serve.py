@@ -1,0 +1,71 @@
+"""The server: REST and websockets on one port."""
+
+from typing import Any
+
+import uvicorn
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.realtime.hub import HEARTBEAT_SECONDS
+from apps.realtime.presence import ALIVE_FOR
+from apps.realtime.transport import SocketProtocol
+
+FRAME_BYTES = 64 * 1024
+
+
+class Command(BaseCommand):
+    """Serves until it is told to stop."""
+
+    help = "Serve REST and websockets on SERVER_HOST:SERVER_PORT."
+
+    def add_arguments(self, parser: Any) -> None:
+        """Take another port than SERVER_PORT's, for a second process on the same machine."""
+        parser.add_argument("--port", type=int, default=settings.SERVER_PORT)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the server; raise CommandError when the port is taken."""
+        from apps.posts.viewing import view_counter
+
+        config = uvicorn.Config(
+            "config.asgi:application",
+            host=settings.SERVER_HOST,
+            port=options["port"],
+            ws=SocketProtocol,
+            ws_max_size=FRAME_BYTES,
+            ws_ping_interval=HEARTBEAT_SECONDS,
+            ws_ping_timeout=ALIVE_FOR - HEARTBEAT_SECONDS,
+            # Deflating costs each socket some 300 kB and each delivery its own compression.
+            ws_per_message_deflate=False,
+            lifespan="off",
+            # Our own settings: uvicorn's would log query strings, and with them tokens.
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            # Who the client is, is decided in one place, by SERVER_TRUSTED_PROXIES.
+            proxy_headers=False,
+            timeout_graceful_shutdown=settings.SERVER_SHUTDOWN_TIMEOUT,
+        )
+        server = uvicorn.Server(config)
+        self.stdout.write(f"Parley {settings.APP_VERSION} on http://localhost:{options['port']}")
+        self.stdout.write(f"  docs   http://localhost:{options['port']}/docs/index.html")
+        self.stdout.write(f"  data   {_where()}")
+        self.stdout.flush()
+        try:
+            server.run()
+        except KeyboardInterrupt:
+            self.stdout.write("Stopped.")
+        except SystemExit as exit_:
+            raise CommandError(
+                f"Could not serve on port {options['port']}. Set SERVER_PORT to a free one."
+            ) from exit_
+        finally:
+            view_counter.flush()
+
+
+def _where() -> str:
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        where = f"SQLite in {database['NAME']}"
+    else:
+        where = f"PostgreSQL at {database['HOST']}:{database['PORT']}/{database['NAME']}"
+    return f"{where}, {'Redis' if settings.REDIS_URL else 'everything else in this process'}"

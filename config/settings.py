@@ -1,0 +1,243 @@
+"""Parley's settings, by topic. Names of variables are in docs/settings.md and .env.example."""
+
+from datetime import timedelta
+from typing import Any
+
+from config import env
+from config.env import BASE_DIR
+from config.secrets import kept_secret
+
+# --- Application ---------------------------------------------------------------------------------
+APP_NAME = env.text("APP_NAME", "parley")
+APP_ENV = env.text("APP_ENV", "development", one_of=("development", "test", "production"))
+APP_VERSION = env.text("APP_VERSION", "0.1.0")
+DEBUG = env.boolean("APP_DEBUG", False)
+DATA_DIR = BASE_DIR / "var"
+
+SAMPLE_SECRET = "your-secret-key-change-this-in-production"  # noqa: S105
+SECRET_KEY = env.text("APP_SECRET_KEY") or kept_secret(DATA_DIR / "app-secret")
+ALLOWED_HOSTS = env.words("APP_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+ASGI_APPLICATION = "config.asgi.application"
+APPEND_SLASH = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "daphne",
+    "config",
+    "apps.core",
+    "apps.realtime",
+    "apps.accounts",
+    "apps.posts",
+    "apps.chat",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "channels",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+
+MIDDLEWARE = [
+    "apps.core.middleware.RequestLog",
+    "apps.core.middleware.SecurityHeaders",
+    "corsheaders.middleware.CorsMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apps.core.middleware.ApiGate",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- Server --------------------------------------------------------------------------------------
+SERVER_HOST = env.text("SERVER_HOST", "0.0.0.0")  # noqa: S104
+SERVER_PORT = env.integer("SERVER_PORT", 8080, at_least=1, at_most=65535)
+SERVER_READ_TIMEOUT = env.integer("SERVER_READ_TIMEOUT", 30, at_least=1)
+SERVER_WRITE_TIMEOUT = env.integer("SERVER_WRITE_TIMEOUT", 30, at_least=1)
+SERVER_SHUTDOWN_TIMEOUT = env.integer("SERVER_SHUTDOWN_TIMEOUT", 5, at_least=1)
+SERVER_TRUSTED_PROXIES = env.integer("SERVER_TRUSTED_PROXIES", 0, at_most=10)
+BODY_LIMIT = 1024 * 1024
+
+# --- Database ------------------------------------------------------------------------------------
+DB_MAX_OPEN_CONNS = env.integer("DB_MAX_OPEN_CONNS", 25, at_least=2)
+DATABASES = {
+    "default": {
+        **env.database(DATA_DIR / "parley.sqlite3"),
+        # Every thread keeps its one connection, which is all the pooling that a fixed number of
+        # threads needs; see the two pools below.
+        "CONN_MAX_AGE": 60 * env.integer("DB_MAX_LIFETIME", 5, at_least=0),
+        "CONN_HEALTH_CHECKS": True,
+    }
+}
+# The pools of a process share its connections: REST runs in the first, websockets in the second.
+HTTP_THREADS = min(4, DB_MAX_OPEN_CONNS // 2)
+REALTIME_THREADS = min(4, DB_MAX_OPEN_CONNS // 2)
+
+# --- Redis, or what stands in for it inside one process ------------------------------------------
+REDIS_URL = env.redis_url()
+REDIS_POOL_SIZE = env.integer("REDIS_POOL_SIZE", 10, at_least=1)
+REDIS_DATABASES = {
+    "main": env.integer("REDIS_MAIN_DB", 0, at_most=1000),
+    "cache": env.integer("REDIS_CACHE_DB", 3, at_most=1000),
+    "session": env.integer("REDIS_SESSION_DB", 4, at_most=1000),
+    "pubsub": env.integer("REDIS_PUBSUB_DB", 1, at_most=1000),
+}
+CACHES: dict[str, dict[str, Any]]
+CHANNEL_LAYERS: dict[str, dict[str, Any]]
+if REDIS_URL:
+    CACHES = {
+        alias: {
+            "BACKEND": "django_redis.cache.RedisCache",
+            "LOCATION": f"{REDIS_URL}/{REDIS_DATABASES[database]}",
+            "OPTIONS": {
+                "SOCKET_CONNECT_TIMEOUT": 1,
+                "SOCKET_TIMEOUT": 1,
+                "CONNECTION_POOL_KWARGS": {"max_connections": REDIS_POOL_SIZE},
+            },
+        }
+        # The default alias is the cache, "session" keeps who is online, "main" the rate limits.
+        for alias, database in (("default", "cache"), ("session", "session"), ("main", "main"))
+    }
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [f"{REDIS_URL}/{REDIS_DATABASES['pubsub']}"]},
+        }
+    }
+    PRESENCE = "apps.realtime.presence.RedisPresence"
+    LIMITER = "apps.core.ratelimit.RedisLimiter"
+else:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    PRESENCE = "apps.realtime.presence.LocalPresence"
+    LIMITER = "apps.core.ratelimit.LocalLimiter"
+
+# --- Accounts and tokens -------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+JWT_SECRET = env.text("JWT_SECRET") or kept_secret(DATA_DIR / "jwt-secret")
+JWT_ISSUER = env.text("JWT_ISSUER", "parley")
+SIMPLE_JWT = {
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": JWT_SECRET,
+    "ISSUER": JWT_ISSUER,
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.integer("JWT_ACCESS_EXPIRY", 15, at_least=1)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(hours=env.integer("JWT_REFRESH_EXPIRY", 168, at_least=1)),
+    "USER_ID_CLAIM": "userId",
+    "TOKEN_TYPE_CLAIM": "typ",
+}
+
+# --- REST ----------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["apps.core.envelope.EnvelopeRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["apps.core.parsers.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "apps.core.schema.EnvelopeSchema",
+    "EXCEPTION_HANDLER": "apps.core.handler.handle",
+    "URL_FORMAT_OVERRIDE": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Parley",
+    "DESCRIPTION": "Accounts, posts and realtime chat. The websocket is described in /docs/realtime.",
+    "VERSION": APP_VERSION,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "UserRole": "apps.accounts.models.User.Role",
+        "UserStatus": "apps.accounts.models.User.Status",
+        "PostStatus": "apps.posts.models.Post.Status",
+        "MessageType": "apps.chat.models.Message.Type",
+        "MessageStatus": "apps.chat.models.Message.Status",
+    },
+}
+RATE_LIMIT_REQUESTS_PER_SECOND = env.integer("RATE_LIMIT_REQUESTS_PER_SECOND", 100, at_least=1)
+RATE_LIMIT_BURST = env.integer("RATE_LIMIT_BURST", 200, at_least=1)
+# Fixed names, each with how many a person (or, before he is known, an address) may do per minute.
+ACTION_LIMITS = {
+    "register": 60,
+    "login": 10,
+    "login_address": 60,
+    "password": 10,
+    "create_post": 10,
+    "send_message": 600,
+}
+
+# --- Websockets ----------------------------------------------------------------------------------
+WEBSOCKET_QUERY_TOKEN = env.boolean("WEBSOCKET_QUERY_TOKEN", True)
+EVENT_RETENTION = timedelta(days=env.integer("EVENT_RETENTION_DAYS", 7, at_least=1))
+
+# --- Browsers ------------------------------------------------------------------------------------
+CORS_ALLOWED_ORIGINS = env.words(
+    "CORS_ALLOWED_ORIGINS", "http://localhost:3000,http://localhost:3001"
+)
+CORS_ALLOW_METHODS = env.words("CORS_ALLOWED_METHODS", "GET,POST,PUT,PATCH,DELETE,OPTIONS")
+CORS_ALLOW_HEADERS = env.words(
+    "CORS_ALLOWED_HEADERS",
+    "Origin,Content-Type,Accept,Authorization,Idempotency-Key,If-Match,If-None-Match,X-Request-ID",
+)
+CORS_ALLOW_CREDENTIALS = env.boolean("CORS_ALLOW_CREDENTIALS", True)
+CORS_EXPOSE_HEADERS = ["ETag", "X-Request-ID", "Retry-After", "Idempotent-Replayed"]
+CORS_URLS_REGEX = r"^/api/"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = APP_ENV == "production"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+if SERVER_TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# --- Static files --------------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# Whitenoise finds the files in the packages themselves, so that a fresh clone needs no collecting.
+WHITENOISE_USE_FINDERS = True
+
+# --- Logs ----------------------------------------------------------------------------------------
+LOG_LEVEL = env.text("LOG_LEVEL", "info", one_of=("debug", "info", "warning", "error"))
+LOG_FORMAT = env.text("LOG_FORMAT", "console", one_of=("json", "console"))
+LOG_OUTPUT = env.text("LOG_OUTPUT", "stdout", one_of=("stdout", "stderr", "file"))
+LOG_FILE_PATH = env.text("LOG_FILE_PATH", "./logs/app.log")
+LOGGING_CONFIG = "apps.core.logs.configure"
+LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT, "output": LOG_OUTPUT, "path": LOG_FILE_PATH}

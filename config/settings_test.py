@@ -1,0 +1,18 @@
+"""The settings of a test run: a developer's own .env left out, and cheap passwords."""
+
+import os
+
+os.environ["APP_ENV"] = "test"
+
+from config.settings import *  # noqa: E402, F403
+from config.settings import ACTION_LIMITS, DATA_DIR, DATABASES, INSTALLED_APPS  # noqa: E402
+
+INSTALLED_APPS = [*INSTALLED_APPS, "django_migration_linter"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+RATE_LIMIT_REQUESTS_PER_SECOND = 100_000
+RATE_LIMIT_BURST = 100_000
+ACTION_LIMITS = dict.fromkeys(ACTION_LIMITS, 100_000)
+
+# Threads of a test share the database only when it is a file.
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}

@@ -1,0 +1,25 @@
+"""Every address of the server but the websocket's."""
+
+from django.contrib import admin
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularSwaggerView
+
+from apps.core import views
+from config.api import router
+from config.documents import health, openapi_yaml
+
+urlpatterns = [
+    path("api/v1/", include(router.urls)),
+    # In debug mode Django would show its own page for these.
+    re_path(r"^api/", views.unknown_route),
+    path("health", health),
+    path("ready", views.ready),
+    path("docs/openapi.yaml", openapi_yaml, name="schema"),
+    path("docs/index.html", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = views.bad_request
+handler403 = views.permission_denied
+handler404 = views.unknown_route
+handler500 = views.server_error
