@@ -127,7 +127,11 @@ if REDIS_URL:
     CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [f"{REDIS_URL}/{REDIS_DATABASES['pubsub']}"]},
+            "CONFIG": {
+                "hosts": [f"{REDIS_URL}/{REDIS_DATABASES['pubsub']}"],
+                # Channels of Redis are shared by all of its databases.
+                "prefix": APP_NAME,
+            },
         }
     }
     PRESENCE = "apps.realtime.presence.RedisPresence"
@@ -175,7 +179,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Parley",
-    "DESCRIPTION": "Accounts, posts and realtime chat. The websocket is described in /docs/realtime.",
+    "DESCRIPTION": "Accounts, posts and realtime chat.",
     "VERSION": APP_VERSION,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
@@ -183,7 +187,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "COMPONENT_SPLIT_REQUEST": True,
+    "OAS_VERSION": "3.1.0",
     "ENUM_NAME_OVERRIDES": {
         "UserRole": "apps.accounts.models.User.Role",
         "UserStatus": "apps.accounts.models.User.Status",

@@ -3,6 +3,9 @@
 import os
 
 os.environ["APP_ENV"] = "test"
+os.environ.setdefault("LOG_LEVEL", "warning")
+# Test processes that run side by side share one Redis, but must not hear each other.
+os.environ["APP_NAME"] = f"parley-test-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
 
 from config.settings import *  # noqa: E402, F403
 from config.settings import ACTION_LIMITS, DATA_DIR, DATABASES, INSTALLED_APPS  # noqa: E402

@@ -43,6 +43,11 @@ class Reply:
         self.status = int(status.split(" ", 1)[0])
         self.headers = [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in headers]
 
+    def add_length(self, length: int) -> None:
+        """Say how long the body is, unless the application did."""
+        if all(name != b"content-length" for name, _ in self.headers):
+            self.headers.append((b"content-length", str(length).encode()))
+
     def read(self) -> tuple[bytes, bool]:
         """Return the next part of the body and whether there is more; close after the last."""
         parts, size = [], 0
@@ -97,7 +102,10 @@ class WsgiBridge:
         reply = Reply()
         reply.body = self._application(environ, reply.start)
         reply.chunks = iter(reply.body)
-        return reply, *reply.read()
+        part, more = reply.read()
+        if not more and reply.status not in {204, 304}:
+            reply.add_length(len(part))
+        return reply, part, more
 
 
 async def _read_body(environ: Environ, receive: Receive) -> None:

@@ -41,7 +41,7 @@ class RequestLog:
         write(
             "request",
             method=request.method,
-            route=f"/{match.route}" if match else None,
+            route=f"/{match.route.rstrip('$')}" if match else None,
             status=response.status_code,
             ms=round((time.time() - request.arrived) * 1000, 1),  # type: ignore[attr-defined]
         )

@@ -3,24 +3,25 @@
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.plumbing import ResolvedComponent
+from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import AllowAny
 
-MESSAGES = {
-    400: "Bad request",
-    401: "No, bad, expired or revoked credentials",
-    403: "Not allowed",
-    404: "Not found, or not visible to the caller",
-    405: "Method not allowed",
-    406: "Not acceptable",
-    409: "Conflict",
-    412: "The If-Match header is stale",
-    413: "Body too large",
-    415: "Unsupported media type",
-    422: "Some fields are not valid",
-    429: "Too many requests",
-    500: "Internal error",
-    503: "A dependency is down",
+REFUSALS = {
+    400: ("BadRequest", "The body or query cannot be parsed, or the object's state forbids it"),
+    401: ("Unauthorized", "No, bad, expired or revoked credentials"),
+    403: ("Forbidden", "Not allowed"),
+    404: ("NotFound", "Not there, or not for the caller to see"),
+    405: ("MethodNotAllowed", "The route has no such method"),
+    406: ("NotAcceptable", "Only application/json can be returned"),
+    409: ("Conflict", "A duplicate, a stale version, or a request that is still running"),
+    412: ("PreconditionFailed", "The If-Match header is stale"),
+    413: ("PayloadTooLarge", "The body is over the limit"),
+    415: ("UnsupportedMediaType", "The body is not application/json"),
+    422: ("ValidationError", "Some fields are not valid; all of them are listed"),
+    429: ("RateLimited", "Too many requests"),
+    500: ("InternalError", "Internal server error"),
+    503: ("ServiceUnavailable", "A dependency is down"),
 }
 
 META = {
@@ -55,7 +56,7 @@ ERROR = {
     "additionalProperties": False,
 }
 _COUNT = {"type": "integer", "minimum": 0}
-_CURSOR = {"type": "string", "nullable": True}
+_CURSOR = {"type": ["string", "null"]}
 PAGE = {
     "type": "object",
     "description": "Of a list by page: total, page and totalPages; of one by cursor: prevCursor.",
@@ -70,41 +71,51 @@ PAGE = {
 }
 COMPONENTS = {"Meta": META, "FieldError": FIELD_ERROR, "Error": ERROR, "Pagination": PAGE}
 
-IDEMPOTENCY_KEY = {
-    "in": "header",
-    "name": "Idempotency-Key",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-    "description": "A repeated request with the same key gets the first one's answer.",
-}
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    OpenApiParameter.HEADER,
+    description="A repeated request with the same key gets the first one's answer.",
+)
+IF_MATCH = OpenApiParameter(
+    "If-Match", str, OpenApiParameter.HEADER, description="The ETag that the change is made to."
+)
 
 
 class EnvelopeSchema(AutoSchema):
     """Describes answers as they leave, though views declare only the shape of their data."""
 
-    def get_operation(self, *args: Any, **kwargs: Any) -> Any:
+    def get_operation(
+        self, path: str, path_regex: str, path_prefix: str, method: str, registry: ComponentRegistry
+    ) -> Any:
         """Return the operation with the refusals that it can give."""
         for name, schema in COMPONENTS.items():
-            self.registry.register_on_missing(
+            registry.register_on_missing(
                 ResolvedComponent(name, ResolvedComponent.SCHEMA, schema, object=name)
             )
-        operation = super().get_operation(*args, **kwargs)
+        operation = super().get_operation(path, path_regex, path_prefix, method, registry)
         if operation is None:
             return None
         for status in self._refusals():
-            operation["responses"].setdefault(
-                str(status),
-                {
-                    "description": MESSAGES[status],
-                    "content": {
-                        "application/json": {"schema": {"$ref": "#/components/schemas/Error"}}
-                    },
-                },
+            name, description = REFUSALS[status]
+            content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+            refusal = ResolvedComponent(
+                name,
+                ResolvedComponent.RESPONSE,
+                {"description": description, "content": content},
+                object=name,
             )
+            registry.register_on_missing(refusal)
+            operation["responses"].setdefault(str(status), refusal.ref)
+        if self._conditional():
+            operation["responses"].setdefault("304", {"description": "The client has it already"})
         return operation
 
     def get_override_parameters(self) -> list[Any]:
-        """Return the header that every POST of a known user may carry."""
-        return [IDEMPOTENCY_KEY] if self.method == "POST" and not self._public() else []
+        """Return the headers that a POST of a known user, or a change, may carry."""
+        if self.method == "POST" and not self._public():
+            return [IDEMPOTENCY_KEY]
+        return [IF_MATCH] if self.method in {"PUT", "PATCH"} else []
 
     def get_operation_id(self) -> str:
         """Return the view's method under its resource: posts_publish."""
@@ -130,8 +141,6 @@ class EnvelopeSchema(AutoSchema):
         self, serializer: Any, status_code: Any, *args: Any, **kwargs: Any
     ) -> Any:
         response = super()._get_response_for_code(serializer, status_code, *args, **kwargs)
-        if str(status_code) == "304":
-            return response
         content = response.get("content", {}).get("application/json", {}).get("schema")
         properties: dict[str, Any] = {
             "success": {"type": "boolean", "enum": [True]},
@@ -149,6 +158,9 @@ class EnvelopeSchema(AutoSchema):
             "additionalProperties": False,
         }
         return {**response, "content": {"application/json": {"schema": envelope}}}
+
+    def _conditional(self) -> bool:
+        return self.method == "GET" and self.view.action in {"retrieve", "by_slug", "profile"}
 
     def _paginated(self) -> bool:
         action = getattr(self.view, self.view.action)

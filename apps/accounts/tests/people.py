@@ -1,0 +1,74 @@
+"""The people of the tests."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from apps.accounts.models import User
+from apps.accounts.services import Device, user_login, user_register
+from apps.core.testing.client import ContractClient
+
+PASSWORD = "correct horse 9"  # noqa: S105
+
+
+@dataclass
+class Person:
+    """A user, logged in on one device, with a client that speaks for him."""
+
+    user: User
+    client: ContractClient
+    access: str
+    refresh: str
+
+    @property
+    def id(self) -> str:
+        """Return his id as it stands on the wire."""
+        return str(self.user.pk)
+
+    def get(self, path: str, data: Any = None, **headers: str) -> Any:
+        """Return the answer to a GET below /api/v1."""
+        return self.client.get(f"/api/v1{path}", data, headers=headers)
+
+    def post(self, path: str, data: Any = None, **headers: str) -> Any:
+        """Return the answer to a POST."""
+        return self.client.post(f"/api/v1{path}", data, headers=headers)
+
+    def put(self, path: str, data: Any = None, **headers: str) -> Any:
+        """Return the answer to a PUT."""
+        return self.client.put(f"/api/v1{path}", data, headers=headers)
+
+    def patch(self, path: str, data: Any = None, **headers: str) -> Any:
+        """Return the answer to a PATCH."""
+        return self.client.patch(f"/api/v1{path}", data, headers=headers)
+
+    def delete(self, path: str, **headers: str) -> Any:
+        """Return the answer to a DELETE."""
+        return self.client.delete(f"/api/v1{path}", headers=headers)
+
+    def another_device(self) -> "Person":
+        """Return the same person, logged in once more."""
+        login = user_login(email=self.user.email, password=PASSWORD, device=Device("::1", "tablet"))
+        return _logged_in(login)
+
+
+def person(name: str, role: str = User.Role.USER) -> Person:
+    """Register somebody and log him in."""
+    login = user_register(
+        name=name,
+        email=f"{name.lower()}@example.com",
+        password=PASSWORD,
+        device=Device("127.0.0.1", "phone"),
+    )
+    if role != User.Role.USER:
+        User.objects.filter(pk=login.user.pk).update(role=role)
+        login.user.role = role
+    return _logged_in(login)
+
+
+def stranger_client() -> ContractClient:
+    """Return a client that is not logged in."""
+    return ContractClient()
+
+
+def _logged_in(login: Any) -> Person:
+    client = ContractClient(headers={"Authorization": f"Bearer {login.tokens.access}"})
+    return Person(login.user, client, login.tokens.access, login.tokens.refresh)

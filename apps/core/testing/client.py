@@ -1,0 +1,68 @@
+"""The HTTP client of the tests: it holds every answer against openapi.yaml."""
+
+from functools import cache
+from typing import Any
+
+import jsonschema_rs
+import yaml
+from django.conf import settings
+from rest_framework.test import APIClient
+
+
+class ContractClient(APIClient):
+    """Calls the API and fails on any answer that the schema does not describe."""
+
+    def request(self, **kwargs: Any) -> Any:
+        """Return the answer once it is found to be as described."""
+        response = super().request(**kwargs)
+        if kwargs["PATH_INFO"].startswith("/api/v1/"):
+            check_answer(response, kwargs["REQUEST_METHOD"])
+        return response
+
+
+def check_answer(response: Any, method: str) -> None:
+    """Fail unless status, type and body are as openapi.yaml says."""
+    assert response["X-Request-ID"]
+    if response.status_code in {304, 308}:
+        assert not response.content
+        return
+    assert response["Content-Type"] == "application/json", response["Content-Type"]
+    body = response.json()
+    validator = _validator(_operation(response, method), response.status_code)
+    errors = [f"{error.instance_path}: {error.message}" for error in validator.iter_errors(body)]
+    assert not errors, f"{method} {response.request['PATH_INFO']}: {errors}"
+
+
+def _operation(response: Any, method: str) -> str:
+    """Return the operation's id, or nothing where no view was found."""
+    view = getattr(response.resolver_match, "func", None)
+    action = getattr(view, "actions", {}).get(method.lower())
+    return f"{view.initkwargs['basename']}_{action}" if view and action else ""
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((settings.BASE_DIR / "openapi.yaml").read_text())
+    return loaded
+
+
+@cache
+def _operations() -> dict[str, dict[str, Any]]:
+    return {
+        operation["operationId"]: operation
+        for path in _schema()["paths"].values()
+        for operation in path.values()
+    }
+
+
+@cache
+def _validator(operation: str, status: int) -> jsonschema_rs.Validator:
+    schema = {"$ref": "#/components/schemas/Error"}
+    if operation:
+        responses = _operations()[operation]["responses"]
+        assert str(status) in responses, f"{operation} does not describe {status}"
+        described = responses[str(status)]
+        if "$ref" in described:
+            described = _schema()["components"]["responses"][described["$ref"].rpartition("/")[2]]
+        schema = described["content"]["application/json"]["schema"]
+    return jsonschema_rs.Draft202012Validator({**schema, "components": _schema()["components"]})

@@ -1,0 +1,111 @@
+"""Real server processes, for what no test client can show."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+from django.conf import settings
+from django.db import connection
+
+T = TypeVar("T")
+
+
+def until(what: Callable[[], T], *, seconds: float = 15) -> T:
+    """Return the first truthy value of `what`, tried again and again; fail after the seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = what()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"Not so within {seconds} s: {what}"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def database_url() -> str:
+    """Return the address of the database that the running test uses."""
+    found = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{quote(str(found['NAME']))}"
+    host = f"{found['HOST']}:{found['PORT']}"
+    return f"postgresql://{found['USER']}:{quote(found['PASSWORD'])}@{host}/{found['NAME']}"
+
+
+class ServerProcess:
+    """`manage.py serve` on a free port and the running test's database, as a context manager."""
+
+    def __init__(self, log: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = log
+        self._environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "config.settings_test",
+            "DATABASE_URL": database_url(),
+            "SERVER_HOST": "127.0.0.1",
+            **(environment or {}),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "ServerProcess":
+        command = [sys.executable, "manage.py", "serve", "--port", str(self.port)]
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603
+                command,
+                cwd=settings.BASE_DIR,
+                env=self._environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        until(self._answers, seconds=30)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Return the answer to one request on a connection of its own."""
+        return httpx.request(method, f"{self.url}{path}", timeout=30, **options)
+
+    def stop(self) -> int:
+        """Ask the process to stop and return its exit code."""
+        return self._end(signal.SIGINT)
+
+    def kill(self) -> int:
+        """Kill the process between two of its instructions."""
+        return self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> int:
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.send_signal(how)
+        return self._process.wait(timeout=20)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log.read_text()
+        try:
+            return self.call("GET", "/health").status_code == 200
+        except httpx.TransportError:
+            return False

@@ -1,0 +1,93 @@
+"""A websocket client for tests: it waits for a frame, never for a time."""
+
+import json
+import time
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+Frame = dict[str, Any]
+
+
+class TestSocket:
+    """One open websocket, with the frames that it got and that nobody asked for yet."""
+
+    __test__ = False
+
+    def __init__(self, url: str, *, token: str = "", query: str = "", **options: Any) -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers |= options.pop("headers", {})
+        address = f"{url.replace('http', 'ws', 1)}/ws{query}"
+        self._opened = ExitStack()
+        self._connection: ClientConnection = self._opened.enter_context(
+            connect(address, additional_headers=headers, **options)
+        )
+        self.waiting: list[Frame] = []
+
+    def __enter__(self) -> "TestSocket":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._opened.close()
+
+    def send(self, kind: str, data: Any = None, **more: Any) -> None:
+        """Send one frame."""
+        self.send_text(json.dumps({"type": kind, "data": data or {}, **more}))
+
+    def send_text(self, text: str | bytes) -> None:
+        """Send whatever it is."""
+        self._connection.send(text)
+
+    def expect(self, kind: str, *, seconds: float = 10) -> Frame:
+        """Return the next frame of that type; frames of others stay for whoever asks for them."""
+        deadline = time.monotonic() + seconds
+        while True:
+            for frame in self.waiting:
+                if frame["type"] == kind:
+                    self.waiting.remove(frame)
+                    return frame
+            self._receive(max(0.0, deadline - time.monotonic()), kind)
+
+    def ask(self, kind: str, data: Any = None) -> Frame:
+        """Send a frame and return its answer, an error too."""
+        request_id = f"r{time.monotonic_ns()}"
+        self.send(kind, data, requestId=request_id)
+        while True:
+            for frame in self.waiting:
+                if frame.get("requestId") == request_id:
+                    self.waiting.remove(frame)
+                    return frame
+            self._receive(10, f"an answer to {kind}")
+
+    def settle(self) -> list[Frame]:
+        """Return every frame that came before now: the server answers a ping behind them."""
+        self.ask("ping")
+        frames, self.waiting = self.waiting, []
+        return frames
+
+    def closed_with(self, *, seconds: float = 10) -> int:
+        """Return the code that the server closes the socket with."""
+        try:
+            while True:
+                self._receive(seconds, "the close")
+        except ConnectionClosed as closed:
+            return closed.rcvd.code if closed.rcvd else 1006
+
+    def _receive(self, seconds: float, what: str) -> None:
+        try:
+            self.waiting.append(json.loads(self._connection.recv(timeout=seconds)))
+        except TimeoutError:
+            got = [frame["type"] for frame in self.waiting]
+            raise AssertionError(f"No {what} within {seconds:.0f} s; got {got}") from None

@@ -1,0 +1,66 @@
+"""Fixtures that all tests share: named people, and real servers."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+
+from apps.accounts.models import User
+from apps.accounts.tests.people import Person, person, stranger_client
+from apps.core.ratelimit import limiter
+from apps.core.testing.client import ContractClient
+from apps.core.testing.server import ServerProcess
+
+
+@pytest.fixture(autouse=True)
+def _forgetful() -> Iterator[None]:
+    """Let no test meet the limits that another one has used up."""
+    limiter.cache_clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def alice(db: Any) -> Person:
+    return person("Alice")
+
+
+@pytest.fixture
+def bob(db: Any) -> Person:
+    return person("Bob")
+
+
+@pytest.fixture
+def carol(db: Any) -> Person:
+    return person("Carol")
+
+
+@pytest.fixture
+def moderator(db: Any) -> Person:
+    return person("Morton", User.Role.MODERATOR)
+
+
+@pytest.fixture
+def nobody() -> ContractClient:
+    """A client that is not logged in."""
+    return stranger_client()
+
+
+@pytest.fixture
+def start_server(transactional_db: Any, tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """A function that starts one more server process on this test's database."""
+    with ExitStack() as running:
+
+        def start(**environment: str) -> ServerProcess:
+            log = tmp_path / f"server-{len(list(tmp_path.iterdir()))}.log"
+            return running.enter_context(ServerProcess(log, environment))
+
+        yield start
+
+
+@pytest.fixture
+def server(start_server: Callable[..., ServerProcess]) -> ServerProcess:
+    return start_server()
