@@ -12,7 +12,7 @@ from apps.accounts.models import User
 from apps.accounts.tests.people import Person, person, stranger_client
 from apps.core.ratelimit import limiter
 from apps.core.testing.client import ContractClient
-from apps.core.testing.server import ServerProcess
+from apps.core.testing.server import ServerProcess, until
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +61,18 @@ def start_server(transactional_db: Any, tmp_path: Path) -> Iterator[Callable[...
         yield start
 
 
+@pytest.fixture(scope="session")
+def _shared_server(
+    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
+    with django_db_blocker.unblock():
+        process = ServerProcess(tmp_path_factory.mktemp("server") / "log")
+    with process:
+        yield process
+
+
 @pytest.fixture
-def server(start_server: Callable[..., ServerProcess]) -> ServerProcess:
-    return start_server()
+def server(transactional_db: Any, _shared_server: ServerProcess) -> ServerProcess:
+    """A server process that many tests share, whose sockets of earlier tests are gone."""
+    until(lambda: _shared_server.call("GET", "/health").json()["websocket"]["connections"] == 0)
+    return _shared_server

@@ -13,9 +13,7 @@ KEY_BYTES = 64
 
 
 @register()
-def settings_readable(
-    app_configs: Sequence[AppConfig] | None, **_: Any
-) -> list[CheckMessage]:
+def settings_readable(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Report the variables that could not be read."""
     return [Error(f"{p.name} {p.message}", id="parley.E001") for p in env.problems]
 

@@ -101,7 +101,9 @@ def database(default_path: Path) -> dict[str, Any]:
         except ValueError:
             port = 0
         if split.scheme not in {"postgres", "postgresql"} or not port or len(split.path) < 2:
-            _complain("DATABASE_URL", "is not of the form postgresql://user:password@host:port/name.")
+            _complain(
+                "DATABASE_URL", "is not of the form postgresql://user:password@host:port/name."
+            )
             return _sqlite(default_path)
         parts = {
             "HOST": unquote(split.hostname or ""),

@@ -134,12 +134,12 @@ if REDIS_URL:
             },
         }
     }
-    PRESENCE = "apps.realtime.presence.RedisPresence"
+    PRESENCE = "apps.realtime.presence_stores.RedisPresence"
     LIMITER = "apps.core.ratelimit.RedisLimiter"
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
-    PRESENCE = "apps.realtime.presence.LocalPresence"
+    PRESENCE = "apps.realtime.presence_stores.LocalPresence"
     LIMITER = "apps.core.ratelimit.LocalLimiter"
 
 # --- Accounts and tokens -------------------------------------------------------------------------
@@ -234,6 +234,7 @@ if SERVER_TRUSTED_PROXIES:
 # --- Static files --------------------------------------------------------------------------------
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Whitenoise finds the files in the packages themselves, so that a fresh clone needs no collecting.
 WHITENOISE_USE_FINDERS = True

@@ -7,15 +7,17 @@ os.environ.setdefault("LOG_LEVEL", "warning")
 # Test processes that run side by side share one Redis, but must not hear each other.
 os.environ["APP_NAME"] = f"parley-test-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
 
-from config.settings import *  # noqa: E402, F403
-from config.settings import ACTION_LIMITS, DATA_DIR, DATABASES, INSTALLED_APPS  # noqa: E402
+from config.settings import *  # noqa: F403
+from config.settings import ACTION_LIMITS, DATA_DIR, DATABASES, INSTALLED_APPS
 
 INSTALLED_APPS = [*INSTALLED_APPS, "django_migration_linter"]
+if os.environ.get("PARLEY_TAMPER"):
+    INSTALLED_APPS = [*INSTALLED_APPS, "apps.realtime.tests.tampered.TamperedConfig"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 RATE_LIMIT_REQUESTS_PER_SECOND = 100_000
 RATE_LIMIT_BURST = 100_000
 ACTION_LIMITS = dict.fromkeys(ACTION_LIMITS, 100_000)
 
-# Threads of a test share the database only when it is a file.
+# Threads of a test share the database only when it is a file; runs side by side must not.
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}
+    DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / f"test-{os.getpid()}.sqlite3"}

@@ -1,11 +1,21 @@
 """The one websocket route, with who may come in by it."""
 
+from typing import Any
+
 from channels.routing import URLRouter
 from django.urls import re_path
 
 from apps.accounts.gate import AccountsGate
 from apps.realtime.consumer import SocketConsumer
 
+_socket: Any = SocketConsumer.as_asgi(gate=AccountsGate())
+
+
+async def _nowhere(scope: Any, receive: Any, send: Any) -> None:
+    """Refuse the upgrade on any other path."""
+    await send({"type": "websocket.close"})
+
+
 websocket_application = URLRouter(
-    [re_path(r"^ws(?:/connect)?/?$", SocketConsumer.as_asgi(gate=AccountsGate()))]
+    [re_path(r"^ws(?:/connect)?/?$", _socket), re_path(r"", _nowhere)]  # type: ignore[arg-type]
 )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 async def ping(socket: "SocketConsumer", data: Mapping[str, Any]) -> None:
     """Answer `pong` with the heads of the socket's streams."""
     pong = {"timestamp": timestamp(), "streams": socket.heads()}
-    socket.push(render("pong", pong, **socket.echo()))
+    socket.push(render("pong", pong, socket.echo()))
 
 
 @command("subscribe")
@@ -46,4 +46,4 @@ async def presence(socket: "SocketConsumer", data: Mapping[str, Any]) -> None:
         return {str(user): seen.as_dict() for user, seen in presence_of(known).items()}
 
     seen = await in_thread(look)
-    socket.push(render("presence", {"presence": seen}, **socket.echo()))
+    socket.push(render("presence", {"presence": seen}, socket.echo()))

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import orjson
@@ -18,8 +18,8 @@ from apps.core.ids import uuid7
 from apps.core.ratelimit import Limit, LocalLimiter
 from apps.realtime import closing, eager, registry
 from apps.realtime.frames import render, user_stream
-from apps.realtime.hub import HEARTBEAT_SECONDS, Hub, announce_offline, announce_online, hub
-from apps.realtime.presence import Device, presence
+from apps.realtime.hub import HEARTBEAT_SECONDS, Hub, hub
+from apps.realtime.presence import Device, announce_offline, announce_online, presence
 from apps.realtime.registry import Gate, Visitor
 from apps.realtime.threads import in_thread
 
@@ -31,8 +31,6 @@ STRIKES = 3
 OUTBOX = 256
 # How long a client that is told to go may take to read the word, in seconds.
 LAST_WORD = 5.0
-
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _numbers = itertools.count()
 _frame_limiter = LocalLimiter()
@@ -47,6 +45,8 @@ class SocketConsumer(AsyncConsumer):
 
     visitor: Visitor
     device: Device
+    scope: Any
+    base_send: Any
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
@@ -60,9 +60,7 @@ class SocketConsumer(AsyncConsumer):
         self._outbox: deque[str] = deque()
         self._draining: asyncio.Task[None] | None = None
 
-    async def __call__(
-        self, scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]], send: Send
-    ) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve the socket until it is closed.
 
         Channels' own version keeps a task more per socket, and makes a thread hop per message for
@@ -76,38 +74,44 @@ class SocketConsumer(AsyncConsumer):
                 await getattr(self, message["type"].replace(".", "_"))(message)
         except StopConsumer:
             pass
-
-    # --- coming and going ---------------------------------------------------------------------
+        finally:
+            self.closed = True
+            await self._leave()
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
         """Let the visitor in, or answer why not before the upgrade where the server can."""
         try:
             self.visitor, user = await in_thread(self._gate.admit, self.scope)
-        except DomainError as error:
-            await self._turn_away(error)
+            device = Device(self.visitor.user_id, self.visitor.session_id, self.id)
+            others = await in_thread(presence().enter, device)
+        except Exception as error:
+            await self._turn_away(as_domain_error(error))
             raise StopConsumer from error
-        self.device = Device(self.visitor.user_id, self.visitor.session_id, self.id)
-        others = await in_thread(presence().enter, self.device)
-        await self.base_send({"type": "websocket.accept"})
         if others < 0:
+            await self.base_send({"type": "websocket.accept"})
             await self._close(closing.TOO_MANY_SOCKETS)
             raise StopConsumer
+        self.device = device
         self._hub = hub(self._gate)
         self._hub.add(self)
+        await self.base_send({"type": "websocket.accept"})
         await self._welcome(user)
         if others == 0:
             await in_thread(announce_online, self.visitor.user_id)
         log.info("connected", client=self.id, user_id=str(self.visitor.user_id))
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
-        """Forget the socket, and tell who may know when it was the visitor's last."""
-        self.closed = True
-        if self._hub is not None:
-            self._hub.remove(self)
-            if await in_thread(presence().leave, self.device):
-                await in_thread(announce_offline, self.visitor.user_id)
-            log.info("disconnected", client=self.id, code=message.get("code"))
+        """Stop serving."""
         raise StopConsumer
+
+    async def _leave(self) -> None:
+        """Forget the socket, and tell who may know when it was the visitor's last."""
+        if self._hub is None:
+            return
+        self._hub.remove(self)
+        if await in_thread(presence().leave, self.device):
+            await in_thread(announce_offline, self.visitor.user_id)
+        log.info("disconnected", client=self.id, user_id=str(self.visitor.user_id))
 
     def close_soon(self, code: int) -> None:
         """Close the socket from the hub, whatever it is doing."""
@@ -134,7 +138,8 @@ class SocketConsumer(AsyncConsumer):
     async def _turn_away(self, error: DomainError) -> None:
         if "websocket.http.response" not in self.scope.get("extensions", {}):
             await self.base_send({"type": "websocket.accept"})
-            return await self._close(closing.UNAUTHORIZED)
+            await self._close(closing.UNAUTHORIZED)
+            return
         body = dumps({"success": False, **error.as_dict(), "meta": {"timestamp": timestamp()}})
         headers = {"content-type": "application/json", **error.headers}
         await self.base_send(
@@ -167,14 +172,13 @@ class SocketConsumer(AsyncConsumer):
             )
         )
 
-    # --- from the client ----------------------------------------------------------------------
-
     async def websocket_receive(self, message: dict[str, Any]) -> None:
         """Answer one frame: with what its command returns, or with why it was refused."""
         if self.closed:
             return
         if _frame_limiter.take(self.id, FRAMES) > FRAMES.burst / FRAMES.rate:
-            return self.close_soon(closing.TOO_MANY_FRAMES)
+            self.close_soon(closing.TOO_MANY_FRAMES)
+            return
         self._request_id = None
         try:
             kind, data = self._parse(message.get("text"))
@@ -183,10 +187,10 @@ class SocketConsumer(AsyncConsumer):
                 raise NotFound(f"There is no command {kind[:50]!r}")
             answered = await handler(self, data)
         except Exception as error:  # noqa: BLE001
-            self.push(render("error", as_domain_error(error).as_dict(), **self.echo()))
+            self.push(render("error", as_domain_error(error).as_dict(), self.echo()))
         else:
             if answered is not None:
-                self.push(render("ack", answered, **self.echo()))
+                self.push(render("ack", answered, self.echo()))
         if self._strikes >= STRIKES:
             self.close_soon(closing.MALFORMED)
 
@@ -202,7 +206,7 @@ class SocketConsumer(AsyncConsumer):
         request_id = frame.get("requestId")
         if isinstance(request_id, str):
             self._request_id = request_id[:64]
-        data = frame.get("data") or {}
+        data = {} if frame.get("data") is None else frame["data"]
         if not isinstance(data, dict):
             raise BadRequest("The data of a frame must be an object")
         return frame["type"], data
@@ -228,8 +232,6 @@ class SocketConsumer(AsyncConsumer):
         assert self._hub is not None
         return self._hub.heads_of(self)
 
-    # --- to the client ------------------------------------------------------------------------
-
     def push(self, text: str) -> None:
         """Send a frame, or have it wait behind those that the client has not taken yet."""
         if self.closed:
@@ -241,8 +243,9 @@ class SocketConsumer(AsyncConsumer):
                 self._outbox.append(text)
             return
         try:
-            rest = eager.start(self.base_send({"type": "websocket.send", "text": text}))  # type: ignore[arg-type]
+            rest = eager.start(self.base_send({"type": "websocket.send", "text": text}))
         except OSError:
+            self.closed = True
             return
         if rest is not None:
             assert self._hub is not None

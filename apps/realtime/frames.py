@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.utils import timezone
-
-from apps.core.envelope import dumps
+from apps.core.envelope import dumps, rfc3339, timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +18,15 @@ class Frame:
 
 
 def render(
-    kind: str, data: Mapping[str, Any], *, at: datetime | None = None, **more: Any
+    kind: str,
+    data: Mapping[str, Any],
+    beside: Mapping[str, Any] | None = None,
+    *,
+    at: datetime | None = None,
 ) -> str:
-    """Return one frame as text. `more` is requestId, or stream and seq."""
-    moment = (at or timezone.now()).isoformat().replace("+00:00", "Z")
-    return dumps({"type": kind, "data": data, "timestamp": moment, **more}).decode()
+    """Return one frame as text. `beside` is its requestId, or its stream and seq."""
+    moment = rfc3339(at) if at else timestamp()
+    return dumps({"type": kind, "data": data, "timestamp": moment, **(beside or {})}).decode()
 
 
 def user_stream(user_id: Any) -> str:

@@ -92,7 +92,7 @@ def heads(streams: Iterable[str]) -> dict[str, tuple[int, str]]:
     """Return head and epoch of each stream; one without any event yet has head 0."""
     names = list(streams)
     rows = Stream.objects.filter(name__in=names).values_list("name", "head", "epoch")
-    return {name: (0, "") for name in names} | {name: (head, epoch) for name, head, epoch in rows}
+    return dict.fromkeys(names, (0, "")) | {name: (head, epoch) for name, head, epoch in rows}
 
 
 def redact(subjects: Iterable[UUID], overlay: Mapping[str, Mapping[str, Any]]) -> None:
@@ -132,7 +132,6 @@ def _advance(counts: Counter[str]) -> dict[str, int]:
 
 
 def _frame(event: Event) -> Frame:
-    text = render(
-        event.type, event.data, at=event.created_at, stream=event.stream, seq=event.seq
-    )
+    place = {"stream": event.stream, "seq": event.seq}
+    text = render(event.type, event.data, place, at=event.created_at)
     return Frame(event.stream, event.seq, text)

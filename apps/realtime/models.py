@@ -62,7 +62,10 @@ class LastSeen(models.Model):
     """When the last device of a person went offline."""
 
     user = models.OneToOneField(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="last_seen"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="last_seen",
     )
     at = models.DateTimeField()
 

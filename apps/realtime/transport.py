@@ -1,5 +1,7 @@
 """The websocket protocol of the production server, with a way to hang up on who does not read."""
 
+from typing import Any
+
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -15,4 +17,5 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """Open the websocket. The application's task, made here, has not begun to run yet."""
         super().handle_connect(event)
         if self.response.status_code == 101:
-            self.scope["extensions"]["parley.abort"] = self.transport.abort  # type: ignore[index,typeddict-item]
+            extensions: Any = self.scope["extensions"]
+            extensions["parley.abort"] = self.transport.abort

@@ -10,13 +10,18 @@ from uuid import UUID
 
 import structlog
 from asgiref.sync import async_to_sync
-from channels.layers import get_channel_layer
+from channels.layers import channel_layers
 
 from apps.realtime.frames import Frame
 
 log = structlog.get_logger(__name__)
 
 GROUP = "hubs"
+
+
+def channel_layer() -> Any:
+    """Return the layer of this installation."""
+    return channel_layers["default"]
 
 
 def wake(frames: Iterable[Frame] = (), ended_sessions: Iterable[UUID] = ()) -> None:
@@ -44,6 +49,6 @@ def _send_from_outside(message: dict[str, Any]) -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         try:
-            async_to_sync(get_channel_layer().group_send)(GROUP, message)
+            async_to_sync(channel_layer().group_send)(GROUP, message)
         except Exception as error:  # noqa: BLE001
             log.warning("wake-up not sent", error=type(error).__name__)

@@ -66,7 +66,7 @@ class ServerProcess:
     def __enter__(self) -> "ServerProcess":
         command = [sys.executable, "manage.py", "serve", "--port", str(self.port)]
         with self.log.open("ab") as output:
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = subprocess.Popen(
                 command,
                 cwd=settings.BASE_DIR,
                 env=self._environment,

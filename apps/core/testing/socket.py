@@ -44,7 +44,7 @@ class TestSocket:
 
     def send(self, kind: str, data: Any = None, **more: Any) -> None:
         """Send one frame."""
-        self.send_text(json.dumps({"type": kind, "data": data or {}, **more}))
+        self.send_text(json.dumps({"type": kind, "data": {} if data is None else data, **more}))
 
     def send_text(self, text: str | bytes) -> None:
         """Send whatever it is."""
@@ -71,10 +71,15 @@ class TestSocket:
                     return frame
             self._receive(10, f"an answer to {kind}")
 
-    def settle(self) -> list[Frame]:
-        """Return every frame that came before now: the server answers a ping behind them."""
+    def settle_into(self) -> list[Frame]:
+        """Return the frames that wait once all that were sent before now are among them: the
+        server answers a ping behind those."""
         self.ask("ping")
-        frames, self.waiting = self.waiting, []
+        return self.waiting
+
+    def settle(self) -> list[Frame]:
+        """Return every frame that came before now, and let none wait any more."""
+        frames, self.waiting = self.settle_into(), []
         return frames
 
     def closed_with(self, *, seconds: float = 10) -> int:

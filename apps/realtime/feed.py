@@ -1,0 +1,151 @@
+"""A stream as one process follows it: its numbers reach the sockets here without a hole."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from apps.realtime.frames import Frame, render
+from apps.realtime.log import Missed, events_after, heads
+from apps.realtime.threads import in_thread
+
+if TYPE_CHECKING:
+    from apps.realtime.consumer import SocketConsumer
+
+log = structlog.get_logger(__name__)
+
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+
+
+class Feed:
+    """All that follow a stream here stand at `position`, except those that are catching up.
+
+    A frame that is not the next one, because a wake-up was lost or overtaken, is not handed out:
+    the log is read for what is missing, up to the last number that was heard of.
+    """
+
+    def __init__(self, name: str, spawn: Spawn) -> None:
+        self.name = name
+        self.position = 0
+        self._spawn = spawn
+        self._epoch = ""
+        self._heard_of = 0
+        self._followers: set[SocketConsumer] = set()
+        self._catching_up = 0
+        self._reading: asyncio.Task[None] | None = spawn(self._start())
+
+    @property
+    def idle(self) -> bool:
+        """Return whether nobody needs the feed any more."""
+        return not self._followers and not self._catching_up
+
+    def take(self, frame: Frame) -> None:
+        """Hand out the next frame, or a signal; read the log when it is not the next one."""
+        if frame.seq is None:
+            self._push(frame.text)
+        elif frame.seq == self.position + 1 and self._reading is None:
+            self._hand_out(frame)
+        else:
+            self.hear_of(frame.seq)
+
+    def hear_of(self, head: int, epoch: str = "") -> None:
+        """Learn how far the stream has got, and read what is missing of it."""
+        self._epoch = self._epoch or epoch
+        self._heard_of = max(self._heard_of, head)
+        if self._heard_of > self.position and self._reading is None:
+            self._reading = self._spawn(self._read_missing())
+
+    async def join(self, socket: "SocketConsumer") -> None:
+        """Have the socket follow from where the stream stands, without a word."""
+        await self._standing()
+        self._catching_up -= 1
+        self._followers.add(socket)
+
+    async def follow(self, socket: "SocketConsumer", after: int | None, epoch: str) -> None:
+        """Answer `subscribed` or `reset`, send the socket what it missed after a number, and have
+        it follow.
+
+        While it catches up, live frames pass it by: it reads them from the log as well, and joins
+        the others when it stands where they stand.
+        """
+        await self._standing()
+        try:
+            position, missed = self.position, Missed([], complete=True)
+            if after is not None:
+                position = after
+                missed = await in_thread(events_after, self.name, after, self.position)
+            known = not epoch or epoch == self._epoch
+            if known and missed.complete:
+                recovered = {"recovered": after is not None}
+                socket.push(render("subscribed", {**self._place(), **recovered}, socket.echo()))
+            else:
+                position = self.position
+                socket.push(render("reset", self._place(), socket.echo()))
+            while position < self.position and not socket.closed:
+                for frame in missed.frames:
+                    await socket.pushed(frame.text)
+                    position = frame.seq or position
+                missed = await in_thread(events_after, self.name, position, self.position)
+                if not missed.complete:
+                    position = self.position
+                    socket.push(render("reset", self._place()))
+            if not socket.closed:
+                self._followers.add(socket)
+        finally:
+            self._catching_up -= 1
+
+    def leave(self, socket: "SocketConsumer") -> None:
+        """Let the socket go."""
+        self._followers.discard(socket)
+
+    async def _standing(self) -> None:
+        """Wait until it is known where the stream stands. The caller counts as catching up."""
+        self._catching_up += 1
+        try:
+            if self._reading is not None:
+                await asyncio.shield(self._reading)
+        except BaseException:
+            self._catching_up -= 1
+            raise
+
+    async def _start(self) -> None:
+        """Find out where the stream stands; frames that arrive meanwhile are heard of.
+
+        If that fails, so does everybody who waits for it: a feed that does not know where it
+        stands is never followed.
+        """
+        self.position, self._epoch = (await in_thread(heads, [self.name]))[self.name]
+        self._reading = None
+        self.hear_of(self._heard_of)
+
+    async def _read_missing(self) -> None:
+        try:
+            while self.position < self._heard_of:
+                missed = await in_thread(events_after, self.name, self.position)
+                if not missed.frames:
+                    break
+                if missed.complete:
+                    for frame in missed.frames:
+                        self._hand_out(frame)
+                else:
+                    # The log was pruned, or began anew, under our feet.
+                    self.position = missed.frames[-1].seq or self._heard_of
+                    self._push(render("reset", self._place()))
+        except Exception:  # noqa: BLE001
+            log.warning("log not read", stream=self.name, exc_info=True)
+        finally:
+            # What could not be read now, the next look at the heads hears of again.
+            self._heard_of = self.position
+            self._reading = None
+
+    def _hand_out(self, frame: Frame) -> None:
+        self.position = frame.seq or self.position
+        self._push(frame.text)
+
+    def _push(self, text: str) -> None:
+        for socket in tuple(self._followers):
+            socket.push(text)
+
+    def _place(self) -> Mapping[str, Any]:
+        return {"stream": self.name, "head": self.position, "epoch": self._epoch}

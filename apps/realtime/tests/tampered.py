@@ -1,0 +1,40 @@
+"""Server processes that were tampered with, by PARLEY_TAMPER: in a hurry, so that a test need not
+wait for a heartbeat; or deliberately broken, to show that the fault tests catch it."""
+
+import os
+from typing import Any
+
+from django.apps import AppConfig
+
+
+class TamperedConfig(AppConfig):
+    """Changes one thing of a server process."""
+
+    name = "apps.realtime.tests"
+    label = "tampered"
+    path = os.path.dirname(__file__)
+
+    def ready(self) -> None:
+        """Do what the environment names, by words with a comma between them."""
+        from apps.realtime import feed, hub, log, presence_stores
+
+        async def nothing(*_: Any) -> None:
+            return
+
+        def nothing_missed(*_: Any) -> log.Missed:
+            return log.Missed([], complete=True)
+
+        for word in os.environ["PARLEY_TAMPER"].split(","):
+            match word:
+                case "hurried":
+                    hub.HEAL_SECONDS = 0.2  # type: ignore[assignment]
+                case "short-lived":
+                    presence_stores.ALIVE_FOR = 3
+                case "never-heals":
+                    hub.Hub._heal = nothing  # type: ignore[method-assign]
+                case "never-reads":
+                    feed.events_after = nothing_missed  # type: ignore[assignment]
+                case "never-sweeps":
+                    hub.Hub._sweep_sessions = nothing  # type: ignore[method-assign]
+                case _:
+                    raise ValueError(word)

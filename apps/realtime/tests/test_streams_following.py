@@ -1,0 +1,110 @@
+"""Subscribing after a number (contract 7.3)."""
+
+import pytest
+from django.db import transaction
+
+from apps.accounts.tests.people import Person
+from apps.core.testing.server import ServerProcess
+from apps.core.testing.socket import TestSocket
+from apps.posts import services as posts
+from apps.realtime.log import Announcement, publish
+from apps.realtime.models import Event, Stream
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+
+
+def log_events(stream: str, count: int) -> None:
+    with transaction.atomic():
+        publish([Announcement(stream, "test", {"n": n}) for n in range(1, count + 1)])
+
+
+def seqs(frames: list[dict[str, object]]) -> list[object]:
+    return [frame["seq"] for frame in frames if "seq" in frame]
+
+
+def test_what_was_missed_comes_in_order_after_the_answer(
+    server: ServerProcess, alice: Person
+) -> None:
+    log_events(f"user.{alice.id}", 1200)
+    with TestSocket(server.url, token=alice.access, max_queue=None) as socket:
+        answer = socket.ask("subscribe", {"stream": f"user.{alice.id}", "after": 3})
+        assert answer["type"] == "subscribed"
+        assert answer["data"]["head"] == 1200
+        assert answer["data"]["recovered"] is True
+        assert seqs(socket.settle()) == list(range(4, 1201))
+
+
+def test_one_who_missed_nothing_gets_nothing(server: ServerProcess, alice: Person) -> None:
+    log_events(f"user.{alice.id}", 5)
+    with TestSocket(server.url, token=alice.access) as socket:
+        answer = socket.ask("subscribe", {"stream": f"user.{alice.id}", "after": 5})
+        assert answer["data"]["recovered"] is True
+        assert seqs(socket.settle()) == []
+
+
+def test_a_log_that_does_not_go_back_that_far_says_reset(
+    server: ServerProcess, alice: Person
+) -> None:
+    stream = f"user.{alice.id}"
+    log_events(stream, 9)
+    Event.objects.filter(stream=stream, seq__lte=4).delete()
+    with TestSocket(server.url, token=alice.access) as socket:
+        answer = socket.ask("subscribe", {"stream": stream, "after": 3})
+        assert (answer["type"], answer["data"]["head"]) == ("reset", 9)
+        answer = socket.ask("subscribe", {"stream": stream, "after": 4})
+        assert answer["type"] == "subscribed"
+
+
+def test_a_number_from_another_life_of_the_log_says_reset(
+    server: ServerProcess, alice: Person
+) -> None:
+    stream = f"user.{alice.id}"
+    log_events(stream, 2)
+    epoch = Stream.objects.get(name=stream).epoch
+    with TestSocket(server.url, token=alice.access) as socket:
+        assert socket.ask("subscribe", {"stream": stream, "after": 7})["type"] == "reset"
+        known = {"stream": stream, "after": 2, "epoch": epoch}
+        assert socket.ask("subscribe", known)["type"] == "subscribed"
+        other = {"stream": stream, "after": 2, "epoch": "another"}
+        assert socket.ask("subscribe", other)["type"] == "reset"
+
+
+@pytest.mark.parametrize("stream", ["user.{bob}", "feed.x", "document.1", "", "nonsense", "user."])
+def test_streams_of_others_and_unknown_ones_are_not_there(
+    server: ServerProcess, alice: Person, bob: Person, stream: str
+) -> None:
+    with TestSocket(server.url, token=alice.access) as socket:
+        error = socket.ask("subscribe", {"stream": stream.format(bob=bob.id), "after": 0})
+        assert error["data"]["code"] in {"NOT_FOUND", "VALIDATION_ERROR"}
+        log_events(f"user.{bob.id}", 1)
+        assert seqs(socket.settle()) == []
+
+
+def test_a_published_post_is_told_on_the_feed_until_one_unsubscribes(
+    server: ServerProcess, alice: Person, bob: Person
+) -> None:
+    with TestSocket(server.url, token=bob.access) as socket:
+        socket.ask("subscribe", {"stream": "feed"})
+        headers = {"Authorization": f"Bearer {alice.access}"}
+        draft = {"title": "A first post", "content": "Long enough to be one"}
+        server.call("POST", "/api/v1/posts", json=draft, headers=headers)
+        server.call("POST", "/api/v1/posts", json={**draft, "status": "published"}, headers=headers)
+        frame = socket.expect("post_published")
+        assert frame["seq"] == 1
+        assert frame["data"]["post"]["author"]["name"] == "Alice"
+
+        assert socket.ask("unsubscribe", {"stream": "feed"})["data"] == {"stream": "feed"}
+        posts.post_create(author=alice.user, **draft, status="published")
+        assert seqs(socket.settle()) == []
+
+
+def test_numbers_have_no_holes_while_one_catches_up(server: ServerProcess, alice: Person) -> None:
+    stream = f"user.{alice.id}"
+    log_events(stream, 600)
+    with TestSocket(server.url, token=alice.access, max_queue=None) as socket:
+        socket.send("subscribe", {"stream": stream, "after": 0})
+        log_events(stream, 600)
+        got: list[object] = []
+        while len(got) < 1200:
+            got.append(socket.expect("test")["seq"])
+        assert got == list(range(1, 1201))
