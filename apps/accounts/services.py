@@ -97,9 +97,7 @@ def session_refresh(*, refresh_token: str, arrived: datetime) -> Login:
             raise SessionOver
         tokens = issue_pair(session)
         now = timezone.now()
-        won = Session.objects.filter(
-            pk=session.pk, refresh_jti=claims.jti, ended_at=None
-        ).update(
+        won = Session.objects.filter(pk=session.pk, refresh_jti=claims.jti, ended_at=None).update(
             refresh_jti=tokens.refresh_jti,
             refreshed_at=now,
             last_used_at=now,
@@ -218,7 +216,9 @@ def _session_begin(user: User, device: Device) -> Login:
 
 
 def _sessions_end(sessions: QuerySet[Session]) -> Iterable[UUID]:
-    ids = list(sessions.order_by("pk").select_for_update().values_list("pk", flat=True))
+    # Of the user whom some of these querysets join no lock is taken: his comes before these.
+    locked = sessions.order_by("pk").select_for_update(of=("self",)).only("pk")
+    ids = [session.pk for session in locked]
     Session.objects.filter(pk__in=ids).update(ended_at=timezone.now())
     transaction.on_commit(partial(sessions_close, ids), robust=True)
     return ids

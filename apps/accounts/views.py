@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
@@ -10,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts import selectors, services
+from apps.accounts.requests import PersonRequest
 from apps.accounts.serializers import (
     AuthAnswer,
     LoginInput,
@@ -39,21 +41,27 @@ class AuthViewSet(ApiViewSet):
     limits = {"register": "register", "login": "login_address", "password_change": "password"}
 
     @extend_schema(request=RegisterInput, responses={201: AuthAnswer})
-    @action(detail=False, methods=["post"], permission_classes=[AllowAny], authentication_classes=[])
+    @action(
+        detail=False, methods=["post"], permission_classes=[AllowAny], authentication_classes=[]
+    )
     def register(self, request: Request) -> Response:
         """Make an account and log in."""
         login = services.user_register(**RegisterInput.read(request.data), device=_device(request))
         return answer("Registration successful", _auth_answer(login), status=201)
 
     @extend_schema(request=LoginInput, responses={200: AuthAnswer})
-    @action(detail=False, methods=["post"], permission_classes=[AllowAny], authentication_classes=[])
+    @action(
+        detail=False, methods=["post"], permission_classes=[AllowAny], authentication_classes=[]
+    )
     def login(self, request: Request) -> Response:
         """Log in on one more device."""
         login = services.user_login(**LoginInput.read(request.data), device=_device(request))
         return answer("Login successful", _auth_answer(login))
 
     @extend_schema(request=RefreshInput, responses={200: AuthAnswer})
-    @action(detail=False, methods=["post"], permission_classes=[AllowAny], authentication_classes=[])
+    @action(
+        detail=False, methods=["post"], permission_classes=[AllowAny], authentication_classes=[]
+    )
     def refresh(self, request: Request) -> Response:
         """Exchange a refresh token, once, for a new pair."""
         arrived = datetime.fromtimestamp(request._request.arrived, UTC)  # type: ignore[attr-defined]
@@ -62,27 +70,27 @@ class AuthViewSet(ApiViewSet):
 
     @extend_schema(request=None, responses={200: None})
     @action(detail=False, methods=["post"])
-    def logout(self, request: Request) -> Response:
+    def logout(self, request: PersonRequest) -> Response:
         """End this session: its tokens and sockets are dead at once."""
         services.session_logout(session=request.auth)
         return answer("Logout successful")
 
     @extend_schema(responses={200: OwnUser})
     @action(detail=False, methods=["get"])
-    def profile(self, request: Request) -> Response:
+    def profile(self, request: PersonRequest) -> Response:
         """Return one's own profile."""
         user = request.user
         return conditional_answer(request, "Profile retrieved", own_user(user), str(user.version))
 
     @extend_schema(request=ProfileInput, responses={200: OwnUser})
     @profile.mapping.put
-    def profile_replace(self, request: Request) -> Response:
+    def profile_replace(self, request: PersonRequest) -> Response:
         """Change what is given of one's own profile."""
         return self.profile_update(request)
 
     @extend_schema(request=ProfileInput, responses={200: OwnUser})
     @profile.mapping.patch
-    def profile_update(self, request: Request) -> Response:
+    def profile_update(self, request: PersonRequest) -> Response:
         """Change what is given of one's own profile."""
         user = services.profile_update(
             user=request.user,
@@ -93,7 +101,7 @@ class AuthViewSet(ApiViewSet):
 
     @extend_schema(responses={200: SessionShape(many=True)})
     @action(detail=False, methods=["get"])
-    def sessions(self, request: Request) -> Response:
+    def sessions(self, request: PersonRequest) -> Response:
         """List the devices that one is logged in on, the last used first."""
         sessions = selectors.sessions_of(request.user, request.auth)
         return answer("Sessions retrieved successfully", SessionShape(sessions, many=True).data)
@@ -104,26 +112,24 @@ class AuthViewSet(ApiViewSet):
         methods=["delete"],
         url_path=f"sessions/(?P<session_id>{ApiViewSet.lookup_value_regex})",
     )
-    def session_end(self, request: Request, session_id: str) -> Response:
+    def session_end(self, request: PersonRequest, session_id: UUID) -> Response:
         """Log one of one's own devices out."""
         services.session_end(user=request.user, session_id=session_id)
         return answer("Session ended")
 
     @extend_schema(request=PasswordChangeInput, responses={200: None})
     @action(detail=False, methods=["post"], url_path="password/change")
-    def password_change(self, request: Request) -> Response:
+    def password_change(self, request: PersonRequest) -> Response:
         """Change the password; every other session ends."""
         services.password_change(session=request.auth, **PasswordChangeInput.read(request.data))
         return answer("Password changed")
 
     @extend_schema(request=None, responses={200: TicketAnswer})
     @action(detail=False, methods=["post"], url_path="ws-ticket")
-    def ws_ticket(self, request: Request) -> Response:
+    def ws_ticket(self, request: PersonRequest) -> Response:
         """Return a ticket that opens one websocket within its time."""
         ticket = services.ticket_issue(session=request.auth)
-        return answer(
-            "Ticket issued", {"ticket": ticket, "expiresIn": services.TICKET_SECONDS}
-        )
+        return answer("Ticket issued", {"ticket": ticket, "expiresIn": services.TICKET_SECONDS})
 
 
 class UserViewSet(ApiViewSet):
@@ -144,7 +150,7 @@ class UserViewSet(ApiViewSet):
         )
 
     @extend_schema(responses={200: PublicUser})
-    def retrieve(self, request: Request, pk: str) -> Response:
+    def retrieve(self, request: Request, pk: UUID) -> Response:
         """Return one person."""
         user = selectors.user_get(pk)
         return conditional_answer(

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from apps.chat.models import Message
 from apps.chat.selectors import peers_of
+from apps.core.envelope import rfc3339
 from apps.realtime import registry
 from apps.realtime.frames import user_stream
 from apps.realtime.log import Announcement, publish, redact, signal
@@ -16,7 +17,7 @@ registry.audience(peers_of)
 
 
 def messages_sent(messages: Iterable[tuple[Message, Mapping[str, Any]]]) -> None:
-    """Tell the receiver of each message, and the sender's own devices. Each comes with its shape."""
+    """Tell the receiver of each message, and its sender's own devices."""
     announcements = []
     for message, shape in messages:
         data = {"message": shape}
@@ -34,7 +35,7 @@ def messages_delivered(messages: Iterable[Message], at: datetime) -> None:
             Announcement(
                 user_stream(sender),
                 "delivery_receipt",
-                {"deliveredTo": str(receiver), "messageIds": ids, "deliveredAt": _when(at)},
+                {"deliveredTo": str(receiver), "messageIds": ids, "deliveredAt": rfc3339(at)},
             )
             for (sender, receiver), ids in _by_people(messages).items()
         ]
@@ -48,7 +49,7 @@ def messages_read(messages: Iterable[Message], at: datetime) -> None:
             Announcement(
                 user_stream(person),
                 "read_receipt",
-                {"readBy": str(reader), "messageIds": ids, "readAt": _when(at)},
+                {"readBy": str(reader), "messageIds": ids, "readAt": rfc3339(at)},
             )
             for (sender, reader), ids in _by_people(messages).items()
             for person in (sender, reader)
@@ -83,7 +84,3 @@ def _by_people(messages: Iterable[Message]) -> dict[tuple[UUID, UUID], list[str]
     for message in messages:
         ids[message.sender_id, message.receiver_id].append(str(message.pk))
     return ids
-
-
-def _when(at: datetime) -> str:
-    return at.isoformat().replace("+00:00", "Z")

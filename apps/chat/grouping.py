@@ -17,7 +17,7 @@ _committing: "asyncio.Task[None] | None" = None
 
 async def message_send_grouped(draft: Draft) -> Sent:
     """Send a message with those that wait beside it; raises what message_send() raises."""
-    global _committing  # noqa: PLW0603
+    global _committing
     outcome: asyncio.Future[Sent] = asyncio.get_running_loop().create_future()
     _waiting.append((draft, outcome))
     if _committing is None or _committing.done():

@@ -58,7 +58,8 @@ class Message(models.Model):
     content = models.TextField()
     type = models.CharField(max_length=10, choices=Type.choices, default=Type.TEXT)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.SENT)
-    client_id = models.CharField(max_length=64, null=True)
+    # Null, not empty, so that those without one are not each other's repetition.
+    client_id = models.CharField(max_length=64, null=True)  # noqa: DJ001
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     read_at = models.DateTimeField(null=True)
     edited_at = models.DateTimeField(null=True)
@@ -68,7 +69,9 @@ class Message(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["conversation", "seq"], name="message_seq_unique"),
             # Also finds a person's own messages; a repeated send is recognised by it.
-            models.UniqueConstraint(fields=["sender", "client_id"], name="message_client_id_unique"),
+            models.UniqueConstraint(
+                fields=["sender", "client_id"], name="message_client_id_unique"
+            ),
             models.CheckConstraint(condition=Q(seq__gte=1), name="message_seq_positive"),
             models.CheckConstraint(
                 condition=~Q(sender=models.F("receiver")), name="message_not_to_oneself"
@@ -86,7 +89,8 @@ class Message(models.Model):
             models.Index(
                 fields=["receiver", "conversation"],
                 name="message_unread",
-                condition=Q(status__in=["sent", "delivered"], deleted_at=None),
+                # Without a value in it, which SQLite would not find again in a query's parameters.
+                condition=Q(read_at=None, deleted_at=None),
             ),
         ]
 

@@ -75,4 +75,4 @@ def are_peers(user_id: UUID, other_id: UUID) -> bool:
 
 
 def _unread_of(user: User) -> QuerySet[Message]:
-    return Message.objects.filter(receiver=user, status__in=UNREAD, deleted_at=None)
+    return Message.objects.filter(receiver=user, read_at=None, deleted_at=None)

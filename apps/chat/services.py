@@ -156,14 +156,13 @@ class _Numbered:
 def _take_numbers(pairs: Sequence[str]) -> dict[str, _Numbered]:
     """Make, lock and move on the conversations in one statement, in the order of their pairs."""
     counts = {pair: pairs.count(pair) for pair in sorted(set(pairs))}
-    key = Conversation._meta.pk
-    assert key is not None
+    primary_key = Conversation._meta.pk
     table = Conversation._meta.db_table
     rows = ", ".join(["(%s, %s, %s)"] * len(counts))
     values = [
         value
         for pair, count in counts.items()
-        for value in (key.get_db_prep_value(uuid7(), connection), pair, count)
+        for value in (primary_key.get_db_prep_value(uuid7(), connection), pair, count)
     ]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -173,8 +172,8 @@ def _take_numbers(pairs: Sequence[str]) -> dict[str, _Numbered]:
             values,
         )
         return {
-            pair: _Numbered(UUID(str(id)), last_seq - counts[pair])
-            for id, pair, last_seq in cursor.fetchall()
+            pair: _Numbered(UUID(str(key)), last_seq - counts[pair])
+            for key, pair, last_seq in cursor.fetchall()
         }
 
 
@@ -256,7 +255,7 @@ def messages_mark_delivered(
 
 
 @transaction.atomic
-def message_delete(*, user: User, message_id: UUID | str) -> None:
+def message_delete(*, user: User, message_id: UUID) -> None:
     """Delete a message for both; raise MessageNotFound or NotYourMessageToDelete."""
     found = Message.objects.filter(pk=message_id, deleted_at=None).first()
     if found is None or not takes_part(user, found):
@@ -265,9 +264,10 @@ def message_delete(*, user: User, message_id: UUID | str) -> None:
         raise NotYourMessageToDelete
     Conversation.objects.select_for_update().get(pk=found.conversation_id)
     # Somebody else may have deleted it between the look and the lock.
-    [message] = _locked(Message.objects.filter(pk=found.pk)) or [None]
-    if message is None:
+    still_there = _locked(Message.objects.filter(pk=found.pk))
+    if not still_there:
         raise MessageNotFound
+    [message] = still_there
     Message.objects.filter(pk=message.pk).update(deleted_at=timezone.now())
     remaining = Message.objects.filter(conversation=message.conversation_id, deleted_at=None)
     last = remaining.order_by("-seq").first()

@@ -36,7 +36,7 @@ class Reply:
     status: int = 0
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: Iterable[bytes] = ()
-    chunks: Iterator[bytes] = iter(())
+    chunks: Iterator[bytes] = field(default_factory=lambda: iter(()))
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
         """Take the head: WSGI's start_response."""
@@ -86,7 +86,11 @@ class WsgiBridge:
         try:
             async with asyncio.timeout(settings.SERVER_WRITE_TIMEOUT):
                 await send(
-                    {"type": "http.response.start", "status": reply.status, "headers": reply.headers}
+                    {
+                        "type": "http.response.start",
+                        "status": reply.status,
+                        "headers": reply.headers,
+                    }
                 )
                 await send({"type": "http.response.body", "body": part, "more_body": more})
             while more:

@@ -20,8 +20,11 @@ def conditional_answer(
     the hash with anything that shows, such as a count of views.
     """
     etag = f'"{revision}.{hashlib.sha256(dumps(data)).hexdigest()[:16]}"'
-    tags = [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]
-    if etag in tags or "*" in tags:
+    tags = [
+        tag.strip().removeprefix("W/")
+        for tag in request.headers.get("If-None-Match", "").split(",")
+    ]
+    if request.method in {"GET", "HEAD"} and (etag in tags or "*" in tags):
         return Response(status=304, headers={"ETag": etag})
     return answer(message, data, headers={"ETag": etag})
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -54,9 +55,14 @@ def meta(request: HttpRequest) -> dict[str, Any]:
     }
 
 
+def rfc3339(moment: datetime) -> str:
+    """Return a moment of UTC as it is written on the wire."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
 def timestamp() -> str:
-    """Return the present time as RFC 3339 in UTC."""
-    return timezone.now().isoformat().replace("+00:00", "Z")
+    """Return the present time as it is written on the wire."""
+    return rfc3339(timezone.now())
 
 
 def dumps(value: Any) -> bytes:
@@ -69,6 +75,7 @@ class EnvelopeRenderer(BaseRenderer):
 
     media_type = "application/json"
     format = "json"
+    charset = None
 
     def render(
         self,
@@ -76,6 +83,8 @@ class EnvelopeRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
-        """Return the bytes of the answer."""
-        request = (renderer_context or {})["request"]._request  # noqa: SLF001
+        """Return the bytes of the answer, none for one without a body."""
+        if data is None:
+            return b""
+        request = (renderer_context or {})["request"]._request
         return dumps({**data, "meta": meta(request)})

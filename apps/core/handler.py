@@ -60,4 +60,6 @@ def _flatten(detail: Any, path: str = "") -> Iterator[errors.FieldError]:
             nested = isinstance(value, Mapping | list)
             yield from _flatten(value, f"{path}.{index}" if nested else path)
     else:
-        yield errors.FieldError(path or "body", str(detail), getattr(detail, "code", "invalid"))
+        # A sentence may repeat what was sent, and PostgreSQL stores no NUL with a kept answer.
+        sentence = str(detail).replace("\0", "\N{REPLACEMENT CHARACTER}")
+        yield errors.FieldError(path or "body", sentence, getattr(detail, "code", "invalid"))

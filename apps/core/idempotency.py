@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import orjson
 from django.conf import settings
@@ -15,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.core.envelope import dumps
-from apps.core.errors import Conflict, Invalid
+from apps.core.errors import BadRequest, Conflict, Invalid, MethodNotAllowed
 from apps.core.models import IdempotencyKey
 
 KEPT_FOR = timedelta(hours=24)
@@ -55,14 +56,14 @@ class IdempotentMixin:
         key = request.headers.get("Idempotency-Key")
         if request.method != "POST" or key is None or not request.user.is_authenticated:
             return
+        if not hasattr(self, "post"):
+            raise MethodNotAllowed
         if not _KEY.fullmatch(key):
             raise Invalid.field("Idempotency-Key", "Use 1 to 255 visible ASCII characters.")
-        handler: Handler = self.post  # type: ignore[has-type]
+        handler: Handler = self.post
 
         def once(request: Request, *args: Any, **kwargs: Any) -> Response:
-            return run_once(
-                key, request, lambda: self._answer(handler, request, *args, **kwargs)
-            )
+            return run_once(key, request, lambda: self._answer(handler, request, *args, **kwargs))
 
         self.post: Handler = once
 
@@ -82,7 +83,7 @@ def run_once(key: str, request: Request, answer: Callable[[], Response]) -> Resp
     neither, and then takes its place.
     """
     row, _ = IdempotencyKey.objects.get_or_create(
-        user_id=request.user.pk, key=key, defaults={"fingerprint": _fingerprint(request)}
+        user_id=_owner(request), key=key, defaults={"fingerprint": _fingerprint(request)}
     )
     try:
         with transaction.atomic():
@@ -111,9 +112,18 @@ def _run_locked(row_id: Any, request: Request, answer: Callable[[], Response]) -
     return response
 
 
+def _owner(request: Request) -> UUID:
+    user_id: UUID = request.user.pk  # type: ignore[assignment]
+    return user_id
+
+
 def _fingerprint(request: Request) -> str:
     """Return a keyed hash of route and body, from which no password can be guessed."""
-    said = request.path.encode() + b"\0" + orjson.dumps(request.data, option=orjson.OPT_SORT_KEYS)
+    try:
+        body = orjson.dumps(request.data, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:
+        raise BadRequest("The body is nested too deeply for an Idempotency-Key") from error
+    said = request.path.encode() + b"\0" + body
     return hmac.new(settings.SECRET_KEY.encode(), said, hashlib.sha256).hexdigest()
 
 

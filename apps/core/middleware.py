@@ -7,6 +7,7 @@ from collections.abc import Callable
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.encoding import escape_uri_path
 
 from apps.core.envelope import bare_refusal
 from apps.core.errors import DomainError, PayloadTooLarge, RequestTimeout
@@ -68,7 +69,9 @@ class SecurityHeaders:
         if request.path.startswith("/api/"):
             # A cache on the way must ask again each time; ETag makes that cheap.
             response.setdefault("Cache-Control", "private, no-cache")
-            response.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+            response.setdefault(
+                "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"
+            )
         if settings.APP_ENV == "production" and request.is_secure():
             response.setdefault("Strict-Transport-Security", "max-age=31536000")
         return response
@@ -102,7 +105,7 @@ class ApiGate:
 
     def _without_slash(self, request: HttpRequest) -> HttpResponse:
         # Slashes at the front would make it the address of another host.
-        path = "/" + request.path.strip("/")
+        path = "/" + escape_uri_path(request.path).strip("/")
         query = request.META.get("QUERY_STRING", "")
         response = HttpResponse(status=308)
         response["Location"] = f"{path}?{query}" if query else path

@@ -61,7 +61,7 @@ PAGE = {
     "type": "object",
     "description": "Of a list by page: total, page and totalPages; of one by cursor: prevCursor.",
     "properties": {
-        **{name: _COUNT for name in ("total", "page", "limit", "totalPages")},
+        **dict.fromkeys(("total", "page", "limit", "totalPages"), _COUNT),
         **{name: {"type": "boolean"} for name in ("hasNext", "hasPrev")},
         "nextCursor": _CURSOR,
         "prevCursor": _CURSOR,
@@ -84,6 +84,8 @@ IF_MATCH = OpenApiParameter(
 
 class EnvelopeSchema(AutoSchema):
     """Describes answers as they leave, though views declare only the shape of their data."""
+
+    view: Any
 
     def get_operation(
         self, path: str, path_regex: str, path_prefix: str, method: str, registry: ComponentRegistry
@@ -127,9 +129,7 @@ class EnvelopeSchema(AutoSchema):
         return [self.view.basename]
 
     def _public(self) -> bool:
-        return any(permission is AllowAny for permission in self.view.permission_classes) or any(
-            isinstance(permission, AllowAny) for permission in self.view.get_permissions()
-        )
+        return any(isinstance(permission, AllowAny) for permission in self.view.get_permissions())
 
     def _refusals(self) -> list[int]:
         statuses = [400, 401, 403, 404, 405, 406, 409, 422, 429, 500, 503]

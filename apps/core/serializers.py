@@ -1,7 +1,6 @@
 """Base serializers: camelCase on the wire, and fields that take what they say and nothing else."""
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from rest_framework import serializers
@@ -22,7 +21,7 @@ class CamelSerializer(serializers.Serializer[Any]):
     """
 
     @classmethod
-    def read(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+    def read(cls, data: Any) -> dict[str, Any]:
         """Return the validated data under its inside names; raise ValidationError with all that is
         wrong in it."""
         parsed = cls(data=data)

@@ -19,6 +19,8 @@ class ApiViewSet(IdempotentMixin, ViewSet):
     """
 
     lookup_value_regex = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+    # OPTIONS is for browsers, whose questions the CORS middleware answers before a view is asked.
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     # Which of its methods are rate limited, and by which name of settings.ACTION_LIMITS.
     limits: ClassVar[Mapping[str, str]] = {}
 

@@ -27,7 +27,7 @@ def posts_visible(
     return posts.order_by("-id")
 
 
-def post_get(viewer: User | None, post_id: UUID | str) -> Post:
+def post_get(viewer: User | None, post_id: UUID) -> Post:
     """Return a post that the viewer may see; raise PostNotFound."""
     post = _existing().filter(visible_to(viewer)).filter(pk=post_id).first()
     if post is None:

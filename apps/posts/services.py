@@ -12,10 +12,10 @@ from apps.core.errors import Forbidden
 from apps.posts import events
 from apps.posts.errors import (
     AlreadyPublished,
+    NothingToChange,
     NotYourPostToDelete,
     NotYourPostToPublish,
     NotYourPostToUpdate,
-    NothingToChange,
     PostChanged,
     PostNotFound,
     PublishedCannotBecomeDraft,
@@ -50,7 +50,7 @@ def post_create(
 def post_update(
     *,
     editor: User,
-    post_id: UUID | str,
+    post_id: UUID,
     title: str | None = None,
     content: str | None = None,
     status: str | None = None,
@@ -88,8 +88,8 @@ def post_update(
 
 
 @transaction.atomic
-def post_publish(*, editor: User, post_id: UUID | str) -> Post:
-    """Publish a post and return it; raise PostNotFound, NotYourPostToPublish or AlreadyPublished."""
+def post_publish(*, editor: User, post_id: UUID) -> Post:
+    """Publish a post; raise PostNotFound, NotYourPostToPublish or AlreadyPublished."""
     post = _locked(editor, post_id, NotYourPostToPublish)
     if post.status == Post.Status.PUBLISHED:
         raise AlreadyPublished
@@ -101,16 +101,16 @@ def post_publish(*, editor: User, post_id: UUID | str) -> Post:
 
 
 @transaction.atomic
-def post_delete(*, editor: User, post_id: UUID | str, if_match: str = "") -> None:
+def post_delete(*, editor: User, post_id: UUID, if_match: str = "") -> None:
     """Delete a post, and what the log tells of it; raise PostNotFound or NotYourPostToDelete."""
     post = _locked(editor, post_id, NotYourPostToDelete)
     require_match(if_match, str(post.version))
     post.deleted_at = timezone.now()
     _save_edit(post, ["deleted_at"])
-    redact([post.pk], {"post": {"title": "", "excerpt": "", "tags": []}})
+    redact([post.pk], {"post": {"title": "", "slug": "", "excerpt": "", "tags": []}})
 
 
-def _locked(editor: User, post_id: UUID | str, refusal: type[Forbidden]) -> Post:
+def _locked(editor: User, post_id: UUID, refusal: type[Forbidden]) -> Post:
     posts = Post.objects.select_for_update(of=("self",)).select_related("author")
     post = posts.filter(visible_to(editor), pk=post_id, deleted_at=None).first()
     if post is None:

@@ -28,8 +28,10 @@ def claim_slug(post: Post) -> str:
     A slug that the post itself once had is simply its own again.
     """
     base = slug_of(post.title)
-    if PostSlug.objects.filter(slug=base, post=post).exists():
-        return base
+    with_or_without = rf"^{base}(-[0-9a-f]{{{2 * _SUFFIX_BYTES}}})?$"
+    own = PostSlug.objects.filter(post=post, slug__regex=with_or_without).order_by("slug").first()
+    if own is not None:
+        return own.slug
     for candidate in (base, *(f"{base}-{secrets.token_hex(_SUFFIX_BYTES)}" for _ in range(TRIES))):
         try:
             with transaction.atomic():

@@ -46,10 +46,7 @@ class ViewCounter:
         hour = timezone.now().replace(minute=0, second=0, microsecond=0)
         with self._lock:
             self._seen.add((post.pk, who, hour))
-            if self._timer is None:
-                self._timer = threading.Timer(FLUSH_SECONDS, self._flush_in_thread)
-                self._timer.daemon = True
-                self._timer.start()
+            self._start_timer()
 
     def flush(self) -> None:
         """Write what was noted. Called by the timer, and when the process stops."""
@@ -59,10 +56,17 @@ class ViewCounter:
             return
         try:
             views_save(seen)
-        except Exception:  # noqa: BLE001
+        except Exception:
             log.warning("views not saved, trying again", views=len(seen), exc_info=True)
             with self._lock:
                 self._seen.update(seen)
+                self._start_timer()
+
+    def _start_timer(self) -> None:
+        if self._timer is None:
+            self._timer = threading.Timer(FLUSH_SECONDS, self._flush_in_thread)
+            self._timer.daemon = True
+            self._timer.start()
 
     def _flush_in_thread(self) -> None:
         close_old_connections()
@@ -77,8 +81,14 @@ view_counter = ViewCounter()
 def views_save(views: list[View]) -> None:
     """Add to the posts' counts those of the views that nobody has counted yet.
 
-    Posts are updated in the order of their ids, as every process does.
+    Posts are updated in the order of their ids, as every process does. Those that were removed
+    with their author are passed over, or they would hold up the others for ever.
     """
+    noted = Post.objects.filter(pk__in={post for post, _, _ in views})
+    there = set(noted.values_list("pk", flat=True))
+    views = [view for view in views if view[0] in there]
+    if not views:
+        return
     rows = ", ".join(["(%s, %s, %s)"] * len(views))
     field = PostView._meta.get_field("post")
     values = [

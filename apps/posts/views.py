@@ -1,12 +1,14 @@
 """Posts over HTTP."""
 
+from uuid import UUID
+
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.models import User
+from apps.accounts.requests import PersonRequest, viewer_of
 from apps.core.conditional import conditional_answer
 from apps.core.envelope import answer
 from apps.core.middleware import client_address
@@ -42,7 +44,7 @@ class PostViewSet(ApiViewSet):
         """List posts, the newest first."""
         query = PostQuery.read(request.query_params.dict())
         posts = selectors.posts_visible(
-            _viewer(request), status=query.get("status"), author_id=query.get("author_id")
+            viewer_of(request), status=query.get("status"), author_id=query.get("author_id")
         )
         found = paginate(posts, query)
         return answer(
@@ -52,29 +54,29 @@ class PostViewSet(ApiViewSet):
         )
 
     @extend_schema(request=PostInput, responses={201: PostShape})
-    def create(self, request: Request) -> Response:
+    def create(self, request: PersonRequest) -> Response:
         """Write a post, as a draft or public at once."""
         post = services.post_create(author=request.user, **PostInput.read(request.data))
         return answer("Post created successfully", post_shape(post), status=201)
 
     @extend_schema(responses={200: PostShape})
-    def retrieve(self, request: Request, pk: str) -> Response:
+    def retrieve(self, request: Request, pk: UUID) -> Response:
         """Return a post."""
-        return self._show(request, selectors.post_get(_viewer(request), pk))
+        return self._show(request, selectors.post_get(viewer_of(request), pk))
 
     @extend_schema(responses={200: PostShape})
     @action(detail=False, methods=["get"], url_path="slug/(?P<slug>[a-z0-9-]{1,255})")
     def by_slug(self, request: Request, slug: str) -> Response:
         """Return the post that has, or once had, this slug."""
-        return self._show(request, selectors.post_get_by_slug(_viewer(request), slug))
+        return self._show(request, selectors.post_get_by_slug(viewer_of(request), slug))
 
     @extend_schema(request=PostChange, responses={200: PostShape})
-    def update(self, request: Request, pk: str) -> Response:
+    def update(self, request: PersonRequest, pk: UUID) -> Response:
         """Change what is given of a post."""
         return self.partial_update(request, pk)
 
     @extend_schema(request=PostChange, responses={200: PostShape})
-    def partial_update(self, request: Request, pk: str) -> Response:
+    def partial_update(self, request: PersonRequest, pk: UUID) -> Response:
         """Change what is given of a post."""
         post = services.post_update(
             editor=request.user,
@@ -87,7 +89,7 @@ class PostViewSet(ApiViewSet):
         )
 
     @extend_schema(responses={200: None})
-    def destroy(self, request: Request, pk: str) -> Response:
+    def destroy(self, request: PersonRequest, pk: UUID) -> Response:
         """Delete a post."""
         services.post_delete(
             editor=request.user, post_id=pk, if_match=request.headers.get("If-Match", "")
@@ -96,7 +98,7 @@ class PostViewSet(ApiViewSet):
 
     @extend_schema(request=None, responses={200: PostShape})
     @action(detail=True, methods=["post"])
-    def publish(self, request: Request, pk: str) -> Response:
+    def publish(self, request: PersonRequest, pk: UUID) -> Response:
         """Make a post public."""
         post = services.post_publish(editor=request.user, post_id=pk)
         return answer("Post published successfully", post_shape(post))
@@ -104,14 +106,10 @@ class PostViewSet(ApiViewSet):
     def _show(self, request: Request, post: Post) -> Response:
         view_counter.note(
             post,
-            _viewer(request),
+            viewer_of(request),
             client_address(request),
             request.headers.get("User-Agent", ""),
         )
         return conditional_answer(
             request, "Post retrieved successfully", post_shape(post), str(post.version)
         )
-
-
-def _viewer(request: Request) -> User | None:
-    return request.user if request.user.is_authenticated else None
