@@ -10,7 +10,7 @@ from django.conf import settings
 from apps.accounts.errors import InvalidToken, OriginNotAllowed
 from apps.accounts.models import Session
 from apps.accounts.selectors import session_living, sessions_living
-from apps.accounts.serializers import own_user
+from apps.accounts.serializers import OwnUser
 from apps.accounts.services import ticket_redeem
 from apps.accounts.tokens import read_access
 from apps.realtime.registry import Visitor
@@ -24,7 +24,7 @@ class AccountsGate:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         _require_known_origin(headers, scope.get("scheme", "ws"))
         session = _session(headers, parse_qs(scope["query_string"].decode("latin-1")))
-        return Visitor(session.user_id, session.pk), own_user(session.user)
+        return Visitor(session.user_id, session.pk), OwnUser.show(session.user)
 
     def living(self, sessions: Iterable[UUID]) -> set[UUID]:
         """See realtime.registry.Gate."""

@@ -1,12 +1,10 @@
 """Accounts on the wire."""
 
-from typing import Any
-
 from rest_framework import serializers
 
 from apps.accounts.models import User
 from apps.core.pagination import ListQuery
-from apps.core.serializers import CamelSerializer, Email, Text
+from apps.core.serializers import CamelSerializer, Email, Text, one_at_least
 
 
 class RegisterInput(CamelSerializer):
@@ -17,20 +15,22 @@ class RegisterInput(CamelSerializer):
 
 class LoginInput(CamelSerializer):
     email = Email(max_length=254)
-    password = Text(max_length=128, trim_whitespace=False)
+    password = Text(min_length=1, max_length=128, trim_whitespace=False)
 
 
 class RefreshInput(CamelSerializer):
-    refresh_token = Text(max_length=4096)
+    refresh_token = Text(min_length=1, max_length=4096)
 
 
 class ProfileInput(CamelSerializer):
+    rule = one_at_least("name", "bio")
+
     name = Text(min_length=2, max_length=255, required=False)
     bio = Text(max_length=1000, required=False, allow_blank=True)
 
 
 class PasswordChangeInput(CamelSerializer):
-    current_password = Text(max_length=128, trim_whitespace=False)
+    current_password = Text(min_length=1, max_length=128, trim_whitespace=False)
     new_password = Text(min_length=8, max_length=128, trim_whitespace=False)
 
 
@@ -84,13 +84,3 @@ class TicketAnswer(CamelSerializer):
 
     ticket = serializers.CharField()
     expires_in = serializers.IntegerField(help_text="Seconds.")
-
-
-def public_user(user: User) -> dict[str, Any]:
-    """Return a person as everybody sees him."""
-    return dict(PublicUser(user).data)
-
-
-def own_user(user: User) -> dict[str, Any]:
-    """Return a person as he sees himself."""
-    return dict(OwnUser(user).data)

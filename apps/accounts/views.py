@@ -24,8 +24,6 @@ from apps.accounts.serializers import (
     SessionShape,
     TicketAnswer,
     UserQuery,
-    own_user,
-    public_user,
 )
 from apps.core.conditional import conditional_answer
 from apps.core.envelope import answer
@@ -80,7 +78,7 @@ class AuthViewSet(ApiViewSet):
     def profile(self, request: PersonRequest) -> Response:
         """Return one's own profile."""
         user = request.user
-        return conditional_answer(request, "Profile retrieved", own_user(user), str(user.version))
+        return conditional_answer(request, "Profile retrieved", OwnUser.show(user), str(user.version))
 
     @extend_schema(request=ProfileInput, responses={200: OwnUser})
     @profile.mapping.put
@@ -97,14 +95,14 @@ class AuthViewSet(ApiViewSet):
             if_match=request.headers.get("If-Match", ""),
             **ProfileInput.read(request.data),
         )
-        return conditional_answer(request, "Profile updated", own_user(user), str(user.version))
+        return conditional_answer(request, "Profile updated", OwnUser.show(user), str(user.version))
 
     @extend_schema(responses={200: SessionShape(many=True)})
     @action(detail=False, methods=["get"])
     def sessions(self, request: PersonRequest) -> Response:
         """List the devices that one is logged in on, the last used first."""
         sessions = selectors.sessions_of(request.user, request.auth)
-        return answer("Sessions retrieved successfully", SessionShape(sessions, many=True).data)
+        return answer("Sessions retrieved successfully", SessionShape.show_all(sessions))
 
     @extend_schema(responses={200: None})
     @action(
@@ -145,7 +143,7 @@ class UserViewSet(ApiViewSet):
         found = paginate(selectors.users_visible(query.get("search", "")), query)
         return answer(
             "Users retrieved successfully",
-            PublicUser(found.rows, many=True).data,
+            PublicUser.show_all(found.rows),
             pagination=found.pagination,
         )
 
@@ -154,7 +152,7 @@ class UserViewSet(ApiViewSet):
         """Return one person."""
         user = selectors.user_get(pk)
         return conditional_answer(
-            request, "User retrieved successfully", public_user(user), str(user.version)
+            request, "User retrieved successfully", PublicUser.show(user), str(user.version)
         )
 
 
@@ -164,7 +162,7 @@ def _device(request: Request) -> services.Device:
 
 def _auth_answer(login: services.Login) -> dict[str, Any]:
     return {
-        "user": own_user(login.user),
+        "user": OwnUser.show(login.user),
         "accessToken": login.tokens.access,
         "refreshToken": login.tokens.refresh,
         "expiresIn": login.tokens.expires_in,

@@ -11,8 +11,6 @@ from apps.accounts.selectors import user_get
 from apps.chat.models import Membership, Message, pair_of
 from apps.realtime.presence import Seen, presence_of
 
-UNREAD = (Message.Status.SENT, Message.Status.DELIVERED)
-
 
 def messages_with(user: User, peer_id: UUID) -> QuerySet[Message]:
     """Return the conversation with a person, the newest first; raise UserNotFound."""

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from apps.accounts.serializers import PublicUser
 from apps.chat.models import Message
 from apps.core.pagination import ListQuery
-from apps.core.serializers import CamelSerializer, Identifier, Text, WholeNumber
+from apps.core.serializers import CamelSerializer, Identifier, Text, WholeNumber, one_at_least
 
 MOST_IDS = 500
 
@@ -27,6 +27,13 @@ class MessageInput(CamelSerializer):
 
 class ReadInput(CamelSerializer):
     """Some messages, or all of a conversation up to a number."""
+
+    rule = {
+        "oneOf": [
+            {"required": ["messageIds"], "not": one_at_least("conversationId", "upTo")},
+            {"required": ["conversationId", "upTo"], "not": {"required": ["messageIds"]}},
+        ]
+    }
 
     message_ids = serializers.ListField(
         child=Identifier(), min_length=1, max_length=MOST_IDS, required=False
@@ -125,8 +132,3 @@ class UpdatedAnswer(CamelSerializer):
 class UnreadAnswer(CamelSerializer):
     total = serializers.IntegerField()
     conversations = serializers.IntegerField(help_text="Conversations with something unread.")
-
-
-def message_shape(message: Message) -> dict[str, Any]:
-    """Return a message as it is sent."""
-    return dict(MessageShape(message).data)

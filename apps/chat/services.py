@@ -22,8 +22,7 @@ from apps.chat.errors import (
 )
 from apps.chat.models import Conversation, Membership, Message, pair_of
 from apps.chat.policies import require_may_send, takes_part
-from apps.chat.selectors import UNREAD
-from apps.chat.serializers import message_shape
+from apps.chat.serializers import MessageShape
 from apps.core.errors import DomainError
 from apps.core.ids import uuid7
 from apps.realtime.frames import user_stream
@@ -91,7 +90,7 @@ def _messages_send(drafts: Sequence[Draft]) -> list[Sent | DomainError]:
             outcomes[index] = error
             continue
         if draft.client_id and key in known:
-            outcomes[index] = Sent(known[key], message_shape(known[key]), created=False)
+            outcomes[index] = Sent(known[key], MessageShape.show(known[key]), created=False)
         elif draft.client_id and key in first_with:
             repeats.append((index, first_with[key]))
         else:
@@ -140,7 +139,7 @@ def _store(drafts: Sequence[Draft], people: Mapping[UUID, User]) -> list[Sent]:
         )
     Message.objects.bulk_create(messages)
     _list_as_last(messages)
-    sent = [Sent(message, message_shape(message), created=True) for message in messages]
+    sent = [Sent(message, MessageShape.show(message), created=True) for message in messages]
     events.messages_sent((one.message, one.shape) for one in sent)
     return sent
 
@@ -223,7 +222,7 @@ def messages_mark_read(
         wanted &= Q(conversation=conversation_id)
     if sender_id is not None:
         wanted &= Q(sender=sender_id)
-    messages = _locked(Message.objects.filter(wanted, receiver=reader_id, status__in=UNREAD))
+    messages = _locked(Message.objects.filter(wanted, receiver=reader_id, read_at=None))
     now = timezone.now()
     Message.objects.filter(pk__in=[m.pk for m in messages]).update(
         status=Message.Status.READ, read_at=now

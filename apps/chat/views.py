@@ -44,7 +44,7 @@ class MessageViewSet(ApiViewSet):
         found = paginate(messages, query, MessageQuery.default_limit)
         return answer(
             "Messages retrieved successfully",
-            MessageShape(found.rows, many=True).data,
+            MessageShape.show_all(found.rows),
             pagination=found.pagination,
         )
 
@@ -73,7 +73,7 @@ class MessageViewSet(ApiViewSet):
         shown = selectors.conversations_shown(request.user, found.rows)
         return answer(
             "Conversations retrieved successfully",
-            ConversationShape(shown, many=True).data,
+            ConversationShape.show_all(shown),
             pagination=found.pagination,
         )
 

@@ -128,6 +128,13 @@ class EnvelopeSchema(AutoSchema):
         """Return the resource."""
         return [self.view.basename]
 
+    def _map_basic_serializer(self, serializer: Any, direction: Any) -> dict[str, Any]:
+        schema: dict[str, Any] = super()._map_basic_serializer(serializer, direction)
+        if not type(serializer).__doc__:
+            # What its base class is for says nothing about this one.
+            schema.pop("description", None)
+        return {**schema, **getattr(serializer, "rule", {})}
+
     def _public(self) -> bool:
         return any(isinstance(permission, AllowAny) for permission in self.view.get_permissions())
 

@@ -1,7 +1,9 @@
 """Base serializers: camelCase on the wire, and fields that take what they say and nothing else."""
 
 import re
-from typing import Any
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
@@ -14,11 +16,19 @@ def camelize(name: str) -> str:
     return head + "".join(word.capitalize() for word in rest)
 
 
+def one_at_least(*names: str) -> dict[str, Any]:
+    """Return the rule that one of these fields must be given."""
+    return {"anyOf": [{"required": [name]} for name in names]}
+
+
 class CamelSerializer(serializers.Serializer[Any]):
     """Names its fields in camelCase outside and as declared inside.
 
     Keys are renamed where they are declared, so that JSON which a user stored keeps its own.
     """
+
+    # What OpenAPI should say of the whole, such as fields of which one at least is needed.
+    rule: ClassVar[Mapping[str, Any]] = {}
 
     @classmethod
     def read(cls, data: Any) -> dict[str, Any]:
@@ -27,6 +37,20 @@ class CamelSerializer(serializers.Serializer[Any]):
         parsed = cls(data=data)
         parsed.is_valid(raise_exception=True)
         return dict(parsed.validated_data)
+
+    @classmethod
+    def show(cls, thing: Any) -> dict[str, Any]:
+        """Return a thing as it is sent.
+
+        A serializer copies its fields when it is made, which costs more than all of its work; one
+        of each class, which nothing is ever bound to, does for all threads.
+        """
+        return dict(_of_class(cls).to_representation(thing))
+
+    @classmethod
+    def show_all(cls, things: Iterable[Any]) -> list[dict[str, Any]]:
+        """Return things as they are sent."""
+        return [cls.show(thing) for thing in things]
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """Return the declared fields under their names on the wire."""
@@ -37,6 +61,11 @@ class CamelSerializer(serializers.Serializer[Any]):
                 field.source = name
             fields[outside] = field
         return fields
+
+
+@cache
+def _of_class(cls: type[CamelSerializer]) -> CamelSerializer:
+    return cls()
 
 
 class Text(serializers.CharField):

@@ -12,6 +12,4 @@ registry.stream(FEED, lambda user_id, rest: rest == "")
 
 def post_published(post: Post) -> None:
     """Tell those who follow the feed that a post is public now."""
-    publish(
-        [Announcement(FEED, "post_published", {"post": dict(PostListItem(post).data)}, post.pk)]
-    )
+    publish([Announcement(FEED, "post_published", {"post": PostListItem.show(post)}, post.pk)])

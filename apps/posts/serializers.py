@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from apps.accounts.serializers import PublicUser
 from apps.core.pagination import ListQuery
-from apps.core.serializers import CamelSerializer, Text, WholeNumber
+from apps.core.serializers import CamelSerializer, Text, WholeNumber, one_at_least
 from apps.posts.models import Post
 
 EXCERPT = 200
@@ -34,6 +34,8 @@ class PostInput(CamelSerializer):
 
 
 class PostChange(CamelSerializer):
+    rule = one_at_least("title", "content", "status", "tags")
+
     title = Text(min_length=3, max_length=255, required=False)
     content = Text(min_length=10, max_length=100_000, required=False)
     status = serializers.ChoiceField(Post.Status.choices, required=False)
@@ -77,8 +79,3 @@ class PostListItem(_PostShape):
     def get_excerpt(self, post: Post) -> str:
         """Return the beginning of the content."""
         return post.content if len(post.content) <= EXCERPT else f"{post.content[:EXCERPT]}…"
-
-
-def post_shape(post: Post) -> dict[str, Any]:
-    """Return a post as it is sent."""
-    return dict(PostShape(post).data)

@@ -23,7 +23,6 @@ from apps.posts.serializers import (
     PostListItem,
     PostQuery,
     PostShape,
-    post_shape,
 )
 from apps.posts.viewing import view_counter
 
@@ -49,7 +48,7 @@ class PostViewSet(ApiViewSet):
         found = paginate(posts, query)
         return answer(
             "Posts retrieved successfully",
-            PostListItem(found.rows, many=True).data,
+            PostListItem.show_all(found.rows),
             pagination=found.pagination,
         )
 
@@ -57,7 +56,7 @@ class PostViewSet(ApiViewSet):
     def create(self, request: PersonRequest) -> Response:
         """Write a post, as a draft or public at once."""
         post = services.post_create(author=request.user, **PostInput.read(request.data))
-        return answer("Post created successfully", post_shape(post), status=201)
+        return answer("Post created successfully", PostShape.show(post), status=201)
 
     @extend_schema(responses={200: PostShape})
     def retrieve(self, request: Request, pk: UUID) -> Response:
@@ -85,7 +84,7 @@ class PostViewSet(ApiViewSet):
             **PostChange.read(request.data),
         )
         return conditional_answer(
-            request, "Post updated successfully", post_shape(post), str(post.version)
+            request, "Post updated successfully", PostShape.show(post), str(post.version)
         )
 
     @extend_schema(responses={200: None})
@@ -101,7 +100,7 @@ class PostViewSet(ApiViewSet):
     def publish(self, request: PersonRequest, pk: UUID) -> Response:
         """Make a post public."""
         post = services.post_publish(editor=request.user, post_id=pk)
-        return answer("Post published successfully", post_shape(post))
+        return answer("Post published successfully", PostShape.show(post))
 
     def _show(self, request: Request, post: Post) -> Response:
         view_counter.note(
@@ -111,5 +110,5 @@ class PostViewSet(ApiViewSet):
             request.headers.get("User-Agent", ""),
         )
         return conditional_answer(
-            request, "Post retrieved successfully", post_shape(post), str(post.version)
+            request, "Post retrieved successfully", PostShape.show(post), str(post.version)
         )

@@ -132,7 +132,7 @@ class Feed:
                     # The log was pruned, or began anew, under our feet.
                     self.position = missed.frames[-1].seq or self._heard_of
                     self._push(render("reset", self._place()))
-        except Exception:  # noqa: BLE001
+        except Exception:
             log.warning("log not read", stream=self.name, exc_info=True)
         finally:
             # What could not be read now, the next look at the heads hears of again.

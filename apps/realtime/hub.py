@@ -43,7 +43,7 @@ def running_hub() -> "Hub | None":
 
 def hub(gate: Gate) -> "Hub":
     """Return the hub of this process, started on the running loop the first time."""
-    global _hub  # noqa: PLW0603
+    global _hub
     if _hub is None or _hub.loop is not asyncio.get_running_loop():
         _hub = Hub(gate)
         _hub.start()
@@ -213,7 +213,7 @@ class Hub:
             for step in work:
                 try:
                     await step
-                except Exception:  # noqa: BLE001
+                except Exception:
                     log.warning("upkeep failed", exc_info=True)
 
     async def _heal(self) -> None:

@@ -1,0 +1,78 @@
+"""What the documents say is what the code does."""
+
+import re
+from collections.abc import Iterator
+
+from django.conf import settings
+
+import apps.core.idempotency  # noqa: F401
+from apps.core.errors import DomainError
+from apps.realtime import closing, registry
+
+DOCS = settings.BASE_DIR / "docs"
+SOURCES = [
+    path
+    for path in (settings.BASE_DIR / "apps").rglob("*.py")
+    if "tests" not in path.parts and "testing" not in path.parts
+]
+ANNOUNCED = re.compile(r"Announcement\((?:[^()]|\([^()]*\))*?,\s*\"(\w+)\"")
+SHOWN = re.compile(r"\b(?:render|signal|_tell_audience)\((?:\[[^\]]*\],\s*)?\s*\"(\w+)\"")
+
+
+def section(name: str) -> str:
+    text = (DOCS / "realtime.md").read_text()
+    found = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, name
+    return found.group(1)
+
+
+def first_column(text: str) -> list[str]:
+    return re.findall(r"^\| `?(\w+)`? \|", text, re.MULTILINE)[1:]
+
+
+def refusals(kind: type[DomainError] = DomainError) -> Iterator[tuple[str, int]]:
+    yield kind.code, kind.status
+    for child in kind.__subclasses__():
+        yield from refusals(child)
+
+
+def test_every_command_of_the_websocket_is_described() -> None:
+    assert set(first_column(section("What you send"))) == set(registry.commands)
+
+
+def test_every_frame_of_the_server_is_described() -> None:
+    sent = {
+        kind
+        for path in SOURCES
+        for pattern in (ANNOUNCED, SHOWN)
+        for kind in pattern.findall(path.read_text())
+    }
+    assert sent == set(first_column(section("What you get")))
+
+
+def test_every_close_code_is_described() -> None:
+    described = set(map(int, first_column(section("Limits and close codes"))))
+    assert described == {1009, 1012, *closing.REASONS}
+
+
+def test_every_error_code_is_described_with_its_status() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", (DOCS / "errors.md").read_text(), re.MULTILINE)
+    assert {(code, int(status)) for code, status in rows} == set(refusals())
+
+
+def test_links_between_the_documents_lead_somewhere() -> None:
+    pages = [*DOCS.rglob("*.md"), *settings.BASE_DIR.glob("*.md")]
+    dead = [
+        f"{page.name}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text())
+        if not (page.parent / target).exists()
+    ]
+    assert dead == []
+
+
+def test_every_command_of_make_in_the_documents_is_there() -> None:
+    known = set(re.findall(r"^([a-z-]+):", (settings.BASE_DIR / "Makefile").read_text(), re.MULTILINE))
+    pages = [*DOCS.rglob("*.md"), *settings.BASE_DIR.glob("*.md")]
+    named = {name for page in pages for name in re.findall(r"`make ([a-z-]+)", page.read_text())}
+    assert named <= known

@@ -1,0 +1,146 @@
+"""docs/first-steps.md is replayed, command by command, against a running server."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+from django.conf import settings
+
+from apps.core.testing.server import ServerProcess, until
+
+STORY = settings.BASE_DIR / "docs" / "first-steps.md"
+BLOCK = re.compile(r"^```(\w+)(?: (\w+)=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+END = "--- end of block ---"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of the story: what language, what happens with it, and in whose terminal."""
+
+    language: str
+    deed: str
+    whose: str
+    text: str
+
+
+def story(server: ServerProcess, folder: Path) -> list[Block]:
+    text = STORY.read_text().replace("localhost:8080", f"127.0.0.1:{server.port}")
+    text = text.replace("var/", f"{folder}/")
+    return [Block(*match.groups(default="")) for match in BLOCK.finditer(text)]
+
+
+class Shell:
+    """The reader's first terminal."""
+
+    def __init__(self, processes: ExitStack) -> None:
+        self._process = processes.enter_context(started(["bash"]))
+
+    def run(self, commands: str) -> str:
+        """Return what the commands print."""
+        stdin, stdout = pipes(self._process)
+        stdin.write(f"{commands}\necho; echo '{END}'\n")
+        stdin.flush()
+        return "".join(iter(stdout.readline, f"{END}\n")).strip()
+
+
+class Terminal:
+    """A terminal with a websocket client in it."""
+
+    def __init__(self, processes: ExitStack, command: str) -> None:
+        self._process = processes.enter_context(started(["bash", "-c", command]))
+        self._frames: list[Any] = []
+
+    def type(self, line: str) -> None:
+        """Type a line."""
+        stdin, _ = pipes(self._process)
+        stdin.write(line.strip() + "\n")
+        stdin.flush()
+
+    def shows(self, expected: Any) -> bool:
+        """Return whether a frame like that is shown, now or after the next line."""
+        _, stdout = pipes(self._process)
+        found = re.search(r"< (\{.*\})", stdout.readline())
+        if found:
+            self._frames.append(json.loads(found.group(1)))
+        return any(alike(expected, frame) for frame in self._frames)
+
+
+def started(command: list[str]) -> "subprocess.Popen[str]":
+    process = subprocess.Popen(
+        command,
+        cwd=settings.BASE_DIR,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return process
+
+
+def pipes(process: "subprocess.Popen[str]") -> tuple[IO[str], IO[str]]:
+    assert process.stdin
+    assert process.stdout
+    return process.stdin, process.stdout
+
+
+def alike(expected: Any, actual: Any) -> bool:
+    """Return whether all that is expected is there, `…` being anything."""
+    if isinstance(expected, dict):
+        return isinstance(actual, dict) and all(
+            key in actual and alike(value, actual[key]) for key, value in expected.items()
+        )
+    if isinstance(expected, list):
+        return len(expected) == len(actual) and all(map(alike, expected, actual))
+    if isinstance(expected, str) and isinstance(actual, str):
+        return re.fullmatch(re.escape(expected).replace("…", ".+"), actual) is not None
+    return bool(expected == actual)
+
+
+@pytest.fixture
+def processes() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_every_command_of_the_story_does_what_it_says(
+    start_server: Callable[..., ServerProcess], processes: ExitStack, tmp_path: Path
+) -> None:
+    server = start_server()
+    shell = Shell(processes)
+    terminals: dict[str, Terminal] = {}
+    printed = ""
+    played = 0
+    for block in story(server, tmp_path):
+        match (block.language, block.deed):
+            case ("sh", ""):
+                printed = shell.run(block.text)
+            case ("sh", "terminal"):
+                terminals[block.whose] = Terminal(processes, f"exec {block.text}")
+            case ("json", "typed"):
+                terminals[block.whose].type(block.text)
+            case ("json", "shown"):
+                terminal, expected = terminals[block.whose], json.loads(block.text)
+                until(lambda t=terminal, e=expected: t.shows(e))  # type: ignore[misc]
+            case ("json", ""):
+                assert alike(json.loads(block.text), json.loads(printed)), printed
+            case unknown:
+                raise AssertionError(f"The story has a block that nobody replays: {unknown}")
+        played += 1
+    assert played > 25
+    for terminal in terminals.values():
+        terminal._process.terminate()
+
+
+def test_a_story_that_lies_is_found_out() -> None:
+    assert alike({"a": "…Z", "b": [{"c": 1}]}, {"a": "2026Z", "b": [{"c": 1, "d": 2}], "e": 3})
+    assert not alike({"a": "x"}, {"a": "y"})
+    assert not alike({"a": []}, {"a": [1]})
+    assert not alike({"missing": 1}, {})
