@@ -1,6 +1,6 @@
-"""One process, one port: REST goes to the WSGI handler a thread hop away, websockets to Channels."""
+"""One process, one port: REST to the WSGI handler a thread hop away, websockets to Channels."""
 
-from config.wsgi import application as wsgi_application  # isort: skip  (it sets Django up)
+from config.wsgi import application as wsgi_application  # isort: skip
 
 from channels.routing import ProtocolTypeRouter
 from django.conf import settings

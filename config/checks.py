@@ -5,7 +5,8 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, register
+from django.core.checks import Warning as Caution
 
 from config import env
 
@@ -48,13 +49,13 @@ def _unsafe_anywhere() -> Iterator[CheckMessage]:
             id="parley.E004",
         )
     if settings.RATE_LIMIT_BURST < settings.RATE_LIMIT_REQUESTS_PER_SECOND:
-        yield Warning(
+        yield Caution(
             "RATE_LIMIT_BURST is below RATE_LIMIT_REQUESTS_PER_SECOND.",
             hint="Clients that send a second's worth at once are refused.",
             id="parley.W001",
         )
     if settings.REDIS_URL and settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-        yield Warning(
+        yield Caution(
             "REDIS_URL is set, but the database is SQLite.",
             hint="Processes on several machines need DATABASE_URL too.",
             id="parley.W002",
@@ -83,13 +84,13 @@ def _unsafe_in_production() -> Iterator[CheckMessage]:
             id="parley.E013",
         )
     if not settings.REDIS_URL and not settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-        yield Warning(
+        yield Caution(
             "DATABASE_URL is set without REDIS_URL.",
             hint="Several processes then hear of each other's events late and limit separately.",
             id="parley.W010",
         )
     if settings.WEBSOCKET_QUERY_TOKEN:
-        yield Warning(
+        yield Caution(
             "WEBSOCKET_QUERY_TOKEN is on: proxies in front may log the token in /ws?token=.",
             hint="Have clients use tickets and set it to false.",
             id="parley.W011",
@@ -108,10 +109,10 @@ def redis_keeps_what_it_is_given(
     try:
         policy = with_redis("main", lambda c: c.config_get("maxmemory-policy"))["maxmemory-policy"]
     except (RedisDown, KeyError):
-        return [Warning("Redis cannot be asked for its maxmemory-policy.", id="parley.W012")]
+        return [Caution("Redis cannot be asked for its maxmemory-policy.", id="parley.W012")]
     if policy.startswith("allkeys"):
         return [
-            Warning(
+            Caution(
                 f"Redis evicts any key ({policy}).",
                 hint="Use noeviction: rate limits and presence live there.",
                 id="parley.W013",

@@ -82,7 +82,7 @@ def words(name: str, default: str = "") -> list[str]:
 
 
 def database(default_path: Path) -> dict[str, Any]:
-    """Return Django's description of the database that DATABASE_URL or DB_HOST names, else SQLite."""
+    """Return Django's settings of the database that DATABASE_URL or DB_HOST names, else SQLite."""
     url = text("DATABASE_URL")
     parts = {
         "HOST": text("DB_HOST"),

@@ -17,5 +17,5 @@ async def _nowhere(scope: Any, receive: Any, send: Any) -> None:
 
 
 websocket_application = URLRouter(
-    [re_path(r"^ws(?:/connect)?/?$", _socket), re_path(r"", _nowhere)]  # type: ignore[arg-type]
+    [re_path(r"^ws(?:/connect)?/?$", _socket), re_path(r"", _nowhere)]  # type: ignore[list-item,arg-type]
 )

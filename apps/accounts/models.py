@@ -43,7 +43,7 @@ class User(AbstractBaseUser):
     role = models.CharField(max_length=20, choices=Role.choices, default=Role.USER)
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.ACTIVE)
     bio = models.CharField(max_length=1000, blank=True, default="")
-    avatar_url = models.URLField(max_length=500, blank=True, default="")
+    avatar_url = models.CharField(max_length=500, blank=True, default="")
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)

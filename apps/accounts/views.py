@@ -78,7 +78,8 @@ class AuthViewSet(ApiViewSet):
     def profile(self, request: PersonRequest) -> Response:
         """Return one's own profile."""
         user = request.user
-        return conditional_answer(request, "Profile retrieved", OwnUser.show(user), str(user.version))
+        shown = OwnUser.show(user)
+        return conditional_answer(request, "Profile retrieved", shown, str(user.version))
 
     @extend_schema(request=ProfileInput, responses={200: OwnUser})
     @profile.mapping.put

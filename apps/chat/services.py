@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -25,6 +25,7 @@ from apps.chat.policies import require_may_send, takes_part
 from apps.chat.serializers import MessageShape
 from apps.core.errors import DomainError
 from apps.core.ids import uuid7
+from apps.core.sql import insert
 from apps.realtime.frames import user_stream
 from apps.realtime.models import Event
 
@@ -155,49 +156,34 @@ class _Numbered:
 def _take_numbers(pairs: Sequence[str]) -> dict[str, _Numbered]:
     """Make, lock and move on the conversations in one statement, in the order of their pairs."""
     counts = {pair: pairs.count(pair) for pair in sorted(set(pairs))}
-    primary_key = Conversation._meta.pk
-    table = Conversation._meta.db_table
-    rows = ", ".join(["(%s, %s, %s)"] * len(counts))
-    values = [
-        value
-        for pair, count in counts.items()
-        for value in (primary_key.get_db_prep_value(uuid7(), connection), pair, count)
-    ]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} (id, pair, last_seq) VALUES {rows} "  # noqa: S608
-            f"ON CONFLICT (pair) DO UPDATE SET last_seq = {table}.last_seq + excluded.last_seq "
-            "RETURNING id, pair, last_seq",
-            values,
-        )
-        return {
-            pair: _Numbered(UUID(str(key)), last_seq - counts[pair])
-            for key, pair, last_seq in cursor.fetchall()
-        }
+    rows = insert(
+        Conversation,
+        ("id", "pair", "last_seq"),
+        [(uuid7(), pair, count) for pair, count in counts.items()],
+        "ON CONFLICT (pair) DO UPDATE SET last_seq = {table}.last_seq + excluded.last_seq "
+        "RETURNING id, pair, last_seq",
+    )
+    return {
+        pair: _Numbered(UUID(str(key)), last_seq - counts[pair]) for key, pair, last_seq in rows
+    }
 
 
 def _list_as_last(messages: Sequence[Message]) -> None:
     """Put each conversation's newest message at the top of the lists of its two people."""
     newest = {message.conversation_id: message for message in messages}
-    memberships = [
-        Membership(
-            conversation_id=message.conversation_id,
-            user_id=user,
-            peer_id=peer,
-            last_message=message,
-            last_message_at=message.created_at,
-        )
-        for message in newest.values()
-        for user, peer in (
-            (message.sender_id, message.receiver_id),
-            (message.receiver_id, message.sender_id),
-        )
-    ]
-    Membership.objects.bulk_create(
-        memberships,
-        update_conflicts=True,
-        unique_fields=["conversation", "user"],
-        update_fields=["last_message", "last_message_at"],
+    insert(
+        Membership,
+        ("id", "conversation", "user", "peer", "last_message", "last_message_at"),
+        [
+            (uuid7(), message.conversation_id, user, peer, message.pk, message.created_at)
+            for message in newest.values()
+            for user, peer in (
+                (message.sender_id, message.receiver_id),
+                (message.receiver_id, message.sender_id),
+            )
+        ],
+        "ON CONFLICT (conversation_id, user_id) DO UPDATE SET "
+        "last_message_id = excluded.last_message_id, last_message_at = excluded.last_message_at",
     )
 
 

@@ -98,6 +98,9 @@ class EnvelopeSchema(AutoSchema):
         operation = super().get_operation(path, path_regex, path_prefix, method, registry)
         if operation is None:
             return None
+        if "requestBody" in operation:
+            # Also where every field of it is optional, since one at least is needed.
+            operation["requestBody"]["required"] = True
         for status in self._refusals():
             name, description = REFUSALS[status]
             content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}

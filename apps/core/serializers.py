@@ -89,11 +89,11 @@ class Email(serializers.EmailField):
 
 
 class WholeNumber(serializers.IntegerField):
-    """An integer: a string of digits is not one."""
+    """An integer: a string of digits is not one, but 2.0 is, as JSON knows only numbers."""
 
     def to_internal_value(self, data: Any) -> int:
         """Return the number; fail for any other type."""
-        if not isinstance(data, int) or isinstance(data, bool):
+        if not isinstance(data, int | float) or isinstance(data, bool) or data % 1:
             self.fail("invalid")
         return super().to_internal_value(data)
 

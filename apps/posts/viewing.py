@@ -17,6 +17,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.core.sql import insert
 from apps.posts.models import Post, PostView
 
 log = structlog.get_logger(__name__)
@@ -89,20 +90,10 @@ def views_save(views: list[View]) -> None:
     views = [view for view in views if view[0] in there]
     if not views:
         return
-    rows = ", ".join(["(%s, %s, %s)"] * len(views))
-    field = PostView._meta.get_field("post")
-    values = [
-        value
-        for post, viewer, hour in views
-        for value in (field.get_db_prep_value(post, connection), viewer, hour)
-    ]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {PostView._meta.db_table} (post_id, viewer, hour) VALUES {rows} "  # noqa: S608
-            "ON CONFLICT DO NOTHING RETURNING post_id",
-            values,
-        )
-        new = [UUID(str(row[0])) for row in cursor.fetchall()]
+    rows = insert(
+        PostView, ("post", "viewer", "hour"), views, "ON CONFLICT DO NOTHING RETURNING post_id"
+    )
+    new = [UUID(str(post)) for (post,) in rows]
     for post in sorted(set(new)):
         Post.objects.filter(pk=post).update(view_count=F("view_count") + new.count(post))
 

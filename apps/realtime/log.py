@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from apps.core.sql import insert
 from apps.realtime.frames import Frame, render
 from apps.realtime.models import Event, Stream, new_epoch
 from apps.realtime.wakeups import wake
@@ -46,25 +48,15 @@ def publish(announcements: Sequence[Announcement]) -> None:
     if not announcements:
         return
     now = timezone.now()
-    events = []
-    heads = _advance(Counter(announcement.stream for announcement in announcements))
-    taken: Counter[str] = Counter()
-    total = Counter(announcement.stream for announcement in announcements)
-    for announcement in announcements:
-        name = announcement.stream
-        taken[name] += 1
-        events.append(
-            Event(
-                stream=name,
-                seq=heads[name] - total[name] + taken[name],
-                type=announcement.type,
-                data=announcement.data,
-                subject=announcement.subject,
-                created_at=now,
-            )
-        )
-    Event.objects.bulk_create(events)
-    frames = [_frame(event) for event in events]
+    counts = Counter(announcement.stream for announcement in announcements)
+    last = {name: head - counts[name] for name, head in _advance(counts).items()}
+    rows, frames = [], []
+    for one in announcements:
+        last[one.stream] += 1
+        seq = last[one.stream]
+        rows.append((one.stream, seq, one.type, one.data, one.subject, now))
+        frames.append(_frame(one.stream, seq, one.type, one.data, now))
+    insert(Event, ("stream", "seq", "type", "data", "subject", "created_at"), rows)
     # A wake-up that fails is healed by the log; it must not fail a request that has succeeded.
     transaction.on_commit(partial(wake, frames=frames), robust=True)
 
@@ -85,7 +77,8 @@ def events_after(stream: str, after: int, up_to: int | None = None, limit: int =
         events = events.filter(seq__lte=up_to)
     found = list(events.order_by("seq")[:limit])
     whole = after == up_to if not found else found[0].seq == after + 1
-    return Missed([_frame(event) for event in found], complete=whole)
+    frames = [_frame(stream, one.seq, one.type, one.data, one.created_at) for one in found]
+    return Missed(frames, complete=whole)
 
 
 def heads(streams: Iterable[str]) -> dict[str, tuple[int, str]]:
@@ -117,21 +110,16 @@ def events_prune() -> int:
 
 def _advance(counts: Counter[str]) -> dict[str, int]:
     """Move the heads on, locking the rows in the order of the names, and return the new ones."""
-    names = sorted(counts)
-    table = Stream._meta.db_table
-    rows = ", ".join(["(%s, %s, %s)"] * len(names))
-    values = [value for name in names for value in (name, counts[name], new_epoch())]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} (name, head, epoch) VALUES {rows} "  # noqa: S608
-            f"ON CONFLICT (name) DO UPDATE SET head = {table}.head + excluded.head "
+    return dict(
+        insert(
+            Stream,
+            ("name", "head", "epoch"),
+            [(name, counts[name], new_epoch()) for name in sorted(counts)],
+            "ON CONFLICT (name) DO UPDATE SET head = {table}.head + excluded.head "
             "RETURNING name, head",
-            values,
         )
-        return dict(cursor.fetchall())
+    )
 
 
-def _frame(event: Event) -> Frame:
-    place = {"stream": event.stream, "seq": event.seq}
-    text = render(event.type, event.data, place, at=event.created_at)
-    return Frame(event.stream, event.seq, text)
+def _frame(stream: str, seq: int, kind: str, data: Mapping[str, Any], at: datetime) -> Frame:
+    return Frame(stream, seq, render(kind, data, {"stream": stream, "seq": seq}, at=at))

@@ -9,7 +9,7 @@ from apps.core.ids import uuid7
 
 
 def new_epoch() -> str:
-    """Return a name for one life of a log: when a database is set up afresh, numbers start again."""
+    """Return a name for one life of a log: a database set up afresh starts its numbers again."""
     return uuid7().hex[-12:]
 
 

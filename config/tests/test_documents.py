@@ -72,7 +72,8 @@ def test_links_between_the_documents_lead_somewhere() -> None:
 
 
 def test_every_command_of_make_in_the_documents_is_there() -> None:
-    known = set(re.findall(r"^([a-z-]+):", (settings.BASE_DIR / "Makefile").read_text(), re.MULTILINE))
+    makefile = (settings.BASE_DIR / "Makefile").read_text()
+    known = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     pages = [*DOCS.rglob("*.md"), *settings.BASE_DIR.glob("*.md")]
     named = {name for page in pages for name in re.findall(r"`make ([a-z-]+)", page.read_text())}
     assert named <= known

@@ -72,7 +72,7 @@ class Terminal:
 
 
 def started(command: list[str]) -> "subprocess.Popen[str]":
-    process = subprocess.Popen(
+    return subprocess.Popen(
         command,
         cwd=settings.BASE_DIR,
         stdin=subprocess.PIPE,
@@ -80,7 +80,6 @@ def started(command: list[str]) -> "subprocess.Popen[str]":
         stderr=subprocess.STDOUT,
         text=True,
     )
-    return process
 
 
 def pipes(process: "subprocess.Popen[str]") -> tuple[IO[str], IO[str]]:

@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
                 ('role', models.CharField(choices=[('user', 'User'), ('moderator', 'Moderator'), ('admin', 'Admin')], default='user', max_length=20)),
                 ('status', models.CharField(choices=[('active', 'Active'), ('suspended', 'Suspended'), ('banned', 'Banned'), ('pending', 'Pending')], default='active', max_length=20)),
                 ('bio', models.CharField(blank=True, default='', max_length=1000)),
-                ('avatar_url', models.URLField(blank=True, default='', max_length=500)),
+                ('avatar_url', models.CharField(blank=True, default='', max_length=500)),
                 ('version', models.PositiveIntegerField(default=1)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('updated_at', models.DateTimeField(auto_now=True)),

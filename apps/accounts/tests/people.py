@@ -7,7 +7,7 @@ from apps.accounts.models import User
 from apps.accounts.services import Device, user_login, user_register
 from apps.core.testing.client import ContractClient
 
-PASSWORD = "correct horse 9"  # noqa: S105
+PASSWORD = "correct horse 9"
 
 
 @dataclass

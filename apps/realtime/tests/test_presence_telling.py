@@ -1,6 +1,6 @@
 """Who is online, and who is told (original defects 29, 31)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from django.conf import settings
@@ -99,10 +99,11 @@ def test_a_killed_process_leaves_nobody_online(
 
 
 @pytest.fixture(params=["LocalPresence", "RedisPresence"])
-def store(request: pytest.FixtureRequest) -> Iterator[Presence]:
+def store(request: pytest.FixtureRequest) -> Presence:
     if request.param == "RedisPresence" and not settings.REDIS_URL:
         pytest.skip("There is no Redis in this run.")
-    yield getattr(presence_stores, request.param)()
+    made: Presence = getattr(presence_stores, request.param)()
+    return made
 
 
 def device(user: User | None = None) -> Device:
@@ -130,9 +131,7 @@ def test_the_eleventh_is_not_let_in(store: Presence) -> None:
     assert store.sockets(first.user_id).total() == 10
 
 
-def test_who_stays_connected_stays_online(
-    store: Presence, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_stays_connected_stays_online(store: Presence, monkeypatch: pytest.MonkeyPatch) -> None:
     """Original defect 29."""
     monkeypatch.setattr(presence_stores, "ALIVE_FOR", 2)
     one = device()

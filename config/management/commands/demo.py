@@ -89,7 +89,7 @@ def _conversation(one: User, other: User) -> int:
     turns = [(one, other), (other, one)]
     outcomes = messages_send(
         [
-            Draft(*(person.pk for person in turns[number % 2]), content=line)
+            Draft(turns[number % 2][0].pk, turns[number % 2][1].pk, line)
             for number, line in enumerate(LINES)
         ]
     )

@@ -1,0 +1,63 @@
+"""Accounts in the admin's pages: to look at, and to shut people out."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from apps.accounts.models import User
+from apps.accounts.policies import may_shut_out
+from apps.accounts.services import user_set_status
+from apps.core.admin import ReadOnlyAdmin
+from apps.core.errors import RateLimited
+from apps.core.ratelimit import spend_action
+
+
+class LimitedLoginForm(AdminAuthenticationForm):
+    """The login of the admin's pages, under the limit of the API's."""
+
+    def clean(self) -> dict[str, Any]:
+        """Count the try before the password is looked at."""
+        try:
+            spend_action("login", self.cleaned_data.get("username", "").lower())
+        except RateLimited as error:
+            raise ValidationError(error.message) from error
+        return super().clean()
+
+
+admin.site.login_form = LimitedLoginForm
+admin.site.site_header = admin.site.site_title = "Parley"
+
+
+@admin.register(User)
+class UserAdmin(ReadOnlyAdmin):
+    """People, with two actions."""
+
+    list_display = ("name", "email", "role", "status", "created_at")
+    list_filter = ("role", "status")
+    search_fields = ("name", "email")
+    ordering = ("-id",)
+    exclude = ("password",)
+    actions = ("suspend", "let_in")
+
+    @admin.action(description="Suspend: out at once, on every device", permissions=["view"])
+    def suspend(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        """Shut people out."""
+        self._set_status(request, users, User.Status.SUSPENDED)
+
+    @admin.action(description="Let in again", permissions=["view"])
+    def let_in(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        """Let people in again."""
+        self._set_status(request, users, User.Status.ACTIVE)
+
+    def _set_status(self, request: HttpRequest, users: QuerySet[User], status: str) -> None:
+        for user in users:
+            if may_shut_out(self.actor(request), user):
+                user_set_status(user=user, status=status)
+                self.message_user(request, f"{user.name} is {status}.")
+            else:
+                refusal = f"You may not do this to {user.name}."
+                self.message_user(request, refusal, messages.ERROR)

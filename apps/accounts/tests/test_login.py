@@ -1,0 +1,135 @@
+"""POST /auth/login."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.hashers import MD5PasswordHasher
+from pytest_django import Settings
+
+from apps.accounts.models import Session, User
+from apps.accounts.services import user_set_status
+from apps.accounts.tests.people import PASSWORD, Person, person
+from apps.core.testing.client import ContractClient
+
+REFUSED = {
+    "an unknown address": ("nobody@example.com", PASSWORD),
+    "a wrong password": ("alice@example.com", "not her password"),
+    "a disabled user": ("bob@example.com", PASSWORD),
+}
+refused = pytest.mark.parametrize(("email", "password"), REFUSED.values(), ids=REFUSED)
+
+
+@pytest.fixture
+def disabled(bob: Person) -> Person:
+    user_set_status(user=bob.user, status=User.Status.BANNED)
+    return bob
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The passwords that were hashed, which is what takes a login its time."""
+    passwords = []
+    encode = MD5PasswordHasher.encode
+
+    def counted(hasher: MD5PasswordHasher, password: str, salt: str) -> str:
+        passwords.append(password)
+        return encode(hasher, password, salt)
+
+    monkeypatch.setattr(MD5PasswordHasher, "encode", counted)
+    return passwords
+
+
+def log_in(client: ContractClient, email: str, password: str, **headers: str) -> Any:
+    body = {"email": email, "password": password}
+    return client.post("/api/v1/auth/login", body, headers=headers)
+
+
+def test_logging_in_gives_tokens_that_work(alice: Person, nobody: ContractClient) -> None:
+    response = log_in(nobody, "alice@example.com", PASSWORD)
+    assert response.status_code == 200
+    assert response.json()["message"] == "Login successful"
+    data = response.json()["data"]
+    assert data["user"]["id"] == alice.id
+    bearer = {"Authorization": f"Bearer {data['accessToken']}"}
+    assert nobody.get("/api/v1/auth/profile", headers=bearer).status_code == 200
+
+
+def test_an_address_is_known_in_any_case(alice: Person, nobody: ContractClient) -> None:
+    assert log_in(nobody, "Alice@EXAMPLE.com", PASSWORD).status_code == 200
+
+
+def test_a_login_is_one_more_session_with_its_device(alice: Person, nobody: ContractClient) -> None:
+    log_in(nobody, "alice@example.com", PASSWORD, **{"User-Agent": "x" * 300})
+    first, second = Session.objects.order_by("pk")
+    assert str(second.user_id) == alice.id
+    assert second.address == "127.0.0.1"
+    assert second.user_agent == "x" * 255
+    assert first.ended_at is None
+
+
+@refused
+def test_whatever_is_wrong_the_answer_is_the_same(
+    alice: Person, disabled: Person, nobody: ContractClient, email: str, password: str
+) -> None:
+    sessions = set(Session.objects.values_list("pk", "ended_at"))
+    response = log_in(nobody, email, password)
+    assert response.status_code == 401
+    assert response["WWW-Authenticate"] == "Bearer"
+    body = response.json()
+    body.pop("meta")
+    assert body == {"success": False, "message": "Invalid credentials", "code": "UNAUTHORIZED"}
+    assert set(Session.objects.values_list("pk", "ended_at")) == sessions
+
+
+@refused
+def test_whatever_is_wrong_the_work_is_the_same(
+    alice: Person,
+    disabled: Person,
+    nobody: ContractClient,
+    hashed: list[str],
+    email: str,
+    password: str,
+) -> None:
+    log_in(nobody, email, password)
+    assert hashed == [password]
+
+
+@pytest.fixture
+def dora(db: Any) -> Person:
+    """Somebody whose address no other test has made guesses at: Redis outlives a test."""
+    return person(f"Dora-{uuid4().hex}")
+
+
+def test_a_person_may_be_guessed_at_only_so_often(
+    dora: Person, nobody: ContractClient, settings: Settings
+) -> None:
+    settings.ACTION_LIMITS = settings.ACTION_LIMITS | {"login": 2}
+    for _ in range(2):
+        assert log_in(nobody, dora.user.email, "a guess").status_code == 401
+    response = log_in(nobody, dora.user.email.upper(), PASSWORD)
+    assert response.status_code == 429
+    assert int(response["Retry-After"]) > 0
+    assert Session.objects.filter(user=dora.user).count() == 1
+    other = person(f"Emil-{uuid4().hex}")
+    assert log_in(nobody, other.user.email, PASSWORD).status_code == 200
+
+
+def test_an_address_may_guess_only_so_often_at_all_persons_together(
+    dora: Person, nobody: ContractClient, settings: Settings
+) -> None:
+    """Original defect 37: the client's own X-Forwarded-For defeated the limit."""
+    settings.ACTION_LIMITS = settings.ACTION_LIMITS | {"login_address": 2}
+    nobody.defaults["REMOTE_ADDR"] = str(uuid4())
+    for number in range(2):
+        forged = {"X-Forwarded-For": f"10.0.0.{number}"}
+        assert log_in(nobody, f"{uuid4()}@example.com", "a guess", **forged).status_code == 401
+    forged = {"X-Forwarded-For": "10.0.0.9"}
+    assert log_in(nobody, dora.user.email, PASSWORD, **forged).status_code == 429
+    assert Session.objects.count() == 1
+
+
+def test_a_missing_field_is_named(nobody: ContractClient, db: Any) -> None:
+    response = nobody.post("/api/v1/auth/login", {})
+    assert response.status_code == 422
+    assert [e["field"] for e in response.json()["errors"]] == ["email", "password"]

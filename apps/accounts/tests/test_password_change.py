@@ -1,0 +1,87 @@
+"""POST /auth/password/change."""
+
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from apps.accounts.models import Session, User
+from apps.accounts.tests.people import PASSWORD, Person
+from apps.core.testing.client import ContractClient
+
+NEW = "battery staple 7"
+
+
+def change(person: Person, **changes: Any) -> Any:
+    body = {"currentPassword": PASSWORD, "newPassword": NEW} | changes
+    return person.post("/auth/password/change", body)
+
+
+def login_status(client: ContractClient, password: str) -> int:
+    body = {"email": "alice@example.com", "password": password}
+    status: int = client.post("/api/v1/auth/login", body).status_code
+    return status
+
+
+def test_the_new_password_logs_in_and_the_old_one_does_not(
+    alice: Person, nobody: ContractClient
+) -> None:
+    response = change(alice)
+    assert response.status_code == 200
+    assert response.json()["message"] == "Password changed"
+    assert login_status(nobody, NEW) == 200
+    assert login_status(nobody, PASSWORD) == 401
+
+
+def test_every_other_session_ends_and_this_one_stays(
+    alice: Person, bob: Person, nobody: ContractClient
+) -> None:
+    """Original defect 33: a password change never reached a live access token."""
+    tablet = alice.another_device()
+    change(alice)
+    assert tablet.get("/auth/profile").status_code == 401
+    refreshed = nobody.post("/api/v1/auth/refresh", {"refreshToken": tablet.refresh})
+    assert refreshed.status_code == 401
+    assert alice.get("/auth/profile").status_code == 200
+    refreshed = nobody.post("/api/v1/auth/refresh", {"refreshToken": alice.refresh})
+    assert refreshed.status_code == 200
+    assert bob.get("/auth/profile").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "code"),
+    [
+        ({"currentPassword": "not hers"}, "currentPassword", "wrong_password"),
+        ({"currentPassword": None}, "currentPassword", "null"),
+        ({"newPassword": "short 1"}, "newPassword", "min_length"),
+        ({"newPassword": "password1"}, "newPassword", "password_too_common"),
+        ({"newPassword": "alice@example"}, "newPassword", "password_too_similar"),
+        ({"newPassword": "x1" * 65}, "newPassword", "max_length"),
+        ({"newPassword": 12345678}, "newPassword", "invalid"),
+    ],
+)
+def test_a_refused_change_changes_nothing(
+    alice: Person, changes: dict[str, Any], field: str, code: str
+) -> None:
+    alice.another_device()
+    before = User.objects.values().get()
+    response = change(alice, **changes)
+    assert response.status_code == 422
+    assert [(e["field"], e["code"]) for e in response.json()["errors"]] == [(field, code)]
+    assert User.objects.values().get() == before
+    assert Session.objects.filter(ended_at=None).count() == 2
+
+
+def test_a_present_password_may_be_guessed_only_so_often(
+    alice: Person, nobody: ContractClient, settings: Settings
+) -> None:
+    settings.ACTION_LIMITS = settings.ACTION_LIMITS | {"password": 2}
+    for _ in range(2):
+        assert change(alice, currentPassword="a guess").status_code == 422
+    assert change(alice).status_code == 429
+    assert login_status(nobody, PASSWORD) == 200
+
+
+def test_nobody_has_no_password_to_change(nobody: ContractClient) -> None:
+    body = {"currentPassword": PASSWORD, "newPassword": NEW}
+    assert nobody.post("/api/v1/auth/password/change", body).status_code == 401

@@ -1,0 +1,143 @@
+"""Logging out: here, on another device, or on all that are not this one."""
+
+import threading
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection, connections, transaction
+from django.utils import timezone
+
+from apps.accounts.models import Session, User
+from apps.accounts.services import session_end
+from apps.accounts.tests.people import Person
+from apps.core.testing.client import ContractClient
+
+
+def session_of(device: Person) -> str:
+    """Return the id of the session that the device is logged in by."""
+    devices = device.get("/auth/sessions").json()["data"]
+    return next(str(each["id"]) for each in devices if each["current"])
+
+
+def is_out(device: Person) -> bool:
+    """Return whether neither token of the device is good any more."""
+    refreshed = device.client.post("/api/v1/auth/refresh", {"refreshToken": device.refresh})
+    return {device.get("/auth/profile").status_code, refreshed.status_code} == {401}
+
+
+def test_logging_out_kills_both_tokens_at_once(alice: Person) -> None:
+    """Original defect 33: logout never reached a live access token."""
+    response = alice.post("/auth/logout")
+    assert response.status_code == 200
+    assert response.json()["message"] == "Logout successful"
+    assert is_out(alice)
+
+
+def test_logging_out_leaves_other_devices_and_persons_alone(alice: Person, bob: Person) -> None:
+    tablet = alice.another_device()
+    alice.post("/auth/logout")
+    assert tablet.get("/auth/profile").status_code == 200
+    assert bob.get("/auth/profile").status_code == 200
+
+
+def test_logging_out_twice_is_refused_the_second_time(alice: Person) -> None:
+    alice.post("/auth/logout")
+    ended_at = Session.objects.get().ended_at
+    assert alice.post("/auth/logout").status_code == 401
+    assert Session.objects.get().ended_at == ended_at
+
+
+def test_nobody_cannot_log_out(nobody: ContractClient) -> None:
+    assert nobody.post("/api/v1/auth/logout").status_code == 401
+
+
+def test_the_list_has_one_s_own_devices_the_last_used_first(alice: Person, bob: Person) -> None:
+    alice.another_device()
+    Session.objects.filter(user_agent="phone").update(
+        last_used_at=timezone.now() + timedelta(seconds=1)
+    )
+    devices = alice.get("/auth/sessions").json()["data"]
+    shown = [(each["userAgent"], each["address"], each["current"]) for each in devices]
+    assert shown == [("phone", "127.0.0.1", True), ("tablet", "::1", False)]
+    assert {each["sockets"] for each in devices} == {0}
+
+
+def test_the_list_leaves_out_what_is_over(alice: Person) -> None:
+    tablet, laptop = alice.another_device(), alice.another_device()
+    tablet.post("/auth/logout")
+    past = timezone.now() - timedelta(days=1)
+    Session.objects.filter(pk=session_of(laptop)).update(
+        created_at=past - timedelta(days=7), expires_at=past
+    )
+    assert [each["current"] for each in alice.get("/auth/sessions").json()["data"]] == [True]
+
+
+def test_ending_another_device_s_session_logs_it_out_and_not_this_one(alice: Person) -> None:
+    tablet = alice.another_device()
+    response = alice.delete(f"/auth/sessions/{session_of(tablet)}")
+    assert response.status_code == 200
+    assert "data" not in response.json()
+    assert is_out(tablet)
+    assert alice.get("/auth/profile").status_code == 200
+
+
+def test_one_may_end_one_s_present_session_too(alice: Person) -> None:
+    assert alice.delete(f"/auth/sessions/{session_of(alice)}").status_code == 200
+    assert is_out(alice)
+
+
+def test_others_sessions_cannot_be_ended_nor_guessed(
+    alice: Person, carol: Person, moderator: Person
+) -> None:
+    for other in (carol, moderator):
+        response = other.delete(f"/auth/sessions/{session_of(alice)}")
+        assert response.status_code == 404
+        unknown = other.delete(f"/auth/sessions/{uuid4()}")
+        assert response.json()["message"] == unknown.json()["message"]
+    assert alice.get("/auth/profile").status_code == 200
+
+
+def test_a_session_that_is_over_cannot_be_ended_again(alice: Person) -> None:
+    tablet = alice.another_device()
+    over = session_of(tablet)
+    tablet.post("/auth/logout")
+    assert alice.delete(f"/auth/sessions/{over}").status_code == 404
+
+
+@pytest.mark.parametrize("key", ["1", "null", "x" * 36, "a%00b"])
+def test_an_id_that_is_no_uuid_is_a_route_that_does_not_exist(alice: Person, key: str) -> None:
+    """Original defect 11, turned round: here 404 is right, and the database is never asked."""
+    assert alice.delete(f"/auth/sessions/{key}").status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no locks of rows.")
+def test_ending_a_session_waits_for_no_lock_of_its_user(alice: Person) -> None:
+    """Who holds the user's row locks his sessions next; the other order would be a deadlock."""
+    key = Session.objects.get().pk
+    ended = threading.Event()
+
+    def end() -> None:
+        session_end(user=alice.user, session_id=key)
+        ended.set()
+        connections.close_all()
+
+    thread = threading.Thread(target=end)
+    with transaction.atomic():
+        User.objects.select_for_update().get(pk=alice.user.pk)
+        thread.start()
+        was_ended = ended.wait(timeout=5)
+    thread.join()
+    assert was_ended
+
+
+def test_a_use_is_noted_once_in_a_while(alice: Person) -> None:
+    long_ago = timezone.now() - timedelta(minutes=6)
+    a_moment_ago = timezone.now() - timedelta(minutes=4)
+    Session.objects.update(last_used_at=long_ago)
+    alice.get("/auth/profile")
+    assert Session.objects.get().last_used_at > a_moment_ago
+    Session.objects.update(last_used_at=a_moment_ago)
+    alice.get("/auth/profile")
+    assert Session.objects.get().last_used_at == a_moment_ago

@@ -1,0 +1,103 @@
+"""What tokens say, and which are not believed."""
+
+from typing import Any
+from uuid import UUID
+
+import jwt
+import pytest
+
+from apps.accounts.models import Session
+from apps.accounts.tests.forged import FORGERIES, Forgery, claims_of, sign
+from apps.accounts.tests.people import Person
+from apps.core.testing.client import ContractClient
+
+forgeries = pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES)
+
+
+def profile(client: ContractClient, authorization: str) -> Any:
+    return client.get("/api/v1/auth/profile", headers={"Authorization": authorization})
+
+
+def refresh(client: ContractClient, token: str) -> Any:
+    return client.post("/api/v1/auth/refresh", {"refreshToken": token})
+
+
+@pytest.mark.parametrize(("kind", "seconds"), [("access", 15 * 60), ("refresh", 168 * 3600)])
+def test_a_token_says_what_the_contract_lists(alice: Person, kind: str, seconds: int) -> None:
+    token = alice.access if kind == "access" else alice.refresh
+    claims = claims_of(token)
+    assert set(claims) == {"userId", "role", "sid", "iat", "exp", "jti", "typ", "iss"}
+    assert claims["userId"] == alice.id
+    assert claims["role"] == "user"
+    assert UUID(claims["sid"]) == Session.objects.get().pk
+    assert claims["typ"] == kind
+    assert claims["iss"] == "parley"
+    assert claims["exp"] - claims["iat"] == seconds
+    assert jwt.get_unverified_header(token)["alg"] == "HS256"
+
+
+def test_an_untouched_token_signed_again_is_believed(alice: Person, nobody: ContractClient) -> None:
+    """Without this the refusals below would prove nothing."""
+    assert profile(nobody, f"Bearer {sign(claims_of(alice.access))}").status_code == 200
+    assert refresh(nobody, sign(claims_of(alice.refresh))).status_code == 200
+
+
+@forgeries
+def test_a_bad_access_token_is_refused(
+    alice: Person, nobody: ContractClient, forge: Forgery
+) -> None:
+    response = profile(nobody, f"Bearer {forge(claims_of(alice.access))}")
+    assert response.status_code == 401
+    assert response.json()["code"] == "UNAUTHORIZED"
+    assert response["WWW-Authenticate"] == "Bearer"
+
+
+@forgeries
+def test_a_bad_refresh_token_is_refused_and_harms_no_session(
+    alice: Person, nobody: ContractClient, forge: Forgery
+) -> None:
+    response = refresh(nobody, forge(claims_of(alice.refresh)))
+    assert response.status_code == 401
+    assert response.json()["code"] == "UNAUTHORIZED"
+    assert Session.objects.filter(
+        refresh_jti=claims_of(alice.refresh)["jti"], ended_at=None
+    ).exists()
+
+
+def test_a_refresh_token_is_not_an_access_token(alice: Person, nobody: ContractClient) -> None:
+    """Original defect 33."""
+    assert profile(nobody, f"Bearer {alice.refresh}").status_code == 401
+
+
+def test_an_access_token_is_not_a_refresh_token(alice: Person, nobody: ContractClient) -> None:
+    """Original defect 33, the other way round."""
+    assert refresh(nobody, alice.access).status_code == 401
+    assert alice.get("/auth/profile").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "value", ["Bearer", "Bearer ", "Basic YTpi", "Token {}", "{}", "Bearer {} {}"]
+)
+def test_an_authorization_of_another_form_is_refused(
+    alice: Person, nobody: ContractClient, value: str
+) -> None:
+    assert profile(nobody, value.replace("{}", alice.access)).status_code == 401
+
+
+def test_the_name_of_the_scheme_is_known_in_any_case(alice: Person, nobody: ContractClient) -> None:
+    assert profile(nobody, f"bearer {alice.access}").status_code == 200
+
+
+def test_a_bad_token_is_refused_where_none_is_needed(nobody: ContractClient, db: Any) -> None:
+    """Who says who he is and is not believed should hear of it, rather than be served as nobody."""
+    response = nobody.get("/api/v1/users", headers={"Authorization": "Bearer garbage"})
+    assert response.status_code == 401
+
+
+@pytest.mark.parametrize("value", [None, 5, [], {}, "", "x" * 5000])
+def test_a_refresh_token_that_is_none_at_all_is_an_invalid_field(
+    nobody: ContractClient, db: Any, value: Any
+) -> None:
+    response = nobody.post("/api/v1/auth/refresh", {"refreshToken": value})
+    assert response.status_code == 422
+    assert {e["field"] for e in response.json()["errors"]} == {"refreshToken"}

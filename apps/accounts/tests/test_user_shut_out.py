@@ -1,0 +1,63 @@
+"""Who is suspended, banned or deleted is out at once, on every device."""
+
+import pytest
+
+from apps.accounts.errors import SessionOver
+from apps.accounts.models import Session, User
+from apps.accounts.services import ticket_issue, ticket_redeem, user_set_status
+from apps.accounts.tests.people import PASSWORD, Person
+from apps.core.testing.client import ContractClient
+
+disabling = pytest.mark.parametrize("status", ["suspended", "banned", "pending"])
+
+
+def refresh_status(client: ContractClient, token: str) -> int:
+    status: int = client.post("/api/v1/auth/refresh", {"refreshToken": token}).status_code
+    return status
+
+
+@disabling
+def test_a_disabled_user_is_out_on_every_device(
+    alice: Person, bob: Person, nobody: ContractClient, status: str
+) -> None:
+    """Original defect 33: a ban never reached a live access token."""
+    tablet = alice.another_device()
+    user_set_status(user=alice.user, status=status)
+    for device in (alice, tablet):
+        assert device.get("/auth/profile").status_code == 401
+        assert refresh_status(nobody, device.refresh) == 401
+    assert bob.get("/auth/profile").status_code == 200
+
+
+@disabling
+def test_a_disabled_user_cannot_come_in_by_a_ticket(alice: Person, status: str) -> None:
+    ticket = ticket_issue(session=Session.objects.get())
+    user_set_status(user=alice.user, status=status)
+    with pytest.raises(SessionOver):
+        ticket_redeem(ticket=ticket)
+
+
+def test_a_status_that_is_set_past_the_service_counts_too(alice: Person) -> None:
+    User.objects.update(status=User.Status.BANNED)
+    assert alice.get("/auth/profile").status_code == 401
+
+
+def test_who_is_let_in_again_has_to_log_in_again(alice: Person, nobody: ContractClient) -> None:
+    user_set_status(user=alice.user, status="suspended")
+    user_set_status(user=alice.user, status="active")
+    assert alice.get("/auth/profile").status_code == 401
+    assert refresh_status(nobody, alice.refresh) == 401
+    body = {"email": "alice@example.com", "password": PASSWORD}
+    assert nobody.post("/api/v1/auth/login", body).status_code == 200
+
+
+def test_a_deleted_user_is_out_at_once(alice: Person, nobody: ContractClient) -> None:
+    alice.user.delete()
+    assert alice.get("/auth/profile").status_code == 401
+    assert refresh_status(nobody, alice.refresh) == 401
+
+
+def test_a_change_of_status_is_a_new_version_of_the_profile(alice: Person) -> None:
+    user_set_status(user=alice.user, status="active")
+    assert User.objects.get().version == 2
+    assert alice.get("/auth/profile").status_code == 200

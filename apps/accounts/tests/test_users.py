@@ -1,0 +1,105 @@
+"""GET /users and /users/{id}: people, as everybody sees them."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from apps.accounts.models import User
+from apps.accounts.services import user_set_status
+from apps.accounts.tests.people import Person, person
+from apps.core.testing.client import ContractClient
+
+PUBLIC = {"id", "name", "role", "bio", "avatarUrl", "createdAt"}
+
+pytestmark = pytest.mark.django_db
+
+
+def names(client: ContractClient, **query: Any) -> list[str]:
+    response = client.get("/api/v1/users", query)
+    assert response.status_code == 200
+    return [user["name"] for user in response.json()["data"]]
+
+
+def test_the_list_shows_everybody_the_newest_first(
+    alice: Person, bob: Person, carol: Person, nobody: ContractClient
+) -> None:
+    assert names(nobody) == ["Carol", "Bob", "Alice"]
+
+
+def test_nobody_s_address_is_ever_shown(alice: Person, bob: Person, nobody: ContractClient) -> None:
+    for client in (nobody, bob.client):
+        for path in ("/api/v1/users", f"/api/v1/users/{alice.id}"):
+            response = client.get(path)
+            assert "alice@" not in response.content.decode()
+            data = response.json()["data"]
+            assert all(set(user) == PUBLIC for user in (data if isinstance(data, list) else [data]))
+
+
+def test_an_address_cannot_be_searched_for(alice: Person, nobody: ContractClient) -> None:
+    assert names(nobody, search="alice@example") == []
+
+
+@pytest.mark.parametrize("search", ["lic", "ALI", "alice", ""])
+def test_the_search_is_for_a_part_of_the_name_in_any_case(
+    alice: Person, bob: Person, nobody: ContractClient, search: str
+) -> None:
+    assert "Alice" in names(nobody, search=search)
+    assert names(nobody, search=search) == (["Alice"] if search else ["Bob", "Alice"])
+
+
+@pytest.mark.parametrize(
+    ("search", "found"), [("%", ["100% Dora"]), ("_", ["E_mil"]), ("\\", []), ("a%e", [])]
+)
+def test_signs_of_the_database_mean_themselves(
+    alice: Person, nobody: ContractClient, search: str, found: list[str]
+) -> None:
+    """Original defect 14: `%` and `_` of the user were wildcards."""
+    User.objects.create(name="100% Dora", email="dora@example.com")
+    User.objects.create(name="E_mil", email="emil@example.com")
+    assert names(nobody, search=search) == found
+
+
+@pytest.mark.parametrize("search", ["x" * 101, "a\0b"])
+def test_a_search_has_limits(nobody: ContractClient, search: str) -> None:
+    """Original defect 14: no length limit."""
+    response = nobody.get("/api/v1/users", {"search": search})
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["field"] == "search"
+
+
+@pytest.mark.parametrize("status", ["suspended", "banned", "pending"])
+def test_who_is_not_active_is_not_there(
+    alice: Person, bob: Person, moderator: Person, nobody: ContractClient, status: str
+) -> None:
+    user_set_status(user=alice.user, status=status)
+    for client in (nobody, bob.client, moderator.client):
+        assert "Alice" not in names(client)
+        assert client.get(f"/api/v1/users/{alice.id}").status_code == 404
+
+
+def test_one_person_is_shown_and_told_when_unchanged(alice: Person, bob: Person) -> None:
+    response = bob.get(f"/users/{alice.id}")
+    assert response.status_code == 200
+    assert response.json()["message"] == "User retrieved successfully"
+    assert response.json()["data"]["name"] == "Alice"
+    again = bob.get(f"/users/{alice.id}", **{"If-None-Match": response["ETag"]})
+    assert again.status_code == 304
+
+
+def test_an_unknown_person_is_not_found(bob: Person) -> None:
+    response = bob.get(f"/users/{uuid4()}")
+    assert response.status_code == 404
+    assert response.json()["message"] == "User not found"
+
+
+def test_people_are_paged_by_cursor(nobody: ContractClient) -> None:
+    for name in ("Ada", "Ben", "Cem", "Dan", "Eve"):
+        person(name)
+    seen: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        body = nobody.get("/api/v1/users", {"limit": "2", "cursor": cursor}).json()
+        seen += [user["name"] for user in body["data"]]
+        cursor = body["pagination"]["nextCursor"]
+    assert seen == ["Eve", "Dan", "Cem", "Ben", "Ada"]

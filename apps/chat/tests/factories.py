@@ -1,0 +1,48 @@
+"""Messages for tests, made through the services."""
+
+from typing import Any
+from uuid import UUID
+
+from apps.accounts.tests.people import Person
+from apps.chat.models import Conversation, Membership, Message
+from apps.chat.services import Draft, message_send, messages_send
+from apps.realtime.frames import user_stream
+from apps.realtime.models import Event
+
+
+def draft(sender: Person, receiver: Person, content: str = "Ahoy", **more: Any) -> Draft:
+    """Return a message that is not sent yet."""
+    return Draft(sender.user.pk, receiver.user.pk, content, **more)
+
+
+def said(sender: Person, receiver: Person, content: str = "Ahoy", **more: Any) -> Message:
+    """Return a message that was sent."""
+    return message_send(draft(sender, receiver, content, **more)).message
+
+
+def said_often(sender: Person, receiver: Person, count: int) -> list[UUID]:
+    """Return the ids of that many messages that were sent together, the newest first."""
+    sent = messages_send([draft(sender, receiver, f"Ahoy {n}") for n in range(count)])
+    return [one.message.pk for one in sent if not isinstance(one, Exception)][::-1]
+
+
+def row(message: Message) -> dict[str, Any]:
+    """Return the row of a message as it stands in the database now."""
+    return dict(Message.objects.filter(pk=message.pk).values().get())
+
+
+def told(person: Person) -> list[tuple[str, Any]]:
+    """Return type and data of what was logged for a person, the oldest first."""
+    events = Event.objects.filter(stream=user_stream(person.user.pk)).order_by("seq")
+    return list(events.values_list("type", "data"))
+
+
+def told_kinds(person: Person) -> list[str]:
+    """Return the types of what was logged for a person, the oldest first."""
+    return [kind for kind, _ in told(person)]
+
+
+def everything() -> list[Any]:
+    """Return all that the chat and the log hold, so that a test can see that nothing changed."""
+    tables = (Conversation, Message, Membership, Event)
+    return [list(table.objects.order_by("pk").values()) for table in tables]

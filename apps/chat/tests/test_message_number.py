@@ -1,0 +1,115 @@
+"""The numbers of messages and events: 1, 2, 3 … without holes, whoever writes at once."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from apps.accounts.tests.people import Person
+from apps.chat.errors import ReceiverNotFound
+from apps.chat.models import Conversation, Message
+from apps.chat.services import Draft, message_delete, message_send
+from apps.chat.tests.factories import draft, said
+from apps.core.errors import Invalid
+from apps.core.ids import uuid7
+from apps.core.tests.together import together
+from apps.realtime.models import Event, Stream
+
+pytestmark = pytest.mark.django_db
+
+EACH = 5
+
+
+def require_no_holes(numbers: list[int]) -> None:
+    """Fail unless the numbers are 1, 2, 3 … in some order, each once."""
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))
+
+
+def require_streams_without_holes() -> None:
+    """Fail unless every stream's events are numbered 1 up to its head."""
+    numbers: defaultdict[str, list[int]] = defaultdict(list)
+    for stream, seq in Event.objects.values_list("stream", "seq"):
+        numbers[stream].append(seq)
+    for found in numbers.values():
+        require_no_holes(found)
+    heads = dict(Stream.objects.values_list("name", "head"))
+    assert heads == {stream: len(found) for stream, found in numbers.items()}
+
+
+def writer(sender: Person, receiver: Person) -> Callable[[], list[int]]:
+    """Return a function that sends some messages, one after the other."""
+    return lambda: [said(sender, receiver).seq for _ in range(EACH)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_six_who_write_in_both_directions_leave_no_hole(alice: Person, bob: Person) -> None:
+    outcomes = together(*[writer(alice, bob), writer(bob, alice)] * 3)
+    assert [one for one in outcomes if isinstance(one, Exception)] == []
+    require_no_holes([seq for one in outcomes if isinstance(one, list) for seq in one])
+    require_no_holes(list(Message.objects.values_list("seq", flat=True)))
+    assert Conversation.objects.get().last_seq == 6 * EACH
+    require_streams_without_holes()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_six_who_write_around_a_triangle_wait_for_each_other_in_one_order(
+    alice: Person, bob: Person, carol: Person
+) -> None:
+    sides = [(alice, bob), (bob, carol), (carol, alice), (bob, alice), (carol, bob), (alice, carol)]
+    outcomes = together(*[writer(*side) for side in sides])
+    assert [one for one in outcomes if isinstance(one, Exception)] == []
+    for conversation in Conversation.objects.all():
+        require_no_holes(list(conversation.messages.values_list("seq", flat=True)))
+    assert Message.objects.count() == 6 * EACH
+    require_streams_without_holes()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_events_of_a_stream_tell_of_messages_in_the_order_of_their_numbers(
+    alice: Person, bob: Person
+) -> None:
+    together(*[writer(alice, bob)] * 4)
+    events = Event.objects.filter(type="chat_message").order_by("seq")
+    told = [data["message"]["seq"] for data in events.values_list("data", flat=True)]
+    assert told == list(range(1, 4 * EACH + 1))
+
+
+def test_every_conversation_has_numbers_of_its_own(
+    alice: Person, bob: Person, carol: Person
+) -> None:
+    with_bob = [said(alice, bob).seq, said(bob, alice).seq]
+    assert (with_bob, said(alice, carol).seq, said(carol, bob).seq) == ([1, 2], 1, 1)
+
+
+def test_a_refused_message_takes_no_number(alice: Person, bob: Person) -> None:
+    said(alice, bob)
+    for refused in (draft(alice, alice), Draft(alice.user.pk, uuid7(), "Ahoy")):
+        with pytest.raises(Invalid if refused.receiver_id == alice.user.pk else ReceiverNotFound):
+            message_send(refused)
+    assert said(alice, bob).seq == 2
+
+
+def test_a_repeated_message_takes_no_number(alice: Person, bob: Person) -> None:
+    """Original defect 26."""
+    for _ in range(3):
+        said(alice, bob, client_id="phone-1")
+    assert said(alice, bob).seq == 2
+
+
+def test_the_number_of_a_deleted_message_is_not_given_again(alice: Person, bob: Person) -> None:
+    message_delete(user=alice.user, message_id=said(alice, bob).pk)
+    assert said(alice, bob).seq == 2
+
+
+def test_the_order_is_that_of_the_numbers_whatever_the_clock_says(
+    alice: Person, bob: Person
+) -> None:
+    messages = [said(alice, bob, f"Ahoy {n}") for n in range(3)]
+    for hours, message in enumerate(messages):
+        Message.objects.filter(pk=message.pk).update(
+            created_at=timezone.now() - timedelta(hours=hours)
+        )
+    shown = bob.get("/messages", {"userId": alice.id}).json()["data"]
+    assert [message["seq"] for message in shown] == [3, 2, 1]

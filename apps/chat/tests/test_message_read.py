@@ -1,0 +1,211 @@
+"""Marking messages as read, and who is told of it."""
+
+from typing import Any
+
+import pytest
+
+from apps.accounts.tests.people import Person
+from apps.chat.models import Message
+from apps.chat.services import message_delete, messages_mark_read
+from apps.chat.tests.factories import everything, row, said, said_often, told, told_kinds
+from apps.core.ids import uuid7
+from apps.core.testing.client import ContractClient
+from apps.core.tests.together import together
+
+pytestmark = pytest.mark.django_db
+
+
+def read(reader: Person, *messages: Message) -> Any:
+    """Return the answer to a person's marking messages as read."""
+    return reader.post("/messages/read", {"messageIds": [str(one.pk) for one in messages]})
+
+
+def receipts(person: Person) -> list[tuple[str, list[str]]]:
+    """Return who read which messages, as a person was told."""
+    return [
+        (data["readBy"], sorted(data["messageIds"]))
+        for kind, data in told(person)
+        if kind == "read_receipt"
+    ]
+
+
+def require_refused(response: Any, before: list[Any], status: int) -> None:
+    """Fail unless the answer has that status and nothing was changed or announced."""
+    assert response.status_code == status, response.content
+    assert everything() == before
+
+
+def test_the_receiver_marks_messages_as_read(alice: Person, bob: Person) -> None:
+    messages = [said(alice, bob), said(alice, bob)]
+    response = read(bob, *messages)
+    assert response.status_code == 200
+    assert response.json()["message"] == "Messages marked as read"
+    assert response.json()["data"] == {"updated": 2}
+    assert [row(one)["status"] for one in messages] == ["read", "read"]
+    assert all(row(one)["read_at"] is not None for one in messages)
+
+
+def test_sender_and_reader_are_told_of_what_was_read_and_when(alice: Person, bob: Person) -> None:
+    message = said(alice, bob)
+    read(bob, message)
+    shown = alice.get("/messages", {"userId": bob.id}).json()["data"][0]
+    receipt = {"readBy": bob.id, "messageIds": [str(message.pk)], "readAt": shown["readAt"]}
+    assert told(alice)[-1] == told(bob)[-1] == ("read_receipt", receipt)
+
+
+def test_a_conversation_is_marked_as_read_up_to_a_number(alice: Person, bob: Person) -> None:
+    first, second, third = said(alice, bob), said(alice, bob), said(alice, bob)
+    body = {"conversationId": str(first.conversation_id), "upTo": 2}
+    assert bob.post("/messages/read", body).json()["data"] == {"updated": 2}
+    assert [row(one)["status"] for one in (first, second, third)] == ["read", "read", "sent"]
+    assert receipts(alice) == [(bob.id, sorted([str(first.pk), str(second.pk)]))]
+
+
+def test_up_to_a_number_means_messages_to_the_reader_in_that_conversation(
+    alice: Person, bob: Person, carol: Person
+) -> None:
+    to_bob, to_alice, from_carol = said(alice, bob), said(bob, alice), said(carol, bob)
+    body = {"conversationId": str(to_bob.conversation_id), "upTo": 99}
+    assert bob.post("/messages/read", body).json()["data"] == {"updated": 1}
+    assert [row(one)["status"] for one in (to_alice, from_carol)] == ["sent", "sent"]
+    assert receipts(carol) == []
+
+
+def test_the_messages_of_others_are_passed_over_without_a_receipt(
+    alice: Person, bob: Person, carol: Person
+) -> None:
+    """Original defect 25."""
+    message = said(alice, bob)
+    before = everything()
+    for outsider in (carol, alice):
+        response = read(outsider, message)
+        assert response.json()["data"] == {"updated": 0}
+        require_refused(response, before, 200)
+
+
+def test_messages_that_do_not_exist_are_passed_over(alice: Person, bob: Person) -> None:
+    """Original defect 25."""
+    said(alice, bob)
+    before = everything()
+    response = bob.post("/messages/read", {"messageIds": [str(uuid7()), str(uuid7())]})
+    assert response.json()["data"] == {"updated": 0}
+    require_refused(response, before, 200)
+
+
+def test_every_sender_gets_a_receipt_for_his_own_messages(
+    alice: Person, bob: Person, carol: Person
+) -> None:
+    """Original defect 25."""
+    hers, carols = [said(alice, bob), said(alice, bob)], said(carol, bob)
+    read(bob, hers[0], carols, hers[1])
+    assert receipts(alice) == [(bob.id, sorted(str(one.pk) for one in hers))]
+    assert receipts(carol) == [(bob.id, [str(carols.pk)])]
+    assert sorted(receipts(bob)) == sorted([*receipts(alice), *receipts(carol)])
+
+
+def test_a_receipt_names_only_what_really_changed(
+    alice: Person, bob: Person, carol: Person
+) -> None:
+    """Original defect 25."""
+    known, fresh, foreign = said(alice, bob), said(alice, bob), said(alice, carol)
+    read(bob, known)
+    assert read(bob, known, fresh, foreign).json()["data"] == {"updated": 1}
+    assert receipts(alice) == [(bob.id, [str(known.pk)]), (bob.id, [str(fresh.pk)])]
+    assert row(foreign)["status"] == "sent"
+
+
+def test_what_is_read_already_is_not_told_again(alice: Person, bob: Person) -> None:
+    """Original defect 25."""
+    message = said(alice, bob)
+    read(bob, message)
+    before = everything()
+    response = read(bob, message)
+    assert response.json()["data"] == {"updated": 0}
+    require_refused(response, before, 200)
+
+
+def test_one_message_named_twice_is_one(alice: Person, bob: Person) -> None:
+    message = said(alice, bob)
+    assert read(bob, message, message).json()["data"] == {"updated": 1}
+    assert receipts(alice) == [(bob.id, [str(message.pk)])]
+
+
+def test_a_deleted_message_is_not_read(alice: Person, bob: Person) -> None:
+    message = said(alice, bob)
+    message_delete(user=alice.user, message_id=message.pk)
+    before = everything()
+    require_refused(read(bob, message), before, 200)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_devices_that_read_at_once_one_changes_it(alice: Person, bob: Person) -> None:
+    """Original defect 25."""
+    ids = said_often(alice, bob, 5)
+    outcomes = together(*[lambda: messages_mark_read(reader_id=bob.user.pk, message_ids=ids)] * 4)
+    assert sorted(map(str, outcomes)) == ["0", "0", "0", "5"]
+    assert told_kinds(alice).count("read_receipt") == 1
+    assert told_kinds(bob).count("read_receipt") == 1
+
+
+def test_500_messages_may_be_named_and_no_more(alice: Person, bob: Person) -> None:
+    """Original defect 25."""
+    ids = [str(one) for one in said_often(alice, bob, 500)]
+    before = everything()
+    response = bob.post("/messages/read", {"messageIds": [*ids, str(uuid7())]})
+    assert [error["field"] for error in response.json()["errors"]] == ["messageIds"]
+    require_refused(response, before, 422)
+    assert bob.post("/messages/read", {"messageIds": ids}).json()["data"] == {"updated": 500}
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({}, ["messageIds"]),
+        ({"messageIds": []}, ["messageIds"]),
+        ({"messageIds": None}, ["messageIds"]),
+        ({"messageIds": "{message}"}, ["messageIds"]),
+        ({"messageIds": ["{message}", "42", 7]}, ["messageIds.1", "messageIds.2"]),
+        ({"messageIds": ["{message}"], "upTo": 1}, ["messageIds"]),
+        ({"messageIds": ["{message}"], "conversationId": "{conversation}"}, ["messageIds"]),
+        ({"conversationId": "{conversation}"}, ["upTo"]),
+        ({"upTo": 1}, ["conversationId"]),
+        ({"conversationId": "42", "upTo": 0}, ["conversationId", "upTo"]),
+        ({"conversationId": "{conversation}", "upTo": "1"}, ["upTo"]),
+        ({"conversationId": "{conversation}", "upTo": 2**63}, ["upTo"]),
+    ],
+)
+def test_what_is_not_said_rightly_is_refused(
+    alice: Person, bob: Person, body: dict[str, Any], fields: list[str]
+) -> None:
+    """Original defect 25."""
+    message = said(alice, bob)
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, list):
+            return [filled(one) for one in value]
+        known = {"{message}": str(message.pk), "{conversation}": str(message.conversation_id)}
+        return known.get(value, value) if isinstance(value, str) else value
+
+    before = everything()
+    response = bob.post("/messages/read", {name: filled(value) for name, value in body.items()})
+    assert sorted(error["field"] for error in response.json()["errors"]) == sorted(fields)
+    require_refused(response, before, 422)
+
+
+def test_the_conversation_of_others_is_not_found(alice: Person, bob: Person, carol: Person) -> None:
+    """Original defect 25."""
+    conversation = said(alice, bob).conversation_id
+    before = everything()
+    for one in (conversation, uuid7()):
+        response = carol.post("/messages/read", {"conversationId": str(one), "upTo": 1})
+        assert response.json()["message"] == "Conversation not found"
+        require_refused(response, before, 404)
+
+
+def test_who_is_not_logged_in_marks_nothing(
+    alice: Person, bob: Person, nobody: ContractClient
+) -> None:
+    message = said(alice, bob)
+    before = everything()
+    response = nobody.post("/api/v1/messages/read", {"messageIds": [str(message.pk)]})
+    require_refused(response, before, 401)

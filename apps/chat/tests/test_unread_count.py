@@ -1,0 +1,54 @@
+"""Counting what is unread."""
+
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from apps.accounts.tests.people import Person
+from apps.chat import selectors
+from apps.chat.services import message_delete, messages_mark_delivered, messages_mark_read
+from apps.chat.tests.factories import said, said_often
+from apps.core.testing.client import ContractClient
+
+pytestmark = pytest.mark.django_db
+
+
+def unread(person: Person) -> Any:
+    """Return what a person is told about his unread messages."""
+    response = person.get("/messages/unread")
+    assert response.status_code == 200
+    return response.json()["data"]
+
+
+def test_unread_messages_are_counted_with_their_conversations(
+    alice: Person, bob: Person, carol: Person
+) -> None:
+    """Original defect 21."""
+    said_often(alice, bob, 3), said_often(carol, bob, 2)
+    assert unread(bob) == {"total": 5, "conversations": 2}
+    assert unread(alice) == unread(carol) == {"total": 0, "conversations": 0}
+
+
+def test_what_is_read_or_deleted_is_not_counted(alice: Person, bob: Person, carol: Person) -> None:
+    """Original defect 21."""
+    read, gone, delivered = said(alice, bob), said(carol, bob), said(alice, bob)
+    messages_mark_delivered(receiver_id=bob.user.pk, message_ids=[delivered.pk])
+    messages_mark_read(reader_id=bob.user.pk, message_ids=[read.pk])
+    assert unread(bob) == {"total": 2, "conversations": 2}
+    message_delete(user=carol.user, message_id=gone.pk)
+    assert unread(bob) == {"total": 1, "conversations": 1}
+
+
+def test_who_is_not_logged_in_has_nothing_counted(nobody: ContractClient) -> None:
+    assert nobody.get("/api/v1/messages/unread").status_code == 401
+
+
+def test_unread_messages_are_found_by_an_index(alice: Person, bob: Person) -> None:
+    """Original defect 41."""
+    said_often(alice, bob, 3)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            # So few rows are read faster without an index.
+            cursor.execute("SET LOCAL enable_seqscan = off")
+    assert "message_unread" in selectors._unread_of(bob.user).explain()

@@ -1,0 +1,32 @@
+"""The base of the admin's pages: they read models and write through services."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+# Generic for the type checker only.
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+else:
+    ModelAdmin = admin.ModelAdmin
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """A page whose only writes are its actions."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: rows are made by services."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: a form would write past the services."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse likewise."""
+        return False
+
+    def actor(self, request: HttpRequest) -> Any:
+        """Return who acts."""
+        return request.user

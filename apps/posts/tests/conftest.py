@@ -1,0 +1,22 @@
+"""Fixtures of the tests of posts."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from apps.posts import viewing, views
+from apps.posts.viewing import ViewCounter
+
+
+@pytest.fixture(autouse=True)
+def counter(monkeypatch: pytest.MonkeyPatch) -> Iterator[ViewCounter]:
+    """A counter of views of this test alone, which writes when the test tells it to.
+
+    The process's own one would write by its timer, and so into the middle of another test.
+    """
+    monkeypatch.setattr(viewing, "FLUSH_SECONDS", 3600.0)
+    counter = ViewCounter()
+    monkeypatch.setattr(views, "view_counter", counter)
+    yield counter
+    if counter._timer is not None:
+        counter._timer.cancel()

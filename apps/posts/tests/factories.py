@@ -1,0 +1,42 @@
+"""Posts for tests, made through the services."""
+
+from typing import Any
+
+from apps.accounts.tests.people import Person
+from apps.posts.models import Post
+from apps.posts.services import post_create, post_update
+from apps.realtime.models import Event
+
+CONTENT = "The lighthouse keeper counts the boats as they come home."
+
+
+def draft_of(person: Person, title: str = "Harbour lights", content: str = CONTENT) -> Post:
+    """Return a draft."""
+    return post_create(author=person.user, title=title, content=content)
+
+
+def published_by(person: Person, title: str = "Harbour lights", content: str = CONTENT) -> Post:
+    """Return a post that was published as it was created."""
+    return post_create(author=person.user, title=title, content=content, status="published")
+
+
+def archived_by(person: Person, title: str = "Harbour lights") -> Post:
+    """Return a post that was published and then archived."""
+    post = published_by(person, title)
+    return post_update(editor=person.user, post_id=post.pk, status="archived")
+
+
+def post_of(person: Person, status: str, title: str = "Harbour lights") -> Post:
+    """Return a post in that status."""
+    makers = {"draft": draft_of, "published": published_by, "archived": archived_by}
+    return makers[status](person, title)
+
+
+def row(post: Post) -> dict[str, Any]:
+    """Return the row of a post as it stands in the database now."""
+    return dict(Post.objects.filter(pk=post.pk).values().get())
+
+
+def told() -> list[tuple[str, str]]:
+    """Return stream and type of every logged event."""
+    return list(Event.objects.order_by("stream", "seq").values_list("stream", "type"))

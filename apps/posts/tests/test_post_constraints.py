@@ -1,0 +1,58 @@
+"""What the database itself refuses, and the indexes that lists walk."""
+
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from apps.accounts.tests.people import Person
+from apps.posts.models import Post, PostView
+from apps.posts.selectors import posts_visible
+from apps.posts.tests.factories import draft_of, row
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"status": "secret"}, {"status": ""}, {"status": "published"}, {"slug": ""}],
+    ids=["unknown status", "no status", "published without its time", "empty slug"],
+)
+def test_the_database_refuses_what_no_post_can_be(alice: Person, change: dict[str, Any]) -> None:
+    """Original defect 41."""
+    post = draft_of(alice)
+    before = row(post)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Post.objects.filter(pk=post.pk).update(**change)
+    assert row(post) == before
+
+
+def test_no_index_of_posts_is_made_twice() -> None:
+    """Original defect 41."""
+    for model in (Post, PostView):
+        with connection.cursor() as cursor:
+            found = connection.introspection.get_constraints(cursor, model._meta.db_table)
+        # A pattern index beside that of a unique text column is another kind of index.
+        indexes = [
+            (tuple(one["columns"]), tuple(one["orders"] or ()), one["type"])
+            for name, one in found.items()
+            if one["index"] and not one["check"] and not name.endswith("_like")
+        ]
+        assert len(indexes) == len(set(indexes)), indexes
+
+
+@pytest.mark.parametrize(
+    ("own", "index"), [(False, "post_published_newest"), (True, "post_of_author_newest")]
+)
+def test_lists_walk_an_index(alice: Person, own: bool, index: str) -> None:
+    """Original defect 12."""
+    draft_of(alice)
+    posts = posts_visible(alice.user, author_id=alice.user.pk if own else None)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            # So few rows are read faster without an index.
+            cursor.execute("SET LOCAL enable_seqscan = off")
+    plan = posts[:10].explain()
+    assert index in plan
+    assert "sort" not in plan.lower()
+    assert "temp b-tree" not in plan.lower()

@@ -1,0 +1,160 @@
+"""Writing a post."""
+
+from typing import Any
+
+import pytest
+
+from apps.accounts.tests.people import Person
+from apps.core.testing.client import ContractClient
+from apps.posts.models import Post, PostSlug
+from apps.posts.tests.factories import CONTENT, told
+
+pytestmark = pytest.mark.django_db
+
+GUIDES_BODY = {
+    "title": "My First Post",
+    "content": "This is the content of my first post",
+    "status": "draft",
+}
+
+
+def require_nothing_written() -> None:
+    """Fail when there is a post, a slug or an event."""
+    assert not Post.objects.exists()
+    assert not PostSlug.objects.exists()
+    assert told() == []
+
+
+def wrong_fields(response: Any) -> set[tuple[str, str]]:
+    """Return field and code of every error of a 422."""
+    assert response.status_code == 422
+    assert response.json()["code"] == "VALIDATION_ERROR"
+    return {(error["field"], error["code"]) for error in response.json()["errors"]}
+
+
+def test_the_guides_body_makes_a_draft(alice: Person) -> None:
+    response = alice.post("/posts", GUIDES_BODY)
+    assert response.status_code == 201
+    assert response.json()["message"] == "Post created successfully"
+    post = response.json()["data"]
+    assert {name: post[name] for name in GUIDES_BODY} == GUIDES_BODY
+    assert (post["slug"], post["authorId"], post["version"]) == ("my-first-post", alice.id, 1)
+    assert (post["viewCount"], post["likeCount"], post["commentCount"]) == (0, 0, 0)
+    assert (post["tags"], post["publishedAt"]) == ([], None)
+    assert str(Post.objects.get().pk) == post["id"]
+
+
+def test_a_draft_is_announced_to_nobody(alice: Person) -> None:
+    alice.post("/posts", GUIDES_BODY)
+    assert told() == []
+
+
+def test_a_post_without_a_status_is_a_draft(alice: Person) -> None:
+    response = alice.post("/posts", {"title": "Harbour lights", "content": CONTENT})
+    assert response.json()["data"]["status"] == "draft"
+
+
+def test_a_post_published_at_once_has_its_time_and_is_announced_once(alice: Person) -> None:
+    """Original defect 8."""
+    post = alice.post("/posts", {**GUIDES_BODY, "status": "published"}).json()["data"]
+    assert post["status"] == "published"
+    assert post["publishedAt"] is not None
+    assert told() == [("feed", "post_published")]
+
+
+def test_a_post_cannot_be_created_archived(alice: Person) -> None:
+    response = alice.post("/posts", {**GUIDES_BODY, "status": "archived"})
+    assert wrong_fields(response) == {("status", "invalid_choice")}
+    require_nothing_written()
+
+
+@pytest.mark.parametrize("field", ["title", "content"])
+@pytest.mark.parametrize("blank", ["", " " * 40, "\t\n\r\u00a0\u2003" * 10])
+def test_white_space_alone_is_no_text(alice: Person, field: str, blank: str) -> None:
+    """Original defect 15."""
+    response = alice.post("/posts", {**GUIDES_BODY, field: blank})
+    assert wrong_fields(response) == {(field, "blank")}
+    require_nothing_written()
+
+
+@pytest.mark.parametrize(("field", "text"), [("title", "ab"), ("content", "123456789")])
+def test_text_that_only_white_space_makes_long_enough_is_too_short(
+    alice: Person, field: str, text: str
+) -> None:
+    """Original defect 15."""
+    response = alice.post("/posts", {**GUIDES_BODY, field: f"   {text}   "})
+    assert wrong_fields(response) == {(field, "min_length")}
+    require_nothing_written()
+
+
+@pytest.mark.parametrize(("field", "longest"), [("title", 255), ("content", 100_000)])
+def test_text_beyond_its_limit_is_refused(alice: Person, field: str, longest: int) -> None:
+    """Original defect 15."""
+    response = alice.post("/posts", {**GUIDES_BODY, field: "é" * (longest + 1)})
+    assert wrong_fields(response) == {(field, "max_length")}
+    require_nothing_written()
+
+
+@pytest.mark.parametrize(("field", "longest"), [("title", 255), ("content", 100_000)])
+def test_text_up_to_its_limit_is_kept_whole(alice: Person, field: str, longest: int) -> None:
+    response = alice.post("/posts", {**GUIDES_BODY, field: "é" * longest})
+    assert response.json()["data"][field] == "é" * longest
+
+
+def test_all_that_is_wrong_is_said_at_once(alice: Person) -> None:
+    response = alice.post(
+        "/posts", {"title": "ab", "status": "secret", "tags": ["sea", "", 7], "content": 12}
+    )
+    assert wrong_fields(response) == {
+        ("title", "min_length"),
+        ("content", "invalid"),
+        ("status", "invalid_choice"),
+        ("tags.1", "blank"),
+        ("tags.2", "invalid"),
+    }
+    require_nothing_written()
+
+
+def test_missing_fields_are_named(alice: Person) -> None:
+    assert wrong_fields(alice.post("/posts", {})) == {
+        ("title", "required"),
+        ("content", "required"),
+    }
+    require_nothing_written()
+
+
+def test_tags_are_in_lower_case_and_each_once(alice: Person) -> None:
+    post = alice.post("/posts", {**GUIDES_BODY, "tags": [" Sea", "boats", "SEA", "Boats "]})
+    assert post.json()["data"]["tags"] == ["sea", "boats"]
+
+
+def test_more_than_ten_tags_are_refused(alice: Person) -> None:
+    response = alice.post("/posts", {**GUIDES_BODY, "tags": [f"tag{n}" for n in range(11)]})
+    assert wrong_fields(response) == {("tags", "max_length")}
+    require_nothing_written()
+
+
+def test_who_is_not_logged_in_cannot_write(nobody: ContractClient) -> None:
+    response = nobody.post("/api/v1/posts", GUIDES_BODY)
+    assert response.status_code == 401
+    assert response["WWW-Authenticate"] == "Bearer"
+    require_nothing_written()
+
+
+def test_nobody_can_write_in_the_name_of_another(alice: Person, bob: Person) -> None:
+    post = alice.post("/posts", {**GUIDES_BODY, "authorId": bob.id, "viewCount": 1000})
+    assert post.json()["data"]["authorId"] == alice.id
+    assert post.json()["data"]["viewCount"] == 0
+
+
+def test_a_post_that_cannot_be_saved_is_not_announced(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("disk full")
+
+    monkeypatch.setattr(Post, "save", fail)
+    response = alice.post("/posts", {**GUIDES_BODY, "status": "published"})
+    assert response.status_code == 500
+    assert "disk" not in response.content.decode()
+    require_nothing_written()

@@ -1,0 +1,135 @@
+"""Deleting a post."""
+
+import json
+from typing import Any
+
+import pytest
+
+from apps.accounts.models import User
+from apps.accounts.tests.people import Person, person
+from apps.core.testing.client import ContractClient
+from apps.posts.models import Post, PostSlug
+from apps.posts.services import post_create, post_delete, post_update
+from apps.posts.tests.factories import archived_by, draft_of, published_by, row, told
+from apps.realtime.models import Event
+
+pytestmark = pytest.mark.django_db
+
+
+def require_refused(response: Any, post: Post, before: Any, status: int, message: str) -> None:
+    """Fail unless the answer is that refusal and neither the row nor the log has changed."""
+    assert (response.status_code, response.json()["message"]) == (status, message)
+    assert (row(post), told()) == before
+
+
+@pytest.mark.parametrize("who", ["alice", "moderator"])
+def test_the_author_and_moderators_delete_a_post(
+    request: pytest.FixtureRequest, alice: Person, who: str
+) -> None:
+    post = published_by(alice)
+    response = request.getfixturevalue(who).delete(f"/posts/{post.pk}")
+    assert response.status_code == 200
+    assert response.json()["message"] == "Post deleted successfully"
+    assert "data" not in response.json()
+    assert row(post)["deleted_at"] is not None
+
+
+def test_an_administrator_deletes_a_post(alice: Person) -> None:
+    post = draft_of(alice)
+    assert person("Ada", User.Role.ADMIN).delete(f"/posts/{post.pk}").status_code == 200
+
+
+def test_a_stranger_may_not_delete_a_post(alice: Person, bob: Person) -> None:
+    post = published_by(alice)
+    before = row(post), told()
+    response = bob.delete(f"/posts/{post.pk}")
+    assert response.json()["code"] == "FORBIDDEN"
+    require_refused(response, post, before, 403, "You can only delete your own posts")
+
+
+@pytest.mark.parametrize("make", [draft_of, archived_by])
+def test_what_a_stranger_may_not_see_he_finds_nowhere_to_delete(
+    alice: Person, bob: Person, make: Any
+) -> None:
+    """Original defect 7."""
+    post = make(alice)
+    before = row(post), told()
+    require_refused(bob.delete(f"/posts/{post.pk}"), post, before, 404, "Post not found")
+
+
+def test_who_is_not_logged_in_cannot_delete(alice: Person, nobody: ContractClient) -> None:
+    post = published_by(alice)
+    before = row(post), told()
+    response = nobody.delete(f"/api/v1/posts/{post.pk}")
+    require_refused(response, post, before, 401, "Authentication is required")
+
+
+def test_a_delete_with_a_stale_if_match_is_refused(alice: Person) -> None:
+    post = draft_of(alice)
+    etag = alice.get(f"/posts/{post.pk}")["ETag"]
+    post_update(editor=alice.user, post_id=post.pk, content="Changed since that was read.")
+    before = row(post), told()
+    response = alice.client.delete(f"/api/v1/posts/{post.pk}", headers={"If-Match": etag})
+    message = "This was changed since you read it. Read it again and repeat your change."
+    require_refused(response, post, before, 412, message)
+
+
+def test_a_deleted_post_keeps_its_row_and_its_slugs(alice: Person) -> None:
+    post = published_by(alice)
+    post_update(editor=alice.user, post_id=post.pk, title="Night ferry")
+    post_delete(editor=alice.user, post_id=post.pk)
+    assert row(post)["title"] == "Night ferry"
+    assert set(PostSlug.objects.values_list("slug", "post")) == {
+        ("harbour-lights", post.pk),
+        ("night-ferry", post.pk),
+    }
+
+
+@pytest.mark.parametrize("who", ["alice", "bob", "moderator"])
+def test_a_deleted_post_is_there_for_nobody(
+    request: pytest.FixtureRequest, alice: Person, who: str
+) -> None:
+    """Original defect 5."""
+    post = published_by(alice)
+    post_update(editor=alice.user, post_id=post.pk, title="Night ferry")
+    reader = request.getfixturevalue(who)
+    paths = [f"/posts/{post.pk}", "/posts/slug/harbour-lights", "/posts/slug/night-ferry"]
+    assert [reader.get(path).status_code for path in paths] == [200] * 3
+    alice.delete(f"/posts/{post.pk}")
+    assert [reader.get(path).status_code for path in paths] == [404] * 3
+
+
+@pytest.mark.parametrize("who", ["alice", "moderator"])
+def test_a_deleted_post_cannot_be_deleted_or_published_again(
+    request: pytest.FixtureRequest, alice: Person, who: str
+) -> None:
+    post = draft_of(alice)
+    post_delete(editor=alice.user, post_id=post.pk)
+    before = row(post), told()
+    again = request.getfixturevalue(who)
+    require_refused(again.delete(f"/posts/{post.pk}"), post, before, 404, "Post not found")
+    require_refused(again.post(f"/posts/{post.pk}/publish"), post, before, 404, "Post not found")
+
+
+def test_the_log_forgets_the_words_of_a_deleted_post(alice: Person) -> None:
+    post = post_create(
+        author=alice.user,
+        title="Zebra crossing",
+        content="Xylophone players welcome.",
+        status="published",
+        tags=["quartz"],
+    )
+    [event] = Event.objects.all()
+    assert "Xylophone" in json.dumps(event.data)
+    post_delete(editor=alice.user, post_id=post.pk)
+    [event] = Event.objects.all()
+    left = json.dumps(event.data).lower()
+    assert [word for word in ("zebra", "xylophone", "quartz") if word in left] == []
+    assert event.data["post"]["id"] == str(post.pk)
+
+
+def test_the_log_keeps_the_words_of_other_posts(alice: Person) -> None:
+    kept, gone = published_by(alice, "Night ferry"), published_by(alice, "Harbour lights")
+    before = Event.objects.get(subject=kept.pk).data
+    post_delete(editor=alice.user, post_id=gone.pk)
+    assert Event.objects.get(subject=kept.pk).data == before

@@ -1,0 +1,162 @@
+"""Reading a post: who sees which, by id and by slug."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import DatabaseError, OperationalError
+
+from apps.accounts.services import profile_update
+from apps.accounts.tests.people import Person
+from apps.core.ids import uuid7
+from apps.core.testing.client import ContractClient
+from apps.posts import selectors
+from apps.posts.models import Post
+from apps.posts.services import post_publish, post_update
+from apps.posts.tests.factories import draft_of, post_of, published_by
+
+pytestmark = pytest.mark.django_db
+
+EVERYBODY = ["alice", "bob", "moderator", "nobody"]
+HIDDEN = ["draft", "archived"]
+
+
+def client_of(who: str, request: pytest.FixtureRequest) -> ContractClient:
+    """Return the client of a person of the fixtures, or that of nobody."""
+    found = request.getfixturevalue(who)
+    return found.client if isinstance(found, Person) else found
+
+
+def read_both_ways(client: ContractClient, post: Post) -> list[Any]:
+    """Return the answers to a read by id and to one by slug."""
+    return [client.get(f"/api/v1/posts/{post.pk}"), client.get(f"/api/v1/posts/slug/{post.slug}")]
+
+
+@pytest.mark.parametrize("who", EVERYBODY)
+def test_everybody_reads_a_published_post(
+    request: pytest.FixtureRequest, alice: Person, who: str
+) -> None:
+    post = published_by(alice)
+    for response in read_both_ways(client_of(who, request), post):
+        assert response.status_code == 200
+        assert response.json()["message"] == "Post retrieved successfully"
+        assert response.json()["data"]["id"] == str(post.pk)
+        assert response.json()["data"]["content"] == post.content
+
+
+@pytest.mark.parametrize("status", HIDDEN)
+@pytest.mark.parametrize("who", ["alice", "moderator"])
+def test_the_author_and_moderators_read_what_is_not_public(
+    request: pytest.FixtureRequest, alice: Person, status: str, who: str
+) -> None:
+    """Original defect 7."""
+    post = post_of(alice, status)
+    for response in read_both_ways(client_of(who, request), post):
+        assert response.status_code == 200
+        assert response.json()["data"]["status"] == status
+
+
+@pytest.mark.parametrize("status", HIDDEN)
+@pytest.mark.parametrize("who", ["bob", "nobody"])
+def test_to_others_what_is_not_public_is_not_there(
+    request: pytest.FixtureRequest, alice: Person, status: str, who: str
+) -> None:
+    """Original defect 7."""
+    post = post_of(alice, status)
+    for response in read_both_ways(client_of(who, request), post):
+        assert response.status_code == 404
+        assert response.json()["message"] == "Post not found"
+        assert post.title not in response.content.decode()
+
+
+def test_an_unknown_id_is_not_found(nobody: ContractClient) -> None:
+    response = nobody.get(f"/api/v1/posts/{uuid7()}")
+    assert response.status_code == 404
+    assert response.json()["code"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    "wrong", ["42", "not-a-uuid", "0197b6c0-0000-7000-8000", "{pk}0", "{pk:hex}", "%00", "{pk}'--"]
+)
+@pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
+def test_what_is_no_uuid_is_not_found(alice: Person, wrong: str, method: str) -> None:
+    """Original defect 11."""
+    post = published_by(alice)
+    path = wrong.replace("{pk:hex}", post.pk.hex).replace("{pk}", str(post.pk))
+    response = getattr(alice, method)(f"/posts/{path}")
+    assert response.status_code == 404
+    assert response.json()["code"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (OperationalError("connection lost"), 503, "SERVICE_UNAVAILABLE"),
+        (DatabaseError("relation is gone"), 500, "INTERNAL_ERROR"),
+    ],
+)
+def test_a_broken_database_is_not_reported_as_a_missing_post(
+    alice: Person, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, code: str
+) -> None:
+    """Original defect 11."""
+
+    def fail(viewer: object, post_id: UUID) -> Post:
+        raise error
+
+    monkeypatch.setattr(selectors, "post_get", fail)
+    response = alice.get(f"/posts/{published_by(alice).pk}")
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert str(error) not in response.content.decode()
+
+
+def test_a_post_shows_its_author_without_the_address(alice: Person, nobody: ContractClient) -> None:
+    """Original defect 13."""
+    for response in read_both_ways(nobody, published_by(alice)):
+        assert response.json()["data"]["author"]["name"] == "Alice"
+        assert alice.user.email not in response.content.decode()
+
+
+def test_the_author_is_shown_as_he_is_now(alice: Person, nobody: ContractClient) -> None:
+    """Original defect 13."""
+    post = published_by(alice)
+    read_both_ways(nobody, post)
+    profile_update(user=alice.user, name="Alice of the Harbour")
+    for response in read_both_ways(nobody, post):
+        assert response.json()["data"]["author"]["name"] == "Alice of the Harbour"
+
+
+def test_a_change_shows_at_once_however_often_the_post_was_read(
+    alice: Person, nobody: ContractClient
+) -> None:
+    """Original defect 16."""
+    post = published_by(alice)
+    for content in ("The first change of it.", "The second change of it."):
+        read_both_ways(nobody, post)
+        post_update(editor=alice.user, post_id=post.pk, content=content)
+        for response in read_both_ways(nobody, post):
+            assert response.json()["data"]["content"] == content
+
+
+def test_a_post_shows_as_published_at_once_by_id_and_by_slug(alice: Person) -> None:
+    """Original defect 5."""
+    post = draft_of(alice)
+    read_both_ways(alice.client, post)
+    post_publish(editor=alice.user, post_id=post.pk)
+    for response in read_both_ways(alice.client, post):
+        assert response.json()["data"]["status"] == "published"
+
+
+def test_a_post_that_is_archived_is_gone_at_once_for_others(
+    alice: Person, nobody: ContractClient
+) -> None:
+    """Original defect 5."""
+    post = published_by(alice)
+    read_both_ways(nobody, post)
+    post_update(editor=alice.user, post_id=post.pk, status="archived")
+    assert [response.status_code for response in read_both_ways(nobody, post)] == [404, 404]
+
+
+def test_times_are_in_utc_and_say_so(alice: Person) -> None:
+    """Original defect 41."""
+    post = alice.get(f"/posts/{published_by(alice).pk}").json()["data"]
+    assert all(post[name].endswith("Z") for name in ("publishedAt", "createdAt", "updatedAt"))

@@ -1,0 +1,312 @@
+"""Changing a post."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, OperationalError
+from django.db.models import F
+
+from apps.accounts.models import User
+from apps.accounts.tests.people import Person
+from apps.core.testing.client import ContractClient
+from apps.core.tests.together import together
+from apps.posts import services
+from apps.posts.errors import PostChanged, PostNotFound
+from apps.posts.models import Post
+from apps.posts.services import post_delete, post_update
+from apps.posts.slugs import claim_slug
+from apps.posts.tests.factories import archived_by, draft_of, post_of, published_by, row, told
+
+pytestmark = pytest.mark.django_db
+
+GUIDES_BODY = {"title": "Updated Title", "content": "Updated content"}
+STALE = "Post was modified by another user. Please refresh and try again."
+
+
+def require_refused(response: Any, post: Post, before: Any, status: int, message: str) -> None:
+    """Fail unless the answer is that refusal and neither the row nor the log has changed."""
+    assert (response.status_code, response.json()["message"]) == (status, message)
+    assert (row(post), told()) == before
+
+
+@pytest.mark.parametrize("method", ["put", "patch"])
+def test_the_author_changes_title_and_content(alice: Person, method: str) -> None:
+    post = draft_of(alice)
+    response = getattr(alice, method)(f"/posts/{post.pk}", GUIDES_BODY)
+    assert response.status_code == 200
+    assert response.json()["message"] == "Post updated successfully"
+    changed = response.json()["data"]
+    assert {name: changed[name] for name in GUIDES_BODY} == GUIDES_BODY
+    assert (changed["slug"], changed["version"]) == ("updated-title", 2)
+    assert changed["updatedAt"] > changed["createdAt"]
+    assert alice.get(f"/posts/{post.pk}").json()["data"] == changed
+
+
+@pytest.mark.parametrize("method", ["put", "patch"])
+def test_what_is_not_given_stays(alice: Person, method: str) -> None:
+    """Original defect 10."""
+    post = draft_of(alice)
+    getattr(alice, method)(f"/posts/{post.pk}", {"tags": ["sea"]})
+    after = row(post)
+    assert (after["title"], after["content"], after["tags"]) == (post.title, post.content, ["sea"])
+
+
+@pytest.mark.parametrize("who", ["bob", "moderator"])
+def test_only_the_author_may_change_a_post(
+    request: pytest.FixtureRequest, alice: Person, who: str
+) -> None:
+    post = published_by(alice)
+    before = row(post), told()
+    response = request.getfixturevalue(who).put(f"/posts/{post.pk}", GUIDES_BODY)
+    assert response.json()["code"] == "FORBIDDEN"
+    require_refused(response, post, before, 403, "You can only update your own posts")
+
+
+def test_a_draft_of_another_is_not_there_to_be_changed(alice: Person, bob: Person) -> None:
+    """Original defect 7."""
+    post = draft_of(alice)
+    before = row(post), told()
+    response = bob.put(f"/posts/{post.pk}", GUIDES_BODY)
+    require_refused(response, post, before, 404, "Post not found")
+
+
+def test_who_is_not_logged_in_cannot_change_a_post(alice: Person, nobody: ContractClient) -> None:
+    post = published_by(alice)
+    before = row(post), told()
+    response = nobody.put(f"/api/v1/posts/{post.pk}", GUIDES_BODY)
+    require_refused(response, post, before, 401, "Authentication is required")
+
+
+def test_a_change_to_a_stale_version_is_refused(alice: Person) -> None:
+    """Original defect 10. Original defect 38."""
+    post = draft_of(alice)
+    alice.patch(f"/posts/{post.pk}", {"content": "Somebody was faster.", "version": 1})
+    before = row(post), told()
+    response = alice.patch(f"/posts/{post.pk}", {"title": "Too late", "version": 1})
+    assert response.json()["code"] == "CONFLICT"
+    require_refused(response, post, before, 409, STALE)
+
+
+def test_a_change_to_the_present_version_passes(alice: Person) -> None:
+    post = draft_of(alice)
+    for version in (1, 2, 3):
+        response = alice.patch(f"/posts/{post.pk}", {**GUIDES_BODY, "version": version})
+        assert response.json()["data"]["version"] == version + 1
+
+
+def test_a_change_with_a_stale_if_match_is_refused(alice: Person) -> None:
+    """Original defect 10. Original defect 38."""
+    post = draft_of(alice)
+    etag = alice.get(f"/posts/{post.pk}")["ETag"]
+    alice.patch(f"/posts/{post.pk}", {"content": "Somebody was faster."})
+    before = row(post), told()
+    response = alice.client.patch(
+        f"/api/v1/posts/{post.pk}", GUIDES_BODY, headers={"If-Match": etag}
+    )
+    assert response.json()["code"] == "PRECONDITION_FAILED"
+    message = "This was changed since you read it. Read it again and repeat your change."
+    require_refused(response, post, before, 412, message)
+
+
+def test_the_etag_of_each_answer_is_good_for_the_next_change(alice: Person) -> None:
+    post = draft_of(alice)
+    etag = alice.get(f"/posts/{post.pk}")["ETag"]
+    for content in ("The first change.", "The second change."):
+        response = alice.client.patch(
+            f"/api/v1/posts/{post.pk}", {"content": content}, headers={"If-Match": etag}
+        )
+        assert response.status_code == 200
+        etag = response["ETag"]
+
+
+def test_an_etag_from_before_somebody_looked_is_still_good(alice: Person) -> None:
+    post = published_by(alice)
+    etag = alice.get(f"/posts/{post.pk}")["ETag"]
+    Post.objects.update(view_count=F("view_count") + 1)
+    response = alice.client.patch(
+        f"/api/v1/posts/{post.pk}", GUIDES_BODY, headers={"If-Match": etag}
+    )
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("method", ["put", "patch"])
+@pytest.mark.parametrize("body", [{}, {"version": 1}, {"colour": "blue"}])
+def test_a_change_of_nothing_is_refused(alice: Person, method: str, body: Any) -> None:
+    """Original defect 15."""
+    post = draft_of(alice)
+    before = row(post), told()
+    response = getattr(alice, method)(f"/posts/{post.pk}", body)
+    assert response.json()["code"] == "BAD_REQUEST"
+    message = "Send at least one of title, content, status and tags"
+    require_refused(response, post, before, 400, message)
+
+
+@pytest.mark.parametrize(
+    ("body", "errors"),
+    [
+        ({"title": "  \t "}, {("title", "blank")}),
+        ({"title": "a" * 256}, {("title", "max_length")}),
+        ({"title": None, "content": None}, {("title", "null"), ("content", "null")}),
+        ({"content": " " * 20}, {("content", "blank")}),
+        ({"content": "a" * 100_001}, {("content", "max_length")}),
+        (
+            {"status": "secret", "tags": "sea"},
+            {("status", "invalid_choice"), ("tags", "not_a_list")},
+        ),
+        ({"version": "1", "title": "ab"}, {("version", "invalid"), ("title", "min_length")}),
+    ],
+)
+def test_all_that_is_wrong_with_a_change_is_said_at_once(
+    alice: Person, body: Any, errors: set[tuple[str, str]]
+) -> None:
+    """Original defect 15."""
+    post = draft_of(alice)
+    before = row(post), told()
+    response = alice.put(f"/posts/{post.pk}", body)
+    assert {(one["field"], one["code"]) for one in response.json()["errors"]} == errors
+    require_refused(response, post, before, 422, "Some fields are not valid")
+
+
+def test_what_the_server_keeps_itself_cannot_be_given(alice: Person, bob: Person) -> None:
+    """Original defect 10."""
+    post = draft_of(alice)
+    alice.put(
+        f"/posts/{post.pk}",
+        {**GUIDES_BODY, "viewCount": 99, "authorId": bob.id, "slug": "mine", "deletedAt": "now"},
+    )
+    after = row(post)
+    assert (after["view_count"], after["author_id"]) == (0, alice.user.pk)
+    assert (after["slug"], after["deleted_at"]) == ("updated-title", None)
+
+
+def test_two_editors_who_name_their_version_do_not_overwrite_each_other(alice: Person) -> None:
+    """Original defect 10."""
+    post = draft_of(alice)
+    post_update(editor=alice.user, post_id=post.pk, title="Night ferry", version=1)
+    with pytest.raises(PostChanged):
+        post_update(editor=alice.user, post_id=post.pk, title="Lost ferry", version=1)
+    assert (row(post)["title"], row(post)["version"]) == ("Night ferry", 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_editors_at_once_with_one_version_one_wins(alice: Person) -> None:
+    """Original defect 10. Original defect 38."""
+    post = draft_of(alice)
+    titles = ["Night ferry", "Early ferry", "Last ferry"]
+
+    def retitle(title: str) -> Callable[[], Post]:
+        return lambda: post_update(editor=alice.user, post_id=post.pk, title=title, version=1)
+
+    outcomes = together(*map(retitle, titles))
+    [winner] = [one for one in outcomes if isinstance(one, Post)]
+    assert [type(one) for one in outcomes].count(PostChanged) == 2
+    assert (row(post)["title"], row(post)["version"]) == (winner.title, 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_editors_at_once_of_different_fields_both_keep_their_change(alice: Person) -> None:
+    """Original defect 10."""
+    post = draft_of(alice)
+    together(
+        lambda: post_update(editor=alice.user, post_id=post.pk, title="Night ferry"),
+        lambda: post_update(editor=alice.user, post_id=post.pk, content="It leaves at nine."),
+        lambda: post_update(editor=alice.user, post_id=post.pk, tags=["sea"]),
+    )
+    after = row(post)
+    assert (after["title"], after["content"]) == ("Night ferry", "It leaves at nine.")
+    assert (after["tags"], after["version"]) == (["sea"], 4)
+
+
+def test_a_change_keeps_the_views_that_were_counted_meanwhile(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Original defect 10."""
+    post = published_by(alice)
+
+    def claim_while_others_look(changed: Post) -> str:
+        Post.objects.filter(pk=changed.pk).update(view_count=41)
+        return claim_slug(changed)
+
+    monkeypatch.setattr(services, "claim_slug", claim_while_others_look)
+    alice.put(f"/posts/{post.pk}", GUIDES_BODY)
+    assert (row(post)["title"], row(post)["view_count"]) == ("Updated Title", 41)
+
+
+@pytest.mark.parametrize("who", ["alice", "moderator"])
+def test_a_deleted_post_cannot_be_changed_back_to_life(
+    request: pytest.FixtureRequest, alice: Person, who: str
+) -> None:
+    """Original defect 10."""
+    post = published_by(alice)
+    post_delete(editor=alice.user, post_id=post.pk)
+    before = row(post), told()
+    response = request.getfixturevalue(who).put(f"/posts/{post.pk}", GUIDES_BODY)
+    require_refused(response, post, before, 404, "Post not found")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_post_that_is_deleted_while_it_is_changed_stays_deleted(alice: Person) -> None:
+    """Original defect 10."""
+    post = published_by(alice)
+
+    def change() -> Post:
+        return post_update(editor=alice.user, post_id=post.pk, title="Night ferry")
+
+    *changes, deletion = together(
+        change, change, change, lambda: post_delete(editor=alice.user, post_id=post.pk)
+    )
+    assert deletion is None
+    assert all(isinstance(one, Post | PostNotFound) for one in changes)
+    assert row(post)["deleted_at"] is not None
+
+
+@pytest.mark.parametrize("status", ["published", "archived"])
+def test_what_was_public_never_becomes_a_draft_again(alice: Person, status: str) -> None:
+    """Original defect 8."""
+    post = post_of(alice, status)
+    before = row(post), told()
+    response = alice.patch(f"/posts/{post.pk}", {"status": "draft", "title": "Night ferry"})
+    message = "A post that was published cannot become a draft again; archive it instead"
+    require_refused(response, post, before, 400, message)
+
+
+def test_an_archived_draft_may_become_a_draft_again(alice: Person) -> None:
+    post = draft_of(alice)
+    for status in ("archived", "draft"):
+        response = alice.patch(f"/posts/{post.pk}", {"status": status})
+        assert (response.status_code, response.json()["data"]["status"]) == (200, status)
+    assert row(post)["published_at"] is None
+
+
+def test_a_changed_post_is_announced_no_second_time(alice: Person) -> None:
+    """Original defect 8."""
+    post = archived_by(alice)
+    alice.patch(f"/posts/{post.pk}", {"content": "Another content of it."})
+    assert told() == [("feed", "post_published")]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(DatabaseError("relation is gone"), 500), (OperationalError("lost"), 503)]
+)
+def test_a_broken_database_is_not_reported_as_a_conflict(
+    alice: Person, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
+) -> None:
+    """Original defect 38."""
+    post = draft_of(alice)
+    before = row(post), told()
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Post, "save", fail)
+    response = alice.patch(f"/posts/{post.pk}", {"title": "Night ferry", "version": 1})
+    message = response.json()["message"]
+    assert str(error) not in message
+    require_refused(response, post, before, status, message)
+
+
+def test_an_author_who_became_a_moderator_still_changes_his_own(alice: Person) -> None:
+    post = draft_of(alice)
+    User.objects.filter(pk=alice.user.pk).update(role=User.Role.MODERATOR)
+    assert alice.put(f"/posts/{post.pk}", GUIDES_BODY).status_code == 200

@@ -1,0 +1,268 @@
+"""Counting who looks at a post."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from apps.accounts.tests.people import Person
+from apps.core.testing.client import ContractClient
+from apps.core.testing.server import ServerProcess, until
+from apps.core.tests.together import together
+from apps.posts import viewing
+from apps.posts.models import Post, PostView
+from apps.posts.services import post_update
+from apps.posts.tests.factories import archived_by, draft_of, published_by, row
+from apps.posts.viewing import View, ViewCounter, views_prune
+
+pytestmark = pytest.mark.django_db
+
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"
+
+
+@pytest.fixture
+def look(counter: ViewCounter) -> Callable[..., int]:
+    """A function that reads a post as somebody, writes the views and returns their count."""
+
+    def look(client: ContractClient, post: Post, *, by: str = "pk", **more: Any) -> int:
+        path = f"slug/{post.slug}" if by == "slug" else post.pk
+        headers = {"User-Agent": BROWSER, **more.pop("headers", {})}
+        client.get(f"/api/v1/posts/{path}", headers=headers, **more)
+        counter.flush()
+        return int(row(post)["view_count"])
+
+    return look
+
+
+@pytest.mark.parametrize("by", ["pk", "slug"])
+def test_a_look_counts(
+    alice: Person, nobody: ContractClient, look: Callable[..., int], by: str
+) -> None:
+    assert look(nobody, published_by(alice), by=by) == 1
+
+
+def test_a_look_shows_in_the_next_answer(
+    alice: Person, bob: Person, nobody: ContractClient, look: Callable[..., int]
+) -> None:
+    """Original defect 6."""
+    post = published_by(alice)
+    look(bob.client, post)
+    assert nobody.get(f"/api/v1/posts/{post.pk}").json()["data"]["viewCount"] == 1
+    assert nobody.get("/api/v1/posts").json()["data"][0]["viewCount"] == 1
+
+
+def test_a_look_counts_also_for_who_has_the_post_already(
+    alice: Person, bob: Person, nobody: ContractClient, look: Callable[..., int]
+) -> None:
+    """Original defect 6."""
+    post = published_by(alice)
+    etag = nobody.get(f"/api/v1/posts/{post.pk}", headers={"User-Agent": "googlebot"})["ETag"]
+    assert look(bob.client, post, headers={"If-None-Match": etag}) == 1
+
+
+def test_the_authors_own_looks_are_left_out(alice: Person, look: Callable[..., int]) -> None:
+    """Original defect 6."""
+    post = published_by(alice)
+    assert look(alice.client, post) == 0
+    assert look(alice.another_device().client, post, by="slug") == 0
+
+
+@pytest.mark.parametrize(
+    "user_agent",
+    [
+        "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+        "Baiduspider/2.0",
+        "facebookexternalhit/1.1 LinkPreview",
+        "Mozilla/5.0 (X11; Linux x86_64) HeadlessChrome/140.0",
+        "Some Crawler",
+    ],
+)
+def test_bots_are_left_out(
+    alice: Person, nobody: ContractClient, look: Callable[..., int], user_agent: str
+) -> None:
+    """Original defect 6."""
+    assert look(nobody, published_by(alice), headers={"User-Agent": user_agent}) == 0
+
+
+@pytest.mark.parametrize("make", [draft_of, archived_by])
+def test_looks_at_what_is_not_public_are_left_out(
+    alice: Person, moderator: Person, look: Callable[..., int], make: Callable[[Person], Post]
+) -> None:
+    assert look(moderator.client, make(alice)) == 0
+
+
+def test_one_viewer_counts_once_however_often_he_looks(
+    alice: Person, bob: Person, look: Callable[..., int]
+) -> None:
+    """Original defect 6."""
+    post = published_by(alice)
+    devices = [bob, bob.another_device(), bob]
+    assert [look(device.client, post) for device in devices] == [1, 1, 1]
+
+
+def test_who_is_not_logged_in_is_known_by_address_and_browser(
+    alice: Person, nobody: ContractClient, look: Callable[..., int]
+) -> None:
+    """Original defect 6."""
+    post = published_by(alice)
+    assert look(nobody, post) == 1
+    assert look(nobody, post) == 1
+    assert look(nobody, post, REMOTE_ADDR="192.0.2.7") == 2
+    assert look(nobody, post, headers={"User-Agent": "Another Browser"}) == 3
+
+
+def test_each_viewer_counts(
+    alice: Person, bob: Person, carol: Person, nobody: ContractClient, look: Callable[..., int]
+) -> None:
+    post = published_by(alice)
+    assert [look(client, post) for client in (bob.client, carol.client, nobody)] == [1, 2, 3]
+
+
+def test_each_post_counts_its_own(alice: Person, bob: Person, look: Callable[..., int]) -> None:
+    one, other = published_by(alice), published_by(alice)
+    look(bob.client, one)
+    assert look(bob.client, other) == 1
+    assert row(one)["view_count"] == 1
+
+
+def test_a_viewer_counts_again_in_the_next_hour(
+    alice: Person, bob: Person, look: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post = published_by(alice)
+    now = timezone.now()
+    counts = []
+    for later in (timedelta(0), timedelta(hours=1)):
+        clock = SimpleNamespace(now=lambda later=later: now + later)
+        monkeypatch.setattr(viewing, "timezone", clock)
+        counts.append(look(bob.client, post))
+    assert counts == [1, 2]
+
+
+def test_two_processes_count_one_viewer_once(
+    alice: Person, bob: Person, counter: ViewCounter
+) -> None:
+    post = published_by(alice)
+    for process in (counter, ViewCounter()):
+        process.note(post, bob.user, "192.0.2.7", BROWSER)
+        process.flush()
+    assert row(post)["view_count"] == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_processes_that_write_at_once_count_each_viewer_once(
+    alice: Person, bob: Person, carol: Person
+) -> None:
+    """Original defect 6."""
+    posts = [published_by(alice, f"Harbour lights {n}") for n in range(3)]
+    processes = [ViewCounter() for _ in range(4)]
+    for process in processes:
+        for post in posts:
+            for viewer in (bob.user, carol.user):
+                process.note(post, viewer, "192.0.2.7", BROWSER)
+    assert together(*[process.flush for process in processes]) == [None] * 4
+    assert [row(post)["view_count"] for post in posts] == [2, 2, 2]
+    assert PostView.objects.count() == 6
+
+
+def test_views_that_could_not_be_written_are_written_later(
+    alice: Person, bob: Person, counter: ViewCounter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Original defect 6."""
+    post = published_by(alice)
+
+    def fail(views: list[View]) -> None:
+        raise OSError("the database is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(viewing, "views_save", fail)
+        bob.get(f"/posts/{post.pk}")
+        counter.flush()
+    assert row(post)["view_count"] == 0
+    counter.flush()
+    assert row(post)["view_count"] == 1
+
+
+def test_the_views_of_a_post_that_was_removed_do_not_hold_up_the_others(
+    alice: Person, bob: Person, counter: ViewCounter
+) -> None:
+    kept, removed = published_by(alice), published_by(alice)
+    for post in (kept, removed):
+        bob.get(f"/posts/{post.pk}")
+    Post.objects.filter(pk=removed.pk).delete()
+    counter.flush()
+    assert row(kept)["view_count"] == 1
+    assert PostView.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_views_are_written_by_themselves(
+    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Original defect 6."""
+    monkeypatch.setattr(viewing, "FLUSH_SECONDS", 0.01)
+    post = published_by(alice)
+    bob.get(f"/posts/{post.pk}")
+    until(lambda: row(post)["view_count"] == 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_views_that_could_not_be_written_are_tried_again_by_themselves(
+    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Original defect 6."""
+    monkeypatch.setattr(viewing, "FLUSH_SECONDS", 0.01)
+    tries: list[int] = []
+    save = viewing.views_save
+
+    def fail_at_first(views: list[View]) -> None:
+        tries.append(len(views))
+        if len(tries) == 1:
+            raise OSError("the database is away")
+        save(views)
+
+    monkeypatch.setattr(viewing, "views_save", fail_at_first)
+    post = published_by(alice)
+    bob.get(f"/posts/{post.pk}")
+    until(lambda: row(post)["view_count"] == 1)
+    assert tries == [1, 1]
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_a_server_that_stops_loses_no_view(
+    alice: Person, start_server: Callable[..., ServerProcess]
+) -> None:
+    """Original defect 6."""
+    post = published_by(alice)
+    server = start_server()
+    response = server.call("GET", f"/api/v1/posts/{post.pk}", headers={"User-Agent": BROWSER})
+    assert response.status_code == 200
+    server.stop()
+    assert row(post)["view_count"] == 1
+
+
+def test_a_look_is_no_change_of_the_post(
+    alice: Person, bob: Person, look: Callable[..., int]
+) -> None:
+    """Original defect 10."""
+    post = published_by(alice)
+    before = row(post)
+    look(bob.client, post)
+    assert row(post) == {**before, "view_count": 1}
+    changed = post_update(editor=alice.user, post_id=post.pk, title="Night ferry", version=1)
+    assert changed.view_count == 1
+
+
+def test_only_the_hours_that_can_still_be_counted_are_kept(
+    alice: Person, bob: Person, carol: Person, look: Callable[..., int]
+) -> None:
+    post = published_by(alice)
+    look(bob.client, post)
+    PostView.objects.update(hour=timezone.now() - timedelta(hours=3))
+    look(carol.client, post)
+    assert views_prune() == 1
+    assert PostView.objects.get().viewer == carol.id
+    assert row(post)["view_count"] == 2
