@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path, re_path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerView
 
 from apps.core import views
@@ -16,6 +17,7 @@ urlpatterns = [
     path("ready", views.ready),
     path("docs/openapi.yaml", openapi_yaml, name="schema"),
     path("docs/index.html", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("", RedirectView.as_view(pattern_name="docs")),
     path("admin/", admin.site.urls),
 ]
 

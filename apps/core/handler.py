@@ -5,6 +5,7 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import BadRequest as DjangoBadRequest
+from django.core.exceptions import SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
@@ -26,6 +27,8 @@ _OF_REST_FRAMEWORK: list[tuple[type[Exception], type[errors.DomainError]]] = [
     (exceptions.UnsupportedMediaType, errors.UnsupportedMediaType),
     (Http404, errors.NotFound),
     (DjangoBadRequest, errors.BadRequest),
+    # Such as a query of more than a thousand parameters.
+    (SuspiciousOperation, errors.BadRequest),
 ]
 
 

@@ -89,11 +89,11 @@ class Email(serializers.EmailField):
 
 
 class WholeNumber(serializers.IntegerField):
-    """An integer: a string of digits is not one, but 2.0 is, as JSON knows only numbers."""
+    """An integer: a string of digits is not one."""
 
     def to_internal_value(self, data: Any) -> int:
         """Return the number; fail for any other type."""
-        if not isinstance(data, int | float) or isinstance(data, bool) or data % 1:
+        if not isinstance(data, int) or isinstance(data, bool):
             self.fail("invalid")
         return super().to_internal_value(data)
 
@@ -106,7 +106,3 @@ class Identifier(serializers.UUIDField):
         if not isinstance(data, str) or not _UUID.fullmatch(data):
             self.fail("invalid", value=data)
         return super().to_internal_value(data)
-
-
-class NoInput(CamelSerializer):
-    """The body of a request that needs none."""

@@ -28,8 +28,7 @@ def test_compose_has_both_backends_and_every_process_of_the_procfile() -> None:
 def test_a_process_is_a_management_command_that_takes_its_arguments(line: str) -> None:
     python, manage, name, *arguments = shlex.split(line)
     assert (python, manage) == ("python", "manage.py")
-    app = get_commands()[name]
-    command = load_command_class(app, name) if isinstance(app, str) else app
+    command = load_command_class(get_commands()[name], name)
     command.create_parser(manage, name).parse_args(arguments)
 
 

@@ -39,7 +39,7 @@ def tamper(word: str) -> None:
         case "never-heals":
             hub.Hub._heal = nothing  # type: ignore[method-assign,assignment]
         case "never-reads":
-            feed.events_after = nothing_missed  # type: ignore[attr-defined]
+            feed.events_after = nothing_missed  # type: ignore[attr-defined,assignment]
         case "never-sweeps":
             hub.Hub._sweep_sessions = nothing  # type: ignore[method-assign,assignment]
         case _:

@@ -1,0 +1,103 @@
+"""413: a body over the limit, also when its Content-Length lies or is missing."""
+
+import socket
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from apps.accounts.models import User
+from apps.accounts.tests.people import Person
+from apps.core.testing.server import ServerProcess
+
+LIMIT = settings.BODY_LIMIT
+CHUNK = 64 * 1024
+
+
+def padded(size: int) -> bytes:
+    """Return a change of a profile of just this size."""
+    body = b'{"bio": "x"}'
+    return body + b" " * (size - len(body))
+
+
+def patch(person: Person, body: bytes) -> Any:
+    return person.client.patch("/api/v1/auth/profile", body, content_type="application/json")
+
+
+def test_a_body_of_just_the_limit_is_read(alice: Person) -> None:
+    assert patch(alice, padded(LIMIT)).status_code == 200
+
+
+def test_a_body_over_the_limit_is_413(alice: Person) -> None:
+    response = patch(alice, padded(LIMIT + 1))
+    assert response.status_code == 413
+    assert response.json()["code"] == "PAYLOAD_TOO_LARGE"
+    assert User.objects.get().bio == ""
+
+
+def raw(server: ServerProcess, head: str, *parts: bytes) -> bytes:
+    """Return what the server says to a request, which is sent for as long as it listens."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        try:
+            connection.sendall(head.replace("\n", "\r\n").encode())
+            for part in parts:
+                connection.sendall(part)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        return b"".join(_said(connection))
+
+
+def _said(connection: socket.socket) -> list[bytes]:
+    said: list[bytes] = []
+    try:
+        while part := connection.recv(65536):
+            said.append(part)
+            if b'"durationMs"' in part:
+                break
+    except ConnectionResetError:
+        pass
+    return said
+
+
+def head(alice: Person, length: str) -> str:
+    return (
+        "PATCH /api/v1/auth/profile HTTP/1.1\nHost: localhost\nConnection: close\n"
+        f"Authorization: Bearer {alice.access}\nContent-Type: application/json\n{length}\n\n"
+    )
+
+
+def chunked(body: bytes) -> list[bytes]:
+    parts = [body[at : at + CHUNK] for at in range(0, len(body), CHUNK)]
+    return [f"{len(part):x}\r\n".encode() + part + b"\r\n" for part in parts] + [b"0\r\n\r\n"]
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_a_body_of_no_announced_length_is_read_up_to_the_limit(
+    server: ServerProcess, alice: Person
+) -> None:
+    said = raw(server, head(alice, "Transfer-Encoding: chunked"), *chunked(padded(CHUNK * 3)))
+    assert said.startswith(b"HTTP/1.1 200")
+    assert User.objects.get().bio == "x"
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_a_body_of_no_announced_length_is_413_over_the_limit(
+    server: ServerProcess, alice: Person
+) -> None:
+    said = raw(server, head(alice, "Transfer-Encoding: chunked"), *chunked(padded(LIMIT + 1)))
+    assert said.startswith(b"HTTP/1.1 413")
+    assert b'"PAYLOAD_TOO_LARGE"' in said
+    assert User.objects.get().bio == ""
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("length", ["-1", "abc", "1e3", "5\nContent-Length: 6"])
+def test_a_length_that_is_none_is_refused(
+    server: ServerProcess, alice: Person, length: str
+) -> None:
+    said = raw(server, head(alice, f"Content-Length: {length}"), b'{"bio": "x"}')
+    assert said.startswith(b"HTTP/1.1 4")
+    assert User.objects.get().bio == ""

@@ -1,0 +1,184 @@
+"""From ASGI to WSGI: what a server hands over is what a view sees, and the other way back."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from pytest_django import Settings
+
+from apps.core.bridge import WsgiBridge
+from config.wsgi import application as wsgi_application
+
+Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+def call(
+    application: Application,
+    *parts: bytes,
+    path: str = "/api/v1/nothing",
+    headers: Iterable[tuple[bytes, bytes]] = (),
+    hang_up: bool = False,
+    ends: bool = True,
+    **scope: Any,
+) -> list[dict[str, Any]]:
+    """Return what the bridge sends to a client whose body comes in these parts."""
+    messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+    if ends:
+        messages.append({"type": "http.request", "body": b"", "more_body": False})
+    if hang_up:
+        messages.append({"type": "http.disconnect"})
+    sent = []
+
+    async def receive() -> dict[str, Any]:
+        if not messages:
+            await asyncio.Event().wait()
+        return messages.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    request = {
+        "type": "http",
+        "method": "POST",
+        "http_version": "1.1",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": list(headers),
+        "client": ("10.1.2.3", 1234),
+        "server": ("127.0.0.1", 8080),
+    } | scope
+    asyncio.run(WsgiBridge(application, threads=1)(request, receive, send))
+    return sent
+
+
+class Echo:
+    """A WSGI application that remembers what it was asked and whether it was closed."""
+
+    def __init__(self, *parts: bytes) -> None:
+        self.parts = parts or (b"ok",)
+        self.environ: dict[str, Any] = {}
+        self.body = b""
+        self.closed = 0
+
+    def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        self.environ, self.body = environ, environ["wsgi.input"].read()
+        start("200 OK", [("X-Said", "é")])
+        return self
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.parts)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def status(sent: list[dict[str, Any]]) -> int:
+    return int(sent[0]["status"])
+
+
+def test_a_body_in_parts_is_handed_over_whole() -> None:
+    echo = Echo()
+    call(echo, b"one ", b"", b"two")
+    assert echo.body == b"one two"
+    assert echo.environ["CONTENT_LENGTH"] == "7"
+
+
+@pytest.mark.parametrize("length", [b"5", b"0", b"99999999", b"-1", b"many"])
+def test_what_arrived_counts_and_not_what_was_announced(length: bytes) -> None:
+    echo = Echo()
+    call(echo, b"one two", headers=[(b"content-length", length)])
+    assert echo.body == b"one two"
+    assert echo.environ["CONTENT_LENGTH"] == "7"
+
+
+@pytest.mark.parametrize("announced", [[], [(b"content-length", b"5")]])
+def test_a_body_that_grows_over_the_limit_is_413_and_read_no_further(
+    announced: list[tuple[bytes, bytes]],
+) -> None:
+    """The body never ends, and the answer comes all the same."""
+    part = b" " * (settings.BODY_LIMIT // 2)
+    sent = call(wsgi_application, part, part, b" ", headers=announced, ends=False)
+    assert status(sent) == 413
+    assert json.loads(sent[1]["body"])["code"] == "PAYLOAD_TOO_LARGE"
+
+
+def test_a_body_that_does_not_come_in_time_is_408(settings: Settings) -> None:
+    settings.SERVER_READ_TIMEOUT = 0.05
+    sent = call(wsgi_application, b"{", ends=False)
+    assert status(sent) == 408
+    assert json.loads(sent[1]["body"])["code"] == "REQUEST_TIMEOUT"
+
+
+def test_a_client_that_hangs_up_is_not_served() -> None:
+    echo = Echo()
+    assert call(echo, b"half", ends=False, hang_up=True) == []
+    assert echo.environ == {}
+
+
+def test_the_request_is_what_pep_3333_says() -> None:
+    echo = Echo()
+    headers = [
+        (b"host", b"example.com"),
+        (b"content-type", b"application/json"),
+        (b"x-twice", b"a"),
+        (b"x-twice", b"b"),
+        (b"cookie", b"a=1"),
+        (b"cookie", b"b=2"),
+    ]
+    call(echo, path="/a%20b/%C3%BC", headers=headers, query_string=b"q=%20", scheme="https")
+    environ = echo.environ
+    assert environ["PATH_INFO"].encode("latin-1").decode() == "/a b/ü"
+    assert environ["QUERY_STRING"] == "q=%20"
+    assert (environ["REQUEST_METHOD"], environ["wsgi.url_scheme"]) == ("POST", "https")
+    assert environ["REMOTE_ADDR"] == "10.1.2.3"
+    assert environ["CONTENT_TYPE"] == "application/json"
+    assert environ["HTTP_X_TWICE"] == "a,b"
+    assert environ["HTTP_COOKIE"] == "a=1; b=2"
+
+
+def test_a_name_with_an_underscore_cannot_pass_for_another() -> None:
+    """Original defect 37: the client's own X-Forwarded-For defeated the limit."""
+    echo = Echo()
+    call(echo, headers=[(b"x_forwarded_for", b"1.1.1.1"), (b"x-forwarded-for", b"2.2.2.2")])
+    assert echo.environ["HTTP_X_FORWARDED_FOR"] == "2.2.2.2"
+
+
+def test_an_answer_in_one_piece_says_its_length() -> None:
+    sent = call(Echo(b"one ", b"two"))
+    assert (b"content-length", b"7") in sent[0]["headers"]
+    assert (b"x-said", b"\xe9") in sent[0]["headers"]
+    assert [message["body"] for message in sent[1:]] == [b"one two"]
+
+
+def test_a_long_answer_comes_in_parts_and_is_closed_after_the_last() -> None:
+    echo = Echo(*[b"x" * 200_000] * 5)
+    sent = call(echo)
+    assert b"".join(message["body"] for message in sent[1:]) == b"x" * 1_000_000
+    assert [message["more_body"] for message in sent[1:]] == [True, True, False]
+    assert echo.closed == 1
+
+
+def test_an_answer_that_cannot_be_sent_is_closed_too() -> None:
+    echo = Echo(*[b"x" * 200_000] * 5)
+
+    async def broken(message: dict[str, Any]) -> None:
+        raise OSError("gone")
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "http_version": "1.1",
+        "path": "/",
+        "query_string": b"",
+        "headers": [],
+    }
+    with pytest.raises(OSError, match="gone"):
+        asyncio.run(WsgiBridge(echo, threads=1)(scope, receive, broken))
+    assert echo.closed == 1

@@ -1,0 +1,173 @@
+"""Every wrong or unsafe setting is named before the server starts."""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from django.conf import settings as configured
+from django.core.checks import CheckMessage
+from pytest_django import Settings
+
+from apps.core import redis as core_redis
+from apps.core.redis import RedisDown
+from config import checks, env
+
+SQLITE = {"default": {"ENGINE": "django.db.backends.sqlite3"}}
+POSTGRESQL = {"default": {"ENGINE": "django.db.backends.postgresql"}}
+
+
+@pytest.fixture
+def safe(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings of a production in which nothing is wrong."""
+    monkeypatch.setenv("APP_SECRET_KEY", "a" * 64)
+    monkeypatch.setenv("JWT_SECRET", "b" * 64)
+    monkeypatch.setattr(env, "declared", set(env.declared))
+    settings.APP_ENV = "production"
+    settings.DEBUG = False
+    settings.SECRET_KEY, settings.JWT_SECRET = "a" * 64, "b" * 64
+    settings.ALLOWED_HOSTS = ["chat.example.com"]
+    settings.CORS_ALLOWED_ORIGINS = ["https://app.example.com"]
+    settings.RATE_LIMIT_REQUESTS_PER_SECOND, settings.RATE_LIMIT_BURST = 100, 200
+    settings.WEBSOCKET_QUERY_TOKEN = False
+    monkeypatch.setattr(configured, "REDIS_URL", "redis://redis:6379")
+    monkeypatch.setattr(configured, "DATABASES", POSTGRESQL)
+    return settings
+
+
+def found() -> list[tuple[str | None, str]]:
+    """Return id and first word, which is the setting, of each message."""
+    return [(each.id, each.msg.split(" ", 1)[0]) for each in checks.settings_safe(None)]
+
+
+def test_nothing_is_said_of_safe_settings(safe: Settings) -> None:
+    assert found() == []
+
+
+def test_nothing_is_said_of_the_settings_of_this_run() -> None:
+    messages: list[CheckMessage] = [*checks.settings_readable(None), *checks.settings_safe(None)]
+    assert [each for each in messages if each.is_serious()] == []
+
+
+@pytest.mark.parametrize("in_production", [True, False])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"JWT_SECRET": "b" * 63}, ("parley.E002", "JWT_SECRET")),
+        ({"JWT_SECRET": "a" * 64}, ("parley.E003", "JWT_SECRET")),
+        ({"CORS_ALLOWED_ORIGINS": ["*"]}, ("parley.E004", "CORS_ALLOWED_ORIGINS")),
+        ({"RATE_LIMIT_BURST": 99}, ("parley.W001", "RATE_LIMIT_BURST")),
+        ({"DATABASES": SQLITE}, ("parley.W002", "REDIS_URL")),
+    ],
+)
+def test_what_is_unsafe_anywhere_is_named_anywhere(
+    safe: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    in_production: bool,
+    changes: dict[str, Any],
+    message: tuple[str, str],
+) -> None:
+    monkeypatch.setattr(configured, "APP_ENV", "production" if in_production else "test")
+    for name, value in changes.items():
+        monkeypatch.setattr(configured, name, value)
+    assert found() == [message]
+
+
+PRODUCTION: list[tuple[dict[str, Any], tuple[str, str]]] = [
+    ({"DEBUG": True}, ("parley.E010", "APP_DEBUG")),
+    ({"SECRET_KEY": f"x{configured.SAMPLE_SECRET}x"}, ("parley.E012", "APP_SECRET_KEY")),
+    ({"JWT_SECRET": configured.SAMPLE_SECRET * 2}, ("parley.E012", "JWT_SECRET")),
+    ({"ALLOWED_HOSTS": ["a", "*"]}, ("parley.E013", "APP_ALLOWED_HOSTS")),
+    ({"REDIS_URL": ""}, ("parley.W010", "DATABASE_URL")),
+    ({"WEBSOCKET_QUERY_TOKEN": True}, ("parley.W011", "WEBSOCKET_QUERY_TOKEN")),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), PRODUCTION)
+def test_what_is_unsafe_in_production_is_named_there_alone(
+    safe: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    message: tuple[str, str],
+) -> None:
+    for name, value in changes.items():
+        monkeypatch.setattr(configured, name, value)
+    assert found() == [message]
+    monkeypatch.setattr(configured, "APP_ENV", "development")
+    assert found() == []
+
+
+@pytest.mark.parametrize("name", ["APP_SECRET_KEY", "JWT_SECRET"])
+def test_production_makes_no_secret_of_its_own(
+    safe: Settings, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.delenv(name)
+    assert found() == [("parley.E011", name)]
+
+
+def test_any_origin_may_come_without_cookies(safe: Settings) -> None:
+    safe.CORS_ALLOWED_ORIGINS = ["*"]
+    safe.CORS_ALLOW_CREDENTIALS = False
+    assert found() == []
+
+
+def test_each_variable_that_could_not_be_read_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(env, "problems", [env.Problem("SERVER_PORT", "is 'x'.")])
+    (message,) = checks.settings_readable(None)
+    assert (message.id, message.msg, message.is_serious()) == (
+        "parley.E001",
+        "SERVER_PORT is 'x'.",
+        True,
+    )
+
+
+@pytest.mark.integration
+def test_a_server_with_a_wrong_setting_does_not_start_and_names_it() -> None:
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "serve"],
+        cwd=configured.BASE_DIR,
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "config.settings_test",
+            "SERVER_PORT": "eighty",
+            "LOG_LEVEL": "loud",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode != 0
+    assert "SERVER_PORT is 'eighty'; use a whole number such as 8080." in ended.stderr
+    assert "LOG_LEVEL is 'loud'; use one of debug, info, warning, error." in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("policy", "messages"),
+    [
+        ("noeviction", []),
+        ("volatile-lru", []),
+        ("allkeys-lru", ["parley.W013"]),
+        ("allkeys-random", ["parley.W013"]),
+        (None, ["parley.W012"]),
+    ],
+)
+def test_a_redis_that_forgets_limits_is_named(
+    safe: Settings, monkeypatch: pytest.MonkeyPatch, policy: str | None, messages: list[str]
+) -> None:
+    def answer(*_: Any) -> dict[str, str]:
+        if policy is None:
+            raise RedisDown
+        return {"maxmemory-policy": policy}
+
+    monkeypatch.setattr(core_redis, "with_redis", answer)
+    assert [each.id for each in checks.redis_keeps_what_it_is_given(None)] == messages
+
+
+def test_without_redis_nothing_is_asked_of_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(configured, "REDIS_URL", "")
+    monkeypatch.setattr(core_redis, "with_redis", None)
+    assert checks.redis_keeps_what_it_is_given(None) == []

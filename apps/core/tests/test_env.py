@@ -1,0 +1,216 @@
+"""The readers of the environment: typed, from files too, and never in the way of the import."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config import env
+from config.secrets import kept_secret
+
+NAME = "PARLEY_TEST_SETTING"
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what these tests read out of what the running settings have read."""
+    monkeypatch.setattr(env, "problems", [])
+    monkeypatch.setattr(env, "declared", set())
+    for name in ("DATABASE_URL", "DB_HOST", "REDIS_URL", "REDIS_HOST", "REDIS_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    return monkeypatch
+
+
+def named() -> list[str]:
+    """Return the names of the settings that are found to be wrong."""
+    return [problem.name for problem in env.problems]
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_what_is_not_set_is_the_default(given: pytest.MonkeyPatch, value: str | None) -> None:
+    if value is not None:
+        given.setenv(NAME, value)
+    assert env.text(NAME, "default") == "default"
+    assert env.integer(NAME, 5) == 5
+    assert env.boolean(NAME, True) is True
+    assert env.words(NAME, "a,b") == ["a", "b"]
+    assert env.problems == []
+    assert env.declared == {NAME}
+
+
+def test_a_value_may_come_from_a_file(given: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("from the file\n")
+    given.setenv(f"{NAME}_FILE", str(file))
+    assert env.text(NAME, "default") == "from the file"
+    given.setenv(NAME, "from the environment")
+    assert env.text(NAME, "default") == "from the environment"
+
+
+def test_a_number_may_come_from_a_file(given: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "number"
+    file.write_text("7\n")
+    given.setenv(f"{NAME}_FILE", str(file))
+    assert env.integer(NAME, 5) == 7
+
+
+def test_a_file_that_cannot_be_read_is_named(given: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given.setenv(f"{NAME}_FILE", str(tmp_path / "missing"))
+    assert env.text(NAME, "default") == "default"
+    assert named() == [f"{NAME}_FILE"]
+
+
+@pytest.mark.parametrize("value", ["x", "1.5", "1e3", "ten", "0x10", "-1", "0", "101"])
+def test_a_number_that_is_none_or_out_of_bounds_is_named(
+    given: pytest.MonkeyPatch, value: str
+) -> None:
+    given.setenv(NAME, value)
+    assert env.integer(NAME, 5, at_least=1, at_most=100) == 5
+    assert named() == [NAME]
+    assert value in env.problems[0].message
+
+
+@pytest.mark.parametrize("value", ["1", "100"])
+def test_the_bounds_of_a_number_are_allowed(given: pytest.MonkeyPatch, value: str) -> None:
+    given.setenv(NAME, value)
+    assert env.integer(NAME, 5, at_least=1, at_most=100) == int(value)
+    assert env.problems == []
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [(word, True) for word in ("true", "TRUE", "yes", "on", "1")]
+    + [(word, False) for word in ("false", "False", "no", "off", "0")],
+)
+def test_a_truth_value_has_several_spellings(
+    given: pytest.MonkeyPatch, value: str, meant: bool
+) -> None:
+    given.setenv(NAME, value)
+    assert env.boolean(NAME, not meant) is meant
+    assert env.problems == []
+
+
+@pytest.mark.parametrize("value", ["maybe", "2", "tru"])
+def test_a_truth_value_that_is_none_is_named(given: pytest.MonkeyPatch, value: str) -> None:
+    given.setenv(NAME, value)
+    assert env.boolean(NAME, False) is False
+    assert named() == [NAME]
+
+
+def test_a_word_that_is_not_one_of_those_known_is_named(given: pytest.MonkeyPatch) -> None:
+    given.setenv(NAME, "yaml")
+    assert env.text(NAME, "console", one_of=("json", "console")) == "console"
+    assert named() == [NAME]
+    assert "json, console" in env.problems[0].message
+
+
+def test_blanks_around_words_do_not_count(given: pytest.MonkeyPatch) -> None:
+    given.setenv(NAME, " a, b,,c ,")
+    assert env.words(NAME) == ["a", "b", "c"]
+
+
+def database() -> dict[str, Any]:
+    return env.database(Path("var") / "default.sqlite3")
+
+
+def test_without_any_setting_it_is_sqlite() -> None:
+    found = database()
+    assert found["ENGINE"].endswith("sqlite3")
+    assert found["NAME"] == Path("var") / "default.sqlite3"
+    assert found["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+
+
+def test_a_url_names_a_postgresql(given: pytest.MonkeyPatch) -> None:
+    given.setenv("DATABASE_URL", "postgres://ann%40x:p%2Fw@db.example.com/app?sslmode=require")
+    given.setenv("DB_HOST", "ignored")
+    found = database()
+    assert found["ENGINE"].endswith("postgresql")
+    parts = [found[name] for name in ("HOST", "PORT", "USER", "PASSWORD", "NAME")]
+    assert parts == ["db.example.com", "5432", "ann@x", "p/w", "app"]
+    assert found["OPTIONS"] == {"sslmode": "require"}
+    assert env.problems == []
+
+
+def test_parts_name_a_postgresql_too(given: pytest.MonkeyPatch) -> None:
+    given.setenv("DB_HOST", "db.example.com")
+    given.setenv("DB_PORT", "6000")
+    found = database()
+    assert (found["HOST"], found["PORT"], found["NAME"]) == ("db.example.com", "6000", "parley")
+
+
+def test_a_url_may_name_another_sqlite(given: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given.setenv("DATABASE_URL", f"sqlite://{tmp_path}/new/other.sqlite3")
+    assert database()["NAME"] == tmp_path / "new" / "other.sqlite3"
+    assert (tmp_path / "new").is_dir()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://host/name",
+        "postgresql://host",
+        "postgresql://host/",
+        "postgresql://host:port/name",
+        "postgresql://host:99999/name",
+        "sqlite://",
+        "host:5432/name",
+        "x",
+    ],
+)
+def test_a_url_of_no_database_is_named_and_sqlite_stands_in(
+    given: pytest.MonkeyPatch, url: str
+) -> None:
+    given.setenv("DATABASE_URL", url)
+    assert database()["ENGINE"].endswith("sqlite3")
+    assert named() == ["DATABASE_URL"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ({}, ""),
+        ({"REDIS_URL": "redis://:pw@host:6000/5"}, "redis://:pw@host:6000"),
+        ({"REDIS_URL": "rediss://host", "REDIS_HOST": "ignored"}, "rediss://host"),
+        ({"REDIS_HOST": "host"}, "redis://host:6379"),
+        ({"REDIS_HOST": "host", "REDIS_PASSWORD": "pw"}, "redis://:pw@host:6379"),
+        ({"REDIS_PASSWORD": "pw"}, ""),
+    ],
+)
+def test_redis_is_named_by_a_url_or_by_parts(
+    given: pytest.MonkeyPatch, settings: dict[str, str], url: str
+) -> None:
+    for name, value in settings.items():
+        given.setenv(name, value)
+    assert env.redis_url() == url
+    assert env.problems == []
+
+
+@pytest.mark.parametrize("url", ["http://host", "host:6379", "redis://", "x"])
+def test_a_url_of_no_redis_is_named(given: pytest.MonkeyPatch, url: str) -> None:
+    given.setenv("REDIS_URL", url)
+    assert env.redis_url() == ""
+    assert named() == ["REDIS_URL"]
+
+
+def test_a_secret_is_made_once_and_kept_from_others(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "secret"
+    first = kept_secret(path)
+    assert len(first) >= 64
+    assert kept_secret(path) == first
+    assert path.stat().st_mode & 0o077 == 0
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_secret_that_another_process_has_just_made_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "secret"
+    path.write_text("theirs\n")
+    exists = iter([False, True, True])
+    monkeypatch.setattr(Path, "exists", lambda _, **__: next(exists))
+    assert kept_secret(path) == "theirs"
+    assert list(tmp_path.iterdir()) == [path]

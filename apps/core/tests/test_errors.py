@@ -1,0 +1,136 @@
+"""Every refusal comes in the envelope of contract 1.1, whoever it is that refuses."""
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from apps.accounts import selectors
+from apps.accounts.tests.people import Person
+from apps.core.testing.client import ContractClient
+from apps.core.tests.routes import SOME_ID, WITH_A_BODY, routes
+
+METHODS = ("get", "post", "put", "patch", "delete")
+META = {"requestId", "timestamp", "path", "method", "version", "durationMs"}
+
+
+def refused(response: Any, status: int, code: str) -> dict[str, Any]:
+    """Return the body of a refusal, once it is found to be one."""
+    assert response.status_code == status
+    assert response["Content-Type"] == "application/json"
+    body: dict[str, Any] = response.json()
+    assert set(body) - {"errors"} == {"success", "message", "code", "meta"}
+    assert body["success"] is False
+    assert body["code"] == code
+    assert body["message"]
+    assert set(body["meta"]) == META
+    return body
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/nothing", "/api/v2/posts", "/api/nothing", "/nothing", "/api/v1/posts/é"]
+)
+def test_an_unknown_route_is_404(nobody: ContractClient, path: str) -> None:
+    refused(nobody.get(path), 404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("key", ["1", "not-a-uuid", f"{SOME_ID}0", SOME_ID.replace("-", "")])
+def test_an_id_of_another_form_is_404_without_asking_the_database(
+    nobody: ContractClient, key: str
+) -> None:
+    """Original defect 11: every non-UUID id was an error of the database."""
+    refused(nobody.get(f"/api/v1/users/{key}"), 404, "NOT_FOUND")
+
+
+def test_an_error_of_the_database_is_not_reported_as_404(
+    nobody: ContractClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Original defect 11: every database error was reported as 404."""
+
+    def fail(*_: Any) -> None:
+        raise OperationalError("server closed the connection")
+
+    monkeypatch.setattr(selectors, "user_get", fail)
+    response = nobody.get(f"/api/v1/users/{SOME_ID}")
+    body = refused(response, 503, "SERVICE_UNAVAILABLE")
+    assert int(response["Retry-After"]) > 0
+    assert "connection" not in body["message"]
+
+
+def test_an_unexpected_exception_is_500_without_its_text(
+    nobody: ContractClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("the secret is 42")
+
+    monkeypatch.setattr(selectors, "user_get", fail)
+    response = nobody.get(f"/api/v1/users/{SOME_ID}")
+    assert refused(response, 500, "INTERNAL_ERROR")["message"] == "Internal server error"
+    assert b"secret" not in response.content
+
+
+def test_an_exception_outside_of_every_view_is_500_too(
+    nobody: ContractClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("the secret is 42")
+
+    monkeypatch.setattr("apps.core.middleware.spend_address", fail)
+    nobody.raise_request_exception = False
+    body = refused(nobody.get("/api/v1/posts"), 500, "INTERNAL_ERROR")
+    assert body["message"] == "Internal server error"
+
+
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete", "options", "trace"])
+def test_a_method_that_a_route_lacks_is_405_and_the_others_are_named(
+    alice: Person, method: str
+) -> None:
+    response = getattr(alice.client, method)("/api/v1/auth/sessions")
+    refused(response, 405, "METHOD_NOT_ALLOWED")
+    assert response["Allow"] == "GET, HEAD"
+
+
+def test_no_route_answers_a_method_that_it_lacks_with_anything_but_405(alice: Person) -> None:
+    """An Idempotency-Key, which is read before the method, makes no difference to that."""
+    known = routes(*METHODS)
+    for path in {path for _, path in known}:
+        for method in (method for method in METHODS if (method, path) not in known):
+            response = getattr(alice.client, method)(path, headers={"Idempotency-Key": "k"})
+            refused(response, 405, "METHOD_NOT_ALLOWED")
+
+
+@pytest.mark.parametrize("accepted", ["text/html", "application/xml", "image/*"])
+def test_who_takes_no_json_is_told_406(alice: Person, accepted: str) -> None:
+    refused(alice.get("/auth/profile", Accept=accepted), 406, "NOT_ACCEPTABLE")
+
+
+@pytest.mark.parametrize("accepted", ["*/*", "application/*", "text/html, application/json;q=0.1"])
+def test_who_takes_json_at_all_gets_it(alice: Person, accepted: str) -> None:
+    assert alice.get("/auth/profile", Accept=accepted).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
+)
+def test_a_body_of_another_type_is_415_on_every_route_that_takes_one(
+    alice: Person, content_type: str
+) -> None:
+    for method, path in WITH_A_BODY:
+        response = getattr(alice.client, method)(path, b"a=b", content_type=content_type)
+        refused(response, 415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+def test_no_route_fails_for_nobody(nobody: ContractClient, db: Any) -> None:
+    for method, path in routes(*METHODS):
+        response = getattr(nobody, method)(path)
+        assert response.status_code in {200, 401, 404, 422}, f"{method} {path}"
+
+
+def test_the_meta_of_an_answer_says_what_was_asked(nobody: ContractClient, db: Any) -> None:
+    response = nobody.get("/api/v1/users?limit=1", headers={"X-Request-ID": "mine-1"})
+    meta = response.json()["meta"]
+    assert set(meta) == META
+    assert (meta["path"], meta["method"]) == ("/api/v1/users", "GET")
+    assert meta["requestId"] == "mine-1" == response["X-Request-ID"]
+    assert meta["timestamp"].endswith("Z")
+    assert 0 <= meta["durationMs"] < 60_000

@@ -1,0 +1,115 @@
+"""What browsers are told: security headers, and which pages may read an answer."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pytest_django import Settings
+
+from apps.core.testing.client import ContractClient
+
+ALLOWED, FOREIGN = "https://app.example.com", "https://evil.example.com"
+SECURE = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _one_allowed_origin(settings: Settings) -> None:
+    settings.CORS_ALLOWED_ORIGINS = [ALLOWED]
+
+
+def ask(client: ContractClient, origin: str, path: str = "/api/v1/users", **headers: str) -> Any:
+    return client.get(path, headers={"Origin": origin} | headers)
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/users", "/api/v1/nothing", "/api/v1/users/", "/health", "/nothing"]
+)
+def test_every_answer_has_the_security_headers(nobody: ContractClient, path: str) -> None:
+    response = nobody.get(path)
+    for name, value in SECURE.items():
+        assert response[name] == value
+
+
+def test_an_answer_of_the_api_is_no_page_and_is_not_kept(nobody: ContractClient) -> None:
+    response = nobody.get("/api/v1/users")
+    assert response["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert response["Cache-Control"] == "private, no-cache"
+
+
+def test_only_production_over_tls_insists_on_tls(
+    nobody: ContractClient, settings: Settings
+) -> None:
+    assert "Strict-Transport-Security" not in nobody.get("/api/v1/users", secure=True)
+    settings.APP_ENV = "production"
+    assert "Strict-Transport-Security" not in nobody.get("/api/v1/users")
+    assert "Strict-Transport-Security" in nobody.get("/api/v1/users", secure=True)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/users", "/api/v1/nothing", "/api/v1/auth/profile"])
+def test_a_page_of_an_allowed_origin_may_read_answers_and_refusals(
+    nobody: ContractClient, path: str
+) -> None:
+    response = ask(nobody, ALLOWED, path)
+    assert response["Access-Control-Allow-Origin"] == ALLOWED
+    assert response["Access-Control-Allow-Credentials"] == "true"
+    assert "origin" in response["Vary"].lower()
+    exposed = response["Access-Control-Expose-Headers"]
+    assert {"ETag", "X-Request-ID", "Retry-After", "Idempotent-Replayed"} <= set(
+        exposed.split(", ")
+    )
+
+
+def test_a_page_of_an_allowed_origin_may_read_that_it_asks_too_often(
+    nobody: ContractClient, settings: Settings
+) -> None:
+    settings.RATE_LIMIT_REQUESTS_PER_SECOND, settings.RATE_LIMIT_BURST = 0.001, 1
+    nobody.defaults["REMOTE_ADDR"] = str(uuid4())
+    ask(nobody, ALLOWED)
+    response = ask(nobody, ALLOWED)
+    assert response.status_code == 429
+    assert response["Access-Control-Allow-Origin"] == ALLOWED
+
+
+@pytest.mark.parametrize(
+    "origin", [FOREIGN, "null", "https://app.example.com.evil.com", "http://app.example.com"]
+)
+def test_a_page_of_another_origin_may_not(nobody: ContractClient, origin: str) -> None:
+    assert "Access-Control-Allow-Origin" not in ask(nobody, origin)
+
+
+def preflight(client: ContractClient, origin: str) -> Any:
+    headers = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "PATCH",
+        "Access-Control-Request-Headers": "authorization,if-match,idempotency-key",
+    }
+    return client.generic("OPTIONS", "/api/v1/auth/profile", headers=headers)
+
+
+def test_a_preflight_of_an_allowed_origin_names_methods_and_headers(
+    nobody: ContractClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.core.testing.client.check_answer", lambda *_: None)
+    response = preflight(nobody, ALLOWED)
+    assert response.status_code == 200
+    assert response["Access-Control-Allow-Origin"] == ALLOWED
+    assert "PATCH" in response["Access-Control-Allow-Methods"]
+    allowed = response["Access-Control-Allow-Headers"].lower()
+    assert {"authorization", "if-match", "idempotency-key"} <= set(allowed.split(", "))
+
+
+def test_a_preflight_of_another_origin_allows_nothing(
+    nobody: ContractClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.core.testing.client.check_answer", lambda *_: None)
+    assert "Access-Control-Allow-Origin" not in preflight(nobody, FOREIGN)
+
+
+def test_health_is_not_for_pages_of_other_origins(nobody: ContractClient) -> None:
+    assert "Access-Control-Allow-Origin" not in ask(nobody, ALLOWED, "/health")

@@ -1,0 +1,250 @@
+"""Idempotency-Key: a POST that is repeated has its effect once (contract 1.3)."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, connections
+from django.utils import timezone
+
+from apps.accounts import services
+from apps.accounts.errors import SessionOver
+from apps.accounts.models import Session, User, WebsocketTicket
+from apps.accounts.tests.people import PASSWORD, Person
+from apps.core.idempotency import idempotency_keys_prune
+from apps.core.models import IdempotencyKey
+from apps.core.testing.client import ContractClient
+from apps.core.tests.together import together
+
+KEY = {"Idempotency-Key": "a-key"}
+POST = {"title": "A title", "content": "Some content."}
+
+
+def ticket(person: Person, data: Any = None, **headers: str) -> Any:
+    """Ask for a ticket, an effect that every repetition would have once more."""
+    return person.post("/auth/ws-ticket", data, **(KEY | headers))
+
+
+def tickets() -> int:
+    return WebsocketTicket.objects.count()
+
+
+def without_meta(response: Any) -> dict[str, Any]:
+    return {name: value for name, value in response.json().items() if name != "meta"}
+
+
+def test_without_a_key_a_repetition_is_another_request(alice: Person) -> None:
+    for _ in range(2):
+        alice.post("/auth/ws-ticket")
+    assert tickets() == 2
+    assert not IdempotencyKey.objects.exists()
+
+
+def test_a_repetition_gets_the_first_answer_and_has_no_effect(alice: Person) -> None:
+    """Original defect 26, for every POST: a client's retry duplicated the message."""
+    first, second = ticket(alice), ticket(alice)
+    assert without_meta(second) == without_meta(first)
+    assert second.status_code == first.status_code == 200
+    assert "Idempotent-Replayed" not in first
+    assert second["Idempotent-Replayed"] == "true"
+    assert tickets() == 1
+
+
+def test_the_status_is_repeated_too(alice: Person) -> None:
+    first, second = (alice.post("/posts", POST, **KEY) for _ in "12")
+    assert second.status_code == first.status_code == 201
+    assert without_meta(second) == without_meta(first)
+
+
+def test_the_meta_is_of_the_repetition(alice: Person) -> None:
+    first, second = ticket(alice), ticket(alice, **{"X-Request-ID": "second"})
+    assert second.json()["meta"]["requestId"] == "second" != first["X-Request-ID"]
+
+
+def test_the_order_of_a_body_s_fields_does_not_matter(alice: Person) -> None:
+    ticket(alice, {"a": 1, "b": {"c": 2, "d": 3}})
+    again = ticket(alice, {"b": {"d": 3, "c": 2}, "a": 1})
+    assert again["Idempotent-Replayed"] == "true"
+
+
+def test_the_same_key_with_another_body_is_refused(alice: Person) -> None:
+    ticket(alice, {"a": 1})
+    response = ticket(alice, {"a": 2})
+    assert response.status_code == 422
+    assert response.json()["code"] == "IDEMPOTENCY_KEY_REUSED"
+    assert tickets() == 1
+
+
+def test_the_same_key_on_another_route_is_refused(alice: Person) -> None:
+    ticket(alice)
+    response = alice.post("/auth/logout", **KEY)
+    assert response.json()["code"] == "IDEMPOTENCY_KEY_REUSED"
+    assert alice.get("/auth/profile").status_code == 200
+
+
+def test_a_refusal_is_kept_and_its_work_not_done_again(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"currentPassword": "not hers", "newPassword": "battery staple 7"}
+    first = alice.post("/auth/password/change", body, **KEY)
+    monkeypatch.setattr(services, "password_change", None)
+    second = alice.post("/auth/password/change", body, **KEY)
+    assert (first.status_code, second.status_code) == (422, 422)
+    assert second["Idempotent-Replayed"] == "true"
+    assert without_meta(second) == without_meta(first)
+
+
+def test_a_failure_is_not_kept_and_leaves_nothing(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issue = services.ticket_issue
+
+    def issue_and_fail(*, session: Session) -> str:
+        issue(session=session)
+        raise RuntimeError
+
+    monkeypatch.setattr(services, "ticket_issue", issue_and_fail)
+    assert ticket(alice).status_code == 500
+    assert tickets() == 0
+    monkeypatch.setattr(services, "ticket_issue", issue)
+    response = ticket(alice)
+    assert response.status_code == 200
+    assert "Idempotent-Replayed" not in response
+    assert tickets() == 1
+
+
+def test_what_a_refused_request_had_written_is_gone(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issue = services.ticket_issue
+
+    def issue_and_refuse(*, session: Session) -> str:
+        issue(session=session)
+        raise SessionOver
+
+    monkeypatch.setattr(services, "ticket_issue", issue_and_refuse)
+    assert [ticket(alice).status_code for _ in "12"] == [401, 401]
+    assert tickets() == 0
+
+
+def test_a_process_that_died_on_the_way_is_replaced(alice: Person) -> None:
+    """What it leaves behind is the row that was to be answered, and no effect."""
+    ticket(alice)
+    WebsocketTicket.objects.all().delete()
+    IdempotencyKey.objects.update(status=None, body=None)
+    response = ticket(alice)
+    assert response.status_code == 200
+    assert "Idempotent-Replayed" not in response
+    assert tickets() == 1
+    assert ticket(alice)["Idempotent-Replayed"] == "true"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_several_at_once_one_has_an_effect(alice: Person) -> None:
+    answers: list[Any] = together(*[lambda: ticket(_own_client(alice))] * 4)
+    statuses = [answer.status_code for answer in answers]
+    assert 200 in statuses
+    assert set(statuses) <= {200, 409}
+    assert sum("Idempotent-Replayed" not in a for a in answers if a.status_code == 200) == 1
+    assert tickets() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="Writers wait for each other on SQLite.")
+def test_while_the_first_one_runs_the_second_is_409(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issue = services.ticket_issue
+    running, may_end = threading.Event(), threading.Event()
+
+    def issue_slowly(*, session: Session) -> str:
+        running.set()
+        assert may_end.wait(timeout=20)
+        return issue(session=session)
+
+    monkeypatch.setattr(services, "ticket_issue", issue_slowly)
+
+    def first() -> Any:
+        try:
+            return ticket(_own_client(alice))
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(first)
+        try:
+            assert running.wait(timeout=20)
+            second = ticket(alice)
+        finally:
+            may_end.set()
+        assert answer.result().status_code == 200
+    assert second.status_code == 409
+    assert second.json()["code"] == "CONFLICT"
+    assert tickets() == 1
+
+
+def _own_client(person: Person) -> Person:
+    client = ContractClient(headers={"Authorization": f"Bearer {person.access}"})
+    return Person(person.user, client, person.access, person.refresh)
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "é", "a\tb", "\x7f"])
+def test_a_key_that_may_not_be_one_is_refused(alice: Person, key: str) -> None:
+    response = ticket(alice, **{"Idempotency-Key": key})
+    assert response.status_code == 422
+    assert [e["field"] for e in response.json()["errors"]] == ["Idempotency-Key"]
+    assert tickets() == 0
+    assert not IdempotencyKey.objects.exists()
+
+
+@pytest.mark.parametrize("key", ["x", "x" * 255, "!~{}\"'\\"])
+def test_any_visible_signs_may_be_one(alice: Person, key: str) -> None:
+    ticket(alice, **{"Idempotency-Key": key})
+    assert ticket(alice, **{"Idempotency-Key": key})["Idempotent-Replayed"] == "true"
+
+
+def test_the_keys_of_two_persons_do_not_meet(alice: Person, bob: Person) -> None:
+    hers, his = ticket(alice), ticket(bob)
+    assert "Idempotent-Replayed" not in his
+    assert hers.json()["data"] != his.json()["data"]
+    assert tickets() == 2
+
+
+def test_the_key_of_nobody_is_not_kept(nobody: ContractClient, db: Any) -> None:
+    """There would be nobody to show the answer to, and it would hold tokens."""
+    body = {"name": "Dora", "email": "dora@example.com", "password": PASSWORD}
+    answers = [nobody.post("/api/v1/auth/register", body, headers=KEY) for _ in "12"]
+    assert [answer.status_code for answer in answers] == [201, 409]
+    assert not IdempotencyKey.objects.exists()
+
+
+def test_a_key_is_of_no_use_without_a_good_token(alice: Person) -> None:
+    ticket(alice)
+    alice.post("/auth/logout")
+    assert ticket(alice).status_code == 401
+
+
+def test_other_methods_need_no_key(alice: Person) -> None:
+    for number in range(2):
+        alice.patch("/auth/profile", {"bio": f"{number}"}, **KEY)
+    assert User.objects.get().bio == "1"
+    assert not IdempotencyKey.objects.exists()
+
+
+def test_no_password_can_be_read_from_what_is_kept(alice: Person) -> None:
+    body = {"currentPassword": PASSWORD, "newPassword": "battery staple 7"}
+    assert alice.post("/auth/password/change", body, **KEY).status_code == 200
+    kept = str(IdempotencyKey.objects.values().get())
+    assert PASSWORD not in kept
+    assert "battery" not in kept
+
+
+def test_keys_are_kept_for_a_day(alice: Person) -> None:
+    ages = {"young": timedelta(hours=23, minutes=59), "old": timedelta(hours=24, minutes=1)}
+    for key, age in ages.items():
+        ticket(alice, **{"Idempotency-Key": key})
+        IdempotencyKey.objects.filter(key=key).update(created_at=timezone.now() - age)
+    assert idempotency_keys_prune() == 1
+    assert IdempotencyKey.objects.get().key == "young"

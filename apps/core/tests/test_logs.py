@@ -1,0 +1,121 @@
+"""One line for each request, with nothing secret in any line."""
+
+import json
+import logging
+import logging.handlers
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apps.accounts.tests.people import PASSWORD, Person
+from apps.core.logs import _handler
+from apps.core.testing.client import ContractClient
+from apps.core.testing.server import ServerProcess, until
+from apps.core.testing.socket import TestSocket
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[dict[str, Any]]]:
+    """A function that returns the lines of all requests up to now."""
+    caplog.set_level(logging.INFO)
+
+    def found() -> list[dict[str, Any]]:
+        requests = [record for record in caplog.records if record.name == "parley.request"]
+        return [record.msg for record in requests if isinstance(record.msg, dict)]
+
+    return found
+
+
+def test_a_request_is_one_line_that_says_who_what_and_how_long(
+    alice: Person, lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    alice.get(f"/users/{alice.id}?search=x", **{"X-Request-ID": "mine"})
+    (line,) = lines()
+    assert line["request_id"] == "mine"
+    assert line["user_id"] == alice.id
+    assert line["method"] == "GET"
+    assert line["status"] == 200
+    assert 0 <= line["ms"] < 60_000
+    # The route, not the path: so that lines can be counted by it, and no id stands in them.
+    assert line["route"].startswith("/api/v1/")
+    assert "users" in line["route"]
+    assert alice.id not in line["route"]
+
+
+def test_the_line_of_nobody_names_no_user_of_a_former_request(
+    alice: Person, nobody: ContractClient, lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    alice.get("/auth/profile")
+    nobody.get("/api/v1/users")
+    hers, anonymous = lines()
+    assert hers["user_id"] == alice.id
+    assert "user_id" not in anonymous
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/api/v1/nothing", 404), ("/api/v1/users/", 308), ("/nowhere", 404)]
+)
+def test_what_no_view_sees_is_a_line_too(
+    nobody: ContractClient, lines: Callable[[], list[dict[str, Any]]], path: str, status: int
+) -> None:
+    nobody.get(path)
+    assert [line["status"] for line in lines()] == [status]
+
+
+def test_the_questions_after_health_are_not_told(
+    nobody: ContractClient, lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    nobody.get("/health")
+    nobody.get("/ready")
+    assert lines() == []
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_no_line_of_a_server_holds_a_token_a_password_or_a_query(
+    start_server: Callable[..., ServerProcess], alice: Person, tmp_path: Path
+) -> None:
+    """Original defect 32: the token in the URL was written to the log."""
+    log = tmp_path / "logs" / "app.log"
+    server = start_server(
+        LOG_FORMAT="json", LOG_LEVEL="debug", LOG_OUTPUT="file", LOG_FILE_PATH=str(log)
+    )
+    login = {"email": "alice@example.com", "password": PASSWORD}
+    server.call("POST", "/api/v1/auth/login?secretquery=1", json=login)
+    server.call("POST", "/api/v1/auth/refresh", json={"refreshToken": alice.refresh})
+    bearer = {"Authorization": f"Bearer {alice.access}"}
+    ticket = server.call("POST", "/api/v1/auth/ws-ticket", headers=bearer).json()["data"]["ticket"]
+    for query in (f"?token={alice.access}", f"?ticket={ticket}"):
+        with TestSocket(server.url, query=query) as opened:
+            opened.expect("connected")
+    server.call("GET", f"/api/v1/nothing/?token={alice.access}")
+    server.call("GET", "/api/v1/users?search=secretquery", headers={"X-Request-ID": "the-last"})
+
+    until(lambda: "the-last" in log.read_text())
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    requests = [line for line in lines if line["logger"] == "parley.request"]
+    assert sum(line.get("request_id") == "the-last" for line in requests) == 1
+    assert [line["status"] for line in requests if line["method"] == "POST"] == [200, 200, 200]
+    everything = log.read_text() + server.log.read_text()
+    for secret in (PASSWORD, alice.access, alice.refresh, ticket, "secretquery"):
+        assert secret not in everything
+
+
+@pytest.mark.parametrize(
+    ("output", "kind"),
+    [
+        ("stdout", logging.StreamHandler),
+        ("stderr", logging.StreamHandler),
+        ("file", logging.handlers.WatchedFileHandler),
+    ],
+)
+def test_lines_go_where_the_settings_say(
+    tmp_path: Path, output: str, kind: type[logging.Handler]
+) -> None:
+    handler = _handler({"output": output, "path": str(tmp_path / "new" / "app.log")})
+    assert type(handler) is kind
+    handler.close()

@@ -1,0 +1,45 @@
+"""A real server whose backends are away."""
+
+from collections.abc import Callable
+
+import pytest
+
+from apps.accounts.tests.people import PASSWORD, Person
+from apps.core.testing.server import ServerProcess
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+
+Start = Callable[..., ServerProcess]
+LOGIN = {"email": "alice@example.com", "password": PASSWORD}
+NOWHERE = "127.0.0.1:1"
+
+
+def test_without_its_database_a_server_lives_and_says_503(start_server: Start) -> None:
+    """Original defect 35. And the log says why, without what was sent."""
+    server = start_server(
+        DATABASE_URL=f"postgresql://parley:topsecret@{NOWHERE}/parley", LOG_LEVEL="debug"
+    )
+    assert server.call("GET", "/health").json()["database"] == "unhealthy"
+    assert server.call("GET", "/ready").status_code == 503
+    response = server.call("POST", "/api/v1/auth/login", json=LOGIN)
+    assert response.status_code == 503
+    assert response.json()["code"] == "SERVICE_UNAVAILABLE"
+    assert int(response.headers["Retry-After"]) > 0
+    logged = server.log.read_text()
+    assert "OperationalError" in logged
+    assert PASSWORD not in logged
+    assert "topsecret" not in logged
+
+
+def test_without_its_redis_a_server_serves_all_the_same(start_server: Start, alice: Person) -> None:
+    """Original defect 35: a Redis failure failed requests that did not need it."""
+    server = start_server(REDIS_URL=f"redis://{NOWHERE}")
+    assert server.call("GET", "/health").json()["redis"] == "unhealthy"
+    assert server.call("GET", "/ready").status_code == 200
+    token = server.call("POST", "/api/v1/auth/login", json=LOGIN).json()["data"]["accessToken"]
+    headers = {"Authorization": f"Bearer {token}"}
+    post = {"title": "A title", "content": "Some content.", "status": "published"}
+    for path, body in (("/posts", post), ("/auth/logout", None)):
+        response = server.call("POST", f"/api/v1{path}", json=body, headers=headers)
+        assert response.status_code in {200, 201}
+    assert server.call("GET", "/api/v1/auth/profile", headers=headers).status_code == 401

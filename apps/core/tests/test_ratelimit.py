@@ -1,0 +1,286 @@
+"""The limiter, and how a request meets it. Original defect 37 is about these."""
+
+import math
+import time
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.conf import settings as configured
+from django_redis import get_redis_connection
+from pytest_django import Settings
+
+from apps.accounts.tests.people import Person
+from apps.core import ratelimit
+from apps.core import redis as core_redis
+from apps.core.errors import RateLimited
+from apps.core.ratelimit import Limit, Limiter, LocalLimiter, RedisLimiter, limiter, spend
+from apps.core.testing.client import ContractClient
+from apps.core.testing.server import until
+from apps.core.tests.together import together
+
+SLOW = Limit(rate=1 / 3600, burst=10)
+needs_redis = pytest.mark.skipif(not configured.REDIS_URL, reason="REDIS_URL is not set.")
+
+
+@pytest.fixture(params=[LocalLimiter, pytest.param(RedisLimiter, marks=needs_redis)])
+def any_limiter(request: pytest.FixtureRequest) -> Limiter:
+    made: Limiter = request.param()
+    return made
+
+
+@pytest.fixture
+def key() -> str:
+    """A key that nobody else has used: Redis outlives a test."""
+    return str(uuid4())
+
+
+@pytest.fixture
+def address() -> str:
+    return f"2001:db8::{uuid4().hex[:4]}:{uuid4().hex[:4]}"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A clock that stands still until it is set."""
+    clock = SimpleNamespace(now=1_000.0)
+    monkeypatch.setattr(ratelimit, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+def passes(limiter: Limiter, key: str, limit: Limit) -> bool:
+    return limiter.take(key, limit) <= limit.burst / limit.rate + 1e-6
+
+
+def count(limiter: Limiter, key: str, limit: Limit) -> int:
+    """Return how many pass at once."""
+    return next(n for n in range(10_000) if not passes(limiter, key, limit))
+
+
+class Dawdling(dict[str, float]):
+    """Lets other threads run between a look at it and the next change of it."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        value = super().get(key, default)
+        time.sleep(0.001)
+        return value
+
+
+def test_of_fifty_threads_just_as_many_pass_as_may(key: str) -> None:
+    """Original defect 37: count, then expire, was not atomic."""
+    local = LocalLimiter()
+    local._whole_at = Dawdling()
+    answers = together(*[lambda: passes(local, key, SLOW)] * 50)
+    assert answers.count(True) == 10
+    assert answers.count(False) == 40
+
+
+def test_of_the_threads_of_a_process_just_as_many_pass_as_may(
+    any_limiter: Limiter, key: str
+) -> None:
+    """Original defect 37. Here with no more threads than a process has, and so connections."""
+    threads = configured.HTTP_THREADS + configured.REALTIME_THREADS
+    answers = together(*[lambda: [passes(any_limiter, key, SLOW) for _ in range(10)]] * threads)
+    assert sum(each.count(True) for each in answers if isinstance(each, list)) == 10
+    assert all(isinstance(each, list) for each in answers)
+
+
+def test_a_refusal_takes_nothing(any_limiter: Limiter, key: str) -> None:
+    limit = Limit(rate=20, burst=2)
+    assert count(any_limiter, key, limit) == 2
+    for _ in range(100):
+        any_limiter.take(key, limit)
+    until(lambda: passes(any_limiter, key, limit), seconds=1)
+
+
+def test_keys_do_not_meet(any_limiter: Limiter, key: str) -> None:
+    count(any_limiter, key, SLOW)
+    assert passes(any_limiter, f"{key}2", SLOW)
+
+
+def test_the_burst_passes_at_once_and_then_the_rate(clock: SimpleNamespace) -> None:
+    local, limit = LocalLimiter(), Limit(rate=2, burst=5)
+    assert count(local, "key", limit) == 5
+    clock.now += 0.49
+    assert count(local, "key", limit) == 0
+    clock.now += 0.02
+    assert count(local, "key", limit) == 1
+    clock.now += 1
+    assert count(local, "key", limit) == 2
+
+
+def test_no_window_has_an_edge_where_twice_as_many_pass(clock: SimpleNamespace) -> None:
+    """Original defect 37: bursts at window edges."""
+    local, limit = LocalLimiter(), Limit(rate=10, burst=10)
+    clock.now = 1_000.999
+    assert count(local, "key", limit) == 10
+    clock.now = 1_001.001
+    assert count(local, "key", limit) == 0
+
+
+def test_the_allowance_grows_to_the_burst_and_no_further(clock: SimpleNamespace) -> None:
+    local, limit = LocalLimiter(), Limit(rate=2, burst=5)
+    count(local, "key", limit)
+    clock.now += 3600
+    assert count(local, "key", limit) == 5
+
+
+def test_keys_whose_allowance_is_whole_are_forgotten(
+    clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LocalLimiter, "SWEEP_AT", 3)
+    local, limit = LocalLimiter(), Limit(rate=1, burst=10)
+    for number in range(4):
+        local.take(f"old {number}", limit)
+    clock.now += 2
+    local.take("new", limit)
+    assert set(local._whole_at) == {"new"}
+
+
+def test_a_refusal_says_when_to_come_back(clock: SimpleNamespace) -> None:
+    limit = Limit(rate=0.1, burst=3)
+    limiter.cache_clear()
+    key = str(uuid4())
+    for _ in range(3):
+        spend(key, limit)
+    with pytest.raises(RateLimited) as refused:
+        spend(key, limit)
+    headers = refused.value.headers
+    assert (headers["RateLimit-Limit"], headers["RateLimit-Remaining"]) == ("3", "0")
+    assert 25 <= int(headers["RateLimit-Reset"]) <= 30
+    assert 5 <= int(headers["Retry-After"]) <= 10
+
+
+def get(client: ContractClient, address: str, path: str = "/api/v1/nothing", **headers: str) -> Any:
+    return client.get(path, REMOTE_ADDR=address, headers=headers)
+
+
+@pytest.fixture
+def two_requests(settings: Settings) -> None:
+    """A client address may send two requests, and the next one not while a test runs."""
+    settings.RATE_LIMIT_REQUESTS_PER_SECOND, settings.RATE_LIMIT_BURST = 0.001, 2
+
+
+@pytest.mark.usefixtures("two_requests")
+def test_too_many_requests_of_an_address_are_429(nobody: ContractClient, address: str) -> None:
+    """Original defect 37: no headers."""
+    assert [get(nobody, address).status_code for _ in range(2)] == [404, 404]
+    response = get(nobody, address)
+    assert response.status_code == 429
+    assert response.json()["code"] == "RATE_LIMIT_EXCEEDED"
+    assert 900 < int(response["Retry-After"]) <= 1000
+    assert response["RateLimit-Limit"] == "2"
+    assert response["RateLimit-Remaining"] == "0"
+    assert 1900 < int(response["RateLimit-Reset"]) <= 2000
+
+
+@pytest.mark.usefixtures("two_requests")
+def test_a_refused_request_does_nothing(alice: Person, address: str) -> None:
+    for _ in range(2):
+        get(alice.client, address)
+    body = {"bio": "x"}
+    response = alice.client.patch("/api/v1/auth/profile", body, REMOTE_ADDR=address)
+    assert response.status_code == 429
+    alice.user.refresh_from_db()
+    assert alice.user.bio == ""
+
+
+@pytest.mark.usefixtures("two_requests", "db")
+@pytest.mark.parametrize("path", ["/health", "/ready", "/docs/openapi.yaml"])
+def test_health_and_documents_are_not_limited(
+    nobody: ContractClient, address: str, path: str
+) -> None:
+    assert {get(nobody, address, path).status_code for _ in range(5)} == {200}
+
+
+@pytest.mark.usefixtures("two_requests")
+def test_another_forwarded_address_is_not_another_client(
+    nobody: ContractClient, address: str
+) -> None:
+    """Original defect 37: the client's own X-Forwarded-For defeated the limit."""
+    statuses = [
+        get(nobody, address, **{"X-Forwarded-For": f"10.0.0.{n}"}).status_code for n in range(3)
+    ]
+    assert statuses == [404, 404, 429]
+
+
+@pytest.mark.usefixtures("two_requests")
+def test_behind_a_trusted_proxy_clients_are_told_apart_by_what_it_adds(
+    nobody: ContractClient, address: str, settings: Settings
+) -> None:
+    settings.SERVER_TRUSTED_PROXIES = 1
+    proxy, other = "10.0.0.1", f"{address}:1"
+    forged = [f"1.1.1.{number}, {address}" for number in range(3)]
+    statuses = [get(nobody, proxy, **{"X-Forwarded-For": f}).status_code for f in forged]
+    assert statuses == [404, 404, 429]
+    assert get(nobody, proxy, **{"X-Forwarded-For": other}).status_code == 404
+
+
+def test_an_action_has_its_own_limit_for_each_person(
+    alice: Person, bob: Person, settings: Settings
+) -> None:
+    settings.ACTION_LIMITS = settings.ACTION_LIMITS | {"create_post": 2}
+    body = {"title": "A title", "content": "Some content."}
+    assert [alice.post("/posts", body).status_code for _ in range(3)] == [201, 201, 429]
+    assert alice.get("/posts").status_code == 200
+    assert bob.post("/posts", body).status_code == 201
+
+
+@pytest.fixture
+def dead_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every alias leads to a port that nobody listens on; returns who was asked for a client."""
+    dead = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
+    settings.CACHES = {"default": dead, "main": dead, "session": dead}
+    settings.REDIS_URL = "redis://127.0.0.1:1"
+    settings.LIMITER = "apps.core.ratelimit.RedisLimiter"
+    monkeypatch.setattr(core_redis, "_down_until", {})
+    limiter.cache_clear()
+    asked: list[str] = []
+    connect = get_redis_connection
+
+    def counted(alias: str) -> Any:
+        asked.append(alias)
+        return connect(alias)
+
+    monkeypatch.setattr(core_redis, "get_redis_connection", counted)
+    return asked
+
+
+def test_without_its_redis_a_process_limits_on_its_own(dead_redis: list[str], key: str) -> None:
+    """Original defects 35 and 37: a dead Redis gave 500."""
+    assert count(RedisLimiter(), key, SLOW) == 10
+
+
+def test_a_dead_redis_is_left_alone_for_a_while(dead_redis: list[str], key: str) -> None:
+    """Or each request would wait for its time-out."""
+    redis_limiter = RedisLimiter()
+    for _ in range(5):
+        redis_limiter.take(key, SLOW)
+    assert dead_redis == ["main"]
+    core_redis._down_until.clear()
+    redis_limiter.take(key, SLOW)
+    assert dead_redis == ["main", "main"]
+
+
+def test_requests_are_served_and_limited_without_redis(
+    dead_redis: list[str], nobody: ContractClient, alice: Person, settings: Settings
+) -> None:
+    """Original defect 35: a Redis failure failed requests that did not need it."""
+    assert alice.get("/auth/profile").status_code == 200
+    settings.RATE_LIMIT_REQUESTS_PER_SECOND, settings.RATE_LIMIT_BURST = 0.001, 2
+    statuses = [get(nobody, "10.7.7.7").status_code for _ in range(3)]
+    assert statuses == [404, 404, 429]
+
+
+@needs_redis
+def test_redis_forgets_a_key_once_its_allowance_is_whole(key: str) -> None:
+    RedisLimiter().take(key, SLOW)
+    left = core_redis.with_redis("main", lambda client: client.pttl(f"limit:{key}"))
+    assert 0 < left <= math.ceil(1000 / SLOW.rate)
+
+
+@needs_redis
+def test_two_processes_share_one_allowance(key: str) -> None:
+    assert count(RedisLimiter(), key, SLOW) == 10
+    assert count(RedisLimiter(), key, SLOW) == 0

@@ -1,0 +1,94 @@
+"""Names on the wire, and fields that take what they say and nothing else."""
+
+from typing import Any
+
+import pytest
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail, ValidationError
+
+from apps.core.handler import as_domain_error
+from apps.core.serializers import (
+    CamelSerializer,
+    Email,
+    Identifier,
+    Text,
+    WholeNumber,
+    camelize,
+)
+
+ID = "0192f0c0-0000-7000-8000-000000000000"
+
+
+class Inner(CamelSerializer):
+    some_title = Text(min_length=2)
+
+
+class Outer(CamelSerializer):
+    some_text = Text(required=False)
+    some_number = WholeNumber(min_value=1, max_value=9, required=False)
+    some_id = Identifier(required=False)
+    some_email = Email(required=False)
+    free_form = serializers.JSONField(required=False)
+    many_items = Inner(many=True, required=False)
+    tag_list = serializers.ListField(child=Text(max_length=2), required=False)
+
+
+def errors_of(data: Any) -> list[tuple[str, str]]:
+    with pytest.raises(ValidationError) as refused:
+        Outer.read(data)
+    return [(error.field, error.code) for error in as_domain_error(refused.value).errors]
+
+
+def test_names_are_in_camel_case_outside_and_not_inside() -> None:
+    assert camelize("a_long_name") == "aLongName"
+    assert Outer.read({"someText": "x", "some_text": "y"}) == {"some_text": "x"}
+    assert Outer({"some_text": "x"}).data == {"someText": "x"}
+
+
+def test_the_keys_of_free_form_json_are_left_alone() -> None:
+    free = {"snake_case": {"inner_key": 1}, "camelCase": [{"a_b": 2}]}
+    assert Outer.read({"freeForm": free}) == {"free_form": free}
+    assert Outer({"free_form": free}).data == {"freeForm": free}
+
+
+def test_a_wrong_field_is_named_by_its_whole_path() -> None:
+    """Original defect 42: validation details were thrown away."""
+    items = [{"someTitle": "fine"}, {"someTitle": "x"}, {}]
+    assert errors_of({"manyItems": items, "tagList": ["ok", "long"], "someNumber": "1"}) == [
+        ("someNumber", "invalid"),
+        ("manyItems.1.someTitle", "min_length"),
+        ("manyItems.2.someTitle", "required"),
+        ("tagList.1", "max_length"),
+    ]
+
+
+def test_an_error_of_no_field_is_one_of_the_body() -> None:
+    error = as_domain_error(ValidationError([ErrorDetail("Wrong.", code="wrong")]))
+    assert [each.as_dict() for each in error.errors] == [
+        {"field": "body", "message": "Wrong.", "code": "wrong"}
+    ]
+
+
+@pytest.mark.parametrize("value", [5, 5.0, True, [], {}, "", " ", "a\0b", "\ud800"])
+def test_a_text_is_a_text(value: Any) -> None:
+    assert [field for field, _ in errors_of({"someText": value})] == ["someText"]
+
+
+@pytest.mark.parametrize("value", ["5", True, 5.0, [], {}, 0, 10, 2**70])
+def test_a_number_is_a_whole_one_within_its_bounds(value: Any) -> None:
+    assert [field for field, _ in errors_of({"someNumber": value})] == ["someNumber"]
+
+
+@pytest.mark.parametrize(
+    "value", [5, True, [], "", "x", ID[:-1], ID.replace("-", ""), f"{{{ID}}}", f"urn:uuid:{ID}"]
+)
+def test_an_id_is_a_uuid_in_its_canonical_form(value: Any) -> None:
+    assert [field for field, _ in errors_of({"someId": value})] == ["someId"]
+
+
+def test_an_id_may_be_in_capitals() -> None:
+    assert str(Outer.read({"someId": ID.upper()})["some_id"]) == ID
+
+
+def test_an_address_is_compared_in_lower_case() -> None:
+    assert Outer.read({"someEmail": " Ada@Example.COM "}) == {"some_email": "ada@example.com"}

@@ -1,0 +1,76 @@
+"""Every setting is explained, with its real default, in .env.example and docs/settings.md."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dotenv import dotenv_values
+
+from config import env
+
+ROOT = Path(__file__).resolve().parents[3]
+EXAMPLE = (ROOT / ".env.example").read_text()
+# Name and default of each; the line above says what it does.
+EXPLAINED = re.findall(r"^# (?=\S).*\n# ([A-Z][A-Z0-9_]*)=(.*)$", EXAMPLE, re.MULTILINE)
+ROWS = re.findall(
+    r"^\| `([A-Z0-9_]+)` \| (?:`(.*?)`|none) \| (\S.*) \|$",
+    (ROOT / "docs" / "settings.md").read_text(),
+    re.MULTILINE,
+)
+# What the settings are once all variables are read, as text, since some are no JSON.
+SHOW = """
+import json
+from config import env, settings
+assert not env.problems, env.problems
+print(json.dumps({n: repr(v) for n, v in vars(settings).items() if n.isupper()}))
+"""
+
+
+def test_the_example_explains_every_setting_and_no_other() -> None:
+    names = [name for name, _ in EXPLAINED]
+    assert sorted(names) == sorted(env.declared)
+
+
+def test_the_example_sets_nothing_until_it_is_edited() -> None:
+    assert all(line.startswith("#") or not line for line in EXAMPLE.splitlines())
+
+
+def test_the_table_explains_every_setting_and_no_other() -> None:
+    names = [name for name, _, _ in ROWS]
+    assert sorted(names) == sorted(env.declared)
+
+
+def test_the_example_and_the_table_name_the_same_defaults() -> None:
+    assert {name: default for name, default, _ in ROWS} == dict(EXPLAINED)
+
+
+def settings_with(variables: dict[str, str]) -> dict[str, str]:
+    """Return all settings of a process with these variables and no others of ours."""
+    others = {
+        name: value
+        for name, value in os.environ.items()
+        if name.removesuffix("_FILE") not in env.declared
+    }
+    shown = subprocess.run(
+        [sys.executable, "-c", SHOW],
+        cwd=ROOT,
+        env={**others, **variables, "APP_ENV": "test"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    read: dict[str, str] = json.loads(shown.stdout)
+    return read
+
+
+@pytest.mark.integration
+def test_the_defaults_that_are_named_are_the_real_ones(tmp_path: Path) -> None:
+    """With every line of the example switched on, nothing changes."""
+    switched_on = tmp_path / ".env"
+    switched_on.write_text("\n".join(f"{name}={default}" for name, default in EXPLAINED))
+    variables = {name: value or "" for name, value in dotenv_values(switched_on).items()}
+    assert settings_with(variables) == settings_with({})

@@ -1,0 +1,29 @@
+"""manage.py tidy: deleting what nobody may count on any more."""
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from apps.accounts.models import Session, WebsocketTicket
+from apps.accounts.tests.people import Person
+from apps.core.models import IdempotencyKey
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tidying_says_what_it_deletes_and_leaves_the_rest(alice: Person) -> None:
+    key = {"Idempotency-Key": "old"}
+    alice.post("/auth/ws-ticket", **key)
+    past = timezone.now() - timedelta(days=2)
+    IdempotencyKey.objects.update(created_at=past)
+    WebsocketTicket.objects.update(expires_at=past)
+    said = StringIO()
+    call_command("tidy", stdout=said)
+    assert "1 idempotency keys deleted" in said.getvalue()
+    assert "1 sessions and tickets deleted" in said.getvalue()
+    assert not IdempotencyKey.objects.exists()
+    assert not WebsocketTicket.objects.exists()
+    assert Session.objects.filter(ended_at=None).count() == 1
+    assert alice.get("/auth/profile").status_code == 200
