@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from dotenv import load_dotenv
 
@@ -40,8 +40,8 @@ def text(name: str, default: str = "", *, one_of: Sequence[str] = ()) -> str:
     if not value and path:
         try:
             value = Path(path).read_text().strip()
-        except OSError as error:
-            _complain(f"{name}_FILE", f"names a file that cannot be read ({error.strerror}).")
+        except (OSError, UnicodeDecodeError) as error:
+            _complain(f"{name}_FILE", f"names a file that cannot be read ({error}).")
     if value and one_of and value not in one_of:
         _complain(name, f"is {value!r}; use one of {', '.join(one_of)}.")
         return default
@@ -93,21 +93,16 @@ def database(default_path: Path) -> dict[str, Any]:
     }
     options: dict[str, str] = {"sslmode": text("DB_SSLMODE", "prefer")}
     if url:
-        split = urlsplit(url)
-        if split.scheme == "sqlite" and split.path:
+        split = _split(url)
+        if split and split.scheme == "sqlite" and split.path:
             return _sqlite(Path(unquote(split.path)))
-        try:
-            port = split.port or 5432
-        except ValueError:
-            port = 0
-        if split.scheme not in {"postgres", "postgresql"} or not port or len(split.path) < 2:
-            _complain(
-                "DATABASE_URL", "is not of the form postgresql://user:password@host:port/name."
-            )
+        if not split or split.scheme not in {"postgres", "postgresql"} or len(split.path) < 2:
+            wanted = "postgresql://user:password@host:port/name"
+            _complain("DATABASE_URL", f"is not of the form {wanted}.")
             return _sqlite(default_path)
         parts = {
             "HOST": unquote(split.hostname or ""),
-            "PORT": str(port),
+            "PORT": str(split.port or 5432),
             "USER": unquote(split.username or ""),
             "PASSWORD": unquote(split.password or ""),
             "NAME": unquote(split.path[1:]),
@@ -125,14 +120,24 @@ def redis_url() -> str:
     port = integer("REDIS_PORT", 6379, at_least=1, at_most=65535)
     password = text("REDIS_PASSWORD")
     if url:
-        split = urlsplit(url)
-        if split.scheme not in {"redis", "rediss"} or not split.hostname:
+        split = _split(url)
+        if not split or split.scheme not in {"redis", "rediss"} or not split.hostname:
             _complain("REDIS_URL", "is not of the form redis://:password@host:port.")
             return ""
         return f"{split.scheme}://{split.netloc}"
     if not host:
         return ""
     return f"redis://:{password}@{host}:{port}" if password else f"redis://{host}:{port}"
+
+
+def _split(url: str) -> SplitResult | None:
+    """Return the parts of the address, None when it is none or its port is no number."""
+    try:
+        split = urlsplit(url)
+        _ = split.port
+    except ValueError:
+        return None
+    return split
 
 
 def _sqlite(path: Path) -> dict[str, Any]:

@@ -118,7 +118,10 @@ if REDIS_URL:
             "OPTIONS": {
                 "SOCKET_CONNECT_TIMEOUT": 1,
                 "SOCKET_TIMEOUT": 1,
-                "CONNECTION_POOL_KWARGS": {"max_connections": REDIS_POOL_SIZE},
+                # A thread that finds every connection taken waits for one; an error would look
+                # like a Redis that is down.
+                "CONNECTION_POOL_CLASS": "redis.connection.BlockingConnectionPool",
+                "CONNECTION_POOL_KWARGS": {"max_connections": REDIS_POOL_SIZE, "timeout": 1},
             },
         }
         # The default alias is the cache, "session" keeps who is online, "main" the rate limits.
@@ -201,8 +204,9 @@ RATE_LIMIT_BURST = env.integer("RATE_LIMIT_BURST", 200, at_least=1)
 # Fixed names, each with how many a person (or, before he is known, an address) may do per minute.
 ACTION_LIMITS = {
     "register": 60,
-    "login": 10,
-    "login_address": 60,
+    "login": 10,  # to one account from one address
+    "login_account": 100,  # to one account from anywhere
+    "login_address": 60,  # from one address
     "password": 10,
     "create_post": 10,
     "send_message": 600,

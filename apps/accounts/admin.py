@@ -22,7 +22,7 @@ class LimitedLoginForm(AdminAuthenticationForm):
     def clean(self) -> dict[str, Any]:
         """Count the try before the password is looked at."""
         try:
-            spend_action("login", self.cleaned_data.get("username", "").lower())
+            spend_action("login_account", self.cleaned_data.get("username", "").lower())
         except RateLimited as error:
             raise ValidationError(error.message) from error
         return super().clean()

@@ -41,13 +41,15 @@ class SessionView:
     sockets: int
 
 
-def sessions_of(user: User, current: Session) -> Sequence[SessionView]:
-    """Return the living sessions of a person, the last used first, with their open sockets."""
-    sockets = presence().sockets(user.pk)
-    return [
-        SessionView(session, session.pk == current.pk, sockets[session.pk])
-        for session in living_sessions().filter(user=user).order_by("-last_used_at", "-id")
-    ]
+def sessions_of(user: User) -> QuerySet[Session]:
+    """Return the living sessions of a person, the last used first."""
+    return living_sessions().filter(user=user).order_by("-last_used_at", "-id")
+
+
+def sessions_shown(sessions: Sequence[Session], current: Session) -> list[SessionView]:
+    """Return sessions of a person with their open sockets and which of them is the current one."""
+    sockets = presence().sockets(current.user_id)
+    return [SessionView(one, one.pk == current.pk, sockets[one.pk]) for one in sessions]
 
 
 def user_get(user_id: UUID) -> User:

@@ -1,5 +1,6 @@
 """Accounts on the wire."""
 
+from django.contrib.auth.password_validation import validate_password
 from rest_framework import serializers
 
 from apps.accounts.models import User
@@ -7,10 +8,24 @@ from apps.core.pagination import ListQuery
 from apps.core.serializers import CamelSerializer, Email, Text, one_at_least
 
 
+class NewPassword(Text):
+    """A password that is strong enough, as far as that can be said without its person."""
+
+    def __init__(self) -> None:
+        super().__init__(min_length=8, max_length=128, trim_whitespace=False)
+        self.validators.append(_require_strength)
+
+
+def _require_strength(password: str) -> None:
+    # Of one that is too short enough is said already.
+    if len(password) >= 8:
+        validate_password(password)
+
+
 class RegisterInput(CamelSerializer):
     name = Text(min_length=2, max_length=255)
     email = Email(max_length=254)
-    password = Text(min_length=8, max_length=128, trim_whitespace=False)
+    password = NewPassword()
 
 
 class LoginInput(CamelSerializer):
@@ -31,7 +46,7 @@ class ProfileInput(CamelSerializer):
 
 class PasswordChangeInput(CamelSerializer):
     current_password = Text(min_length=1, max_length=128, trim_whitespace=False)
-    new_password = Text(min_length=8, max_length=128, trim_whitespace=False)
+    new_password = NewPassword()
 
 
 class UserQuery(ListQuery):

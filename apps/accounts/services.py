@@ -71,7 +71,8 @@ def user_register(*, name: str, email: str, password: str, device: Device) -> Lo
 def user_login(*, email: str, password: str, device: Device) -> Login:
     """Begin a session; raise InvalidCredentials, alike and after the same time for an unknown
     address, a wrong password and a disabled user."""
-    spend_action("login", email)
+    spend_action("login", f"{email} {device.address}")
+    spend_action("login_account", email)
     user = User.objects.filter(email=email).first()
     if user is None:
         # The hasher's time would otherwise tell which addresses are known.

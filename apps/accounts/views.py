@@ -28,7 +28,7 @@ from apps.accounts.serializers import (
 from apps.core.conditional import conditional_answer
 from apps.core.envelope import answer
 from apps.core.middleware import client_address
-from apps.core.pagination import paginate
+from apps.core.pagination import ListQuery, paginate
 from apps.core.schema import paginated
 from apps.core.viewsets import ApiViewSet
 
@@ -98,12 +98,18 @@ class AuthViewSet(ApiViewSet):
         )
         return conditional_answer(request, "Profile updated", OwnUser.show(user), str(user.version))
 
-    @extend_schema(responses={200: SessionShape(many=True)})
+    @extend_schema(parameters=[ListQuery], responses={200: SessionShape(many=True)})
     @action(detail=False, methods=["get"])
+    @paginated
     def sessions(self, request: PersonRequest) -> Response:
         """List the devices that one is logged in on, the last used first."""
-        sessions = selectors.sessions_of(request.user, request.auth)
-        return answer("Sessions retrieved successfully", SessionShape.show_all(sessions))
+        query = ListQuery.read(request.query_params.dict())
+        found = paginate(selectors.sessions_of(request.user), query)
+        return answer(
+            "Sessions retrieved successfully",
+            SessionShape.show_all(selectors.sessions_shown(found.rows, request.auth)),
+            pagination=found.pagination,
+        )
 
     @extend_schema(responses={200: None})
     @action(

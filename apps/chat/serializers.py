@@ -7,7 +7,14 @@ from rest_framework import serializers
 from apps.accounts.serializers import PublicUser
 from apps.chat.models import Message
 from apps.core.pagination import ListQuery
-from apps.core.serializers import CamelSerializer, Identifier, Text, WholeNumber, one_at_least
+from apps.core.serializers import (
+    CamelSerializer,
+    Identifier,
+    ShortList,
+    Text,
+    WholeNumber,
+    one_at_least,
+)
 
 MOST_IDS = 500
 
@@ -35,9 +42,7 @@ class ReadInput(CamelSerializer):
         ]
     }
 
-    message_ids = serializers.ListField(
-        child=Identifier(), min_length=1, max_length=MOST_IDS, required=False
-    )
+    message_ids = ShortList(child=Identifier(), min_length=1, max_length=MOST_IDS, required=False)
     conversation_id = Identifier(required=False)
     up_to = WholeNumber(min_value=1, max_value=2**63 - 1, required=False)
 
@@ -65,15 +70,13 @@ class ReceiptInput(CamelSerializer):
     """Messages of one sender, over the websocket."""
 
     sender_id = Identifier()
-    message_ids = serializers.ListField(child=Identifier(), min_length=1, max_length=MOST_IDS)
+    message_ids = ShortList(child=Identifier(), min_length=1, max_length=MOST_IDS)
 
 
 class DeliveredInput(CamelSerializer):
     """Messages that a device has: by id, or all that its stream told of up to a number."""
 
-    message_ids = serializers.ListField(
-        child=Identifier(), min_length=1, max_length=MOST_IDS, required=False
-    )
+    message_ids = ShortList(child=Identifier(), min_length=1, max_length=MOST_IDS, required=False)
     seq = WholeNumber(min_value=1, max_value=2**63 - 1, required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

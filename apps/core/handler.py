@@ -16,6 +16,8 @@ from apps.core.envelope import refusal
 
 log = structlog.get_logger(__name__)
 
+LONGEST_SENTENCE = 300
+
 _OF_REST_FRAMEWORK: list[tuple[type[Exception], type[errors.DomainError]]] = [
     (exceptions.ParseError, errors.BadRequest),
     (exceptions.NotAuthenticated, errors.Unauthorized),
@@ -63,6 +65,7 @@ def _flatten(detail: Any, path: str = "") -> Iterator[errors.FieldError]:
             nested = isinstance(value, Mapping | list)
             yield from _flatten(value, f"{path}.{index}" if nested else path)
     else:
-        # A sentence may repeat what was sent, and PostgreSQL stores no NUL with a kept answer.
-        sentence = str(detail).replace("\0", "\N{REPLACEMENT CHARACTER}")
+        # A sentence may repeat what was sent, a megabyte of it even, and PostgreSQL stores no NUL
+        # with a kept answer.
+        sentence = str(detail)[:LONGEST_SENTENCE].replace("\0", "\N{REPLACEMENT CHARACTER}")
         yield errors.FieldError(path or "body", sentence, getattr(detail, "code", "invalid"))

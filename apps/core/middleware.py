@@ -85,6 +85,9 @@ class ApiGate:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Return a refusal, a redirect to the path without its slash, or the view's response."""
+        if request.path not in _QUIET:
+            # Raises DisallowedHost. Health is asked by address, for whatever name is served.
+            request.get_host()
         if not request.path.startswith("/api/"):
             return self.get_response(request)
         try:

@@ -80,7 +80,7 @@ def _by_cursor(queryset: QuerySet[M], cursor: str, limit: int) -> Slice[M]:
     if direction == BACKWARD:
         rows.reverse()
         queryset = queryset.reverse()
-        has_next, has_previous = True, more
+        has_next, has_previous = bool(rows), more
     else:
         has_next, has_previous = more, position is not None
     return Slice(

@@ -17,6 +17,7 @@ from django.utils.module_loading import import_string
 
 from apps.core.errors import RateLimited
 from apps.core.redis import RedisDown, with_redis
+from apps.core.redis import key as redis_key
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,9 @@ class RedisLimiter:
         try:
             wait = with_redis(
                 "main",
-                lambda client: client.eval(self.SCRIPT, 1, f"limit:{key}", one, all_of_it),
+                lambda client: client.eval(
+                    self.SCRIPT, 1, redis_key(f"limit:{key}"), one, all_of_it
+                ),
             )
         except RedisDown:
             return self._meanwhile.take(key, limit)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import structlog
+from django.conf import settings
 from django_redis import get_redis_connection
 from django_redis.exceptions import ConnectionInterrupted
 from redis.exceptions import RedisError
@@ -22,6 +23,11 @@ _down_until: dict[str, float] = {}
 
 class RedisDown(Exception):
     """Redis did not answer, now or a moment ago."""
+
+
+def key(name: str) -> str:
+    """Return the name of a key, apart from those of other installations on the same Redis."""
+    return f"{settings.APP_NAME}:{name}"
 
 
 def with_redis(alias: str, operation: Callable[[Any], T]) -> T:

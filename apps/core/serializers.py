@@ -106,3 +106,14 @@ class Identifier(serializers.UUIDField):
         if not isinstance(data, str) or not _UUID.fullmatch(data):
             self.fail("invalid", value=data)
         return super().to_internal_value(data)
+
+
+class ShortList(serializers.ListField):
+    """A list whose length is looked at before its items, or one that is far too long would be
+    answered with as many errors."""
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        """Return the items; fail for too many of them."""
+        if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)
+        return list(super().to_internal_value(data))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse
@@ -22,6 +23,8 @@ def unknown_route(request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer what Django itself finds wrong with a request, such as an unknown host."""
+    if isinstance(exception, DisallowedHost):
+        return bare_refusal(request, UNKNOWN_HOST)
     return bare_refusal(request, BadRequest())
 
 

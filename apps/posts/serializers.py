@@ -6,14 +6,14 @@ from rest_framework import serializers
 
 from apps.accounts.serializers import PublicUser
 from apps.core.pagination import ListQuery
-from apps.core.serializers import CamelSerializer, Text, WholeNumber, one_at_least
+from apps.core.serializers import CamelSerializer, ShortList, Text, WholeNumber, one_at_least
 from apps.posts.models import Post
 
 EXCERPT = 200
 WRITABLE = (Post.Status.DRAFT, Post.Status.PUBLISHED)
 
 
-class TagList(serializers.ListField):
+class TagList(ShortList):
     """Tags: in lower case, each once, in the order given."""
 
     child = Text(min_length=1, max_length=50)

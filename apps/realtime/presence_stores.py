@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from apps.core.redis import RedisDown, with_redis
+from apps.core.redis import RedisDown, key, with_redis
 from apps.realtime.presence import ALIVE_FOR, SOCKETS_PER_USER, Device
 
 
@@ -98,9 +98,9 @@ class RedisPresence:
         return gone
     """
     )
-    ONLINE = "presence:online"
 
     def __init__(self) -> None:
+        self._online = key("presence:online")
         self._here = LocalPresence()
 
     def enter(self, device: Device) -> int:
@@ -115,7 +115,7 @@ class RedisPresence:
                     self.ENTER,
                     2,
                     self._key(device.user_id),
-                    self.ONLINE,
+                    self._online,
                     device.member,
                     str(device.user_id),
                     SOCKETS_PER_USER,
@@ -138,7 +138,7 @@ class RedisPresence:
                     self.LEAVE,
                     2,
                     self._key(device.user_id),
-                    self.ONLINE,
+                    self._online,
                     device.member,
                     str(device.user_id),
                 ),
@@ -154,10 +154,10 @@ class RedisPresence:
             pipeline = client.pipeline(transaction=False)
             script = client.register_script(self.BEAT)
             for device in devices:
-                keys = [self._key(device.user_id), self.ONLINE]
+                keys = [self._key(device.user_id), self._online]
                 script(keys, [device.member, str(device.user_id), ALIVE_FOR], client=pipeline)
             pipeline.execute()
-            gone: list[bytes] = client.eval(self.EXPIRED, 1, self.ONLINE)
+            gone: list[bytes] = client.eval(self.EXPIRED, 1, self._online)
             return gone
 
         try:
@@ -172,7 +172,8 @@ class RedisPresence:
             return set()
         try:
             until = with_redis(
-                "session", lambda client: client.zmscore(self.ONLINE, [str(user) for user in asked])
+                "session",
+                lambda client: client.zmscore(self._online, [str(user) for user in asked]),
             )
         except RedisDown:
             return self._here.online(asked)
@@ -191,4 +192,4 @@ class RedisPresence:
         return Counter(UUID(member.decode().partition(":")[0]) for member in members)
 
     def _key(self, user_id: UUID) -> str:
-        return f"presence:{user_id}"
+        return key(f"presence:{user_id}")

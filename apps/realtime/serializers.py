@@ -1,8 +1,6 @@
 """What the websocket's own commands take."""
 
-from rest_framework import serializers
-
-from apps.core.serializers import CamelSerializer, Identifier, Text, WholeNumber
+from apps.core.serializers import CamelSerializer, Identifier, ShortList, Text, WholeNumber
 
 
 class SubscribeInput(CamelSerializer):
@@ -22,4 +20,4 @@ class UnsubscribeInput(CamelSerializer):
 class PresenceQuery(CamelSerializer):
     """People."""
 
-    user_ids = serializers.ListField(child=Identifier(), min_length=1, max_length=100)
+    user_ids = ShortList(child=Identifier(), min_length=1, max_length=100)

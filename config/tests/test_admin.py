@@ -72,7 +72,7 @@ def test_deleting_a_post_redacts_the_log(moderator: Person, bob: Person) -> None
     assert Event.objects.get(subject=post.pk).data["post"]["excerpt"] == ""
 
 
-@override_settings(ACTION_LIMITS={"login": 3})
+@override_settings(ACTION_LIMITS={"login_account": 3, "login": 100})
 def test_passwords_cannot_be_tried_without_end(moderator: Person) -> None:
     form = {"username": moderator.user.email, "password": "wrong"}
     pages = [Client().post("/admin/login/", form).text for _ in range(4)]

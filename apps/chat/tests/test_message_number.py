@@ -10,7 +10,7 @@ from django.utils import timezone
 from apps.accounts.tests.people import Person
 from apps.chat.errors import ReceiverNotFound
 from apps.chat.models import Conversation, Message
-from apps.chat.services import Draft, message_delete, message_send
+from apps.chat.services import Draft, message_delete, message_send, messages_send
 from apps.chat.tests.factories import draft, said
 from apps.core.errors import Invalid
 from apps.core.ids import uuid7
@@ -63,6 +63,20 @@ def test_six_who_write_around_a_triangle_wait_for_each_other_in_one_order(
     for conversation in Conversation.objects.all():
         require_no_holes(list(conversation.messages.values_list("seq", flat=True)))
     assert Message.objects.count() == 6 * EACH
+    require_streams_without_holes()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_groups_of_many_conversations_wait_for_each_other_in_one_order(
+    alice: Person, bob: Person, carol: Person
+) -> None:
+    pairs = [(one, other) for one in (alice, bob, carol) for other in (alice, bob, carol)]
+    group = [draft(one, other) for one, other in pairs if one is not other] * EACH
+    outcomes = together(*[lambda: messages_send(group), lambda: messages_send(group[::-1])] * 3)
+    assert [one for one in outcomes if isinstance(one, Exception)] == []
+    for conversation in Conversation.objects.all():
+        require_no_holes(list(conversation.messages.values_list("seq", flat=True)))
+    assert Message.objects.count() == 6 * len(group)
     require_streams_without_holes()
 
 
