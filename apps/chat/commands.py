@@ -10,7 +10,6 @@ from apps.chat import events, selectors, services
 from apps.chat.errors import NoConversation
 from apps.chat.grouping import message_send_grouped
 from apps.chat.serializers import DeliveredInput, MessageInput, ReceiptInput, TypingInput
-from apps.core.ratelimit import spend_action
 from apps.realtime.consumer import SocketConsumer
 from apps.realtime.registry import command
 from apps.realtime.threads import in_thread
@@ -26,7 +25,6 @@ async def chat_message(socket: SocketConsumer, data: Mapping[str, Any]) -> Mappi
     """Send a message; the answer comes once it is safe."""
     sender_id = socket.visitor.user_id
     draft = services.Draft(sender_id=sender_id, **MessageInput.read(data))
-    await in_thread(spend_action, "send_message", sender_id)
     sent = await message_send_grouped(draft)
     return {"message": sent.shape}
 

@@ -94,7 +94,7 @@ class TypingInput(CamelSerializer):
 class MessageQuery(ListQuery):
     default_limit = 50
 
-    user_id = serializers.UUIDField()
+    user_id = Identifier()
 
 
 class MessageShape(CamelSerializer):

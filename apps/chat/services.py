@@ -85,14 +85,15 @@ def _messages_send(drafts: Sequence[Draft]) -> list[Sent | DomainError]:
     repeats: list[tuple[int, int]] = []
     for index, draft in enumerate(drafts):
         key = (draft.sender_id, draft.client_id or "")
+        if draft.client_id and key in known:
+            outcomes[index] = Sent(known[key], MessageShape.show(known[key]), created=False)
+            continue
         try:
             require_may_send(draft.sender_id, draft.receiver_id, people.get(draft.receiver_id))
         except DomainError as error:
             outcomes[index] = error
             continue
-        if draft.client_id and key in known:
-            outcomes[index] = Sent(known[key], MessageShape.show(known[key]), created=False)
-        elif draft.client_id and key in first_with:
+        if draft.client_id and key in first_with:
             repeats.append((index, first_with[key]))
         else:
             first_with[key] = index

@@ -8,9 +8,10 @@ docs/decisions/0002-rate-limiter.md says why this is not the `limits` package.
 import math
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -31,9 +32,9 @@ class Limit:
 class Limiter(Protocol):
     """Where the times are kept."""
 
-    def take(self, key: str, limit: Limit) -> float:
-        """Take one from the key's allowance and return the seconds until the allowance is whole
-        again; more than `burst / rate` means that it was refused and nothing was taken."""
+    def take(self, keys: Sequence[str], limit: Limit) -> list[float]:
+        """Take one from the allowance of each key and return the seconds until it is whole again;
+        more than `burst / rate` means that it was refused and nothing was taken."""
 
 
 class LocalLimiter:
@@ -45,16 +46,19 @@ class LocalLimiter:
         self._whole_at: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def take(self, key: str, limit: Limit) -> float:
+    def take(self, keys: Sequence[str], limit: Limit) -> list[float]:
         """See Limiter."""
         with self._lock:
             now = time.monotonic()
             if len(self._whole_at) > self.SWEEP_AT:
                 self._whole_at = {k: at for k, at in self._whole_at.items() if at > now}
-            wait = max(self._whole_at.get(key, 0.0) - now, 0.0) + 1 / limit.rate
-            if wait <= limit.burst / limit.rate + 1e-9:
-                self._whole_at[key] = now + wait
-            return wait
+            return [self._take(key, limit, now) for key in keys]
+
+    def _take(self, key: str, limit: Limit, now: float) -> float:
+        wait = max(self._whole_at.get(key, 0.0) - now, 0.0) + 1 / limit.rate
+        if wait <= limit.burst / limit.rate + 1e-9:
+            self._whole_at[key] = now + wait
+        return wait
 
 
 class RedisLimiter:
@@ -75,19 +79,21 @@ class RedisLimiter:
     def __init__(self) -> None:
         self._meanwhile = LocalLimiter()
 
-    def take(self, key: str, limit: Limit) -> float:
+    def take(self, keys: Sequence[str], limit: Limit) -> list[float]:
         """See Limiter."""
         one, all_of_it = round(1e6 / limit.rate), round(1e6 * limit.burst / limit.rate)
+
+        def ask(client: Any) -> list[int]:
+            pipeline = client.pipeline(transaction=False)
+            for key in keys:
+                pipeline.eval(self.SCRIPT, 1, redis_key(f"limit:{key}"), one, all_of_it)
+            waits: list[int] = pipeline.execute()
+            return waits
+
         try:
-            wait = with_redis(
-                "main",
-                lambda client: client.eval(
-                    self.SCRIPT, 1, redis_key(f"limit:{key}"), one, all_of_it
-                ),
-            )
+            return [wait / 1e6 for wait in with_redis("main", ask)]
         except RedisDown:
-            return self._meanwhile.take(key, limit)
-        return int(wait) / 1e6
+            return self._meanwhile.take(keys, limit)
 
 
 @cache
@@ -97,17 +103,27 @@ def limiter() -> Limiter:
     return made
 
 
-def spend(key: str, limit: Limit) -> None:
-    """Take one from the allowance of the key; raise RateLimited when it is used up."""
-    wait = limiter().take(key, limit)
+def refusals(keys: Sequence[str], limit: Limit) -> list[RateLimited | None]:
+    """Take one from the allowance of each key; return for each the refusal if it is used up."""
     allowance = limit.burst / limit.rate
-    if wait > allowance + 1e-6:
-        raise RateLimited(
+    return [
+        RateLimited(
             limit=limit.burst,
             remaining=0,
             reset=math.ceil(wait - 1 / limit.rate),
             retry_after=max(1, math.ceil(wait - allowance)),
         )
+        if wait > allowance + 1e-6
+        else None
+        for wait in limiter().take(keys, limit)
+    ]
+
+
+def spend(key: str, limit: Limit) -> None:
+    """Take one from the allowance of the key; raise RateLimited when it is used up."""
+    [refusal] = refusals([key], limit)
+    if refusal is not None:
+        raise refusal
 
 
 def spend_address(address: str) -> None:
@@ -121,5 +137,13 @@ def spend_action(action: str, who: object) -> None:
 
     `action` is a name of settings.ACTION_LIMITS, which holds how many are allowed per minute.
     """
+    [refusal] = action_refusals(action, [who])
+    if refusal is not None:
+        raise refusal
+
+
+def action_refusals(action: str, people: Sequence[object]) -> list[RateLimited | None]:
+    """Count one deed of each, in one look into Redis; return for each the refusal, if any."""
     per_minute = settings.ACTION_LIMITS[action]
-    spend(f"action:{action}:{who}", Limit(per_minute / 60, per_minute))
+    keys = [f"action:{action}:{who}" for who in people]
+    return refusals(keys, Limit(per_minute / 60, per_minute))

@@ -13,6 +13,8 @@ from apps.core.envelope import bare_refusal, dumps, timestamp
 from apps.core.errors import BadRequest, DomainError, Forbidden, NotFound
 from apps.core.redis import RedisDown, with_redis
 
+UNKNOWN_HOST = BadRequest("This server does not go by that name; see APP_ALLOWED_HOSTS")
+
 
 # Who asks for a cookie's token here would hide from a program that its path is wrong.
 @csrf_exempt
@@ -29,7 +31,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer a page's refusal, such as a form without its CSRF token."""
+    """Answer a page's refusal."""
     return bare_refusal(request, Forbidden())
 
 

@@ -6,7 +6,14 @@ from rest_framework import serializers
 
 from apps.accounts.serializers import PublicUser
 from apps.core.pagination import ListQuery
-from apps.core.serializers import CamelSerializer, ShortList, Text, WholeNumber, one_at_least
+from apps.core.serializers import (
+    CamelSerializer,
+    Identifier,
+    ShortList,
+    Text,
+    WholeNumber,
+    one_at_least,
+)
 from apps.posts.models import Post
 
 EXCERPT = 200
@@ -45,7 +52,7 @@ class PostChange(CamelSerializer):
 
 class PostQuery(ListQuery):
     status = serializers.ChoiceField(Post.Status.choices, required=False)
-    author_id = serializers.UUIDField(required=False)
+    author_id = Identifier(required=False)
 
 
 class _PostShape(CamelSerializer):

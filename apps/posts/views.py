@@ -13,7 +13,7 @@ from apps.core.conditional import conditional_answer
 from apps.core.envelope import answer
 from apps.core.middleware import client_address
 from apps.core.pagination import paginate
-from apps.core.schema import paginated
+from apps.core.schema import IF_MATCH, paginated
 from apps.core.viewsets import ApiViewSet
 from apps.posts import selectors, services
 from apps.posts.models import Post
@@ -87,7 +87,7 @@ class PostViewSet(ApiViewSet):
             request, "Post updated successfully", PostShape.show(post), str(post.version)
         )
 
-    @extend_schema(responses={200: None})
+    @extend_schema(parameters=[IF_MATCH], responses={200: None})
     def destroy(self, request: PersonRequest, pk: UUID) -> Response:
         """Delete a post."""
         services.post_delete(

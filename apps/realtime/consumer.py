@@ -18,10 +18,11 @@ from apps.core.ids import uuid7
 from apps.core.ratelimit import Limit, LocalLimiter
 from apps.realtime import closing, eager, registry
 from apps.realtime.frames import render, user_stream
-from apps.realtime.hub import HEARTBEAT_SECONDS, Hub, hub
+from apps.realtime.hub import Hub, hub
 from apps.realtime.presence import Device, announce_offline, announce_online, presence
 from apps.realtime.registry import Gate, Visitor
 from apps.realtime.threads import in_thread
+from apps.realtime.transport import HEARTBEAT_SECONDS
 
 log = structlog.get_logger("parley.socket")
 
@@ -176,7 +177,7 @@ class SocketConsumer(AsyncConsumer):
         """Answer one frame: with what its command returns, or with why it was refused."""
         if self.closed:
             return
-        if _frame_limiter.take(self.id, FRAMES) > FRAMES.burst / FRAMES.rate:
+        if _frame_limiter.take([self.id], FRAMES)[0] > FRAMES.burst / FRAMES.rate:
             self.close_soon(closing.TOO_MANY_FRAMES)
             return
         self._request_id = None

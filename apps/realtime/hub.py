@@ -20,6 +20,7 @@ from apps.realtime.log import heads
 from apps.realtime.presence import announce_offline, presence
 from apps.realtime.registry import Gate
 from apps.realtime.threads import in_thread
+from apps.realtime.transport import HEARTBEAT_SECONDS
 from apps.realtime.wakeups import GROUP, channel_layer, wake
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 HEAL_SECONDS = 5
-HEARTBEAT_SECONDS = 25
 BEATS = HEARTBEAT_SECONDS // HEAL_SECONDS
 # While Redis is away, wake-ups beyond these are dropped: the other hubs will find them in the log.
 UNSENT_WAKEUPS = 1_000

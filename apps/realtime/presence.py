@@ -17,9 +17,10 @@ from apps.realtime.frames import user_stream
 from apps.realtime.log import signal
 from apps.realtime.models import LastSeen
 from apps.realtime.registry import audience_of
+from apps.realtime.transport import GONE_AFTER_SECONDS
 
 SOCKETS_PER_USER = 10
-ALIVE_FOR = 60
+ALIVE_FOR = GONE_AFTER_SECONDS
 
 
 @dataclass(frozen=True)

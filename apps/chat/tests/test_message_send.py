@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from pytest_django import Settings
 
 from apps.accounts.models import User
 from apps.accounts.services import user_set_status
@@ -107,6 +108,18 @@ def test_a_repeated_send_gives_the_first_message_whatever_it_says_now(
     first = send(alice, bob.id, "Ahoy", clientId="phone-1").json()["data"]
     before = everything()
     assert send(alice, carol.id, "Another", clientId="phone-1").json()["data"] == first
+    assert everything() == before
+
+
+def test_a_repeated_send_gives_the_first_message_to_who_was_shut_out_since(
+    alice: Person, bob: Person
+) -> None:
+    """Original defect 26."""
+    first = send(alice, bob.id, clientId="phone-1").json()["data"]
+    user_set_status(user=bob.user, status=User.Status.BANNED)
+    before = everything()
+    again = send(alice, bob.id, clientId="phone-1")
+    assert (again.status_code, again.json()["data"]) == (200, first)
     assert everything() == before
 
 
@@ -249,6 +262,19 @@ def test_who_is_not_logged_in_sends_nothing(bob: Person, nobody: ContractClient)
     before = everything()
     response = nobody.post("/api/v1/messages", {"receiverId": bob.id, "content": "Ahoy"})
     require_refused(response, before, 401, "Authentication is required")
+
+
+def test_messages_beyond_the_limit_are_refused(
+    alice: Person, bob: Person, carol: Person, settings: Settings
+) -> None:
+    settings.ACTION_LIMITS = {**settings.ACTION_LIMITS, "send_message": 3}
+    assert [send(alice, bob.id).status_code for _ in range(3)] == [201] * 3
+    before = everything()
+    response = send(alice, carol.id)
+    assert response.json()["code"] == "RATE_LIMIT_EXCEEDED"
+    assert int(response["Retry-After"]) >= 1
+    require_refused(response, before, 429, "Too many requests. Try again later.")
+    assert send(bob, alice.id).status_code == 201
 
 
 def test_nobody_sends_in_the_name_of_another(alice: Person, bob: Person, carol: Person) -> None:

@@ -50,7 +50,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def passes(limiter: Limiter, key: str, limit: Limit) -> bool:
-    return limiter.take(key, limit) <= limit.burst / limit.rate + 1e-6
+    return limiter.take([key], limit)[0] <= limit.burst / limit.rate + 1e-6
 
 
 def count(limiter: Limiter, key: str, limit: Limit) -> int:
@@ -90,7 +90,7 @@ def test_a_refusal_takes_nothing(any_limiter: Limiter, key: str) -> None:
     limit = Limit(rate=20, burst=2)
     assert count(any_limiter, key, limit) == 2
     for _ in range(100):
-        any_limiter.take(key, limit)
+        any_limiter.take([key], limit)
     until(lambda: passes(any_limiter, key, limit), seconds=1)
 
 
@@ -132,9 +132,9 @@ def test_keys_whose_allowance_is_whole_are_forgotten(
     monkeypatch.setattr(LocalLimiter, "SWEEP_AT", 3)
     local, limit = LocalLimiter(), Limit(rate=1, burst=10)
     for number in range(4):
-        local.take(f"old {number}", limit)
+        local.take([f"old {number}"], limit)
     clock.now += 2
-    local.take("new", limit)
+    local.take(["new"], limit)
     assert set(local._whole_at) == {"new"}
 
 
@@ -256,10 +256,10 @@ def test_a_dead_redis_is_left_alone_for_a_while(dead_redis: list[str], key: str)
     """Or each request would wait for its time-out."""
     redis_limiter = RedisLimiter()
     for _ in range(5):
-        redis_limiter.take(key, SLOW)
+        redis_limiter.take([key], SLOW)
     assert dead_redis == ["main"]
     core_redis._down_until.clear()
-    redis_limiter.take(key, SLOW)
+    redis_limiter.take([key], SLOW)
     assert dead_redis == ["main", "main"]
 
 
@@ -275,8 +275,8 @@ def test_requests_are_served_and_limited_without_redis(
 
 @needs_redis
 def test_redis_forgets_a_key_once_its_allowance_is_whole(key: str) -> None:
-    RedisLimiter().take(key, SLOW)
-    left = core_redis.with_redis("main", lambda client: client.pttl(f"limit:{key}"))
+    RedisLimiter().take([key], SLOW)
+    left = core_redis.with_redis("main", lambda client: client.pttl(core_redis.key(f"limit:{key}")))
     assert 0 < left <= math.ceil(1000 / SLOW.rate)
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from apps.accounts.tests.people import Person
 from apps.core.testing.client import ContractClient
@@ -139,6 +140,17 @@ def test_who_is_not_logged_in_cannot_write(nobody: ContractClient) -> None:
     assert response.status_code == 401
     assert response["WWW-Authenticate"] == "Bearer"
     require_nothing_written()
+
+
+def test_posts_beyond_the_limit_are_refused(alice: Person, bob: Person, settings: Settings) -> None:
+    settings.ACTION_LIMITS = {**settings.ACTION_LIMITS, "create_post": 3}
+    body = {**GUIDES_BODY, "status": "published"}
+    assert [alice.post("/posts", body).status_code for _ in range(3)] == [201] * 3
+    response = alice.post("/posts", body)
+    assert (response.status_code, response.json()["code"]) == (429, "RATE_LIMIT_EXCEEDED")
+    assert int(response["Retry-After"]) >= 1
+    assert (Post.objects.count(), len(told())) == (3, 3)
+    assert bob.post("/posts", body).status_code == 201
 
 
 def test_nobody_can_write_in_the_name_of_another(alice: Person, bob: Person) -> None:

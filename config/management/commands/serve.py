@@ -6,11 +6,7 @@ import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.realtime.hub import HEARTBEAT_SECONDS
-from apps.realtime.presence import ALIVE_FOR
-from apps.realtime.transport import SocketProtocol
-
-FRAME_BYTES = 64 * 1024
+from apps.realtime.transport import UVICORN
 
 
 class Command(BaseCommand):
@@ -30,20 +26,8 @@ class Command(BaseCommand):
             "config.asgi:application",
             host=settings.SERVER_HOST,
             port=options["port"],
-            ws=SocketProtocol,
-            ws_max_size=FRAME_BYTES,
-            ws_ping_interval=HEARTBEAT_SECONDS,
-            ws_ping_timeout=ALIVE_FOR - HEARTBEAT_SECONDS,
-            # Deflating costs each socket some 300 kB and each delivery its own compression.
-            ws_per_message_deflate=False,
-            lifespan="off",
-            # Our own settings: uvicorn's would log query strings, and with them tokens.
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            # Who the client is, is decided in one place, by SERVER_TRUSTED_PROXIES.
-            proxy_headers=False,
             timeout_graceful_shutdown=settings.SERVER_SHUTDOWN_TIMEOUT,
+            **UVICORN,
         )
         server = uvicorn.Server(config)
         self.stdout.write(f"Parley {settings.APP_VERSION} on http://localhost:{options['port']}")

@@ -1,0 +1,74 @@
+"""The API under random and hostile input: python -m apps.core.testing.fuzz.
+
+A real server with a database of its own first gets what schemathesis makes of openapi.yaml, right
+and wrong, from two people and from nobody, and then a list of nasties on every route. The seed is
+fixed; FUZZ_EXAMPLES=200 looks further than CI has the time for.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import django
+from django.core.management import call_command
+
+from apps.core.testing.fuzz.findings import Findings
+from apps.core.testing.fuzz.generated import ending_sessions, in_the_name_of
+from apps.core.testing.fuzz.nasties import send_nasties
+from apps.core.testing.fuzz.people import People, people_on
+from apps.core.testing.server import ServerProcess
+from apps.core.testing.suite import BACKEND_SETTINGS
+
+
+def main() -> int:
+    """Run everything and return 0 only if nothing is wrong."""
+    with tempfile.TemporaryDirectory() as directory:
+        log = Path(directory) / "server.log"
+        use_database(Path(directory) / "fuzz.sqlite3")
+        findings = Findings()
+        with ServerProcess(log) as server, people_on(server.url) as people:
+            for name, run in runs(people).items():
+                began, before = time.monotonic(), findings.statuses.total()
+                run(findings)
+                sent = findings.statuses.total() - before
+                print(f"{name}: {sent} requests in {time.monotonic() - began:.0f} s", flush=True)
+        return report(findings, log)
+
+
+def use_database(path: Path) -> None:
+    """Set Django up on a new database, whatever else a developer has set."""
+    for name in list(os.environ):
+        if name.removesuffix("_FILE") in BACKEND_SETTINGS:
+            del os.environ[name]
+    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings_test"
+    os.environ["DATABASE_URL"] = f"sqlite:///{path}"
+    django.setup()
+    call_command("migrate", verbosity=0)
+
+
+def runs(people: People) -> Mapping[str, Callable[[Findings], None]]:
+    """Return the runs by name, in their order."""
+    return {
+        "generated, as Ann": in_the_name_of(people.ann, people, unseen=people.bob),
+        "generated, as Bob": in_the_name_of(people.bob, people, unseen=people.ann, again=True),
+        "generated, ending sessions": ending_sessions(people),
+        "nasties": lambda findings: send_nasties(people, findings),
+    }
+
+
+def report(findings: Findings, log: Path) -> int:
+    """Print what was found and return the exit code."""
+    findings.close()
+    for what, how in findings.failures.items():
+        print(f"\n== {what}\n{how}")
+    if findings.failures:
+        print(f"\n== The server's last lines\n{log.read_text(errors='replace')[-5000:]}")
+    print(findings.summary())
+    return int(bool(findings.failures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

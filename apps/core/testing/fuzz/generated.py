@@ -1,0 +1,195 @@
+"""What schemathesis makes of openapi.yaml: right and wrong requests, and checks of the answers."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import schemathesis
+from django.conf import settings
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import StopReason, events, from_schema
+from schemathesis.engine.recorder import ScenarioRecorder
+from schemathesis.openapi.checks import RejectedPositiveData
+
+from apps.core.testing.fuzz.findings import Findings
+from apps.core.testing.fuzz.people import PASSWORD, People, Person
+
+SEED = 20_240_229
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "20"))
+
+# What ends the session that it is called with.
+ENDING = ["auth_logout", "auth_session_end"]
+
+# Which parameters get real values now and then, for with random ones nothing would ever be found.
+REAL = {
+    "auth_login": {"body.email": "emails", "body.password": "passwords"},
+    "auth_password_change": {"body.currentPassword": "passwords", "body.newPassword": "passwords"},
+    "auth_refresh": {"body.refreshToken": "refresh_tokens"},
+    "auth_register": {"body.password": "passwords"},
+    "auth_session_end": {"path.session_id": "sessions"},
+    "messages_create": {"body.receiverId": "users"},
+    "messages_destroy": {"path.id": "messages"},
+    "messages_list": {"query.userId": "users"},
+    "messages_read": {"body.messageIds[*]": "messages", "body.conversationId": "conversations"},
+    "posts_by_slug": {"path.slug": "slugs"},
+    "posts_destroy": {"path.id": "doomed_posts"},
+    "posts_list": {"query.authorId": "users"},
+    "posts_partial_update": {"path.id": "posts", "body.version": "versions"},
+    "posts_publish": {"path.id": "drafts"},
+    "posts_retrieve": {"path.id": "posts"},
+    "posts_update": {"path.id": "posts", "body.version": "versions"},
+    "users_retrieve": {"path.id": "users"},
+}
+
+# Why a request may be refused that is all that its schema asks for: what no schema can tell.
+REASONS = {
+    "A post that was published cannot become a draft again; archive it instead",
+    "Only text can be sent yet.",
+    "Post is already published",
+    "This Idempotency-Key was used for another request",
+    "This is not your present password.",
+    "This password is entirely numeric.",
+    "This password is too common.",
+    "Use a cursor as an earlier answer gave it.",
+    "You cannot send a message to yourself.",
+}
+
+Run = Callable[[Findings], None]
+
+
+def in_the_name_of(person: Person, people: People, *, unseen: Person, again: bool = False) -> Run:
+    """Return the run with this person's token, and without it where that must not be ignored.
+
+    No answer may hold the `unseen` person's e-mail address. The cases that the schema itself names,
+    which are the same for everybody, are left out `again`.
+    """
+    run = _run(
+        people,
+        unseen.email,
+        {
+            "seed": SEED + again,
+            "auth": {"openapi": {"BearerAuth": {"bearer": person.token}}},
+            "phases": _phases(coverage=not again),
+        },
+        {"include-operation-id": ENDING},
+    )
+
+    def run_as_person(findings: Findings) -> None:
+        run(findings)
+        # Had the session ended on the way, the rest would have been tried by nobody.
+        person.get("/auth/profile")
+
+    return run_as_person
+
+
+def ending_sessions(people: People) -> Run:
+    """Return the run of what ends sessions, in the name of one who then logs in again."""
+    login = {
+        "path": "/api/v1/auth/login",
+        "payload": {"email": people.cleo.email, "password": PASSWORD},
+        "extract_selector": "/data/accessToken",
+    }
+    return _run(
+        people,
+        people.ann.email,
+        {
+            "seed": SEED,
+            "auth": {"dynamic": {"openapi": {"BearerAuth": login}}},
+            "phases": _phases(),
+        },
+        {"exclude-operation-id": ENDING},
+    )
+
+
+def _phases(*, coverage: bool = True) -> Mapping[str, Any]:
+    # Chains of requests would take longest, and the apps' own tests are full of them.
+    chosen = {"examples": False, "coverage": coverage, "fuzzing": True, "stateful": False}
+    return {name: {"enabled": enabled} for name, enabled in chosen.items()}
+
+
+def _run(people: People, secret: str, own: Mapping[str, Any], left_out: Mapping[str, Any]) -> Run:
+    operations = [{**left_out, "enabled": False}] + [
+        {
+            "include-operation-id": operation,
+            "parameters": {
+                name: {"dictionary": values, "probability": 0.7} for name, values in real.items()
+            },
+        }
+        for operation, real in REAL.items()
+    ]
+    common = {
+        "base-url": people.url,
+        "continue-on-failure": True,
+        "request-timeout": 30,
+        "cache": {"enabled": False},
+        "output": {"sanitization": {"enabled": False}},
+        "generation": {"max-examples": EXAMPLES, "database": "none"},
+        # A right request may still be about somebody else's thing or carry a stale If-Match, which
+        # may also be all that is wrong with a wrong one.
+        "checks": {
+            "positive_data_acceptance": {
+                "expected-statuses": ["2xx", "401", "403", "404", "409", "412"]
+            },
+            "negative_data_rejection": {"expected-statuses": ["4xx"]},
+        },
+        "dictionaries": {name: {"values": values} for name, values in people.real.items()},
+        "operations": operations,
+    }
+    config = SchemathesisConfig.from_dict({**common, **own})
+    schema = schemathesis.openapi.from_path(settings.BASE_DIR / "openapi.yaml", config=config)
+    schema.hook("filter_failure")(_is_failure)
+    return lambda findings: _execute(schema, secret, findings)
+
+
+def _execute(schema: schemathesis.BaseSchema, secret: str, findings: Findings) -> None:
+    for event in from_schema(schema).execute():
+        if isinstance(event, events.ScenarioFinished):
+            _note_answers(event.recorder, secret, findings)
+            _note_failures(event.recorder, findings)
+        elif isinstance(event, events.NonFatalError):
+            findings.fail(f"{event.label}: {type(event.value).__name__}", str(event.value))
+        elif isinstance(event, events.FatalError):
+            raise event.exception
+        elif isinstance(event, events.EngineFinished) and event.stop_reason != StopReason.COMPLETED:
+            findings.fail("schemathesis", f"It has stopped: {event.stop_reason}")
+
+
+def _note_answers(recorder: ScenarioRecorder, secret: str, findings: Findings) -> None:
+    for interaction in recorder.interactions.values():
+        if interaction.response is None:
+            continue
+        findings.note(recorder.label, interaction.response.status_code)
+        if secret.encode() in interaction.response.content:
+            findings.fail(f"{recorder.label}: {secret} seen by others", interaction.request.uri)
+
+
+def _note_failures(recorder: ScenarioRecorder, findings: Findings) -> None:
+    for case_id, checks in recorder.checks.items():
+        answer = recorder.interactions[case_id].response
+        for found in (check.failure_info for check in checks if check.failure_info):
+            findings.fail(
+                f"{recorder.label}: {found.failure.title}",
+                f"{found.failure.message}\n{found.code_sample}\n"
+                + (f"{answer.status_code} {answer.content[:500]!r}" if answer else "No answer"),
+            )
+
+
+def _is_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
+    """Return whether a failure is one, and no refusal for a reason that no schema can tell."""
+    if not isinstance(failure, RejectedPositiveData):
+        return True
+    refusal = response.json()
+    sentences = [error["message"] for error in refusal.get("errors", [])] or [refusal["message"]]
+    return not REASONS.issuperset(sentences) and _is_plain([case.body, case.query])
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a schema sees in this what the API does, to which white space around a text
+    does not count, NUL is no character and 2.0 is no integer."""
+    if isinstance(value, str):
+        return value == value.strip() and "\0" not in value
+    if isinstance(value, float):
+        return not value.is_integer()
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.values()))
+    return not isinstance(value, list) or all(map(_is_plain, value))

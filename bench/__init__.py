@@ -1,0 +1,1 @@
+"""Measurements: each figure beside its limit in the same run (docs/benchmarks.md)."""

@@ -1,0 +1,131 @@
+"""What a benchmark found, as a table for people and as JSON for programs."""
+
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+# Of the machine's time; more of it in other hands moves the figures.
+QUIET = 0.1
+PACKAGES = ("Django", "djangorestframework", "channels", "uvicorn", "websockets", "uvloop")
+
+Row = Mapping[str, Any]
+
+
+@dataclass
+class Report:
+    """Rows of figures under the same headings, with what one has to know to read them."""
+
+    name: str
+    title: str
+    goal: str
+    rows: list[Row] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    # How much of its cores the machine spent on something else when the measurement began.
+    busy_before: float = field(default_factory=lambda: busy())
+
+    def __post_init__(self) -> None:
+        if self.busy_before > QUIET:
+            self.notes.append(
+                f"NOT QUIET: other programs took {self.busy_before:.0%} of the machine when this "
+                "began. Ratios and times are unreliable."
+            )
+            print(f"== {self.notes[-1]}", flush=True)
+
+    def write(self) -> str:
+        """Write both files, in place of those of the last run, and return the table."""
+        RESULTS.mkdir(exist_ok=True)
+        about = {
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "cores": os.cpu_count(),
+            "busy before": f"{self.busy_before:.0%}",
+            "python": platform.python_version(),
+            "system": f"{platform.system()} {platform.machine()}",
+            **{name: version(name) for name in PACKAGES},
+            **self.versions,
+        }
+        content = {
+            "name": self.name,
+            "goal": self.goal,
+            "about": about,
+            "rows": self.rows,
+            "notes": self.notes,
+        }
+        text = self._markdown(about)
+        (RESULTS / f"{self.name}.json").write_text(json.dumps(content, indent=2) + "\n")
+        (RESULTS / f"{self.name}.md").write_text(text)
+        return text
+
+    def _markdown(self, about: Mapping[str, Any]) -> str:
+        headings = list(dict.fromkeys(heading for row in self.rows for heading in row))
+        lines = [
+            f"# {self.title}",
+            "",
+            f"Goal: {self.goal}",
+            "",
+            f"| {' | '.join(headings)} |",
+            f"|{'---|' * len(headings)}",
+            *(
+                f"| {' | '.join(_cell(row.get(heading)) for heading in headings)} |"
+                for row in self.rows
+            ),
+            "",
+            *(f"- {note}" for note in self.notes),
+            "",
+            ", ".join(f"{name} {value}" for name, value in about.items()),
+            "",
+        ]
+        return "\n".join(lines)
+
+
+def busy() -> float:
+    """Return the share of the machine's time that is in use now; nan where it cannot be told."""
+    before = _processor_times()
+    time.sleep(1)
+    used, total = (after - was for after, was in zip(_processor_times(), before, strict=True))
+    return used / total if total else math.nan
+
+
+def _processor_times() -> tuple[int, int]:
+    """Return how long all cores have worked, and that with their rest, since the start."""
+    try:
+        line = Path("/proc/stat").read_text().partition("\n")[0]
+    except FileNotFoundError:
+        return 0, 0
+    times = [int(ticks) for ticks in line.split()[1:9]]
+    # The fourth is the idle time, and the fifth the idle time that waits for a disk.
+    return sum(times) - times[3] - times[4], sum(times)
+
+
+def middle(figures: Sequence[float]) -> float:
+    """Return the median; nan of nothing."""
+    return median(figures) if figures else float("nan")
+
+
+def percentile(figures: Sequence[float], share: float) -> float:
+    """Return the figure below which this share of them lies; nan of nothing."""
+    ordered = sorted(figures)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
+
+
+def spread(figures: Sequence[float], digits: int = 0) -> str:
+    """Return the smallest and the largest, which tell how far the median can be trusted."""
+    return f"{min(figures):.{digits}f}..{max(figures):.{digits}f}" if figures else ""
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.2f}" if abs(value) < 10 else f"{value:,.1f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return "" if value is None else str(value)

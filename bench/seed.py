@@ -1,0 +1,69 @@
+"""What is in the database before a measurement: python -m bench.seed people|posts COUNT.
+
+Prints what it has made as JSON.
+"""
+
+import json
+import sys
+from datetime import timedelta
+from typing import Any
+
+import django
+from django.contrib.auth.hashers import make_password
+from django.utils import timezone
+
+TEXT = "Parley is a place to write and to talk. " * 20
+
+
+def people(count: int) -> list[dict[str, str]]:
+    """Make people who are logged in, without the seconds that their passwords would take."""
+    from apps.accounts.models import Session, User
+    from apps.accounts.tokens import issue_pair
+
+    password = make_password(None)
+    first = User.objects.count()
+    users = User.objects.bulk_create(
+        User(name=f"Person {n}", email=f"person{n}@example.com", password=password)
+        for n in range(first, first + count)
+    )
+    expires_at = timezone.now() + timedelta(days=1)
+    sessions = [Session(user=user, expires_at=expires_at) for user in users]
+    pairs = [issue_pair(session) for session in sessions]
+    for session, pair in zip(sessions, pairs, strict=True):
+        session.refresh_jti = pair.refresh_jti
+    Session.objects.bulk_create(sessions)
+    return [
+        {"id": str(user.pk), "token": pair.access} for user, pair in zip(users, pairs, strict=True)
+    ]
+
+
+def posts(count: int) -> list[str]:
+    """Publish posts of ten authors."""
+    from apps.accounts.models import User
+    from apps.posts.services import post_create
+
+    people(10)
+    authors = list(User.objects.order_by("-id")[:10])
+    return [
+        str(
+            post_create(
+                author=authors[n % 10],
+                title=f"Post number {n}",
+                content=TEXT,
+                status="published",
+                tags=["bench", "parley"],
+            ).pk
+        )
+        for n in range(count)
+    ]
+
+
+def main(what: str, count: int) -> None:
+    """Make it and print it."""
+    django.setup()
+    makers: dict[str, Any] = {"people": people, "posts": posts}
+    print(json.dumps(makers[what](count)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,200 @@
+"""The processes that are measured and the databases behind them: private, and ended with us."""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from apps.core.testing.servers import PrivatePostgres, private_redis
+
+ROOT = Path(__file__).parent.parent
+START_SECONDS = 30
+STOP_SECONDS = 10
+
+
+class DurablePostgres(PrivatePostgres):
+    """A private server that flushes every commit to disk, as the one of an installation does."""
+
+    def _command(self, directory: Path) -> list[str]:
+        durable = ("fsync", "synchronous_commit", "full_page_writes")
+        # Of a setting that is given twice the last one counts.
+        return [*super()._command(directory), *(f"--{name}=on" for name in durable)]
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who is logged in."""
+
+    id: str
+    token: str
+
+
+@dataclass(frozen=True)
+class Backend:
+    """PostgreSQL and Redis with Parley's tables, and the environment that names them."""
+
+    database_url: str
+    environment: Mapping[str, str]
+
+    def people(self, count: int) -> list[Person]:
+        """Make so many people, each with a session."""
+        return [Person(**person) for person in self._seed("people", count)]
+
+    def posts(self, count: int) -> list[str]:
+        """Publish so many posts and return their ids."""
+        return list(self._seed("posts", count))
+
+    def setting(self, name: str) -> int:
+        """Return a number from Parley's settings."""
+        code = f"from django.conf import settings; print(settings.{name})"
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(
+            command, env=self.environment, cwd=ROOT, stdout=subprocess.PIPE, check=True
+        )
+        return int(done.stdout)
+
+    def ask(self, sql: str) -> Any:
+        """Return the one value that the statement gives."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            row = connection.execute(sql.encode()).fetchone()
+            return row[0] if row else None
+
+    def _seed(self, what: str, count: int) -> Any:
+        command = [sys.executable, "-m", "bench.seed", what, str(count)]
+        done = subprocess.run(
+            command, env=self.environment, cwd=ROOT, stdout=subprocess.PIPE, check=True
+        )
+        return json.loads(done.stdout)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A process that serves on a port of 127.0.0.1."""
+
+    port: int
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that the process and its children have taken."""
+        return sum(_cpu_seconds(pid) for pid in (self.pid, *_children(self.pid)))
+
+    def resident_bytes(self) -> int:
+        """Return how much memory the process holds. Only Linux tells that in a file."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise ProcessLookupError(self.pid)
+
+
+def _cpu_seconds(pid: int) -> float:
+    # Behind the name in brackets, which may hold anything, these are user and system time.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@contextmanager
+def backend() -> Iterator[Backend]:
+    """Yield a fresh backend; raises ServerUnavailable."""
+    with DurablePostgres() as postgres, private_redis() as redis_url:
+        environment = {
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if name in ("PATH", "HOME", "LANG")
+            },
+            "DATABASE_URL": postgres.url,
+            "REDIS_URL": redis_url,
+            "SERVER_HOST": "127.0.0.1",
+            # A developer's own .env is left out of a test's process, and of these.
+            "APP_ENV": "test",
+            "APP_SECRET_KEY": secrets.token_urlsafe(64),
+            "JWT_SECRET": secrets.token_urlsafe(64),
+            "LOG_FORMAT": "json",
+            # All load comes from one address. The limits are asked as ever, and never say no.
+            "RATE_LIMIT_REQUESTS_PER_SECOND": "1000000",
+            "RATE_LIMIT_BURST": "1000000",
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+        }
+        migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+        subprocess.run(migrate, env=environment, cwd=ROOT, check=True)
+        yield Backend(postgres.url, environment)
+
+
+@contextmanager
+def parley(behind: Backend, settings: str = "config.settings") -> Iterator[Server]:
+    """Yield Parley as it is started in production: `manage.py serve`."""
+    port = free_port()
+    command = [sys.executable, "manage.py", "serve", "--port", str(port)]
+    with running(
+        command, port, {**behind.environment, "DJANGO_SETTINGS_MODULE": settings}
+    ) as server:
+        yield server
+
+
+@contextmanager
+def same_uvicorn(application: str, environment: Mapping[str, str]) -> Iterator[Server]:
+    """Yield another ASGI application on a uvicorn that is set up as Parley's."""
+    port = free_port()
+    command = [sys.executable, "-m", "bench.serve", application, str(port)]
+    with running(command, port, environment) as server:
+        yield server
+
+
+@contextmanager
+def running(command: Sequence[str], port: int, environment: Mapping[str, str]) -> Iterator[Server]:
+    """Yield a server process that answers on the port, and end it afterwards whatever happens."""
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command, env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+        try:
+            _wait_until_it_answers(process, port, log)
+            yield Server(port, process.pid)
+        finally:
+            _end(process)
+
+
+def _wait_until_it_answers(process: "subprocess.Popen[bytes]", port: int, log: Any) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                log.seek(0)
+                said = log.read().decode(errors="replace")[-2000:]
+                raise RuntimeError(f"{process.args!r} does not answer: {said}") from None
+        time.sleep(0.05)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,165 @@
+"""A crowd of websockets that costs its machine little: raw sockets, frames taken apart by hand."""
+
+import resource
+import selectors
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
+# Connecting is the server's work with its database; more at once would only wait in its queues.
+IN_FLIGHT = 32
+UPGRADED = b"HTTP/1.1 101"
+
+
+class Refused(Exception):
+    """A socket was not let in, or was closed by the server."""
+
+
+class Client:
+    """One websocket."""
+
+    __slots__ = ("connection", "greeting", "rest", "upgraded")
+
+    def __init__(self, port: int, token: str, greeting: Sequence[tuple[bytes, str]]) -> None:
+        self.greeting = deque(greeting)
+        self.rest = b""
+        self.upgraded = False
+        self.connection = socket.create_connection(("127.0.0.1", port))
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        bearer = f"Authorization: Bearer {token}\r\n" if token else ""
+        self.connection.sendall(
+            f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{bearer}"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        self.connection.setblocking(False)
+
+    def say(self, text: str) -> None:
+        """Send a text frame."""
+        self.connection.send(_frame(TEXT, text.encode()))
+
+    def hear(self) -> list[bytes]:
+        """Return the texts that have come, the head of the server's answer before the first."""
+        data = self.connection.recv(65536)
+        if not data:
+            raise Refused("The server closed a socket.")
+        if self.rest:
+            data = self.rest + data
+        if not self.upgraded:
+            return self._hear_answer(data)
+        frames, self.rest = split(data)
+        return [
+            payload for opcode, payload in frames if opcode == TEXT or self._obey(opcode, payload)
+        ]
+
+    def _hear_answer(self, data: bytes) -> list[bytes]:
+        head, end, self.rest = data.partition(b"\r\n\r\n")
+        if not end:
+            self.rest = data
+            return []
+        if not head.startswith(UPGRADED):
+            raise Refused(data.decode(errors="replace"))
+        self.upgraded = True
+        frames, self.rest = split(self.rest)
+        return [head, *(payload for opcode, payload in frames if opcode == TEXT)]
+
+    def _obey(self, opcode: int, payload: bytes) -> bool:
+        """Do what a control frame asks for; there is nothing to be told of it."""
+        if opcode == PING:
+            self.connection.send(_frame(PONG, payload))
+        elif opcode == CLOSE:
+            raise Refused(f"The server closed a socket: {payload!r}")
+        return False
+
+
+class Crowd:
+    """Many websockets on one server, waited for together."""
+
+    def __init__(self, port: int) -> None:
+        self.clients: list[Client] = []
+        self._port = port
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> "Crowd":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Close all sockets."""
+        for client in self.clients:
+            client.connection.close()
+        self.clients.clear()
+        self._selector.close()
+        self._selector = selectors.DefaultSelector()
+
+    def join(self, tokens: Sequence[str], greeting: Sequence[tuple[bytes, str]] = ()) -> None:
+        """Open a socket with each token.
+
+        `greeting` is how each of them begins: a beginning of a frame to wait for, and what to say
+        to it, if anything.
+        """
+        waiting, begun = deque(tokens), 0
+        steps = [(UPGRADED, ""), *greeting]
+        while waiting or begun:
+            while waiting and begun < IN_FLIGHT:
+                client = Client(self._port, waiting.popleft(), steps)
+                self.clients.append(client)
+                self._selector.register(client.connection, selectors.EVENT_READ, client)
+                begun += 1
+            for client, text in self.poll(1):
+                if client.greeting and text.startswith(client.greeting[0][0]):
+                    _, answer = client.greeting.popleft()
+                    if answer:
+                        client.say(answer)
+                    begun -= not client.greeting
+
+    def poll(self, timeout: float) -> Iterator[tuple[Client, bytes]]:
+        """Yield what has come, after waiting for the first of it no longer than this."""
+        for key, _ in self._selector.select(timeout):
+            client: Client = key.data
+            for text in client.hear():
+                yield client, text
+
+    def idle(self, seconds: float) -> None:
+        """Listen for so long without caring what comes."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            for _ in self.poll(left):
+                pass
+
+
+def allow_open_files(count: int) -> int:
+    """Raise the limit of open files of this process and of those it starts, as far as it goes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return max(soft, allowed)
+
+
+def split(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
+    """Return the whole frames that the data begins with, each with its opcode, and the rest."""
+    frames, at, end = [], 0, len(data)
+    while end - at >= 2:
+        length, body = data[at + 1], at + 2
+        if length == 126:
+            length, body = int.from_bytes(data[at + 2 : at + 4]), at + 4
+        elif length == 127:
+            length, body = int.from_bytes(data[at + 2 : at + 10]), at + 10
+        if body + length > end:
+            break
+        frames.append((data[at] & 0x0F, data[body : body + length]))
+        at = body + length
+    return frames, data[at:]
+
+
+def _frame(opcode: int, payload: bytes) -> bytes:
+    # A mask of zeros is a mask, and leaves the payload as it is.
+    length = len(payload)
+    head = struct.pack("!BB", 0x80 | opcode, 0x80 | min(length, 126))
+    return head + (struct.pack("!H", length) if length > 125 else b"") + bytes(4) + payload
