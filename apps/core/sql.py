@@ -26,7 +26,7 @@ def insert(
     table = model._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {table} ({columns}) {source} {then.format(table=table)}",  # noqa: S608
+            f"INSERT INTO {table} ({columns}) {source} {then.format(table=table)}",
             values,
         )
         return list(cursor.fetchall()) if "RETURNING" in then else []
