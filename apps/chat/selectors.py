@@ -13,8 +13,12 @@ from apps.realtime.presence import Seen, presence_of
 
 
 def messages_with(user: User, peer_id: UUID) -> QuerySet[Message]:
-    """Return the conversation with a person, the newest first; raise UserNotFound."""
-    user_get(peer_id)
+    """Return the conversation with a person, the newest first.
+
+    Raises UserNotFound for who is not there, or was shut out before anything was said.
+    """
+    if not are_peers(user.pk, peer_id):
+        user_get(peer_id)
     return (
         Message.objects.filter(conversation__pair=pair_of(user.pk, peer_id), deleted_at=None)
         .select_related("sender", "receiver")

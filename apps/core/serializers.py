@@ -68,10 +68,14 @@ class Text(serializers.CharField):
     """A string: numbers are not turned into one, and white space around it does not count."""
 
     def to_internal_value(self, data: Any) -> str:
-        """Return the string; fail for any other type."""
+        """Return the string; fail for any other type, and for one in which there is nothing to see,
+        as of zero-width spaces only."""
         if not isinstance(data, str):
             self.fail("invalid")
-        return super().to_internal_value(data)
+        text = super().to_internal_value(data)
+        if text and not any(sign.isprintable() and not sign.isspace() for sign in text):
+            self.fail("blank")
+        return text
 
 
 class Email(serializers.EmailField):

@@ -3,9 +3,11 @@
 from apps.posts.models import Post
 from apps.posts.serializers import PostListItem
 from apps.realtime import registry
-from apps.realtime.log import Announcement, publish
+from apps.realtime.log import Announcement, publish, redact
 
 FEED = "feed"
+# What is left in the log of a post that is no longer public.
+NOTHING = {"title": "", "slug": "", "excerpt": "", "tags": []}
 
 registry.stream(FEED, lambda user_id, rest: rest == "")
 
@@ -13,3 +15,9 @@ registry.stream(FEED, lambda user_id, rest: rest == "")
 def post_published(post: Post) -> None:
     """Tell those who follow the feed that a post is public now."""
     publish([Announcement(FEED, "post_published", {"post": PostListItem.show(post)}, post.pk)])
+
+
+def post_changed(post: Post) -> None:
+    """Have the log tell of a post that it once announced what everybody may read of it now."""
+    public = post.status == Post.Status.PUBLISHED and post.deleted_at is None
+    redact([post.pk], {"post": PostListItem.show(post) if public else NOTHING})

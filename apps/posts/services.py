@@ -23,7 +23,6 @@ from apps.posts.errors import (
 from apps.posts.models import Post
 from apps.posts.policies import may_delete, may_edit, may_move, visible_to
 from apps.posts.slugs import claim_slug, slug_of
-from apps.realtime.log import redact
 
 
 @transaction.atomic
@@ -42,7 +41,7 @@ def post_create(
     if status == Post.Status.PUBLISHED:
         _publish(post)
     post.save(force_insert=True)
-    _announce_if(status == Post.Status.PUBLISHED, post)
+    _tell(post, first_time=post.published_at is not None)
     return post
 
 
@@ -83,7 +82,7 @@ def post_update(
     if goes_public:
         _publish(post)
     _save_edit(post, [*changes, "slug", "published_at"])
-    _announce_if(goes_public, post)
+    _tell(post, first_time=goes_public)
     return post
 
 
@@ -96,7 +95,7 @@ def post_publish(*, editor: User, post_id: UUID) -> Post:
     first_time = post.published_at is None
     _publish(post)
     _save_edit(post, ["status", "published_at"])
-    _announce_if(first_time, post)
+    _tell(post, first_time=first_time)
     return post
 
 
@@ -107,7 +106,7 @@ def post_delete(*, editor: User, post_id: UUID, if_match: str = "") -> None:
     require_match(if_match, str(post.version))
     post.deleted_at = timezone.now()
     _save_edit(post, ["deleted_at"])
-    redact([post.pk], {"post": {"title": "", "slug": "", "excerpt": "", "tags": []}})
+    _tell(post, first_time=False)
 
 
 def _locked(editor: User, post_id: UUID, refusal: type[Forbidden]) -> Post:
@@ -132,6 +131,8 @@ def _save_edit(post: Post, fields: Sequence[str]) -> None:
     post.save(update_fields=[*fields, "version", "updated_at"])
 
 
-def _announce_if(goes_public: bool, post: Post) -> None:
-    if goes_public:
+def _tell(post: Post, *, first_time: bool) -> None:
+    if first_time:
         events.post_published(post)
+    elif post.published_at is not None:
+        events.post_changed(post)

@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 FLUSH_SECONDS = 2.0
 
-_BOT = re.compile(r"bot|crawl|spider|slurp|preview|monitor|headless", re.IGNORECASE)
+_BOT = re.compile(r"bot|crawl|externalhit|spider|slurp|preview|monitor|headless", re.IGNORECASE)
 
 View = tuple[UUID, str, datetime]
 

@@ -7,6 +7,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.accounts.models import User
+from apps.accounts.services import user_set_status
 from apps.accounts.tests.people import Person
 from apps.chat.services import message_delete, messages_mark_read
 from apps.chat.tests.factories import said, said_often
@@ -161,3 +163,11 @@ def test_a_list_takes_as_many_queries_however_many_messages_it_has(
     with_one = queries()
     said_often(bob, alice, 10)
     assert queries() == with_one
+
+
+def test_what_a_person_said_who_was_shut_out_since_can_still_be_read(
+    alice: Person, bob: Person
+) -> None:
+    message = said(bob, alice)
+    user_set_status(user=bob.user, status=User.Status.BANNED)
+    assert ids(listed(alice, bob)) == [message.pk]

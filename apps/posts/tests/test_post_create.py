@@ -70,7 +70,7 @@ def test_a_post_cannot_be_created_archived(alice: Person) -> None:
 
 
 @pytest.mark.parametrize("field", ["title", "content"])
-@pytest.mark.parametrize("blank", ["", " " * 40, "\t\n\r\u00a0\u2003" * 10])
+@pytest.mark.parametrize("blank", ["", " " * 40, "\u200b\u2060" * 20, "\t\n\r\u00a0\u2003" * 10])
 def test_white_space_alone_is_no_text(alice: Person, field: str, blank: str) -> None:
     """Original defect 15."""
     response = alice.post("/posts", {**GUIDES_BODY, field: blank})

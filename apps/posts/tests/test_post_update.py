@@ -17,6 +17,7 @@ from apps.posts.models import Post
 from apps.posts.services import post_delete, post_update
 from apps.posts.slugs import claim_slug
 from apps.posts.tests.factories import archived_by, draft_of, post_of, published_by, row, told
+from apps.realtime.models import Event
 
 pytestmark = pytest.mark.django_db
 
@@ -310,3 +311,18 @@ def test_an_author_who_became_a_moderator_still_changes_his_own(alice: Person) -
     post = draft_of(alice)
     User.objects.filter(pk=alice.user.pk).update(role=User.Role.MODERATOR)
     assert alice.put(f"/posts/{post.pk}", GUIDES_BODY).status_code == 200
+
+
+def in_the_log(post: Post) -> str:
+    title: str = Event.objects.get(subject=post.pk).data["post"]["title"]
+    return title
+
+
+def test_the_log_of_the_feed_tells_what_everybody_may_read_now(alice: Person) -> None:
+    post = published_by(alice, "Before")
+    alice.patch(f"/posts/{post.pk}", {"title": "After"})
+    assert in_the_log(post) == "After"
+    alice.patch(f"/posts/{post.pk}", {"status": "archived"})
+    assert in_the_log(post) == ""
+    alice.post(f"/posts/{post.pk}/publish")
+    assert in_the_log(post) == "After"
