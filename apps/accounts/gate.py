@@ -13,7 +13,7 @@ from apps.accounts.selectors import session_living, sessions_living
 from apps.accounts.serializers import OwnUser
 from apps.accounts.services import ticket_redeem
 from apps.accounts.tokens import read_access
-from apps.realtime.registry import Visitor
+from apps.realtime.sockets import Visitor
 
 
 class AccountsGate:

@@ -10,8 +10,8 @@ from apps.chat import events, selectors, services
 from apps.chat.errors import NoConversation
 from apps.chat.grouping import message_send_grouped
 from apps.chat.serializers import DeliveredInput, MessageInput, ReceiptInput, TypingInput
-from apps.realtime.consumer import SocketConsumer
 from apps.realtime.registry import command
+from apps.realtime.sockets import Socket
 from apps.realtime.threads import in_thread
 
 TYPING_SECONDS = 10
@@ -21,7 +21,7 @@ _typing: dict[tuple[UUID, UUID], asyncio.TimerHandle] = {}
 
 
 @command("chat_message")
-async def chat_message(socket: SocketConsumer, data: Mapping[str, Any]) -> Mapping[str, Any]:
+async def chat_message(socket: Socket, data: Mapping[str, Any]) -> Mapping[str, Any]:
     """Send a message; the answer comes once it is safe."""
     sender_id = socket.visitor.user_id
     draft = services.Draft(sender_id=sender_id, **MessageInput.read(data))
@@ -30,7 +30,7 @@ async def chat_message(socket: SocketConsumer, data: Mapping[str, Any]) -> Mappi
 
 
 @command("typing")
-async def typing(socket: SocketConsumer, data: Mapping[str, Any]) -> Mapping[str, Any]:
+async def typing(socket: Socket, data: Mapping[str, Any]) -> Mapping[str, Any]:
     """Tell the other of a conversation that one types. It ends by itself."""
     wish = TypingInput.read(data)
     sender_id, receiver_id = socket.visitor.user_id, wish["receiver_id"]
@@ -53,7 +53,7 @@ def _stop_typing(sender_id: UUID, receiver_id: UUID) -> None:
 
 
 @command("read_receipt")
-async def read_receipt(socket: SocketConsumer, data: Mapping[str, Any]) -> Mapping[str, Any]:
+async def read_receipt(socket: Socket, data: Mapping[str, Any]) -> Mapping[str, Any]:
     """Mark messages of one sender as read."""
     updated = await in_thread(
         services.messages_mark_read,
@@ -64,7 +64,7 @@ async def read_receipt(socket: SocketConsumer, data: Mapping[str, Any]) -> Mappi
 
 
 @command("delivered")
-async def delivered(socket: SocketConsumer, data: Mapping[str, Any]) -> Mapping[str, Any]:
+async def delivered(socket: Socket, data: Mapping[str, Any]) -> Mapping[str, Any]:
     """Note that this device has messages."""
     updated = await in_thread(
         services.messages_mark_delivered,

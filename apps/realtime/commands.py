@@ -1,35 +1,33 @@
 """The commands of the websocket that need no feature (contract 7.2)."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.core.envelope import timestamp
 from apps.realtime.frames import render
 from apps.realtime.presence import presence_of
 from apps.realtime.registry import audience_of, command
 from apps.realtime.serializers import PresenceQuery, SubscribeInput, UnsubscribeInput
+from apps.realtime.sockets import Socket
 from apps.realtime.threads import in_thread
-
-if TYPE_CHECKING:
-    from apps.realtime.consumer import SocketConsumer
 
 
 @command("ping")
-async def ping(socket: "SocketConsumer", data: Mapping[str, Any]) -> None:
+async def ping(socket: Socket, data: Mapping[str, Any]) -> None:
     """Answer `pong` with the heads of the socket's streams."""
     pong = {"timestamp": timestamp(), "streams": socket.heads()}
     socket.push(render("pong", pong, socket.echo()))
 
 
 @command("subscribe")
-async def subscribe(socket: "SocketConsumer", data: Mapping[str, Any]) -> None:
+async def subscribe(socket: Socket, data: Mapping[str, Any]) -> None:
     """Follow a stream, after a number when one is given."""
     wish = SubscribeInput.read(data)
     await socket.follow(wish["stream"], wish.get("after"), wish.get("epoch", ""))
 
 
 @command("unsubscribe")
-async def unsubscribe(socket: "SocketConsumer", data: Mapping[str, Any]) -> Mapping[str, Any]:
+async def unsubscribe(socket: Socket, data: Mapping[str, Any]) -> Mapping[str, Any]:
     """Stop following a stream."""
     stream = UnsubscribeInput.read(data)["stream"]
     socket.unfollow(stream)
@@ -37,7 +35,7 @@ async def unsubscribe(socket: "SocketConsumer", data: Mapping[str, Any]) -> Mapp
 
 
 @command("presence")
-async def presence(socket: "SocketConsumer", data: Mapping[str, Any]) -> None:
+async def presence(socket: Socket, data: Mapping[str, Any]) -> None:
     """Answer `presence` of those of the people that the visitor may know it of."""
     asked = set(PresenceQuery.read(data)["user_ids"])
 

@@ -19,8 +19,9 @@ from apps.core.ratelimit import Limit, LocalLimiter
 from apps.realtime import closing, eager, registry
 from apps.realtime.frames import render, user_stream
 from apps.realtime.hub import Hub, hub
-from apps.realtime.presence import Device, announce_offline, announce_online, presence
-from apps.realtime.registry import Gate, Visitor
+from apps.realtime.presence import announce_offline, announce_online, presence
+from apps.realtime.registry import Gate
+from apps.realtime.sockets import Device, Visitor
 from apps.realtime.threads import in_thread
 from apps.realtime.transport import HEARTBEAT_SECONDS
 

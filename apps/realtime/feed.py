@@ -2,16 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
 from apps.realtime.frames import Frame, render
 from apps.realtime.log import Missed, events_after, heads
+from apps.realtime.sockets import Socket
 from apps.realtime.threads import in_thread
-
-if TYPE_CHECKING:
-    from apps.realtime.consumer import SocketConsumer
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +29,7 @@ class Feed:
         self._spawn = spawn
         self._epoch = ""
         self._heard_of = 0
-        self._followers: set[SocketConsumer] = set()
+        self._followers: set[Socket] = set()
         self._catching_up = 0
         self._reading: asyncio.Task[None] | None = spawn(self._start())
 
@@ -56,13 +54,13 @@ class Feed:
         if self._heard_of > self.position and self._reading is None:
             self._reading = self._spawn(self._read_missing())
 
-    async def join(self, socket: "SocketConsumer") -> None:
+    async def join(self, socket: Socket) -> None:
         """Have the socket follow from where the stream stands, without a word."""
         await self._standing()
         self._catching_up -= 1
         self._followers.add(socket)
 
-    async def follow(self, socket: "SocketConsumer", after: int | None, epoch: str) -> None:
+    async def follow(self, socket: Socket, after: int | None, epoch: str) -> None:
         """Answer `subscribed` or `reset`, send the socket what it missed after a number, and have
         it follow.
 
@@ -95,7 +93,7 @@ class Feed:
         finally:
             self._catching_up -= 1
 
-    def leave(self, socket: "SocketConsumer") -> None:
+    def leave(self, socket: Socket) -> None:
         """Let the socket go."""
         self._followers.discard(socket)
 

@@ -8,7 +8,7 @@ a lost word of their end does.
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Coroutine, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
@@ -19,12 +19,10 @@ from apps.realtime.frames import Frame, render
 from apps.realtime.log import heads
 from apps.realtime.presence import announce_offline, presence
 from apps.realtime.registry import Gate
+from apps.realtime.sockets import Socket
 from apps.realtime.threads import in_thread
 from apps.realtime.transport import HEARTBEAT_SECONDS
-from apps.realtime.wakeups import GROUP, channel_layer, wake
-
-if TYPE_CHECKING:
-    from apps.realtime.consumer import SocketConsumer
+from apps.realtime.wakeups import GROUP, channel_layer, receive_here, wake
 
 log = structlog.get_logger(__name__)
 
@@ -63,14 +61,15 @@ class Hub:
         self.loop = asyncio.get_running_loop()
         self._gate = gate
         self._feeds: dict[str, Feed] = {}
-        self._sockets: set[SocketConsumer] = set()
-        self._by_session: defaultdict[UUID, set[SocketConsumer]] = defaultdict(set)
+        self._sockets: set[Socket] = set()
+        self._by_session: defaultdict[UUID, set[Socket]] = defaultdict(set)
         self._unsent: deque[dict[str, Any]] = deque(maxlen=UNSENT_WAKEUPS)
         self._something_unsent = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Begin to hear and to send wake-ups, and to look after the sockets."""
+        receive_here(self)
         for work in (self._hear, self._relay, self._look_after):
             self.spawn(work())
 
@@ -87,12 +86,12 @@ class Hub:
 
     # Sockets.
 
-    def add(self, socket: "SocketConsumer") -> None:
+    def add(self, socket: Socket) -> None:
         """Take in a socket whose visitor is known."""
         self._sockets.add(socket)
         self._by_session[socket.visitor.session_id].add(socket)
 
-    def remove(self, socket: "SocketConsumer") -> None:
+    def remove(self, socket: Socket) -> None:
         """Forget a socket."""
         self._sockets.discard(socket)
         of_session = self._by_session[socket.visitor.session_id]
@@ -102,7 +101,7 @@ class Hub:
         for name in tuple(socket.streams):
             self.unfollow(socket, name)
 
-    async def join(self, socket: "SocketConsumer", name: str) -> None:
+    async def join(self, socket: Socket, name: str) -> None:
         """Have the socket follow the stream from where it stands, without a word."""
         feed = self._feed(name)
         socket.streams.add(name)
@@ -111,9 +110,7 @@ class Hub:
         finally:
             self._tidy(feed)
 
-    async def follow(
-        self, socket: "SocketConsumer", name: str, after: int | None, epoch: str
-    ) -> None:
+    async def follow(self, socket: Socket, name: str, after: int | None, epoch: str) -> None:
         """Have the socket follow the stream after a number; see Feed.follow."""
         self.unfollow(socket, name)
         feed = self._feed(name)
@@ -123,7 +120,7 @@ class Hub:
         finally:
             self._tidy(feed)
 
-    def unfollow(self, socket: "SocketConsumer", name: str) -> None:
+    def unfollow(self, socket: Socket, name: str) -> None:
         """Let the socket go from the stream."""
         socket.streams.discard(name)
         feed = self._feeds.get(name)
@@ -131,7 +128,7 @@ class Hub:
             feed.leave(socket)
             self._tidy(feed)
 
-    def heads_of(self, socket: "SocketConsumer") -> dict[str, int]:
+    def heads_of(self, socket: Socket) -> dict[str, int]:
         """Return the last number of each stream that the socket follows."""
         return {name: self._feeds[name].position for name in socket.streams if name in self._feeds}
 

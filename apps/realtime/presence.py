@@ -17,24 +17,11 @@ from apps.realtime.frames import user_stream
 from apps.realtime.log import signal
 from apps.realtime.models import LastSeen
 from apps.realtime.registry import audience_of
+from apps.realtime.sockets import Device
 from apps.realtime.transport import GONE_AFTER_SECONDS
 
 SOCKETS_PER_USER = 10
 ALIVE_FOR = GONE_AFTER_SECONDS
-
-
-@dataclass(frozen=True)
-class Device:
-    """One socket of a person."""
-
-    user_id: UUID
-    session_id: UUID
-    socket_id: str
-
-    @property
-    def member(self) -> str:
-        """Return how the socket is written in the set of its person's sockets."""
-        return f"{self.session_id}:{self.socket_id}"
 
 
 class Presence(Protocol):

@@ -8,7 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from apps.core.redis import RedisDown, key, with_redis
-from apps.realtime.presence import ALIVE_FOR, SOCKETS_PER_USER, Device
+from apps.realtime.presence import ALIVE_FOR, SOCKETS_PER_USER
+from apps.realtime.sockets import Device
 
 
 class LocalPresence:

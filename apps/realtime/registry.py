@@ -1,22 +1,12 @@
 """Where features tell the websocket what it cannot know: each calls this from its AppConfig."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
-if TYPE_CHECKING:
-    from apps.realtime.consumer import SocketConsumer
+from apps.realtime.sockets import Socket, Visitor
 
-Command = Callable[["SocketConsumer", Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]
-
-
-@dataclass(frozen=True)
-class Visitor:
-    """Who is behind a socket, and by which session."""
-
-    user_id: UUID
-    session_id: UUID
+Command = Callable[[Socket, Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]
 
 
 class Gate(Protocol):

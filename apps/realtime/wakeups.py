@@ -5,7 +5,7 @@ The channel layer only says when to look: what it loses, the hubs find in the lo
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
@@ -24,23 +24,38 @@ def channel_layer() -> Any:
     return channel_layers["default"]
 
 
+class Receiver(Protocol):
+    """Where the wake-ups of this process go first: its hub."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def take_and_relay(self, message: dict[str, Any]) -> None:
+        """Deliver what happened in this process, and tell the others."""
+
+
+_receivers: list[Receiver] = []
+
+
+def receive_here(receiver: Receiver) -> None:
+    """Have the wake-ups of this process go to the receiver from now on."""
+    _receivers[:] = [receiver]
+
+
 def wake(frames: Iterable[Frame] = (), ended_sessions: Iterable[UUID] = ()) -> None:
     """Hand frames, and the sessions whose sockets must close, to every process.
 
     May be called from any thread; it neither waits for Redis nor fails with it.
     """
-    from apps.realtime.hub import running_hub
-
     message: dict[str, Any] = {
         "type": "hub.wake",
         "frames": [[frame.stream, frame.seq, frame.text] for frame in frames],
         "ended": [str(session) for session in ended_sessions],
     }
-    hub = running_hub()
-    if hub is not None:
-        hub.loop.call_soon_threadsafe(hub.take_and_relay, message)
-    else:
-        _send_from_outside(message)
+    for receiver in _receivers:
+        if not receiver.loop.is_closed():
+            receiver.loop.call_soon_threadsafe(receiver.take_and_relay, message)
+            return
+    _send_from_outside(message)
 
 
 def _send_from_outside(message: dict[str, Any]) -> None:

@@ -16,7 +16,8 @@ from apps.chat.tests.factories import said, said_often
 from apps.core.ids import uuid7
 from apps.core.testing.client import ContractClient
 from apps.realtime.models import LastSeen
-from apps.realtime.presence import Device, presence
+from apps.realtime.presence import presence
+from apps.realtime.sockets import Device
 
 pytestmark = pytest.mark.django_db
 

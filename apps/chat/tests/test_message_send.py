@@ -18,7 +18,8 @@ from apps.core.tests.together import together
 from apps.realtime.frames import user_stream
 from apps.realtime.log import events_after
 from apps.realtime.models import Event
-from apps.realtime.presence import Device, presence
+from apps.realtime.presence import presence
+from apps.realtime.sockets import Device
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,8 @@ from apps.core.ids import uuid7
 from apps.core.testing.server import ServerProcess, until
 from apps.core.testing.socket import TestSocket
 from apps.realtime import presence_stores
-from apps.realtime.presence import Device, Presence, presence_of
+from apps.realtime.presence import Presence, presence_of
+from apps.realtime.sockets import Device
 
 
 @pytest.fixture

@@ -1,0 +1,61 @@
+"""What an open websocket is to the rest of the app; the consumer is one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who is behind a socket, and by which session."""
+
+    user_id: UUID
+    session_id: UUID
+
+
+@dataclass(frozen=True)
+class Device:
+    """One socket of a person."""
+
+    user_id: UUID
+    session_id: UUID
+    socket_id: str
+
+    @property
+    def member(self) -> str:
+        """Return how the socket is written in the set of its person's sockets."""
+        return f"{self.session_id}:{self.socket_id}"
+
+
+class Socket(Protocol):
+    """One client, and what waits to be sent to it. Lives on the event loop."""
+
+    visitor: Visitor
+    device: Device
+    number: int
+    streams: set[str]
+    closed: bool
+
+    def push(self, text: str) -> None:
+        """Send a frame, or have it wait behind those that the client has not taken yet."""
+
+    async def pushed(self, text: str) -> None:
+        """Send a frame and wait until the client has taken what came before it."""
+
+    def echo(self) -> Mapping[str, str]:
+        """Return the requestId of the frame that is being answered, if it had one."""
+        ...
+
+    def close_soon(self, code: int) -> None:
+        """Close the socket, whatever it is doing."""
+
+    async def follow(self, name: str, after: int | None, epoch: str) -> None:
+        """Follow a stream if the visitor may."""
+
+    def unfollow(self, name: str) -> None:
+        """Stop following a stream."""
+
+    def heads(self) -> Mapping[str, int]:
+        """Return the last number of each stream that the socket follows."""
+        ...
