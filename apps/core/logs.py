@@ -53,6 +53,8 @@ def configure(config: Mapping[str, str]) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets", "daphne"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("django.request").setLevel(logging.ERROR)
+    # A stranger's wrong Host is answered with 400 and needs no traceback.
+    logging.getLogger("django.security.DisallowedHost").setLevel(logging.CRITICAL)
     logging.getLogger("django.channels.server").setLevel(logging.WARNING)
 
 

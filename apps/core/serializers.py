@@ -1,11 +1,14 @@
 """Base serializers: camelCase on the wire, and fields that take what they say and nothing else."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, ClassVar
 
 from rest_framework import serializers
+
+INVISIBLE = {"Cc", "Cf", "Zs", "Zl", "Zp"}
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -64,6 +67,14 @@ def _of_class(cls: type[CamelSerializer]) -> CamelSerializer:
     return cls()
 
 
+def shows_something(text: str) -> bool:
+    """Return whether there is more in the text than white space, control and format characters.
+
+    Characters that this Python's Unicode does not know yet count: they may be next year's emoji.
+    """
+    return any(unicodedata.category(sign) not in INVISIBLE for sign in text)
+
+
 class Text(serializers.CharField):
     """A string: numbers are not turned into one, and white space around it does not count."""
 
@@ -73,7 +84,7 @@ class Text(serializers.CharField):
         if not isinstance(data, str):
             self.fail("invalid")
         text = super().to_internal_value(data)
-        if text and not any(sign.isprintable() and not sign.isspace() for sign in text):
+        if text and not shows_something(text):
             self.fail("blank")
         return text
 

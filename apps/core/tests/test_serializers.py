@@ -14,6 +14,7 @@ from apps.core.serializers import (
     Text,
     WholeNumber,
     camelize,
+    shows_something,
 )
 
 ID = "0192f0c0-0000-7000-8000-000000000000"
@@ -92,3 +93,13 @@ def test_an_id_may_be_in_capitals() -> None:
 
 def test_an_address_is_compared_in_lower_case() -> None:
     assert Outer.read({"someEmail": " Ada@Example.COM "}) == {"some_email": "ada@example.com"}
+
+
+@pytest.mark.parametrize("text", ["\u200b\u2060", "\x0f", "\ufeff \u00ad"])
+def test_what_nobody_can_see_is_no_text(text: str) -> None:
+    assert not shows_something(text)
+
+
+@pytest.mark.parametrize("text", ["a\u200b", "🙂", "\U000e0fff", "\U0010abcd", "́"])
+def test_signs_that_are_not_known_yet_are_text(text: str) -> None:
+    assert shows_something(text)

@@ -1,5 +1,6 @@
 """The server: REST and websockets on one port."""
 
+import threading
 from typing import Any
 
 import uvicorn
@@ -7,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.realtime.transport import UVICORN
+from config.tidying import tidy_beside
 
 
 class Command(BaseCommand):
@@ -34,6 +36,10 @@ class Command(BaseCommand):
         self.stdout.write(f"  docs   http://localhost:{options['port']}/docs/index.html")
         self.stdout.write(f"  data   {_where()}")
         self.stdout.flush()
+        stop = threading.Event()
+        if not settings.REDIS_URL:
+            # One process is all there is: it does the worker's work as well.
+            tidy_beside(stop)
         try:
             server.run()
         except KeyboardInterrupt:
@@ -43,6 +49,7 @@ class Command(BaseCommand):
                 f"Could not serve on port {options['port']}. Set SERVER_PORT to a free one."
             ) from exit_
         finally:
+            stop.set()
             view_counter.flush()
 
 

@@ -1,22 +1,11 @@
-"""Deleting what nobody may count on any more."""
+"""Deleting what nobody may count on any more, as a command or as the worker's work."""
 
 import time
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django.db import close_old_connections
 
-from apps.accounts.services import accounts_prune
-from apps.core.idempotency import idempotency_keys_prune
-from apps.posts.viewing import views_prune
-from apps.realtime.log import events_prune
-
-PRUNES = {
-    "events": events_prune,
-    "sessions and tickets": accounts_prune,
-    "idempotency keys": idempotency_keys_prune,
-    "views": views_prune,
-}
+from config.tidying import tidy
 
 
 class Command(BaseCommand):
@@ -31,9 +20,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Prune and say what was deleted."""
         while True:
-            close_old_connections()
-            for name, prune in PRUNES.items():
-                self.stdout.write(f"{prune()} {name} deleted")
+            for name, count in tidy().items():
+                self.stdout.write(f"{count} {name} deleted")
             if not options["every"]:
                 return
             time.sleep(options["every"])

@@ -11,6 +11,7 @@ from schemathesis.engine import StopReason, events, from_schema
 from schemathesis.engine.recorder import ScenarioRecorder
 from schemathesis.openapi.checks import RejectedPositiveData
 
+from apps.core.serializers import shows_something
 from apps.core.testing.fuzz.findings import Findings
 from apps.core.testing.fuzz.people import PASSWORD, People, Person
 
@@ -50,6 +51,8 @@ REASONS = {
     "This is not your present password.",
     "This password is entirely numeric.",
     "This password is too common.",
+    "The password is too similar to the name.",
+    "The password is too similar to the email.",
     "Use a cursor as an earlier answer gave it.",
     "You cannot send a message to yourself.",
 }
@@ -185,9 +188,9 @@ def _is_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
 
 def _is_plain(value: Any) -> bool:
     """Return whether a schema sees in this what the API does, to which white space around a text
-    does not count, NUL is no character and 2.0 is no integer."""
+    does not count, one without anything to see is none, NUL is no character and 2.0 no integer."""
     if isinstance(value, str):
-        return value == value.strip() and "\0" not in value
+        return value == value.strip() and "\0" not in value and shows_something(value or "a")
     if isinstance(value, float):
         return not value.is_integer()
     if isinstance(value, Mapping):

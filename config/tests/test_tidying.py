@@ -1,0 +1,27 @@
+"""Where there is no worker, the server tidies beside."""
+
+import threading
+
+import pytest
+
+from apps.core.testing.server import until
+from config import tidying
+
+
+def test_it_goes_on_after_a_failure_and_ends_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def prune() -> int:
+        calls.append(1)
+        if len(calls) == 1:
+            raise OSError("the database is away")
+        return 0
+
+    monkeypatch.setattr(tidying, "EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(tidying, "PRUNES", {"things": prune})
+    stop = threading.Event()
+    thread = tidying.tidy_beside(stop)
+    until(lambda: len(calls) > 2)
+    stop.set()
+    thread.join(timeout=5)
+    assert not thread.is_alive()

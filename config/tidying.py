@@ -1,0 +1,46 @@
+"""Deleting what nobody may count on any more."""
+
+import threading
+
+import structlog
+from django.db import close_old_connections
+
+from apps.accounts.services import accounts_prune
+from apps.core.idempotency import idempotency_keys_prune
+from apps.posts.viewing import views_prune
+from apps.realtime.log import events_prune
+
+log = structlog.get_logger(__name__)
+
+EVERY_SECONDS = 3600
+
+PRUNES = {
+    "events": events_prune,
+    "sessions and tickets": accounts_prune,
+    "idempotency keys": idempotency_keys_prune,
+    "views": views_prune,
+}
+
+
+def tidy() -> dict[str, int]:
+    """Delete what has expired and return how much of what."""
+    close_old_connections()
+    return {name: prune() for name, prune in PRUNES.items()}
+
+
+def tidy_beside(stop: threading.Event) -> threading.Thread:
+    """Tidy now and then in a thread of this process, where there is no worker, until told to stop.
+
+    A database that is away or busy is no reason to end: the next time will do.
+    """
+
+    def work() -> None:
+        while not stop.wait(EVERY_SECONDS):
+            try:
+                log.info("tidied", **tidy())
+            except Exception:
+                log.warning("not tidied", exc_info=True)
+
+    thread = threading.Thread(target=work, name="tidy", daemon=True)
+    thread.start()
+    return thread
