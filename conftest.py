@@ -13,12 +13,15 @@ from apps.accounts.tests.people import Person, person, stranger_client
 from apps.core.ratelimit import limiter
 from apps.core.testing.client import ContractClient
 from apps.core.testing.server import ServerProcess, until
+from apps.posts import viewing
 
 
 @pytest.fixture(autouse=True)
-def _forgetful() -> Iterator[None]:
+def _forgetful(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let no test meet the limits that another one has used up."""
     limiter.cache_clear()
+    # The views of one test must not be written in the midst of another one.
+    monkeypatch.setattr(viewing, "FLUSH_SECONDS", 3600)
     yield
     cache.clear()
 
@@ -72,7 +75,7 @@ def _shared_server(
 
 
 @pytest.fixture
-def server(transactional_db: Any, _shared_server: ServerProcess) -> ServerProcess:
-    """A server process that many tests share, whose sockets of earlier tests are gone."""
+def server(transactional_db: Any, _shared_server: ServerProcess) -> Iterator[ServerProcess]:
+    """A server process that many tests share; its sockets are gone before tables are emptied."""
+    yield _shared_server
     until(lambda: _shared_server.call("GET", "/health").json()["websocket"]["connections"] == 0)
-    return _shared_server

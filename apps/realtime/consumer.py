@@ -110,9 +110,12 @@ class SocketConsumer(AsyncConsumer):
         """Forget the socket, and tell who may know when it was the visitor's last."""
         if self._hub is None:
             return
-        self._hub.remove(self)
-        if await in_thread(presence().leave, self.device):
-            await in_thread(announce_offline, self.visitor.user_id)
+        try:
+            if await in_thread(presence().leave, self.device):
+                await in_thread(announce_offline, self.visitor.user_id)
+        finally:
+            # Last, so that who sees no sockets any more sees none that is still at work.
+            self._hub.remove(self)
         log.info("disconnected", client=self.id, user_id=str(self.visitor.user_id))
 
     def close_soon(self, code: int) -> None:

@@ -230,6 +230,10 @@ class Hub:
             self.close_session(ended)
 
     async def _beat_presence(self) -> None:
-        devices = [socket.device for socket in self._sockets]
-        for user in await in_thread(presence().beat, devices):
+        alive = [socket for socket in self._sockets if not socket.closed]
+        for user in await in_thread(presence().beat, [socket.device for socket in alive]):
             await in_thread(announce_offline, user)
+        # One that left meanwhile may have been said to be alive after it had left.
+        for socket in alive:
+            if socket.closed:
+                await in_thread(presence().leave, socket.device)
