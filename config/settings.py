@@ -131,7 +131,15 @@ if REDIS_URL:
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
             "CONFIG": {
-                "hosts": [f"{REDIS_URL}/{REDIS_DATABASES['pubsub']}"],
+                "hosts": [
+                    {
+                        "address": f"{REDIS_URL}/{REDIS_DATABASES['pubsub']}",
+                        "socket_connect_timeout": 2,
+                        "socket_timeout": 2,
+                        "socket_keepalive": True,
+                        "health_check_interval": 5,
+                    }
+                ],
                 # Channels of Redis are shared by all of its databases.
                 "prefix": APP_NAME,
             },

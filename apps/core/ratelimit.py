@@ -29,6 +29,15 @@ class Limit:
     burst: int
 
 
+def seconds_until_whole(whole_at: float, now: float, limit: Limit) -> float:
+    """Return the seconds until an allowance is whole again once one more is taken from it.
+
+    More than `burst / rate` means that there is nothing to take. Otherwise it is whole again at
+    `now` plus these.
+    """
+    return max(whole_at - now, 0.0) + 1 / limit.rate
+
+
 class Limiter(Protocol):
     """Where the times are kept."""
 
@@ -55,7 +64,7 @@ class LocalLimiter:
             return [self._take(key, limit, now) for key in keys]
 
     def _take(self, key: str, limit: Limit, now: float) -> float:
-        wait = max(self._whole_at.get(key, 0.0) - now, 0.0) + 1 / limit.rate
+        wait = seconds_until_whole(self._whole_at.get(key, 0.0), now, limit)
         if wait <= limit.burst / limit.rate + 1e-9:
             self._whole_at[key] = now + wait
         return wait

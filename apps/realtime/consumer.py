@@ -15,11 +15,10 @@ from apps.core.envelope import dumps, timestamp
 from apps.core.errors import BadRequest, DomainError, NotFound
 from apps.core.handler import as_domain_error
 from apps.core.ids import uuid7
-from apps.core.ratelimit import Limit, LocalLimiter
 from apps.realtime import closing, eager, registry
 from apps.realtime.frames import render, user_stream
 from apps.realtime.hub import Hub, hub
-from apps.realtime.presence import announce_offline, announce_online, presence
+from apps.realtime.presence import Arrival, TooManySockets, announce_online, presence
 from apps.realtime.registry import Gate
 from apps.realtime.sockets import Device, Visitor
 from apps.realtime.threads import in_thread
@@ -27,15 +26,14 @@ from apps.realtime.transport import HEARTBEAT_SECONDS
 
 log = structlog.get_logger("parley.socket")
 
-FRAMES = Limit(rate=20, burst=60)
 STRIKES = 3
-# Frames that may wait for a slow reader, beyond what the transport buffers, before it is cut off.
-OUTBOX = 256
+# Characters that may wait for a slow reader, beyond what the transport buffers, before it is cut
+# off. With ten sockets a person can have no more than ten times as much kept.
+OUTBOX = 1024 * 1024
 # How long a client that is told to go may take to read the word, in seconds.
 LAST_WORD = 5.0
 
 _numbers = itertools.count()
-_frame_limiter = LocalLimiter()
 
 
 class SocketConsumer(AsyncConsumer):
@@ -55,11 +53,13 @@ class SocketConsumer(AsyncConsumer):
         self.number = next(_numbers)
         self.id = str(uuid7())
         self.streams: set[str] = set()
+        self.welcomed = False
         self.closed = False
         self._hub: Hub | None = None
         self._strikes = 0
         self._request_id: str | None = None
         self._outbox: deque[str] = deque()
+        self._outbox_size = 0
         self._draining: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -85,34 +85,40 @@ class SocketConsumer(AsyncConsumer):
         try:
             self.visitor, user = await in_thread(self._gate.admit, self.scope)
             device = Device(self.visitor.user_id, self.visitor.session_id, self.id)
-            others = await in_thread(presence().enter, device)
+            arrival = await in_thread(presence().enter, device)
+        except TooManySockets as error:
+            await self.base_send({"type": "websocket.accept"})
+            await self._close(closing.TOO_MANY_SOCKETS)
+            raise StopConsumer from error
         except Exception as error:
             await self._turn_away(as_domain_error(error))
             raise StopConsumer from error
-        if others < 0:
-            await self.base_send({"type": "websocket.accept"})
-            await self._close(closing.TOO_MANY_SOCKETS)
-            raise StopConsumer
         self.device = device
         self._hub = hub(self._gate)
         self._hub.add(self)
         await self.base_send({"type": "websocket.accept"})
         await self._welcome(user)
-        if others == 0:
-            await in_thread(announce_online, self.visitor.user_id)
+        if arrival is not None:
+            self._hub.spawn(self._announce(arrival))
         log.info("connected", client=self.id, user_id=str(self.visitor.user_id))
+
+    async def _announce(self, arrival: Arrival) -> None:
+        # Beside: the others need not be told for this one to be served.
+        try:
+            await in_thread(announce_online, arrival)
+        except Exception:
+            log.warning("arrival not told", client=self.id, exc_info=True)
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
         """Stop serving."""
         raise StopConsumer
 
     async def _leave(self) -> None:
-        """Forget the socket, and tell who may know when it was the visitor's last."""
+        """Forget the socket."""
         if self._hub is None:
             return
         try:
-            if await in_thread(presence().leave, self.device):
-                await in_thread(announce_offline, self.visitor.user_id)
+            await in_thread(presence().leave, self.device)
         finally:
             # Last, so that who sees no sockets any more sees none that is still at work.
             self._hub.remove(self)
@@ -122,7 +128,7 @@ class SocketConsumer(AsyncConsumer):
         """Close the socket from the hub, whatever it is doing."""
         if not self.closed:
             self.closed = True
-            self._outbox.clear()
+            self._drop_outbox()
             assert self._hub is not None
             self._hub.spawn(self._close(code))
 
@@ -133,12 +139,18 @@ class SocketConsumer(AsyncConsumer):
             async with asyncio.timeout(LAST_WORD):
                 await self.base_send(closing_frame)
         except TimeoutError:
-            # The client does not even read that. Only our own server can hang up on it.
-            abort = self.scope.get("extensions", {}).get("parley.abort")
-            if abort is not None:
-                abort()
-        except OSError:
+            # The client does not even read that.
+            self._hang_up()
+        except Exception:  # noqa: BLE001
             log.debug("gone before it was closed", client=self.id)
+
+    def _hang_up(self) -> None:
+        """Cut the connection. Only our own server can do that for us."""
+        self.closed = True
+        self._drop_outbox()
+        abort = self.scope.get("extensions", {}).get("parley.abort")
+        if abort is not None:
+            abort()
 
     async def _turn_away(self, error: DomainError) -> None:
         if "websocket.http.response" not in self.scope.get("extensions", {}):
@@ -164,6 +176,7 @@ class SocketConsumer(AsyncConsumer):
         own = user_stream(self.visitor.user_id)
         assert self._hub is not None
         await self._hub.join(self, own)
+        self.welcomed = True
         self.push(
             render(
                 "connected",
@@ -180,9 +193,6 @@ class SocketConsumer(AsyncConsumer):
     async def websocket_receive(self, message: dict[str, Any]) -> None:
         """Answer one frame: with what its command returns, or with why it was refused."""
         if self.closed:
-            return
-        if _frame_limiter.take([self.id], FRAMES)[0] > FRAMES.burst / FRAMES.rate:
-            self.close_soon(closing.TOO_MANY_FRAMES)
             return
         self._request_id = None
         try:
@@ -238,19 +248,24 @@ class SocketConsumer(AsyncConsumer):
         return self._hub.heads_of(self)
 
     def push(self, text: str) -> None:
-        """Send a frame, or have it wait behind those that the client has not taken yet."""
+        """Send a frame, or have it wait behind those that the client has not taken yet.
+
+        Never raises: whatever the server makes of a socket that is going is that socket's affair.
+        """
         if self.closed:
             return
         if self._draining is not None:
-            if len(self._outbox) >= OUTBOX:
+            self._outbox_size += len(text)
+            if self._outbox_size > OUTBOX:
                 self.close_soon(closing.SLOW_READER)
             else:
                 self._outbox.append(text)
             return
         try:
             rest = eager.start(self.base_send({"type": "websocket.send", "text": text}))
-        except OSError:
-            self.closed = True
+        except Exception as error:  # noqa: BLE001
+            log.debug("not sent", client=self.id, error=type(error).__name__)
+            self._hang_up()
             return
         if rest is not None:
             assert self._hub is not None
@@ -266,8 +281,15 @@ class SocketConsumer(AsyncConsumer):
         try:
             await sending
             while self._outbox:
-                await self.base_send({"type": "websocket.send", "text": self._outbox.popleft()})
-        except OSError:
-            self._outbox.clear()
+                text = self._outbox.popleft()
+                self._outbox_size -= len(text)
+                await self.base_send({"type": "websocket.send", "text": text})
+        except Exception as error:  # noqa: BLE001
+            log.debug("not sent", client=self.id, error=type(error).__name__)
+            self._hang_up()
         finally:
             self._draining = None
+
+    def _drop_outbox(self) -> None:
+        self._outbox.clear()
+        self._outbox_size = 0

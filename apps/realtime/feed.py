@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from apps.realtime.frames import Frame, render
+from apps.realtime.isolation import each
 from apps.realtime.log import Missed, events_after, heads
 from apps.realtime.sockets import Socket
 from apps.realtime.threads import in_thread
@@ -31,6 +32,7 @@ class Feed:
         self._heard_of = 0
         self._followers: set[Socket] = set()
         self._catching_up = 0
+        self._versions: dict[str, int] = {}
         self._reading: asyncio.Task[None] | None = spawn(self._start())
 
     @property
@@ -41,18 +43,29 @@ class Feed:
     def take(self, frame: Frame) -> None:
         """Hand out the next frame, or a signal; read the log when it is not the next one."""
         if frame.seq is None:
-            self._push(frame.text)
+            self._take_signal(frame)
         elif frame.seq == self.position + 1 and self._reading is None:
             self._hand_out(frame)
         else:
             self.hear_of(frame.seq)
 
-    def hear_of(self, head: int, epoch: str = "") -> None:
+    def hear_of(self, head: int) -> None:
         """Learn how far the stream has got, and read what is missing of it."""
-        self._epoch = self._epoch or epoch
         self._heard_of = max(self._heard_of, head)
         if self._heard_of > self.position and self._reading is None:
             self._reading = self._spawn(self._read_missing())
+
+    def compare(self, head: int, epoch: str, stood_at: int) -> None:
+        """Learn what the log says of the stream, given the position before it was asked.
+
+        Numbers only grow, except when the database was restored: the followers are told to begin
+        anew then.
+        """
+        if head < stood_at or (self._epoch and epoch != self._epoch):
+            self.position = self._heard_of = head
+            self._push(render("reset", {**self._place(), "epoch": epoch}))
+        self._epoch = epoch
+        self.hear_of(head)
 
     async def join(self, socket: Socket) -> None:
         """Have the socket follow from where the stream stands, without a word."""
@@ -69,29 +82,36 @@ class Feed:
         """
         await self._standing()
         try:
-            position, missed = self.position, Missed([], complete=True)
+            if not self._epoch or (after or 0) > self.position:
+                await self._look_at_head()
+            life, position = self._epoch, self.position
+            missed = Missed([], complete=True)
             if after is not None:
                 position = after
                 missed = await in_thread(events_after, self.name, after, self.position)
-            known = not epoch or epoch == self._epoch
-            if known and missed.complete:
+            if missed.complete and epoch in {"", life} and position <= self.position:
                 recovered = {"recovered": after is not None}
                 socket.push(render("subscribed", {**self._place(), **recovered}, socket.echo()))
+                await self._catch_up(socket, position, missed)
             else:
-                position = self.position
                 socket.push(render("reset", self._place(), socket.echo()))
-            while position < self.position and not socket.closed:
-                for frame in missed.frames:
-                    await socket.pushed(frame.text)
-                    position = frame.seq or position
-                missed = await in_thread(events_after, self.name, position, self.position)
-                if not missed.complete:
-                    position = self.position
-                    socket.push(render("reset", self._place()))
+            if life and life != self._epoch:
+                socket.push(render("reset", self._place()))
             if not socket.closed:
                 self._followers.add(socket)
         finally:
             self._catching_up -= 1
+
+    async def _catch_up(self, socket: Socket, position: int, missed: Missed) -> None:
+        """Send the socket what it missed, page by page, until it stands where the feed stands."""
+        while position < self.position and not socket.closed:
+            for frame in missed.frames:
+                await socket.pushed(frame.text)
+                position = frame.seq or position
+            missed = await in_thread(events_after, self.name, position, self.position)
+            if not missed.complete:
+                position = self.position
+                socket.push(render("reset", self._place()))
 
     def leave(self, socket: Socket) -> None:
         """Let the socket go."""
@@ -107,6 +127,14 @@ class Feed:
             self._catching_up -= 1
             raise
 
+    async def _look_at_head(self) -> None:
+        """Ask the log how far the stream has got, and wait until this process has got there."""
+        stood_at = self.position
+        head, epoch = (await in_thread(heads, [self.name]))[self.name]
+        self.compare(head, epoch, stood_at)
+        if self._reading is not None:
+            await asyncio.shield(self._reading)
+
     async def _start(self) -> None:
         """Find out where the stream stands; frames that arrive meanwhile are heard of.
 
@@ -121,14 +149,13 @@ class Feed:
         try:
             while self.position < self._heard_of:
                 missed = await in_thread(events_after, self.name, self.position)
-                if not missed.frames:
-                    break
                 if missed.complete:
                     for frame in missed.frames:
                         self._hand_out(frame)
                 else:
                     # The log was pruned, or began anew, under our feet.
-                    self.position = missed.frames[-1].seq or self._heard_of
+                    last = missed.frames[-1].seq if missed.frames else None
+                    self.position = last or self._heard_of
                     self._push(render("reset", self._place()))
         except Exception:
             log.warning("log not read", stream=self.name, exc_info=True)
@@ -137,13 +164,19 @@ class Feed:
             self._heard_of = self.position
             self._reading = None
 
+    def _take_signal(self, frame: Frame) -> None:
+        if frame.about:
+            if frame.version < self._versions.get(frame.about, 0):
+                return
+            self._versions[frame.about] = frame.version
+        self._push(frame.text)
+
     def _hand_out(self, frame: Frame) -> None:
         self.position = frame.seq or self.position
         self._push(frame.text)
 
     def _push(self, text: str) -> None:
-        for socket in tuple(self._followers):
-            socket.push(text)
+        each("push", tuple(self._followers), lambda socket: socket.push(text))
 
     def _place(self) -> Mapping[str, Any]:
         return {"stream": self.name, "head": self.position, "epoch": self._epoch}

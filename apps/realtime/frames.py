@@ -10,11 +10,21 @@ from apps.core.envelope import dumps, rfc3339, timestamp
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A rendered frame and the stream it goes to. A signal has no number."""
+    """A rendered frame and the stream it goes to.
+
+    A signal has no `seq`. One that replaces earlier signals about the same thing names that thing
+    in `about`, and has the larger `version`.
+    """
 
     stream: str
     seq: int | None
     text: str
+    about: str = ""
+    version: int = 0
+
+    def packed(self) -> tuple[str, int | None, str, str, int]:
+        """Return the frame as it goes to other processes; Frame(*packed) is the way back."""
+        return self.stream, self.seq, self.text, self.about, self.version
 
 
 def render(

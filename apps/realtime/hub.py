@@ -6,30 +6,33 @@ a lost word of their end does.
 """
 
 import asyncio
-from collections import defaultdict, deque
-from collections.abc import Coroutine, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 
 from apps.realtime.closing import SESSION_REVOKED
 from apps.realtime.feed import Feed
 from apps.realtime.frames import Frame, render
+from apps.realtime.isolation import each
 from apps.realtime.log import heads
-from apps.realtime.presence import announce_offline, presence
+from apps.realtime.presence import announce_departures, announce_online, presence
 from apps.realtime.registry import Gate
+from apps.realtime.relay import Relay
 from apps.realtime.sockets import Socket
 from apps.realtime.threads import in_thread
 from apps.realtime.transport import HEARTBEAT_SECONDS
-from apps.realtime.wakeups import GROUP, channel_layer, receive_here, wake
+from apps.realtime.wakeups import Wakeup, receive_here, wake
 
 log = structlog.get_logger(__name__)
 
 HEAL_SECONDS = 5
 BEATS = HEARTBEAT_SECONDS // HEAL_SECONDS
-# While Redis is away, wake-ups beyond these are dropped: the other hubs will find them in the log.
-UNSENT_WAKEUPS = 1_000
+# A socket may be let in on a session that ends before the hub knows the socket; ends that are
+# younger than this are held against it. What takes longer, the sweep of the sessions finds.
+ENDED_SECONDS = 60
 
 _hub: "Hub | None" = None
 
@@ -57,21 +60,26 @@ class Hub:
     """The sockets of this process and the streams that they follow. Lives on one event loop."""
 
     def __init__(self, gate: Gate) -> None:
-        self.id = uuid4().hex
         self.loop = asyncio.get_running_loop()
         self._gate = gate
         self._feeds: dict[str, Feed] = {}
         self._sockets: set[Socket] = set()
         self._by_session: defaultdict[UUID, set[Socket]] = defaultdict(set)
-        self._unsent: deque[dict[str, Any]] = deque(maxlen=UNSENT_WAKEUPS)
-        self._something_unsent = asyncio.Event()
+        self._ended: dict[UUID, float] = {}
+        self._round = 0
+        self._relay = Relay(self.take)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Begin to hear and to send wake-ups, and to look after the sockets."""
         receive_here(self)
-        for work in (self._hear, self._relay, self._look_after):
-            self.spawn(work())
+        self._relay.start(self.spawn)
+        # Each by itself, so that a database that hangs does not hold up what needs none.
+        self.spawn(self._every(1, self._heal))
+        self.spawn(self._every(1, self._heartbeat))
+        self.spawn(self._every(1, self._announce_departures))
+        self.spawn(self._every(BEATS, self._sweep_sessions))
+        self.spawn(self._every(BEATS, self._beat_presence))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Run something beside, held by a reference until it is done."""
@@ -90,6 +98,8 @@ class Hub:
         """Take in a socket whose visitor is known."""
         self._sockets.add(socket)
         self._by_session[socket.visitor.session_id].add(socket)
+        if socket.visitor.session_id in self._ended:
+            socket.close_soon(SESSION_REVOKED)
 
     def remove(self, socket: Socket) -> None:
         """Forget a socket."""
@@ -104,9 +114,9 @@ class Hub:
     async def join(self, socket: Socket, name: str) -> None:
         """Have the socket follow the stream from where it stands, without a word."""
         feed = self._feed(name)
-        socket.streams.add(name)
         try:
             await feed.join(socket)
+            socket.streams.add(name)
         finally:
             self._tidy(feed)
 
@@ -134,6 +144,7 @@ class Hub:
 
     def close_session(self, session: UUID) -> None:
         """Close the sockets of a session that is over."""
+        self._ended[session] = self.loop.time()
         for socket in tuple(self._by_session.get(session, ())):
             socket.close_soon(SESSION_REVOKED)
 
@@ -148,91 +159,66 @@ class Hub:
 
     # Wake-ups.
 
-    def take_and_relay(self, message: dict[str, Any]) -> None:
+    def take_and_relay(self, wakeup: Wakeup) -> None:
         """Deliver what happened in this process, and tell the others."""
-        self.take(message)
-        self._unsent.append(message)
-        self._something_unsent.set()
+        self.take(wakeup)
+        self._relay.send(wakeup)
 
-    def take(self, message: dict[str, Any]) -> None:
+    def take(self, wakeup: Wakeup) -> None:
         """Deliver the frames of one wake-up to the sockets here, and close those that must go."""
-        for stream, seq, text in message["frames"]:
-            feed = self._feeds.get(stream)
-            if feed is not None:
-                feed.take(Frame(stream, seq, text))
-        for session in message["ended"]:
-            self.close_session(UUID(session))
+        each("frame", wakeup["frames"], self._take_frame)
+        each("end of session", wakeup["ended"], lambda id_: self.close_session(UUID(id_)))
 
-    async def _relay(self) -> None:
-        """Send to the other processes what happened here, all that is waiting in one message."""
-        layer = channel_layer()
-        while True:
-            await self._something_unsent.wait()
-            self._something_unsent.clear()
-            waiting = [self._unsent.popleft() for _ in range(len(self._unsent))]
-            message = {
-                "type": "hub.wake",
-                "origin": self.id,
-                "frames": [frame for one in waiting for frame in one["frames"]],
-                "ended": [session for one in waiting for session in one["ended"]],
-            }
-            try:
-                await layer.group_send(GROUP, message)
-            except Exception as error:  # noqa: BLE001
-                log.warning("wake-up not sent", error=type(error).__name__, wakeups=len(waiting))
-
-    async def _hear(self) -> None:
-        """Take the wake-ups of the other processes."""
-        layer = channel_layer()
-        while True:
-            try:
-                channel = await layer.new_channel()
-                await layer.group_add(GROUP, channel)
-                while True:
-                    message = await layer.receive(channel)
-                    if message.get("origin") != self.id:
-                        self.take(message)
-            except Exception as error:  # noqa: BLE001
-                log.warning("channel layer is down", error=type(error).__name__)
-                await asyncio.sleep(1)
+    def _take_frame(self, packed: Any) -> None:
+        feed = self._feeds.get(packed[0])
+        if feed is not None:
+            feed.take(Frame(*packed))
 
     # Upkeep.
 
-    async def _look_after(self) -> None:
-        """Heal the streams every few seconds; each time a share of the sockets gets a heartbeat."""
-        beat = 0
+    async def _every(self, rounds: int, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do one step of the upkeep again and again, after so many rounds of HEAL_SECONDS."""
         while True:
-            await asyncio.sleep(HEAL_SECONDS)
-            beat = (beat + 1) % BEATS
-            work = [self._heal(), self._heartbeat(beat)]
-            if beat == 0:
-                work += [self._sweep_sessions(), self._beat_presence()]
-            for step in work:
-                try:
-                    await step
-                except Exception:
-                    log.warning("upkeep failed", exc_info=True)
+            await asyncio.sleep(HEAL_SECONDS * rounds)
+            try:
+                await step()
+            except Exception:
+                log.warning("upkeep failed", step=step.__name__, exc_info=True)
 
     async def _heal(self) -> None:
         """Compare the streams followed here with the log."""
-        for name, (head, epoch) in (await in_thread(heads, list(self._feeds))).items():
+        stood_at = {name: feed.position for name, feed in self._feeds.items()}
+        for name, (head, epoch) in (await in_thread(heads, list(stood_at))).items():
             if name in self._feeds:
-                self._feeds[name].hear_of(head, epoch)
+                self._feeds[name].compare(head, epoch, stood_at[name])
 
-    async def _heartbeat(self, beat: int) -> None:
-        for socket in [one for one in self._sockets if one.number % BEATS == beat]:
-            socket.push(render("heartbeat", {"streams": self.heads_of(socket)}))
+    async def _heartbeat(self) -> None:
+        """Tell a share of the sockets the heads of their streams.
+
+        One that is not welcomed yet is passed over: its first frame is `connected`.
+        """
+        self._round = (self._round + 1) % BEATS
+        share = [one for one in self._sockets if one.welcomed and one.number % BEATS == self._round]
+        each("heartbeat", share, self._beat)
+
+    def _beat(self, socket: Socket) -> None:
+        socket.push(render("heartbeat", {"streams": self.heads_of(socket)}))
+
+    async def _announce_departures(self) -> None:
+        await in_thread(announce_departures)
 
     async def _sweep_sessions(self) -> None:
         """Close the sockets of sessions that ended without a word that reached this process."""
         sessions = list(self._by_session)
         for ended in set(sessions) - await in_thread(self._gate.living, sessions):
             self.close_session(ended)
+        young = self.loop.time() - ENDED_SECONDS
+        self._ended = {session: at for session, at in self._ended.items() if at > young}
 
     async def _beat_presence(self) -> None:
         alive = [socket for socket in self._sockets if not socket.closed]
-        for user in await in_thread(presence().beat, [socket.device for socket in alive]):
-            await in_thread(announce_offline, user)
+        for arrival in await in_thread(presence().beat, [socket.device for socket in alive]):
+            await in_thread(announce_online, arrival)
         # One that left meanwhile may have been said to be alive after it had left.
         for socket in alive:
             if socket.closed:

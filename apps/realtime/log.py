@@ -17,6 +17,8 @@ from apps.realtime.frames import Frame, render
 from apps.realtime.models import Event, Stream, new_epoch
 from apps.realtime.wakeups import wake
 
+PRUNED_AT_ONCE = 1_000
+
 
 @dataclass(frozen=True)
 class Announcement:
@@ -61,22 +63,35 @@ def publish(announcements: Sequence[Announcement]) -> None:
     transaction.on_commit(partial(wake, frames=frames), robust=True)
 
 
-def signal(streams: Iterable[str], kind: str, data: Mapping[str, Any]) -> None:
-    """Tell those who follow the streams now. It is not logged and may be lost."""
+def signal(
+    streams: Iterable[str],
+    kind: str,
+    data: Mapping[str, Any],
+    *,
+    about: str = "",
+    version: int = 0,
+) -> None:
+    """Tell those who follow the streams now. It is not logged and may be lost.
+
+    Two processes may signal about the same thing at once, and be heard in either order. Such a
+    signal says what it is `about`, and is not delivered after one with a larger `version`.
+    """
     text = render(kind, data)
-    wake(frames=[Frame(stream, None, text) for stream in streams])
+    wake(frames=[Frame(stream, None, text, about, version) for stream in streams])
 
 
 def events_after(stream: str, after: int, up_to: int | None = None, limit: int = 500) -> Missed:
     """Return the logged events of a stream behind a number, oldest first.
 
-    `complete` is false when the log does not go back that far.
+    `complete` is false when one of them is missing: the log does not go back that far, or has a
+    hole.
     """
     events = Event.objects.filter(stream=stream, seq__gt=after)
     if up_to is not None:
         events = events.filter(seq__lte=up_to)
     found = list(events.order_by("seq")[:limit])
-    whole = after == up_to if not found else found[0].seq == after + 1
+    # Numbers are unique: as many as there are from the first to the last are all of them.
+    whole = found[-1].seq == after + len(found) if found else after == up_to
     frames = [_frame(stream, one.seq, one.type, one.data, one.created_at) for one in found]
     return Missed(frames, complete=whole)
 
@@ -103,9 +118,35 @@ def redact(subjects: Iterable[UUID], overlay: Mapping[str, Mapping[str, Any]]) -
 
 
 def events_prune() -> int:
-    """Delete the events that are older than the retention and return how many there were."""
+    """Delete the events that are older than the retention and return how many there were.
+
+    A stream is cut at a number, below the first event that is kept: times are not in the order of
+    the numbers, since several clocks give them, and a hole would be a loss that nobody notices.
+    """
     limit = timezone.now() - settings.EVENT_RETENTION
-    return Event.objects.filter(created_at__lt=limit).delete()[0]
+    old = Event.objects.filter(created_at__lt=limit).order_by().values_list("stream", flat=True)
+    return sum(_prune_stream(stream, limit) for stream in list(old.distinct()))
+
+
+def _prune_stream(stream: str, limit: datetime) -> int:
+    events = Event.objects.filter(stream=stream)
+    kept = events.filter(created_at__gte=limit).order_by("seq").first()
+    if kept is not None:
+        events = events.filter(seq__lt=kept.seq)
+    deleted = 0
+    # In parts from the oldest on, so that no statement is long and one that fails leaves no hole.
+    while part := list(events.order_by("seq").values_list("seq", flat=True)[:PRUNED_AT_ONCE]):
+        deleted += events.filter(seq__lte=part[-1]).delete()[0]
+    return deleted
+
+
+def epochs_renew() -> int:
+    """Begin a new life of every stream, after the database was restored, and return how many.
+
+    A restored log gives its numbers a second time. Clients that have seen those of its former life
+    would take the new events for known ones; by the epoch they are told to start anew.
+    """
+    return Stream.objects.update(epoch=new_epoch())
 
 
 def _advance(counts: Counter[str]) -> dict[str, int]:

@@ -1,4 +1,10 @@
-"""Who is online: at least one of his sockets has shown a sign of life within the last minute."""
+"""Who is online: people at least one of whose sockets has shown a sign of life within the last
+minute, and those whose last socket closed a moment ago.
+
+A person who only reconnects stays online all the while, so nobody is told of it. Several processes
+may see one person come and go at once: the place where it is kept decides who was first and gives
+each change a version, by which a late announcement is told from a new one.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -8,8 +14,9 @@ from functools import cache
 from typing import Any, Protocol
 from uuid import UUID
 
+import structlog
 from django.conf import settings
-from django.utils import timezone
+from django.db import IntegrityError
 from django.utils.module_loading import import_string
 
 from apps.core.envelope import rfc3339
@@ -20,21 +27,57 @@ from apps.realtime.registry import audience_of
 from apps.realtime.sockets import Device
 from apps.realtime.transport import GONE_AFTER_SECONDS
 
+log = structlog.get_logger(__name__)
+
 SOCKETS_PER_USER = 10
 ALIVE_FOR = GONE_AFTER_SECONDS
+# Seconds after a person's last socket in which they may come back unnoticed.
+GRACE = 5
+# Seconds after which a departure that nobody has announced is taken up again.
+ANNOUNCED_WITHIN = 15
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A person who is online now and was not before. `version` orders it among departures."""
+
+    user_id: UUID
+    version: int
+
+
+@dataclass(frozen=True)
+class Departure:
+    """A person who is not online any more, and when that was."""
+
+    user_id: UUID
+    at: datetime
+    version: int
+
+
+class TooManySockets(Exception):
+    """The person has SOCKETS_PER_USER sockets already."""
 
 
 class Presence(Protocol):
-    """Where it is kept who is online."""
+    """Where it is kept who is online. Times are its own, so that processes agree on them."""
 
-    def enter(self, device: Device) -> int:
-        """Add the socket and return how many the person had before, -1 if he has too many."""
+    def enter(self, device: Device) -> Arrival | None:
+        """Add the socket; return the arrival if the person was not online. Raises
+        TooManySockets."""
 
-    def leave(self, device: Device) -> bool:
-        """Remove the socket and return whether it was the person's last."""
+    def leave(self, device: Device) -> None:
+        """Remove the socket. A person without another one stays online for GRACE."""
 
-    def beat(self, devices: Iterable[Device]) -> list[UUID]:
-        """Say that these are alive; return the people whose last socket died without a word."""
+    def beat(self, devices: Iterable[Device]) -> list[Arrival]:
+        """Say that these are alive; return the people who were not known to be online."""
+
+    def departures(self, *, hurry: bool = False) -> list[Departure]:
+        """Return the people whose time is over. Each is returned to one caller only, and again
+        after ANNOUNCED_WITHIN unless `announced` is called. In a hurry the people are returned
+        whom no process could return later."""
+
+    def announced(self, user_id: UUID) -> None:
+        """Note that the departure has been told."""
 
     def online(self, users: Iterable[UUID]) -> set[UUID]:
         """Return those of the people who are online."""
@@ -71,18 +114,33 @@ def presence_of(users: Iterable[UUID]) -> dict[UUID, Seen]:
     return {user: Seen(user in online, seen.get(user)) for user in asked}
 
 
-def announce_online(user_id: UUID) -> None:
-    """Tell those who may know that the first device of a person is on."""
-    _tell_audience("user_online", user_id, {})
+def announce_online(arrival: Arrival) -> None:
+    """Tell those who may know that a person came online."""
+    _tell_audience("user_online", arrival.user_id, arrival.version, {})
 
 
-def announce_offline(user_id: UUID) -> None:
-    """Note that the last device of a person is off, and tell those who may know."""
-    now = timezone.now()
-    LastSeen.objects.update_or_create(user_id=user_id, defaults={"at": now})
-    _tell_audience("user_offline", user_id, {"lastSeenAt": rfc3339(now)})
+def announce_departures(*, hurry: bool = False) -> None:
+    """Tell of everybody who went offline; one that fails is tried again later, by any process."""
+    for departure in presence().departures(hurry=hurry):
+        try:
+            _announce_offline(departure)
+        except Exception:
+            log.warning("departure not told", user_id=str(departure.user_id), exc_info=True)
+        else:
+            presence().announced(departure.user_id)
 
 
-def _tell_audience(kind: str, user_id: UUID, more: Mapping[str, Any]) -> None:
+def _announce_offline(departure: Departure) -> None:
+    try:
+        LastSeen.objects.update_or_create(user_id=departure.user_id, defaults={"at": departure.at})
+    except IntegrityError:
+        # The account was deleted with its conversations: there is nobody to tell.
+        return
+    more = {"lastSeenAt": rfc3339(departure.at)}
+    _tell_audience("user_offline", departure.user_id, departure.version, more)
+
+
+def _tell_audience(kind: str, user_id: UUID, version: int, more: Mapping[str, Any]) -> None:
     streams = [user_stream(other) for other in audience_of(user_id)]
-    signal(streams, kind, {"userId": str(user_id), **more})
+    data = {"userId": str(user_id), **more}
+    signal(streams, kind, data, about=f"presence {user_id}", version=version)

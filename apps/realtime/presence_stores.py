@@ -3,13 +3,28 @@
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from apps.core.redis import RedisDown, key, with_redis
-from apps.realtime.presence import ALIVE_FOR, SOCKETS_PER_USER
+from apps.realtime.presence import (
+    ALIVE_FOR,
+    ANNOUNCED_WITHIN,
+    GRACE,
+    SOCKETS_PER_USER,
+    Arrival,
+    Departure,
+    TooManySockets,
+)
 from apps.realtime.sockets import Device
+
+# Those who leave at once are told of in parts.
+DEPARTURES = 500
+# A socket that is there already is not turned away.
+EVERY_SOCKET = 1_000_000
 
 
 class LocalPresence:
@@ -17,35 +32,60 @@ class LocalPresence:
 
     def __init__(self) -> None:
         self._devices: defaultdict[UUID, set[Device]] = defaultdict(set)
+        # The people without a socket, and the time at which their departure is to be told; then
+        # those whose departure somebody is telling.
+        self._leaving: dict[UUID, float] = {}
+        self._told_until: dict[UUID, tuple[float, float]] = {}
         self._lock = threading.Lock()
 
-    def enter(self, device: Device) -> int:
+    def enter(self, device: Device) -> Arrival | None:
         """See Presence."""
         with self._lock:
             own = self._devices[device.user_id]
             if len(own) >= SOCKETS_PER_USER:
-                return -1
+                raise TooManySockets
+            was_online = bool(own) or device.user_id in self._leaving
             own.add(device)
-            return len(own) - 1
+            self._leaving.pop(device.user_id, None)
+            self._told_until.pop(device.user_id, None)
+            return None if was_online else Arrival(device.user_id, _microseconds())
 
-    def leave(self, device: Device) -> bool:
+    def leave(self, device: Device) -> None:
         """See Presence."""
         with self._lock:
             own = self._devices[device.user_id]
-            known = device in own
+            if device in own and len(own) == 1:
+                self._leaving[device.user_id] = time.time() + GRACE
             own.discard(device)
             if not own:
                 del self._devices[device.user_id]
-            return known and not own
 
-    def beat(self, devices: Iterable[Device]) -> list[UUID]:
+    def beat(self, devices: Iterable[Device]) -> list[Arrival]:
         """See Presence."""
         return []
+
+    def departures(self, *, hurry: bool = False) -> list[Departure]:
+        """See Presence."""
+        now = time.time()
+        with self._lock:
+            for user, due in list(self._leaving.items()):
+                if hurry or due <= now:
+                    del self._leaving[user]
+                    self._told_until[user] = (due - GRACE, 0.0)
+            left = [(user, at) for user, (at, until) in self._told_until.items() if until <= now]
+            for user, at in left:
+                self._told_until[user] = (at, now + ANNOUNCED_WITHIN)
+            return [Departure(user, _moment(at), _microseconds()) for user, at in left]
+
+    def announced(self, user_id: UUID) -> None:
+        """See Presence."""
+        with self._lock:
+            self._told_until.pop(user_id, None)
 
     def online(self, users: Iterable[UUID]) -> set[UUID]:
         """See Presence."""
         with self._lock:
-            return {user for user in users if self._devices.get(user)}
+            return {user for user in users if user in self._devices or user in self._leaving}
 
     def sockets(self, user_id: UUID) -> Counter[UUID]:
         """See Presence."""
@@ -56,115 +96,142 @@ class LocalPresence:
 class RedisPresence:
     """Keeps it in Redis for all processes; while Redis is down each knows its own sockets.
 
-    presence:online holds every online person with the time until which he is; the set
-    presence:<user> his sockets likewise. Times are those of Redis.
+    presence:online holds every online person with the time until which they are;
+    presence:<user> their sockets likewise; presence:leaving those whose departure a process is
+    telling, with the time at which another one takes it up. Times are those of Redis, and a version
+    is one in microseconds.
     """
 
-    NOW = "local now = tonumber(redis.call('TIME')[1]) "
+    NOW = """
+        local time = redis.call('TIME')
+        local now = time[1] + time[2] / 1000000
+        local version = string.format('%.0f', time[1] * 1000000 + time[2])
+    """
+    # KEYS: the person's sockets, online, leaving. ARGV: socket, person, seconds alive, most.
     ENTER = (
         NOW
         + """
         redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-        local before = redis.call('ZCARD', KEYS[1])
-        if before >= tonumber(ARGV[3]) then return -1 end
-        redis.call('ZADD', KEYS[1], now + ARGV[4], ARGV[1])
-        redis.call('EXPIRE', KEYS[1], ARGV[4])
-        redis.call('ZADD', KEYS[2], now + ARGV[4], ARGV[2])
-        return before
+        if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then return 'full' end
+        local known = redis.call('ZSCORE', KEYS[2], ARGV[2])
+        redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
+        redis.call('EXPIRE', KEYS[1], ARGV[3])
+        redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[2])
+        redis.call('ZREM', KEYS[3], ARGV[2])
+        return known and '' or version
     """
     )
+    # KEYS: the person's sockets, online. ARGV: socket, person, seconds of grace.
     LEAVE = (
         NOW
         + """
         redis.call('ZREM', KEYS[1], ARGV[1])
         redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-        if redis.call('ZCARD', KEYS[1]) > 0 then return 0 end
-        return redis.call('ZREM', KEYS[2], ARGV[2])
+        if redis.call('ZCARD', KEYS[1]) == 0 then
+            redis.call('ZADD', KEYS[2], 'XX', now + ARGV[3], ARGV[2])
+        end
     """
     )
-    BEAT = (
+    # Of those whom several processes have for gone, each is returned to one of them.
+    # KEYS: online, leaving. ARGV: seconds until another takes it up, seconds of grace, how many.
+    DEPARTURES = (
         NOW
         + """
-        redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
-        redis.call('EXPIRE', KEYS[1], ARGV[3])
-        redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[2])
-    """
-    )
-    # Only one of the processes that ask gets to hear of each person whose time is over.
-    EXPIRED = (
-        NOW
-        + """
-        local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)
-        redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-        return gone
+        local told = {}
+        local function tell(user, left)
+            redis.call('ZREM', KEYS[1], user)
+            redis.call('ZADD', KEYS[2], now + ARGV[1], user)
+            table.insert(told, user)
+            table.insert(told, string.format('%.3f', left))
+            table.insert(told, version)
+        end
+        for index, from in ipairs(KEYS) do
+            local due = redis.call(
+                'ZRANGEBYSCORE', from, '-inf', now, 'WITHSCORES', 'LIMIT', 0, ARGV[3])
+            for i = 1, #due, 2 do tell(due[i], due[i + 1] - ARGV[index == 1 and 2 or 1]) end
+        end
+        return told
     """
     )
 
     def __init__(self) -> None:
         self._online = key("presence:online")
+        self._leaving = key("presence:leaving")
         self._here = LocalPresence()
 
-    def enter(self, device: Device) -> int:
+    def enter(self, device: Device) -> Arrival | None:
         """See Presence."""
         here = self._here.enter(device)
-        if here < 0:
-            return here
         try:
-            before = with_redis(
-                "session",
-                lambda client: client.eval(
-                    self.ENTER,
-                    2,
-                    self._key(device.user_id),
-                    self._online,
-                    device.member,
-                    str(device.user_id),
-                    SOCKETS_PER_USER,
-                    ALIVE_FOR,
-                ),
-            )
+            version = with_redis("session", partial(self._enter, device=device)).decode()
         except RedisDown:
             return here
-        if before < 0:
+        if version == "full":
             self._here.leave(device)
-        return int(before)
+            raise TooManySockets
+        return Arrival(device.user_id, int(version)) if version else None
 
-    def leave(self, device: Device) -> bool:
+    def leave(self, device: Device) -> None:
         """See Presence."""
-        last_here = self._here.leave(device)
-        try:
-            last = with_redis(
-                "session",
-                lambda client: client.eval(
-                    self.LEAVE,
-                    2,
-                    self._key(device.user_id),
-                    self._online,
-                    device.member,
-                    str(device.user_id),
-                ),
+        self._here.leave(device)
+        keys = (self._of(device.user_id), self._online)
+        self._try(
+            lambda client: client.eval(
+                self.LEAVE, 2, *keys, device.member, str(device.user_id), GRACE
             )
-        except RedisDown:
-            return last_here
-        return bool(last)
+        )
 
-    def beat(self, devices: Iterable[Device]) -> list[UUID]:
+    def beat(self, devices: Iterable[Device]) -> list[Arrival]:
         """See Presence."""
+        alive = list(devices)
 
         def all_of_them(client: Any) -> list[bytes]:
             pipeline = client.pipeline(transaction=False)
-            script = client.register_script(self.BEAT)
-            for device in devices:
-                keys = [self._key(device.user_id), self._online]
-                script(keys, [device.member, str(device.user_id), ALIVE_FOR], client=pipeline)
-            pipeline.execute()
-            gone: list[bytes] = client.eval(self.EXPIRED, 1, self._online)
-            return gone
+            for device in alive:
+                self._enter(client, device, most=EVERY_SOCKET, to=pipeline)
+            versions: list[bytes] = pipeline.execute()
+            return versions
 
         try:
-            return [UUID(user.decode()) for user in with_redis("session", all_of_them)]
+            versions = with_redis("session", all_of_them) if alive else []
         except RedisDown:
             return []
+        return [
+            Arrival(device.user_id, int(version))
+            for device, version in zip(alive, versions, strict=True)
+            if version
+        ]
+
+    def departures(self, *, hurry: bool = False) -> list[Departure]:
+        """See Presence. Whom this process does not tell of, another one does."""
+        here = self._here.departures(hurry=hurry)
+        try:
+            told = with_redis(
+                "session",
+                lambda client: client.eval(
+                    self.DEPARTURES,
+                    2,
+                    self._online,
+                    self._leaving,
+                    ANNOUNCED_WITHIN,
+                    GRACE,
+                    DEPARTURES,
+                ),
+            )
+        except RedisDown:
+            return here
+        for departure in here:
+            self._here.announced(departure.user_id)
+        fields = [field.decode() for field in told]
+        return [
+            Departure(UUID(user), _moment(float(left)), int(version))
+            for user, left, version in zip(fields[::3], fields[1::3], fields[2::3], strict=True)
+        ]
+
+    def announced(self, user_id: UUID) -> None:
+        """See Presence."""
+        self._here.announced(user_id)
+        self._try(lambda client: client.zrem(self._leaving, str(user_id)))
 
     def online(self, users: Iterable[UUID]) -> set[UUID]:
         """See Presence."""
@@ -186,11 +253,33 @@ class RedisPresence:
         try:
             members = with_redis(
                 "session",
-                lambda client: client.zrangebyscore(self._key(user_id), time.time(), "+inf"),
+                lambda client: client.zrangebyscore(self._of(user_id), time.time(), "+inf"),
             )
         except RedisDown:
             return self._here.sockets(user_id)
         return Counter(UUID(member.decode().partition(":")[0]) for member in members)
 
-    def _key(self, user_id: UUID) -> str:
+    def _enter(
+        self, client: Any, device: Device, most: int = SOCKETS_PER_USER, to: Any = None
+    ) -> Any:
+        keys = [self._of(device.user_id), self._online, self._leaving]
+        values = [device.member, str(device.user_id), ALIVE_FOR, most]
+        # Sent by its hash: a beat has thousands of them.
+        return client.register_script(self.ENTER)(keys, values, client=to)
+
+    def _try(self, operation: Callable[[Any], object]) -> None:
+        try:
+            with_redis("session", operation)
+        except RedisDown:
+            return
+
+    def _of(self, user_id: UUID) -> str:
         return key(f"presence:{user_id}")
+
+
+def _microseconds() -> int:
+    return time.time_ns() // 1000
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -42,8 +42,9 @@ def stream(prefix: str, may_follow: Callable[[UUID, str], bool]) -> None:
 
 def may_follow(user_id: UUID, name: str) -> bool:
     """Return whether the person may follow the stream. Of an unknown one: no."""
-    prefix, _, rest = name.partition(".")
-    return prefix in _streams and _streams[prefix](user_id, rest)
+    prefix, dot, rest = name.partition(".")
+    # A stream has one name: `feed.` would be a second, empty one beside `feed`.
+    return bool(dot) == bool(rest) and prefix in _streams and _streams[prefix](user_id, rest)
 
 
 def audience(people: Callable[[UUID], Iterable[UUID]]) -> None:

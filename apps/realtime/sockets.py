@@ -35,10 +35,12 @@ class Socket(Protocol):
     device: Device
     number: int
     streams: set[str]
+    welcomed: bool
     closed: bool
 
     def push(self, text: str) -> None:
-        """Send a frame, or have it wait behind those that the client has not taken yet."""
+        """Send a frame, or have it wait behind those that the client has not taken yet. Never
+        raises: a socket that cannot be sent to is cut off."""
 
     async def pushed(self, text: str) -> None:
         """Send a frame and wait until the client has taken what came before it."""

@@ -1,21 +1,42 @@
-"""How uvicorn is run: its websocket protocol with a way to hang up, and its options."""
+"""How uvicorn is run: its websocket protocol with bounds of its own, and its options."""
 
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
+from apps.core.hangup import HangingUp
+from apps.core.ratelimit import Limit, seconds_until_whole
+from apps.realtime.closing import REASONS, TOO_MANY_FRAMES
+
 FRAME_BYTES = 64 * 1024
 HEARTBEAT_SECONDS = 25
 GONE_AFTER_SECONDS = 60
+# Of a client's frames, whatever they are: pings and the parts of a message count like any other.
+FRAMES = Limit(rate=20, burst=60)
+# Frames are counted after they are parsed, so that no more bytes than these are parsed at once.
+SLICE_BYTES = 4096
+# Pongs that may wait for a client that pings and does not read.
+UNREAD_PONGS = 64
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
-    """Uvicorn's, which offers the application `parley.abort` in its scope's extensions.
+    """Uvicorn's, with limits below the application, which never sees a ping or a fragment.
 
-    Its own close waits until the client has read all that was written, which a stalled one never
-    does.
+    It offers the application `parley.abort` in its scope's extensions: its own close waits until
+    the client has read all that was written, which a stalled one never does.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._frames_whole_at = 0.0
+        self._cut_off = False
+        self._unread_pongs = 0
+
+    def connection_made(self, transport: Any) -> None:
+        """Take over the connection once its client has asked for a websocket."""
+        super().connection_made(transport)
+        self.transport = HangingUp(transport, self.loop)  # type: ignore[assignment]
 
     def handle_connect(self, event: Request) -> None:
         """Open the websocket. The application's task, made here, has not begun to run yet."""
@@ -23,6 +44,69 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if self.response.status_code == 101:
             extensions: Any = self.scope["extensions"]
             extensions["parley.abort"] = self.transport.abort
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came in slices, and nothing of what comes after too many frames."""
+        for start in range(0, len(data), SLICE_BYTES):
+            if self._cut_off:
+                return
+            super().data_received(data[start : start + SLICE_BYTES])
+
+    def handle_events(self) -> None:
+        """Handle the frames of one slice, unless they are too many."""
+        if not self._within_limit():
+            self._cut_off = True
+            self._close_for_frames()
+            return
+        super().handle_events()
+
+    def handle_ping(self) -> None:
+        """Send the pong, unless too many wait already for a client that does not read."""
+        if not self.writable.is_set():
+            self._unread_pongs += 1
+            if self._unread_pongs > UNREAD_PONGS:
+                self._cut_off = True
+                self.transport.abort()
+                return
+        super().handle_ping()
+
+    def resume_writing(self) -> None:
+        """Go on: the client has read."""
+        self._unread_pongs = 0
+        super().resume_writing()
+
+    def keepalive_timeout(self) -> None:
+        """Hang up on a client that is gone: a close frame would wait for it to read."""
+        self.pong_timer = None
+        self.pending_ping_payload = None
+        self.transport.abort()
+
+    def _within_limit(self) -> bool:
+        """Count the frames of a slice; return whether all of them are allowed."""
+        now = self.loop.time()
+        for event in self.conn.events:
+            if isinstance(event, Request):
+                continue
+            wait = seconds_until_whole(self._frames_whole_at, now, FRAMES)
+            if wait > FRAMES.burst / FRAMES.rate:
+                return False
+            self._frames_whole_at = now + wait
+        return True
+
+    def _close_for_frames(self) -> None:
+        if self.close_sent or not self.handshake_complete:
+            self.transport.abort()
+            return
+        # The pongs that were made for the pings among them are not sent.
+        self.conn.data_to_send()
+        reason = REASONS[TOO_MANY_FRAMES]
+        self.queue.put_nowait(
+            {"type": "websocket.disconnect", "code": TOO_MANY_FRAMES, "reason": reason}
+        )
+        self.conn.send_close(TOO_MANY_FRAMES, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.transport.close()
 
 
 UVICORN: dict[str, Any] = {

@@ -5,7 +5,7 @@ The channel layer only says when to look: what it loses, the hubs find in the lo
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 from uuid import UUID
 
 import structlog
@@ -17,6 +17,15 @@ from apps.realtime.frames import Frame
 log = structlog.get_logger(__name__)
 
 GROUP = "hubs"
+# What a command or a worker waits for Redis at the most.
+SEND_SECONDS = 1.0
+
+
+class Wakeup(TypedDict):
+    """What a process tells the others: packed frames, and the ids of sessions that are over."""
+
+    frames: list[Any]
+    ended: list[str]
 
 
 def channel_layer() -> Any:
@@ -29,7 +38,7 @@ class Receiver(Protocol):
 
     loop: asyncio.AbstractEventLoop
 
-    def take_and_relay(self, message: dict[str, Any]) -> None:
+    def take_and_relay(self, wakeup: Wakeup) -> None:
         """Deliver what happened in this process, and tell the others."""
 
 
@@ -44,26 +53,31 @@ def receive_here(receiver: Receiver) -> None:
 def wake(frames: Iterable[Frame] = (), ended_sessions: Iterable[UUID] = ()) -> None:
     """Hand frames, and the sessions whose sockets must close, to every process.
 
-    May be called from any thread; it neither waits for Redis nor fails with it.
+    May be called from any thread. In a server it neither waits for Redis nor fails with it; a
+    process without a hub, such as a command, waits for SEND_SECONDS at the most.
     """
-    message: dict[str, Any] = {
-        "type": "hub.wake",
-        "frames": [[frame.stream, frame.seq, frame.text] for frame in frames],
+    wakeup: Wakeup = {
+        "frames": [frame.packed() for frame in frames],
         "ended": [str(session) for session in ended_sessions],
     }
     for receiver in _receivers:
         if not receiver.loop.is_closed():
-            receiver.loop.call_soon_threadsafe(receiver.take_and_relay, message)
+            receiver.loop.call_soon_threadsafe(receiver.take_and_relay, wakeup)
             return
-    _send_from_outside(message)
+    _send_from_outside(wakeup)
 
 
-def _send_from_outside(message: dict[str, Any]) -> None:
-    """Send from a process without sockets: a command, a worker."""
+def _send_from_outside(wakeup: Wakeup) -> None:
+    """Send from a process without a hub."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         try:
-            async_to_sync(channel_layer().group_send)(GROUP, message)
+            async_to_sync(_send)(wakeup)
         except Exception as error:  # noqa: BLE001
             log.warning("wake-up not sent", error=type(error).__name__)
+
+
+async def _send(wakeup: Wakeup) -> None:
+    async with asyncio.timeout(SEND_SECONDS):
+        await channel_layer().group_send(GROUP, {"type": "hub.wake", **wakeup})

@@ -106,6 +106,19 @@ class PrivateServer(ABC):
         if self._directory:
             shutil.rmtree(self._directory, ignore_errors=True)
 
+    def freeze(self) -> None:
+        """Stop the server's processes where they stand: it hangs, and nobody is told."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let the server's processes go on; does nothing when they were not stopped."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, how: signal.Signals) -> None:
+        assert self._keeper is not None
+        for pid in _descendants(self._keeper.pid):
+            os.kill(pid, how)
+
     def _spawn(
         self, command: list[str], log: IO[bytes], stdin: int = subprocess.DEVNULL
     ) -> subprocess.Popen[bytes]:
@@ -224,6 +237,12 @@ def private_redis() -> Iterator[str]:
     """Yield the URL of an empty Redis server; raises ServerUnavailable."""
     with PrivateRedis() as server:
         yield server.url
+
+
+def _descendants(pid: int) -> list[int]:
+    """Return the processes that were started by one, and by those; Linux tells that in a file."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [one for child in children for one in (int(child), *_descendants(int(child)))]
 
 
 def _free_port() -> int:

@@ -2,6 +2,8 @@
 wait for a heartbeat; or deliberately broken, to show that the fault tests catch it."""
 
 import os
+import pkgutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +20,53 @@ class TamperedConfig(AppConfig):
     def ready(self) -> None:
         """Do what the environment names, by words with a comma between them."""
         for word in os.environ["PARLEY_TAMPER"].split(","):
-            tamper(word)
+            for where, name, value in TAMPERINGS[word]:
+                owner = pkgutil.resolve_name(where)
+                if isinstance(owner, dict):
+                    owner[name] = value
+                else:
+                    setattr(owner, name, value)
 
 
-def tamper(word: str) -> None:
-    """Change one thing of this process."""
-    from apps.realtime import feed, hub, log, presence_stores
+async def nothing(*_: Any) -> None:
+    """Leave a step out."""
 
-    async def nothing(*_: Any) -> None:
-        return
 
-    def nothing_missed(*_: Any) -> log.Missed:
-        return log.Missed([], complete=True)
+def nothing_missed(*_: Any) -> Any:
+    """Say that the log has nothing more."""
+    from apps.realtime.log import Missed
 
-    match word:
-        case "hurried":
-            hub.HEAL_SECONDS = 0.2  # type: ignore[assignment]
-        case "short-lived":
-            presence_stores.ALIVE_FOR = 3  # type: ignore[attr-defined]
-        case "never-heals":
-            hub.Hub._heal = nothing  # type: ignore[method-assign,assignment]
-        case "never-reads":
-            feed.events_after = nothing_missed  # type: ignore[attr-defined,assignment]
-        case "never-sweeps":
-            hub.Hub._sweep_sessions = nothing  # type: ignore[method-assign,assignment]
-        case _:
-            raise ValueError(word)
+    return Missed([], complete=True)
+
+
+def slow_heads(streams: Any) -> Any:
+    """Find out late where streams stand."""
+    from apps.realtime.log import heads
+
+    time.sleep(0.5)
+    return heads(streams)
+
+
+HUB = "apps.realtime.hub"
+STORES = "apps.realtime.presence_stores"
+RELAY = "apps.realtime.relay"
+
+# What each word changes: where, which attribute or key, and its new value.
+TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
+    "hurried": [(HUB, "HEAL_SECONDS", 0.2)],
+    "breathless": [(HUB, "HEAL_SECONDS", 0.01)],
+    "slow-heads": [("apps.realtime.feed", "heads", slow_heads)],
+    "short-lived": [(STORES, "ALIVE_FOR", 3)],
+    "brief-grace": [(STORES, "GRACE", 0.5)],
+    "no-grace": [(STORES, "GRACE", 0)],
+    "never-heals": [(f"{HUB}:Hub", "_heal", nothing)],
+    "impatient": [
+        ("apps.realtime.transport:UVICORN", "ws_ping_interval", 6),
+        ("apps.realtime.transport:UVICORN", "ws_ping_timeout", 0.5),
+    ],
+    "brisk": [("apps.core.hangup", "CLOSING_SECONDS", 0.5)],
+    "never-reads": [("apps.realtime.feed", "events_after", nothing_missed)],
+    "never-sweeps": [(f"{HUB}:Hub", "_sweep_sessions", nothing)],
+    "quick-eared": [(RELAY, "PROBE_SECONDS", 0.2), (RELAY, "SILENCE_SECONDS", 1.0)],
+    "never-renews": [(RELAY, "SILENCE_SECONDS", 3600.0)],
+}

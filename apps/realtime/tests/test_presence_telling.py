@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from django.conf import settings
+from django.db import OperationalError
 
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person
@@ -11,8 +12,14 @@ from apps.chat.services import Draft, message_send
 from apps.core.ids import uuid7
 from apps.core.testing.server import ServerProcess, until
 from apps.core.testing.socket import TestSocket
+from apps.realtime import presence as presence_module
 from apps.realtime import presence_stores
-from apps.realtime.presence import Presence, presence_of
+from apps.realtime.models import LastSeen
+from apps.realtime.presence import (
+    Departure,
+    announce_departures,
+    presence_of,
+)
 from apps.realtime.sockets import Device
 
 
@@ -24,8 +31,13 @@ def acquainted(alice: Person, bob: Person) -> None:
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
 def test_only_acquaintances_hear_of_the_first_device_and_the_last(
-    server: ServerProcess, acquainted: None, alice: Person, bob: Person, carol: Person
+    start_server: Callable[..., ServerProcess],
+    acquainted: None,
+    alice: Person,
+    bob: Person,
+    carol: Person,
 ) -> None:
+    server = start_server(PARLEY_TAMPER="hurried,brief-grace")
     with (
         TestSocket(server.url, token=alice.access) as hers,
         TestSocket(server.url, token=carol.access) as strangers,
@@ -36,12 +48,90 @@ def test_only_acquaintances_hear_of_the_first_device_and_the_last(
         tablet.settle()
         phone.close()
         until(lambda: presences(server) == 3)
-        assert [frame["type"] for frame in hers.settle()] == ["connected"]
+        assert changes(hers) == []
         tablet.close()
         gone = hers.expect("user_offline")["data"]
         assert gone["userId"] == bob.id
         assert gone["lastSeenAt"].endswith("Z")
-        assert [frame["type"] for frame in strangers.settle()] == ["connected"]
+        assert changes(strangers) == []
+
+
+def reconnect_often(server: ServerProcess, hers: TestSocket, bob: Person) -> list[str]:
+    """Have Bob come and go ten times, and return what Alice hears of it until he has left."""
+    for _ in range(10):
+        with TestSocket(server.url, token=bob.access) as his:
+            his.expect("connected")
+    told: list[str] = []
+
+    def left() -> bool:
+        told.extend(changes(hers))
+        return told[-1:] == ["user_offline"] and not is_online(hers, bob)
+
+    until(left)
+    return told
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_a_person_who_only_reconnects_stays_online_all_the_while(
+    start_server: Callable[..., ServerProcess], acquainted: None, alice: Person, bob: Person
+) -> None:
+    server = start_server(PARLEY_TAMPER="hurried,brief-grace")
+    with TestSocket(server.url, token=alice.access) as hers:
+        assert reconnect_often(server, hers, bob) == ["user_online", "user_offline"]
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_without_its_grace_a_process_would_tell_of_each_reconnect(
+    start_server: Callable[..., ServerProcess], acquainted: None, alice: Person, bob: Person
+) -> None:
+    """The test above catches a build without the safeguard."""
+    server = start_server(PARLEY_TAMPER="breathless,no-grace")
+    with TestSocket(server.url, token=alice.access) as hers:
+        assert len(reconnect_often(server, hers, bob)) > 2
+
+
+@pytest.mark.django_db
+def test_a_departure_that_cannot_be_told_costs_no_other_one(
+    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = presence_stores.LocalPresence()
+    monkeypatch.setattr(presence_module, "presence", lambda: store)
+    monkeypatch.setattr(presence_stores, "GRACE", 0)
+    monkeypatch.setattr(presence_stores, "ANNOUNCED_WITHIN", 0)
+    for user in (alice.user, bob.user):
+        store.enter(one := device(user))
+        store.leave(one)
+    tell = presence_module._announce_offline
+    failing = {alice.user.pk}
+
+    def tell_but_alice(departure: Departure) -> None:
+        if departure.user_id in failing:
+            raise OperationalError
+        tell(departure)
+
+    monkeypatch.setattr(presence_module, "_announce_offline", tell_but_alice)
+    announce_departures()
+    assert set(LastSeen.objects.values_list("user", flat=True)) == {bob.user.pk}
+    failing.clear()
+    announce_departures()
+    assert set(LastSeen.objects.values_list("user", flat=True)) == {alice.user.pk, bob.user.pk}
+    assert store.departures() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_departure_of_a_deleted_account_is_told_to_nobody(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = presence_stores.LocalPresence()
+    monkeypatch.setattr(presence_module, "presence", lambda: store)
+    store.enter(one := device(alice.user))
+    store.leave(one)
+    alice.user.delete()
+    announce_departures(hurry=True)
+    assert not LastSeen.objects.exists()
+    assert store.departures(hurry=True) == []
 
 
 @pytest.mark.integration
@@ -64,8 +154,9 @@ def test_one_may_ask_after_acquaintances_only(
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
 def test_conversations_say_who_is_online(
-    server: ServerProcess, acquainted: None, alice: Person, bob: Person
+    start_server: Callable[..., ServerProcess], acquainted: None, alice: Person, bob: Person
 ) -> None:
+    server = start_server(PARLEY_TAMPER="hurried,brief-grace")
     headers = {"Authorization": f"Bearer {alice.access}"}
 
     def shown() -> bool:
@@ -89,80 +180,14 @@ def test_conversations_say_who_is_online(
 def test_a_killed_process_leaves_nobody_online(
     start_server: Callable[..., ServerProcess], acquainted: None, alice: Person, bob: Person
 ) -> None:
-    one = start_server(PARLEY_TAMPER="hurried,short-lived")
-    other = start_server(PARLEY_TAMPER="hurried,short-lived")
+    one = start_server(PARLEY_TAMPER="hurried,short-lived,brief-grace")
+    other = start_server(PARLEY_TAMPER="hurried,short-lived,brief-grace")
     with TestSocket(one.url, token=alice.access) as hers:
         his = TestSocket(other.url, token=bob.access)
         hers.expect("user_online")
         other.kill()
         assert hers.expect("user_offline", seconds=15)["data"]["userId"] == bob.id
         his.close()
-
-
-@pytest.fixture(params=["LocalPresence", "RedisPresence"])
-def store(request: pytest.FixtureRequest) -> Presence:
-    if request.param == "RedisPresence" and not settings.REDIS_URL:
-        pytest.skip("There is no Redis in this run.")
-    made: Presence = getattr(presence_stores, request.param)()
-    return made
-
-
-def device(user: User | None = None) -> Device:
-    return Device(user.pk if user else uuid7(), uuid7(), str(uuid7()))
-
-
-def test_first_and_last_are_told_apart(store: Presence) -> None:
-    first = device()
-    second = Device(first.user_id, uuid7(), "second")
-    assert store.enter(first) == 0
-    assert store.enter(second) == 1
-    assert store.sockets(first.user_id) == {first.session_id: 1, second.session_id: 1}
-    assert store.leave(first) is False
-    assert store.online([first.user_id]) == {first.user_id}
-    assert store.leave(second) is True
-    assert store.leave(second) is False
-    assert store.online([first.user_id]) == set()
-
-
-def test_the_eleventh_is_not_let_in(store: Presence) -> None:
-    first = device()
-    for number in range(10):
-        assert store.enter(Device(first.user_id, first.session_id, str(number))) == number
-    assert store.enter(Device(first.user_id, first.session_id, "11th")) == -1
-    assert store.sockets(first.user_id).total() == 10
-
-
-def test_who_stays_connected_stays_online(store: Presence, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Original defect 29."""
-    monkeypatch.setattr(presence_stores, "ALIVE_FOR", 2)
-    one = device()
-    store.enter(one)
-    beats = iter(range(8))
-
-    def beaten() -> bool:
-        assert store.beat([one]) == []
-        assert store.online([one.user_id]) == {one.user_id}
-        return next(beats) == 7
-
-    until(beaten)
-
-
-@pytest.mark.skipif(not settings.REDIS_URL, reason="There is no Redis in this run.")
-def test_who_dies_without_a_word_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence_stores, "ALIVE_FOR", 1)
-    one, stores = device(), [presence_stores.RedisPresence() for _ in range(2)]
-    stores[0].enter(one)
-    reports: list[object] = []
-
-    def reported() -> bool:
-        for store in stores:
-            reports.extend(store.beat([]))
-        return one.user_id in reports
-
-    until(reported)
-    assert stores[0].online([one.user_id]) == set()
-    reported()
-    assert reports.count(one.user_id) == 1
 
 
 @pytest.mark.django_db
@@ -173,3 +198,18 @@ def test_presence_of_nobody_needs_no_redis() -> None:
 def presences(server: ServerProcess) -> int:
     connections: int = server.call("GET", "/health").json()["websocket"]["connections"]
     return connections
+
+
+def changes(socket: TestSocket) -> list[str]:
+    """Return what the socket has heard of people coming and going."""
+    return [frame["type"] for frame in socket.settle() if frame["type"].startswith("user_")]
+
+
+def is_online(socket: TestSocket, person: Person) -> bool:
+    answer = socket.ask("presence", {"userIds": [person.id]})
+    online: bool = answer["data"]["presence"][person.id]["online"]
+    return online
+
+
+def device(user: User) -> Device:
+    return Device(user.pk, uuid7(), str(uuid7()))

@@ -7,6 +7,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from apps.accounts.tests.people import Person
+from apps.core.testing.raw_socket import raw_websocket
 from apps.core.testing.server import ServerProcess
 from apps.core.testing.socket import TestSocket
 
@@ -59,6 +60,22 @@ def test_only_known_origins_may_open_one(server: ServerProcess, alice: Person) -
     assert refusal(server, token=alice.access, headers={"Origin": "http://evil.example"}) == 403
     for origin in (server.url, "http://localhost:3000"):
         TestSocket(server.url, token=alice.access, headers={"Origin": origin}).close()
+
+
+def test_only_names_that_the_server_goes_by_open_one(server: ServerProcess, alice: Person) -> None:
+    """As over HTTP: a page of another name that resolves here is another site."""
+    for host in ("evil.example", f"evil.example:{server.port}", "", "localhost.evil.example"):
+        assert refusal(server, token=alice.access, headers={"Host": host}) == 400
+    with raw_websocket(server.port, alice.access):
+        pass
+
+
+def test_handshakes_count_as_requests_of_their_address(start_server: Any, alice: Person) -> None:
+    server = start_server(RATE_LIMIT_BURST="20", RATE_LIMIT_REQUESTS_PER_SECOND="1")
+    answers = [refusal(server, query=f"?ticket={number}") for number in range(25)]
+    assert answers[:10] == [401] * 10
+    assert answers[-1] == 429
+    assert refusal(server, token=alice.access) == 429
 
 
 def test_the_token_way_can_be_switched_off(start_server: Any, alice: Person) -> None:

@@ -69,7 +69,9 @@ def test_a_number_from_another_life_of_the_log_says_reset(
         assert socket.ask("subscribe", other)["type"] == "reset"
 
 
-@pytest.mark.parametrize("stream", ["user.{bob}", "feed.x", "document.1", "", "nonsense", "user."])
+@pytest.mark.parametrize(
+    "stream", ["user.{bob}", "feed.x", "feed.", "document.1", "", "nonsense", "user."]
+)
 def test_streams_of_others_and_unknown_ones_are_not_there(
     server: ServerProcess, alice: Person, bob: Person, stream: str
 ) -> None:

@@ -1,0 +1,34 @@
+"""Closing connections whose clients do not read."""
+
+import asyncio
+from typing import Any
+
+# What a client may take to read the rest of what was written to it, in seconds.
+CLOSING_SECONDS = 10.0
+
+
+class HangingUp:
+    """A transport whose close() ends.
+
+    A plain transport closes once all that was written is read. A client that never reads keeps it,
+    and what is buffered for it, for ever; this one is aborted after CLOSING_SECONDS.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._closing = False
+        # Bound here, so that the calls of the hot path cost nothing more.
+        self.write = transport.write
+        self.abort = transport.abort
+        self.is_closing = transport.is_closing
+
+    def close(self) -> None:
+        """Close once what was written is read, or when that takes too long."""
+        if not self._closing:
+            self._closing = True
+            self._loop.call_later(CLOSING_SECONDS, self._transport.abort)
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)

@@ -1,0 +1,65 @@
+"""A network between a process and its server that can fall silent, as networks do."""
+
+import socket
+import threading
+from types import TracebackType
+
+CHUNK = 65536
+
+
+class Proxy:
+    """Forwards connections to a port of 127.0.0.1, as a context manager.
+
+    After `fall_silent()` nothing more comes through the connections that are open, in either
+    direction, and neither side is told; new connections work.
+    """
+
+    def __init__(self, to_port: int) -> None:
+        self._to_port = to_port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._generation = 0
+        self._sockets: list[socket.socket] = []
+
+    def __enter__(self) -> "Proxy":
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for one in (self._listener, *self._sockets):
+            one.close()
+
+    def fall_silent(self) -> None:
+        """Let nothing more through what is connected now."""
+        self._generation += 1
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(("127.0.0.1", self._to_port))
+            except OSError:
+                client.close()
+                continue
+            self._sockets += [client, server]
+            for source, sink in ((client, server), (server, client)):
+                forward = (source, sink, self._generation)
+                threading.Thread(target=self._forward, args=forward, daemon=True).start()
+
+    def _forward(self, source: socket.socket, sink: socket.socket, generation: int) -> None:
+        try:
+            while data := source.recv(CHUNK):
+                if generation == self._generation:
+                    sink.sendall(data)
+            if generation == self._generation:
+                sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            return

@@ -1,0 +1,44 @@
+"""A websocket client that does what no library would: it reads nothing, and sends any bytes."""
+
+import json
+import socket
+from contextlib import closing
+from typing import Any
+
+from websockets.frames import Frame, Opcode
+
+
+def raw_websocket(port: int, token: str, *, room: int | None = None) -> "closing[socket.socket]":
+    """Return a context manager that gives a connection whose websocket was opened.
+
+    `room` is the size of its receive buffer in bytes, so that little can be sent to who never
+    reads. Raises ConnectionRefusedError when the server does not open it.
+    """
+    connection = socket.socket()
+    if room is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    connection.settimeout(30)
+    connection.connect(("127.0.0.1", port))
+    connection.sendall(
+        f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    head = b""
+    while b"\r\n\r\n" not in head:
+        # One byte at a time, so that no frame is taken away.
+        head += connection.recv(1)
+    if not head.startswith(b"HTTP/1.1 101"):
+        connection.close()
+        raise ConnectionRefusedError(head.decode())
+    return closing(connection)
+
+
+def masked(opcode: Opcode, payload: bytes = b"", *, fin: bool = True) -> bytes:
+    """Return a frame as a client sends it."""
+    return Frame(opcode, payload, fin).serialize(mask=True)
+
+
+def command(kind: str, data: Any) -> bytes:
+    """Return a text frame with a command."""
+    return masked(Opcode.TEXT, json.dumps({"type": kind, "data": data}).encode())

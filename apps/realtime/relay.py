@@ -1,0 +1,140 @@
+"""The link from this process's hub to those of the others: wake-ups over the channel layer.
+
+A connection can die without a word: a firewall forgets it, or Redis freezes. So the relay listens
+for itself. Every few seconds it sends at least an empty wake-up, which must come back to it like
+those of the others; when nothing has come for a while it drops the layer's connections and
+subscribes anew (docs/decisions/0017-silent-links.md).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
+
+import structlog
+
+from apps.realtime.wakeups import GROUP, Wakeup, channel_layer
+
+log = structlog.get_logger(__name__)
+
+PROBE_SECONDS = 2.0
+SILENCE_SECONDS = 7.0
+# What the layer may take for one step; a Redis that hangs takes for ever.
+STEP_SECONDS = 2.0
+RETRY_SECONDS = 1.0
+# While Redis is away, wake-ups beyond these are dropped: the other hubs will find them in the log.
+UNSENT_WAKEUPS = 1_000
+# Redis hangs up on subscribers whose unread messages grow beyond its limit, so none is large.
+LARGEST_MESSAGE = 256 * 1024
+
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+
+
+class LayerSilent(Exception):
+    """Not even the relay's own wake-ups come back."""
+
+
+class Relay:
+    """Sends what happened here, and hands what happened elsewhere to `take`. Lives on one loop."""
+
+    def __init__(self, take: Callable[[Wakeup], None]) -> None:
+        self._origin = uuid4().hex
+        self._take = take
+        self._unsent: deque[Wakeup] = deque(maxlen=UNSENT_WAKEUPS)
+        self._something_unsent = asyncio.Event()
+        self._heard_at = 0.0
+
+    def start(self, spawn: Spawn) -> None:
+        """Begin to send and to hear."""
+        spawn(self._keep_sending())
+        spawn(self._keep_hearing(spawn))
+
+    def send(self, wakeup: Wakeup) -> None:
+        """Send a wake-up to the other processes, soon."""
+        self._unsent.append(wakeup)
+        self._something_unsent.set()
+
+    async def _keep_sending(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PROBE_SECONDS):
+                    await self._something_unsent.wait()
+            self._something_unsent.clear()
+            await self._send(self._next_message())
+            while self._unsent:
+                await self._send(self._next_message())
+
+    def _next_message(self) -> dict[str, Any]:
+        """Return as much of what waits as goes into one message. It may be nothing."""
+        frames: list[Any] = []
+        ended: list[str] = []
+        size = 0
+        while self._unsent and size < LARGEST_MESSAGE:
+            wakeup = self._unsent.popleft()
+            frames += wakeup["frames"]
+            ended += wakeup["ended"]
+            size += sum(len(text) for _, _, text, *_ in wakeup["frames"])
+        return {"type": "hub.wake", "origin": self._origin, "frames": frames, "ended": ended}
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        try:
+            async with asyncio.timeout(STEP_SECONDS):
+                await channel_layer().group_send(GROUP, message)
+        except Exception as error:  # noqa: BLE001
+            frames = len(message["frames"])
+            log.warning("wake-up not sent", error=type(error).__name__, frames=frames)
+
+    async def _keep_hearing(self, spawn: Spawn) -> None:
+        while True:
+            try:
+                await self._hear(spawn)
+            except Exception as error:  # noqa: BLE001
+                log.warning("channel layer is down", error=type(error).__name__)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _hear(self, spawn: Spawn) -> None:
+        """Subscribe, and hear until nothing comes any more."""
+        layer = channel_layer()
+        hearing = None
+        try:
+            async with asyncio.timeout(STEP_SECONDS):
+                channel = await layer.new_channel()
+                await layer.group_add(GROUP, channel)
+            self._heard_at = asyncio.get_running_loop().time()
+            hearing = spawn(self._hear_channel(channel))
+            await self._until_silent(hearing)
+        finally:
+            try:
+                # The subscription goes first: a channel that is cancelled while it has one would
+                # unsubscribe over the dead connection, and wait for that.
+                async with asyncio.timeout(STEP_SECONDS):
+                    await layer.flush()
+            finally:
+                if hearing is not None:
+                    hearing.cancel()
+
+    async def _hear_channel(self, channel: str) -> None:
+        layer = channel_layer()
+        while True:
+            message = await layer.receive(channel)
+            self._heard_at = asyncio.get_running_loop().time()
+            if message.get("origin") != self._origin:
+                self._take_safely(message)
+
+    def _take_safely(self, message: Any) -> None:
+        # What cannot be handled is no fault of the layer, which would be renewed for it.
+        try:
+            self._take(message)
+        except Exception:
+            log.exception("wake-up not taken")
+
+    async def _until_silent(self, hearing: "asyncio.Task[None]") -> None:
+        """Return when the task has failed, with its error; raise LayerSilent when it hears
+        nothing."""
+        while not hearing.done():
+            await asyncio.wait({hearing}, timeout=PROBE_SECONDS / 2)
+            if asyncio.get_running_loop().time() - self._heard_at > SILENCE_SECONDS:
+                raise LayerSilent
+        hearing.result()

@@ -1,0 +1,140 @@
+"""The log over time: pruned, restored, and followed by a process that is behind."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.utils import timezone
+
+from apps.accounts.tests.people import Person
+from apps.core.testing.server import ServerProcess
+from apps.core.testing.socket import TestSocket
+from apps.realtime import log
+from apps.realtime.log import events_after, events_prune
+from apps.realtime.models import Event, Stream
+from apps.realtime.tests.test_streams_following import log_events, seqs
+
+OLD = timezone.now() - settings.EVENT_RETENTION - timedelta(hours=1)
+
+
+def age(stream: str, *numbers: int) -> None:
+    """Have events carry the time of a clock that is behind, or of a transaction that waited."""
+    Event.objects.filter(stream=stream, seq__in=numbers).update(created_at=OLD)
+
+
+def kept(stream: str) -> list[int]:
+    return list(Event.objects.filter(stream=stream).order_by("seq").values_list("seq", flat=True))
+
+
+@pytest.mark.django_db
+def test_pruning_cuts_a_stream_at_a_number_and_leaves_no_hole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log, "PRUNED_AT_ONCE", 2)
+    for stream in ("user.a", "user.b", "user.c"):
+        log_events(stream, 9)
+    age("user.a", 1, 2, 3, 4, 5, 7)
+    age("user.b", *range(1, 10))
+    assert events_prune() == 5 + 9
+    assert kept("user.a") == [6, 7, 8, 9]
+    assert kept("user.b") == []
+    assert kept("user.c") == list(range(1, 10))
+    assert events_prune() == 0
+
+
+@pytest.mark.django_db
+def test_a_hole_anywhere_makes_a_replay_incomplete() -> None:
+    log_events("user.a", 9)
+    assert events_after("user.a", 2).complete
+    Event.objects.get(stream="user.a", seq=6).delete()
+    assert not events_after("user.a", 2).complete
+    assert not events_after("user.a", 2, up_to=9).complete
+    assert events_after("user.a", 2, up_to=5).complete
+    assert events_after("user.a", 6).complete
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_a_hole_inside_a_stream_says_reset(server: ServerProcess, alice: Person) -> None:
+    stream = f"user.{alice.id}"
+    log_events(stream, 9)
+    Event.objects.get(stream=stream, seq=6).delete()
+    with TestSocket(server.url, token=alice.access) as hers:
+        answer = hers.ask("subscribe", {"stream": stream, "after": 2})
+        assert (answer["type"], answer["data"]["head"]) == ("reset", 9)
+        assert seqs(hers.settle()) == []
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_followers_are_told_when_the_database_was_restored_under_them(
+    start_server: Callable[..., ServerProcess], alice: Person
+) -> None:
+    stream = f"user.{alice.id}"
+    log_events(stream, 9)
+    server = start_server(PARLEY_TAMPER="hurried")
+    with TestSocket(server.url, token=alice.access) as hers:
+        assert hers.expect("connected")["data"]["streams"] == {stream: 9}
+        Event.objects.filter(stream=stream, seq__gt=4).delete()
+        Stream.objects.filter(name=stream).update(head=4)
+        assert hers.expect("reset")["data"]["head"] == 4
+        log_events(stream, 2)
+        assert [hers.expect("test")["seq"] for _ in range(2)] == [5, 6]
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_after_a_restore_the_new_epoch_tells_known_numbers_from_new_ones(
+    start_server: Callable[..., ServerProcess], alice: Person
+) -> None:
+    stream = f"user.{alice.id}"
+    log_events(stream, 9)
+    epoch = Stream.objects.get(name=stream).epoch
+    server = start_server(PARLEY_TAMPER="hurried")
+    with TestSocket(server.url, token=alice.access) as hers:
+        hers.expect("connected")
+        call_command("renew_epochs", verbosity=0)
+        renewed = Stream.objects.get(name=stream).epoch
+        assert renewed != epoch
+        # Also the sockets that are open, and without a change of the numbers.
+        assert hers.expect("reset")["data"] == {"stream": stream, "head": 9, "epoch": renewed}
+        old = {"stream": stream, "after": 9, "epoch": epoch}
+        assert hers.ask("subscribe", old)["type"] == "reset"
+        new = {"stream": stream, "after": 9, "epoch": renewed}
+        assert hers.ask("subscribe", new)["type"] == "subscribed"
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_a_process_that_is_behind_looks_at_the_log_before_it_says_reset(
+    start_server: Callable[..., ServerProcess], alice: Person
+) -> None:
+    stream = f"user.{alice.id}"
+    server = start_server(PARLEY_TAMPER="never-heals", REDIS_URL="")
+    with TestSocket(server.url, token=alice.access) as hers:
+        hers.expect("connected")
+        # The process has not heard of these.
+        log_events(stream, 5)
+        answer = hers.ask("subscribe", {"stream": stream, "after": 4})
+        assert (answer["type"], answer["data"]["head"]) == ("subscribed", 5)
+        assert hers.expect("test")["seq"] == 5
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_a_young_stream_has_an_epoch_as_soon_as_it_has_an_event(
+    server: ServerProcess, alice: Person, bob: Person
+) -> None:
+    stream = f"user.{bob.id}"
+    with TestSocket(server.url, token=bob.access) as his:
+        assert his.ask("subscribe", {"stream": stream})["data"]["epoch"] == ""
+        message = {"receiverId": bob.id, "content": "Hello"}
+        headers = {"Authorization": f"Bearer {alice.access}"}
+        server.call("POST", "/api/v1/messages", json=message, headers=headers)
+        his.expect("chat_message")
+        epoch = Stream.objects.get(name=stream).epoch
+        answer = his.ask("subscribe", {"stream": stream, "after": 1, "epoch": epoch})
+        assert answer["type"] == "subscribed"
+        assert answer["data"]["epoch"] == epoch

@@ -1,0 +1,151 @@
+"""A link to Redis that is dead without a word, or a Redis that hangs, is noticed and gone round."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+from unittest.mock import AsyncMock
+
+import pytest
+from channels.layers import InMemoryChannelLayer
+
+from apps.accounts.tests.people import Person
+from apps.core.testing.proxy import Proxy
+from apps.core.testing.server import ServerProcess, until
+from apps.core.testing.servers import PrivateRedis
+from apps.core.testing.socket import TestSocket
+from apps.realtime import relay as relay_module
+from apps.realtime.relay import Relay
+from apps.realtime.tests.test_losing_nothing import send
+from apps.realtime.wakeups import GROUP
+
+
+@pytest.fixture
+def redis() -> Iterator[PrivateRedis]:
+    with PrivateRedis() as server:
+        yield server
+
+
+def over_silence(
+    start_server: Callable[..., ServerProcess],
+    redis: PrivateRedis,
+    alice: Person,
+    bob: Person,
+    tamper: str,
+) -> None:
+    """Let the links to Redis die without a word, and return once a message arrives by Redis again.
+
+    The receiving process never looks into the log by itself, so that nothing else tells it.
+    """
+    with Proxy(redis.port) as network:
+        url = f"redis://127.0.0.1:{network.port}"
+        one = start_server(REDIS_URL=url)
+        other = start_server(PARLEY_TAMPER=tamper, REDIS_URL=url)
+        with TestSocket(other.url, token=bob.access) as his:
+            his.expect("connected")
+            send(one, alice, bob, "before")
+            his.expect("chat_message")
+            network.fall_silent()
+
+            def heard_live() -> bool:
+                send(one, alice, bob, "after")
+                return any(frame["type"] == "chat_message" for frame in his.settle())
+
+            until(heard_live, seconds=8)
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_a_link_that_died_without_a_word_is_made_anew(
+    start_server: Callable[..., ServerProcess], redis: PrivateRedis, alice: Person, bob: Person
+) -> None:
+    over_silence(start_server, redis, alice, bob, "never-heals,quick-eared")
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_a_process_that_does_not_listen_for_itself_would_stay_deaf(
+    start_server: Callable[..., ServerProcess], redis: PrivateRedis, alice: Person, bob: Person
+) -> None:
+    """The test above catches a build without the safeguard."""
+    with pytest.raises(AssertionError, match="Not so within"):
+        over_silence(start_server, redis, alice, bob, "never-heals,quick-eared,never-renews")
+
+
+@pytest.fixture
+def layer(monkeypatch: pytest.MonkeyPatch) -> InMemoryChannelLayer:
+    made = InMemoryChannelLayer()
+    monkeypatch.setattr(relay_module, "channel_layer", lambda: made)
+    return made
+
+
+def test_a_wake_up_that_cannot_be_handled_is_no_fault_of_the_layer(
+    layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[Any] = []
+    monkeypatch.setattr(layer, "flush", AsyncMock(wraps=layer.flush))
+
+    def take(wakeup: Any) -> None:
+        taken.append(wakeup["ended"])
+        if len(taken) == 1:
+            raise ValueError
+
+    async def scenario() -> None:
+        async with running(Relay(take)):
+            await so(lambda: GROUP in layer.groups)
+            for mark in ("first", "second"):
+                message = {"type": "hub.wake", "origin": "another", "frames": [], "ended": [mark]}
+                await layer.group_send(GROUP, message)
+            await so(lambda: len(taken) == 2)
+            layer.flush.assert_not_called()  # type: ignore[attr-defined]
+
+    asyncio.run(scenario())
+    assert taken == [["first"], ["second"]]
+
+
+def test_a_channel_that_is_replaced_is_discarded(
+    layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "RETRY_SECONDS", 0.0)
+    used: list[str] = []
+    receive = layer.receive
+
+    async def fail_at_first(channel: str) -> Any:
+        used.append(channel)
+        if len(used) <= 3:
+            raise ConnectionError
+        return await receive(channel)
+
+    monkeypatch.setattr(layer, "receive", fail_at_first)
+
+    async def scenario() -> None:
+        async with running(Relay(lambda wakeup: None)):
+            await so(lambda: len(used) == 4)
+            assert list(layer.groups[GROUP]) == used[3:]
+
+    asyncio.run(scenario())
+
+
+@asynccontextmanager
+async def running(relay: Relay) -> AsyncIterator[None]:
+    """Have the relay run within the block."""
+    tasks: list[asyncio.Task[None]] = []
+
+    def spawn(work: Any) -> "asyncio.Task[None]":
+        tasks.append(asyncio.get_running_loop().create_task(work))
+        return tasks[-1]
+
+    relay.start(spawn)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def so(what: Callable[[], bool]) -> None:
+    """Wait until it is so."""
+    async with asyncio.timeout(10):
+        while not what():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
