@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 from uuid import UUID
 
 from django.conf import settings
+from django.http.request import split_domain_port, validate_host
 
 from apps.accounts.errors import InvalidToken, OriginNotAllowed
 from apps.accounts.models import Session
@@ -13,6 +14,9 @@ from apps.accounts.selectors import session_living, sessions_living
 from apps.accounts.serializers import OwnUser
 from apps.accounts.services import ticket_redeem
 from apps.accounts.tokens import read_access
+from apps.core.errors import UnknownHost
+from apps.core.middleware import address_behind
+from apps.core.ratelimit import spend_address
 from apps.realtime.sockets import Visitor
 
 
@@ -22,6 +26,9 @@ class AccountsGate:
     def admit(self, scope: Mapping[str, Any]) -> tuple[Visitor, Mapping[str, Any]]:
         """See realtime.registry.Gate."""
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        # As for any request, before its credentials are looked at: guessing is what is limited.
+        spend_address(_address(scope, headers))
+        _require_known_host(headers)
         _require_known_origin(headers, scope.get("scheme", "ws"))
         session = _session(headers, parse_qs(scope["query_string"].decode("latin-1")))
         return Visitor(session.user_id, session.pk), OwnUser.show(session.user)
@@ -40,6 +47,18 @@ def _session(headers: Mapping[bytes, str], query: Mapping[str, list[str]]) -> Se
     elif scheme.lower() != "bearer":
         raise InvalidToken("Bring a ticket, an Authorization header or a token")
     return session_living(read_access(token.strip()).session_id)
+
+
+def _address(scope: Mapping[str, Any], headers: Mapping[bytes, str]) -> str:
+    peer = (scope.get("client") or ("", 0))[0]
+    return address_behind(peer, headers.get(b"x-forwarded-for", ""))
+
+
+def _require_known_host(headers: Mapping[bytes, str]) -> None:
+    """Raise UnknownHost for a name that the server does not go by, as Django does over HTTP."""
+    domain, _ = split_domain_port(headers.get(b"host", ""))
+    if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
+        raise UnknownHost
 
 
 def _require_known_origin(headers: Mapping[bytes, str], scheme: str) -> None:

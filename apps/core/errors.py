@@ -49,6 +49,10 @@ class BadRequest(DomainError):
     status, code, message = 400, "BAD_REQUEST", "The request could not be understood"
 
 
+class UnknownHost(BadRequest):
+    message = "This server does not go by that name; see APP_ALLOWED_HOSTS"
+
+
 class Unauthorized(DomainError):
     status, code, message = 401, "UNAUTHORIZED", "Authentication is required"
 

@@ -10,10 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.core.envelope import bare_refusal, dumps, timestamp
-from apps.core.errors import BadRequest, DomainError, Forbidden, NotFound
+from apps.core.errors import BadRequest, DomainError, Forbidden, NotFound, UnknownHost
 from apps.core.redis import RedisDown, with_redis
-
-UNKNOWN_HOST = BadRequest("This server does not go by that name; see APP_ALLOWED_HOSTS")
 
 
 # Who asks for a cookie's token here would hide from a program that its path is wrong.
@@ -26,7 +24,7 @@ def unknown_route(request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer what Django itself finds wrong with a request, such as an unknown host."""
     if isinstance(exception, DisallowedHost):
-        return bare_refusal(request, UNKNOWN_HOST)
+        return bare_refusal(request, UnknownHost())
     return bare_refusal(request, BadRequest())
 
 
