@@ -1,0 +1,243 @@
+"""A pool whose callers wait for a thread within bounds, and leave nothing behind."""
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+import pytest
+
+from apps.core.errors import ServiceUnavailable
+from apps.core.testing.server import until
+from apps.core.threads import BoundedPool
+
+LONG = 10.0
+
+
+class Hanging:
+    """Work that hangs until it is let go, and counts who has begun and ended it."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.begun = self.ended = 0
+        self._lock = threading.Lock()
+
+    def __call__(self) -> None:
+        with self._lock:
+            self.begun += 1
+        assert self.go.wait(LONG)
+        with self._lock:
+            self.ended += 1
+
+
+async def so(what: Callable[[], bool]) -> None:
+    """Return once it is so."""
+    async with asyncio.timeout(LONG):
+        while not what():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+
+def pool_of(threads: int, *, wait: float = LONG, queue: int = 100) -> BoundedPool:
+    return BoundedPool("test", threads, wait=wait, queue=queue)
+
+
+async def begun(pool: BoundedPool, work: Hanging, times: int = 1) -> list["asyncio.Task[None]"]:
+    """Return the tasks that hold a thread each."""
+    tasks = [asyncio.create_task(pool.run(work)) for _ in range(times)]
+    await so(lambda: work.begun == times)
+    return tasks
+
+
+async def waiting(pool: BoundedPool, work: Callable[[], Any]) -> "asyncio.Task[Any]":
+    """Return a task that waits for a thread, behind those that wait already."""
+    behind = len(pool._turns)
+    task = asyncio.create_task(pool.run(work))
+    await so(lambda: len(pool._turns) == behind + 1)
+    return task
+
+
+def at_rest(pool: BoundedPool, threads: int) -> bool:
+    return pool._free == threads and not pool._turns and pool._executor._work_queue.empty()
+
+
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(scenario)
+
+
+def test_work_is_done_in_a_thread_and_its_result_or_its_error_comes_back() -> None:
+    def fail() -> None:
+        raise OSError("broken")
+
+    async def scenario() -> None:
+        pool = pool_of(1)
+        assert await pool.run(lambda a, b: (a, b), 1, b=2) == (1, 2)
+        assert (await pool.run(threading.current_thread)).name.startswith("test")
+        with pytest.raises(OSError, match="broken"):
+            await pool.run(fail)
+        assert at_rest(pool, 1)
+
+    run(scenario())
+
+
+def test_no_more_work_runs_at_once_than_there_are_threads() -> None:
+    async def scenario() -> None:
+        pool, work = pool_of(2), Hanging()
+        held = await begun(pool, work, 2)
+        third = await waiting(pool, work)
+        assert work.begun == 2
+        assert pool._executor._work_queue.empty()
+        work.go.set()
+        await asyncio.gather(*held, third)
+        assert work.ended == 3
+        assert at_rest(pool, 2)
+
+    run(scenario())
+
+
+def test_whoever_comes_first_is_served_first() -> None:
+    async def scenario() -> None:
+        pool, work = pool_of(1), Hanging()
+        held, order = await begun(pool, work), list[int]()
+        later = [await waiting(pool, partial(order.append, n)) for n in range(5)]
+        work.go.set()
+        await asyncio.gather(*held, *later)
+        assert order == [0, 1, 2, 3, 4]
+
+    run(scenario())
+
+
+def test_who_waits_too_long_is_refused_and_leaves_no_trace() -> None:
+    async def scenario() -> None:
+        pool, work = pool_of(1, wait=0.02), Hanging()
+        held, late = await begun(pool, work), Hanging()
+        with pytest.raises(ServiceUnavailable) as refused:
+            await pool.run(late)
+        assert int(refused.value.headers["Retry-After"]) > 0
+        assert not pool._turns
+        work.go.set()
+        await asyncio.gather(*held)
+        assert at_rest(pool, 1)
+        assert late.begun == 0
+
+    run(scenario())
+
+
+def test_who_would_wait_behind_too_many_is_refused_at_once() -> None:
+    async def scenario() -> None:
+        pool, work = pool_of(1, queue=2), Hanging()
+        held = await begun(pool, work)
+        queued = [await waiting(pool, partial(int, n)) for n in range(2)]
+        late = Hanging()
+        with pytest.raises(ServiceUnavailable):
+            await pool.run(late)
+        assert len(pool._turns) == 2
+        work.go.set()
+        await asyncio.gather(*held)
+        assert await asyncio.gather(*queued) == [0, 1]
+        assert await pool.run(lambda: "served") == "served"
+        assert late.begun == 0
+
+    run(scenario())
+
+
+def test_who_is_cancelled_while_waiting_leaves_no_trace() -> None:
+    async def scenario() -> None:
+        pool, work, never = pool_of(1, queue=2), Hanging(), Hanging()
+        held = await begun(pool, work)
+        gone = await waiting(pool, never)
+        stays = await waiting(pool, lambda: "served")
+        gone.cancel()
+        await asyncio.wait([gone])
+        assert gone.cancelled()
+        # There is a place in the queue again.
+        other = await waiting(pool, lambda: "served")
+        work.go.set()
+        await asyncio.gather(*held)
+        assert {await stays, await other} == {"served"}
+        assert at_rest(pool, 1)
+        assert never.begun == 0
+
+    run(scenario())
+
+
+def test_a_turn_that_comes_to_who_is_just_leaving_goes_to_the_next() -> None:
+    async def scenario() -> None:
+        pool, work, never = pool_of(1), Hanging(), Hanging()
+        held = await begun(pool, work)
+        leaving = await waiting(pool, never)
+        stays = await waiting(pool, lambda: "served")
+        work.go.set()
+        # The loop stands still here, so that the turn comes before the task could learn of it.
+        until(lambda: len(pool._turns) == 1, seconds=LONG)
+        leaving.cancel()
+        assert await stays == "served"
+        await asyncio.wait([leaving, *held])
+        assert leaving.cancelled()
+        assert never.begun == 0
+        assert at_rest(pool, 1)
+
+    run(scenario())
+
+
+def test_abandoned_work_keeps_its_place_until_its_thread_is_free() -> None:
+    async def scenario() -> None:
+        pool, work = pool_of(1), Hanging()
+        [abandoned] = await begun(pool, work)
+        abandoned.cancel()
+        await asyncio.wait([abandoned])
+        assert abandoned.cancelled()
+        assert pool._free == 0
+        next_one = await waiting(pool, lambda: work.ended)
+        work.go.set()
+        assert await next_one == 1
+        assert at_rest(pool, 1)
+
+    run(scenario())
+
+
+def test_places_survive_the_loop_that_took_them() -> None:
+    pool, work = pool_of(1), Hanging()
+
+    async def scenario() -> None:
+        await begun(pool, work)
+        await waiting(pool, work)
+
+    async def afterwards() -> None:
+        next_one = await waiting(pool, lambda: "served")
+        work.go.set()
+        assert await next_one == "served"
+
+    # The first loop ends with one task in its thread and another one that waits.
+    run(scenario())
+    run(afterwards())
+    assert work.ended == 1
+    assert at_rest(pool, 1)
+
+
+def test_no_place_is_lost_or_doubled_however_callers_come_and_go() -> None:
+    pool, running, most = pool_of(3, wait=0.02, queue=20), set[int](), list[int]()
+    chance = random.Random(7)
+
+    def work(number: int, seconds: float) -> None:
+        running.add(number)
+        most.append(len(running))
+        threading.Event().wait(seconds)
+        running.discard(number)
+
+    async def caller(number: int) -> None:
+        async with asyncio.timeout(chance.uniform(0, 0.02)):
+            await pool.run(work, number, chance.uniform(0, 0.005))
+
+    async def scenario() -> None:
+        for _ in range(20):
+            numbers = range(100)
+            outcomes = await asyncio.gather(*map(caller, numbers), return_exceptions=True)
+            for outcome in outcomes:
+                assert outcome is None or isinstance(outcome, TimeoutError | ServiceUnavailable)
+        await so(lambda: at_rest(pool, 3))
+        assert max(most) == 3
+        assert not running
+
+    run(scenario())
