@@ -2,12 +2,15 @@
 
 It is the generic cell rate algorithm (GCRA, ITU-T I.371): of each key only the time is kept at
 which its allowance will be whole again, so that a key costs a few bytes however large its burst.
-docs/decisions/0002-rate-limiter.md says why this is not the `limits` package.
+docs/decisions/0002-rate-limiter.md says why this is not the `limits` package, and
+docs/decisions/0011-bounded-keys.md how many keys there may be.
 """
 
+import hashlib
 import math
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -46,28 +49,45 @@ class Limiter(Protocol):
         more than `burst / rate` means that it was refused and nothing was taken."""
 
 
-class LocalLimiter:
-    """Keeps the times in this process."""
+def digest(key: str) -> str:
+    """Return what stands for the key where times are kept: 32 characters, whatever its length."""
+    return hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
-    SWEEP_AT = 10_000
+
+class LocalLimiter:
+    """Keeps the times in this process, those of MOST_KEYS keys at most."""
+
+    MOST_KEYS = 100_000
 
     def __init__(self) -> None:
-        self._whole_at: dict[str, float] = {}
+        # In the order in which they were last taken from, the oldest first.
+        self._whole_at: OrderedDict[str, float] = OrderedDict()
         self._lock = threading.Lock()
 
     def take(self, keys: Sequence[str], limit: Limit) -> list[float]:
         """See Limiter."""
         with self._lock:
             now = time.monotonic()
-            if len(self._whole_at) > self.SWEEP_AT:
-                self._whole_at = {k: at for k, at in self._whole_at.items() if at > now}
-            return [self._take(key, limit, now) for key in keys]
+            waits = [self._take(digest(key), limit, now) for key in keys]
+            # Two for each that may have been added: the rest catches up, and no call pays for all.
+            for _ in range(2 * len(keys)):
+                self._forget_oldest(now)
+            return waits
 
     def _take(self, key: str, limit: Limit, now: float) -> float:
         wait = seconds_until_whole(self._whole_at.get(key, 0.0), now, limit)
         if wait <= limit.burst / limit.rate + 1e-9:
             self._whole_at[key] = now + wait
+            self._whole_at.move_to_end(key)
         return wait
+
+    def _forget_oldest(self, now: float) -> None:
+        """Forget a key whose allowance is whole, or one too many."""
+        oldest = next(iter(self._whole_at), None)
+        if oldest is None:
+            return
+        if len(self._whole_at) > self.MOST_KEYS or self._whole_at[oldest] <= now:
+            del self._whole_at[oldest]
 
 
 class RedisLimiter:
@@ -95,7 +115,7 @@ class RedisLimiter:
         def ask(client: Any) -> list[int]:
             pipeline = client.pipeline(transaction=False)
             for key in keys:
-                pipeline.eval(self.SCRIPT, 1, redis_key(f"limit:{key}"), one, all_of_it)
+                pipeline.eval(self.SCRIPT, 1, redis_key(f"limit:{digest(key)}"), one, all_of_it)
             waits: list[int] = pipeline.execute()
             return waits
 

@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections import OrderedDict
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -15,7 +17,15 @@ from apps.accounts.tests.people import Person
 from apps.core import ratelimit
 from apps.core import redis as core_redis
 from apps.core.errors import RateLimited
-from apps.core.ratelimit import Limit, Limiter, LocalLimiter, RedisLimiter, limiter, spend
+from apps.core.ratelimit import (
+    Limit,
+    Limiter,
+    LocalLimiter,
+    RedisLimiter,
+    digest,
+    limiter,
+    spend,
+)
 from apps.core.testing.client import ContractClient
 from apps.core.testing.server import until
 from apps.core.tests.together import together
@@ -58,7 +68,7 @@ def count(limiter: Limiter, key: str, limit: Limit) -> int:
     return next(n for n in range(10_000) if not passes(limiter, key, limit))
 
 
-class Dawdling(dict[str, float]):
+class Dawdling(OrderedDict[str, float]):
     """Lets other threads run between a look at it and the next change of it."""
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -126,16 +136,76 @@ def test_the_allowance_grows_to_the_burst_and_no_further(clock: SimpleNamespace)
     assert count(local, "key", limit) == 5
 
 
-def test_keys_whose_allowance_is_whole_are_forgotten(
-    clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(LocalLimiter, "SWEEP_AT", 3)
+def test_keys_whose_allowance_is_whole_are_forgotten(clock: SimpleNamespace) -> None:
     local, limit = LocalLimiter(), Limit(rate=1, burst=10)
     for number in range(4):
         local.take([f"old {number}"], limit)
     clock.now += 2
-    local.take(["new"], limit)
-    assert set(local._whole_at) == {"new"}
+    for _ in range(3):
+        local.take(["new"], limit)
+    assert set(local._whole_at) == {digest("new")}
+
+
+@pytest.fixture
+def few_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LocalLimiter, "MOST_KEYS", 3, raising=False)
+
+
+@pytest.mark.usefixtures("few_keys")
+@pytest.mark.parametrize("at_once", [1, 20])
+def test_of_too_many_keys_the_oldest_are_forgotten(at_once: int) -> None:
+    local, keys = LocalLimiter(), [str(number) for number in range(20)]
+    for first in range(0, 20, at_once):
+        local.take(keys[first : first + at_once], SLOW)
+    assert list(local._whole_at) == [digest(key) for key in keys[-3:]]
+
+
+@pytest.mark.usefixtures("few_keys")
+def test_a_key_in_use_is_not_among_the_oldest() -> None:
+    local = LocalLimiter()
+    for number in range(10):
+        local.take(["in use", str(number)], SLOW)
+    assert not passes(local, "in use", SLOW)
+
+
+@pytest.mark.usefixtures("few_keys", "dead_redis")
+def test_keys_are_bounded_also_while_redis_is_down() -> None:
+    redis_limiter = RedisLimiter()
+    for number in range(20):
+        redis_limiter.take([str(number)], SLOW)
+    assert len(redis_limiter._meanwhile._whole_at) == 3
+
+
+class Watched(OrderedDict[str, float]):
+    """Counts the keys that somebody walked past."""
+
+    walked = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for key in super().__iter__():
+            self.walked += 1
+            yield key
+
+    def items(self) -> Any:
+        return [(key, self[key]) for key in self]
+
+
+def test_no_call_pays_for_all_the_keys() -> None:
+    """When each call swept the table, whoever filled it had it swept by everybody's requests."""
+    local = LocalLimiter()
+    local._whole_at = watched = Watched()
+    local.take([str(number) for number in range(10_001)], SLOW)
+    watched.walked = 0
+    local.take(["one more"], SLOW)
+    assert watched.walked <= 2
+
+
+@pytest.mark.parametrize("key", ["", "x", "x" * 1_000_000, "é", "\ud800"], ids=len)
+def test_a_key_is_stored_in_the_same_few_bytes_whatever_its_length(key: str) -> None:
+    local = LocalLimiter()
+    local.take([key], SLOW)
+    assert [len(stored) for stored in local._whole_at] == [32]
+    assert passes(local, f"{key}2", SLOW)
 
 
 def test_a_refusal_says_when_to_come_back(clock: SimpleNamespace) -> None:
@@ -276,8 +346,17 @@ def test_requests_are_served_and_limited_without_redis(
 @needs_redis
 def test_redis_forgets_a_key_once_its_allowance_is_whole(key: str) -> None:
     RedisLimiter().take([key], SLOW)
-    left = core_redis.with_redis("main", lambda client: client.pttl(core_redis.key(f"limit:{key}")))
+    stored = core_redis.key(f"limit:{digest(key)}")
+    left = core_redis.with_redis("main", lambda client: client.pttl(stored))
     assert 0 < left <= math.ceil(1000 / SLOW.rate)
+
+
+@needs_redis
+def test_redis_is_never_given_the_key_itself(key: str) -> None:
+    """It may be a megabyte long, or somebody's e-mail."""
+    RedisLimiter().take([key], SLOW)
+    found = core_redis.with_redis("main", lambda client: client.keys(f"*{key}*"))
+    assert found == []
 
 
 @needs_redis
