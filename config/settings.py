@@ -209,7 +209,7 @@ SPECTACULAR_SETTINGS = {
 }
 RATE_LIMIT_REQUESTS_PER_SECOND = env.integer("RATE_LIMIT_REQUESTS_PER_SECOND", 100, at_least=1)
 RATE_LIMIT_BURST = env.integer("RATE_LIMIT_BURST", 200, at_least=1)
-# Fixed names, each with how many a person (or, before he is known, an address) may do per minute.
+# Fixed names, each with how many a person (or, before they are known, a network) may do per minute.
 ACTION_LIMITS = {
     "register": 60,
     "login": 10,  # to one account from one address

@@ -9,25 +9,36 @@ LONGEST = 64
 _WITH_PORT = re.compile(r"\[(?P<v6>[^\]]*)\](?::\d+)?|(?P<v4>[^:]*):\d+")
 
 
-def network_of(address: str) -> str:
+def address_of(text: str) -> str:
+    """Return an address in its one spelling: without port, brackets and zone, IPv4 as IPv4.
+
+    Takes what a socket or a proxy writes. IPv4 that comes mapped into IPv6 (RFC 4291, 2.5.5.2) is
+    unmapped. What is not an address is returned cut to LONGEST characters.
+    """
+    found = _parsed(text)
+    return text[:LONGEST] if found is None else str(found)
+
+
+def network_of(text: str) -> str:
     """Return the network whose addresses belong to one client, as text.
 
-    Takes an address as a socket or a proxy writes it, with or without a port or a zone. IPv4
-    stands for itself, also when it comes mapped into IPv6 (RFC 4291, 2.5.5.2). IPv6 is returned
-    as its /64, the least that a provider assigns (RFC 6177), within which a client may change its
-    address at will (RFC 8981). What is not an address is returned cut to LONGEST characters.
+    Takes what address_of() takes. IPv4 stands for itself. IPv6 is returned as its /64, the least
+    that a provider assigns (RFC 6177), within which a client may change its address at will
+    (RFC 8981). What is not an address is returned cut to LONGEST characters.
     """
-    text = address.strip()
-    if match := _WITH_PORT.fullmatch(text):
-        text = match["v6"] or match["v4"] or ""
+    found = _parsed(text)
+    if isinstance(found, IPv6Address):
+        return str(ip_network((found, 64), strict=False))
+    return text[:LONGEST] if found is None else str(found)
+
+
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    bare = text.strip()
+    if match := _WITH_PORT.fullmatch(bare):
+        bare = match["v6"] or match["v4"] or ""
     try:
-        found = ip_address(text.partition("%")[0])
+        found = ip_address(bare.partition("%")[0])
     except ValueError:
-        return address[:LONGEST]
-    plain = _unmapped(found)
-    return str(plain) if plain.version == 4 else str(ip_network((plain, 64), strict=False))
-
-
-def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return mapped or found

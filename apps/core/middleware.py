@@ -9,6 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.encoding import escape_uri_path
 
+from apps.core.addresses import address_of
 from apps.core.envelope import bare_refusal
 from apps.core.errors import DomainError, PayloadTooLarge, RequestTimeout
 from apps.core.ids import uuid7
@@ -20,6 +21,8 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _QUIET = {"/health", "/ready"}
+# Longer than what as many proxies as can be configured have to say.
+LONGEST_CHAIN = 1024
 
 
 class RequestLog:
@@ -116,7 +119,8 @@ class ApiGate:
 
 
 def client_address(request: HttpRequest) -> str:
-    """Return the address of the client, believing as many proxies as are configured."""
+    """Return the address of the client, in its one spelling, believing as many proxies as are
+    configured."""
     return address_behind(
         request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", "")
     )
@@ -126,7 +130,9 @@ def address_behind(peer: str, forwarded_for: str) -> str:
     """Return the client's address, given the socket's peer and X-Forwarded-For.
 
     Each trusted proxy has appended the address it was called from, so that the client's stands
-    that many places from the right; what stands further left anybody may have written.
+    that many places from the right; what stands further left anybody may have written, a megabyte
+    of it even, which nobody looks at.
     """
-    hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()] + [peer]
-    return hops[max(0, len(hops) - 1 - settings.SERVER_TRUSTED_PROXIES)]
+    said = forwarded_for[-LONGEST_CHAIN:].split(",")
+    hops = [hop for hop in said if hop.strip()] + [peer]
+    return address_of(hops[max(0, len(hops) - 1 - settings.SERVER_TRUSTED_PROXIES)])

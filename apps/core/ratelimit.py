@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from apps.core.addresses import network_of
 from apps.core.errors import RateLimited
 from apps.core.redis import RedisDown, with_redis
 from apps.core.redis import key as redis_key
@@ -156,13 +157,13 @@ def spend(key: str, limit: Limit) -> None:
 
 
 def spend_address(address: str) -> None:
-    """Count one request of a client address."""
+    """Count one request of a client, whom the network of the address stands for."""
     limit = Limit(settings.RATE_LIMIT_REQUESTS_PER_SECOND, settings.RATE_LIMIT_BURST)
-    spend(f"address:{address}", limit)
+    spend(f"address:{network_of(address)}", limit)
 
 
 def spend_action(action: str, who: object) -> None:
-    """Count one deed of a person or, before he is known, of an address.
+    """Count one deed of a person or, before they are known, of the network of their address.
 
     `action` is a name of settings.ACTION_LIMITS, which holds how many are allowed per minute.
     """

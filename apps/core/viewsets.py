@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
+from apps.core.addresses import network_of
 from apps.core.idempotency import IdempotentMixin
 from apps.core.middleware import client_address
 from apps.core.ratelimit import spend_action
@@ -25,9 +26,10 @@ class ApiViewSet(IdempotentMixin, ViewSet):
     limits: ClassVar[Mapping[str, str]] = {}
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Count the request of the person, or of the address of a stranger, before it runs."""
+        """Count the request of the person, or of the network of a stranger, before it runs."""
         super().initial(request, *args, **kwargs)
         limit = self.limits.get(self.action or "")
         if limit is not None:
             user = request.user
-            spend_action(limit, user.pk if user.is_authenticated else client_address(request))
+            stranger = network_of(client_address(request))
+            spend_action(limit, user.pk if user.is_authenticated else stranger)

@@ -30,3 +30,40 @@ def test_each_trusted_proxy_is_believed_about_one_address(
     """Original defect 37: the client's own X-Forwarded-For was believed."""
     settings.SERVER_TRUSTED_PROXIES = proxies
     assert address_behind(PEER, forwarded) == address
+
+
+@pytest.mark.parametrize("written", ["2.2.2.2", "2.2.2.2:80", "::ffff:2.2.2.2", "[::FFFF:202:202]"])
+@pytest.mark.parametrize("proxies", [0, 1])
+def test_one_client_has_one_address_however_it_is_written(
+    settings: Settings, proxies: int, written: str
+) -> None:
+    settings.SERVER_TRUSTED_PROXIES = proxies
+    peer, forwarded = (PEER, f"1.1.1.1, {written}") if proxies else (written, "")
+    assert address_behind(peer, forwarded) == "2.2.2.2"
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["", ",", ", ,,", "," * 1_000_000, "1.1.1.1," * 100_000, "x" * 1_000_000, '"; drop', "[", "\0"],
+    ids=range(9),
+)
+def test_what_a_client_writes_does_not_move_what_its_proxy_adds(
+    settings: Settings, hostile: str
+) -> None:
+    """Original defect 37: the client's own X-Forwarded-For was believed."""
+    settings.SERVER_TRUSTED_PROXIES = 1
+    assert address_behind(PEER, f"{hostile}, 2.2.2.2") == "2.2.2.2"
+    settings.SERVER_TRUSTED_PROXIES = 2
+    assert address_behind(PEER, f"{hostile}, 2.2.2.2, 10.0.0.2") == "2.2.2.2"
+
+
+@pytest.mark.parametrize("garbage", ["unknown", "x" * 1_000_000, "_hidden", "é", "1.2.3"], ids=len)
+def test_what_is_not_an_address_is_cut(settings: Settings, garbage: str) -> None:
+    settings.SERVER_TRUSTED_PROXIES = 1
+    assert address_behind(PEER, garbage) == garbage[-1024:][:64]
+
+
+@pytest.mark.parametrize("blank", ["," * 1_000_000, " " * 1_000_000, ", " * 500_000], ids=range(3))
+def test_empty_hops_are_none(settings: Settings, blank: str) -> None:
+    settings.SERVER_TRUSTED_PROXIES = 10
+    assert address_behind(PEER, blank) == PEER

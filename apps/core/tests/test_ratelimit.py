@@ -13,7 +13,8 @@ from django.conf import settings as configured
 from django_redis import get_redis_connection
 from pytest_django import Settings
 
-from apps.accounts.tests.people import Person
+from apps.accounts.models import User
+from apps.accounts.tests.people import PASSWORD, Person
 from apps.core import ratelimit
 from apps.core import redis as core_redis
 from apps.core.errors import RateLimited
@@ -47,8 +48,14 @@ def key() -> str:
 
 
 @pytest.fixture
-def address() -> str:
-    return f"2001:db8::{uuid4().hex[:4]}:{uuid4().hex[:4]}"
+def network() -> str:
+    """The first half of the addresses of a network that nobody else has used."""
+    return f"2001:db8:{uuid4().hex[:4]}:{uuid4().hex[:4]}"
+
+
+@pytest.fixture
+def address(network: str) -> str:
+    return f"{network}::1"
 
 
 @pytest.fixture
@@ -276,11 +283,44 @@ def test_another_forwarded_address_is_not_another_client(
 
 
 @pytest.mark.usefixtures("two_requests")
+def test_another_address_of_ones_network_is_not_another_client(
+    nobody: ContractClient, network: str
+) -> None:
+    """A /64 has more addresses than a limiter could ever count."""
+    addresses = [f"{network}::1", f"{network}:1:2:3:4", f"[{network}::2]:443"]
+    assert [get(nobody, each).status_code for each in addresses] == [404, 404, 429]
+
+
+@pytest.mark.usefixtures("two_requests")
+def test_an_address_that_is_written_otherwise_is_not_another_client(
+    nobody: ContractClient,
+) -> None:
+    [first, *others] = uuid4().bytes[:3]
+    plain = f"10.{first}.{others[0]}.{others[1]}"
+    spellings = [plain, f"::ffff:{plain}", f"{plain}:443"]
+    assert [get(nobody, each).status_code for each in spellings] == [404, 404, 429]
+
+
+def test_what_a_stranger_does_is_limited_by_their_network(
+    nobody: ContractClient, network: str, settings: Settings, db: Any
+) -> None:
+    settings.ACTION_LIMITS = settings.ACTION_LIMITS | {"register": 2}
+    statuses = []
+    for number in range(3):
+        body = {"name": "Nobody", "email": f"{number}@example.com", "password": PASSWORD}
+        own = f"{network}::{number}"
+        response = nobody.post("/api/v1/auth/register", body, REMOTE_ADDR=own)
+        statuses.append(response.status_code)
+    assert statuses == [201, 201, 429]
+    assert User.objects.count() == 2
+
+
+@pytest.mark.usefixtures("two_requests")
 def test_behind_a_trusted_proxy_clients_are_told_apart_by_what_it_adds(
     nobody: ContractClient, address: str, settings: Settings
 ) -> None:
     settings.SERVER_TRUSTED_PROXIES = 1
-    proxy, other = "10.0.0.1", f"{address}:1"
+    proxy, other = "10.0.0.1", f"2001:db8::{uuid4().hex[:4]}:0:0:0:1"
     forged = [f"1.1.1.{number}, {address}" for number in range(3)]
     statuses = [get(nobody, proxy, **{"X-Forwarded-For": f}).status_code for f in forged]
     assert statuses == [404, 404, 429]
