@@ -81,24 +81,26 @@ class SecurityHeaders:
 
 
 class ApiGate:
-    """Turns away what no route of the API should have to look at."""
+    """Turns away what no view should have to look at.
+
+    It stands before static files and pages too, since each of them takes a thread. Only what CORS
+    asks beforehand is answered before it: to refuse that costs as much as to answer it.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Return a refusal, a redirect to the path without its slash, or the view's response."""
-        if request.path not in _QUIET:
-            # Raises DisallowedHost. Health is asked by address, for whatever name is served.
-            request.get_host()
-        if not request.path.startswith("/api/"):
-            return self.get_response(request)
         try:
-            spend_address(client_address(request))
+            if request.path not in _QUIET:
+                spend_address(client_address(request))
+                # Raises DisallowedHost. Health is asked by address, for whatever name is served.
+                request.get_host()
             self._check_body(request)
         except DomainError as error:
             return bare_refusal(request, error)
-        if request.path.endswith("/"):
+        if request.path.startswith("/api/") and request.path.endswith("/"):
             return self._without_slash(request)
         return self.get_response(request)
 

@@ -95,20 +95,22 @@ def test_what_arrived_counts_and_not_what_was_announced(length: bytes) -> None:
     assert echo.environ["CONTENT_LENGTH"] == "7"
 
 
+@pytest.mark.parametrize("path", ["/api/v1/nothing", "/admin/login/", "/nothing"])
 @pytest.mark.parametrize("announced", [[], [(b"content-length", b"5")]])
 def test_a_body_that_grows_over_the_limit_is_413_and_read_no_further(
-    announced: list[tuple[bytes, bytes]],
+    announced: list[tuple[bytes, bytes]], path: str
 ) -> None:
     """The body never ends, and the answer comes all the same."""
     part = b" " * (settings.BODY_LIMIT // 2)
-    sent = call(wsgi_application, part, part, b" ", headers=announced, ends=False)
+    sent = call(wsgi_application, part, part, b" ", headers=announced, ends=False, path=path)
     assert status(sent) == 413
     assert json.loads(sent[1]["body"])["code"] == "PAYLOAD_TOO_LARGE"
 
 
-def test_a_body_that_does_not_come_in_time_is_408(settings: Settings) -> None:
+@pytest.mark.parametrize("path", ["/api/v1/nothing", "/admin/login/", "/nothing"])
+def test_a_body_that_does_not_come_in_time_is_408(settings: Settings, path: str) -> None:
     settings.SERVER_READ_TIMEOUT = 0.05
-    sent = call(wsgi_application, b"{", ends=False)
+    sent = call(wsgi_application, b"{", ends=False, path=path)
     assert status(sent) == 408
     assert json.loads(sent[1]["body"])["code"] == "REQUEST_TIMEOUT"
 

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 from django.conf import settings as configured
+from django.test import Client
 from django_redis import get_redis_connection
 from pytest_django import Settings
 
@@ -264,11 +265,55 @@ def test_a_refused_request_does_nothing(alice: Person, address: str) -> None:
 
 
 @pytest.mark.usefixtures("two_requests", "db")
-@pytest.mark.parametrize("path", ["/health", "/ready", "/docs/openapi.yaml"])
-def test_health_and_documents_are_not_limited(
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+def test_health_is_not_limited(nobody: ContractClient, address: str, path: str) -> None:
+    assert {get(nobody, address, path).status_code for _ in range(5)} == {200}
+
+
+@pytest.mark.usefixtures("two_requests", "db")
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/nothing",
+        "/health/",
+        "/docs/openapi.yaml",
+        "/docs/index.html",
+        "/static/admin/css/base.css",
+        "/admin/",
+        "/admin/login/",
+    ],
+)
+def test_everything_else_is_limited_by_the_address(
     nobody: ContractClient, address: str, path: str
 ) -> None:
-    assert {get(nobody, address, path).status_code for _ in range(5)} == {200}
+    served = {get(nobody, address, path).status_code for _ in range(2)}
+    assert served <= {200, 302, 404}
+    response = get(nobody, address, path)
+    assert response.status_code == 429
+    assert response.json()["code"] == "RATE_LIMIT_EXCEEDED"
+    assert response.json()["meta"]["path"] == path
+    assert int(response["Retry-After"]) > 0
+
+
+@pytest.mark.usefixtures("two_requests")
+def test_who_guesses_passwords_on_the_admins_pages_is_refused_by_the_address(
+    moderator: Person, address: str
+) -> None:
+    browser = Client(REMOTE_ADDR=address)
+    for number in range(2):
+        form = {"username": f"{number}@example.com", "password": "wrong"}
+        assert browser.post("/admin/login/", form).status_code == 200
+    form = {"username": moderator.user.email, "password": PASSWORD}
+    assert browser.post("/admin/login/", form).status_code == 429
+    assert "sessionid" not in browser.cookies
+
+
+@pytest.mark.usefixtures("two_requests")
+def test_a_request_for_another_host_counts_too(address: str) -> None:
+    browser = Client(REMOTE_ADDR=address, headers={"Host": "evil.example"})
+    statuses = [browser.get("/api/v1/nothing").status_code for _ in range(3)]
+    assert statuses == [400, 400, 429]
 
 
 @pytest.mark.usefixtures("two_requests")
