@@ -1,7 +1,11 @@
 """Counting who looks at posts: each viewer once an hour, authors and bots not at all.
 
+Who is not logged in is known by the network of their address alone: anything else that tells two
+of them apart, such as the browser's name, whoever wants a post to look popular makes up forty of.
+
 A read must not wait for a write, so views gather in memory and are written together every few
-seconds; a crash loses no more than those. Several processes may count the same viewer: the
+seconds; a crash loses no more than those. While they cannot be written, what is beyond MOST_NOTED
+goes uncounted. Several processes may count the same viewer: the
 table's unique constraint decides which of them counts.
 """
 
@@ -17,12 +21,17 @@ from django.db.models import F
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.core.addresses import network_of
 from apps.core.sql import insert
 from apps.posts.models import Post, PostView
 
 log = structlog.get_logger(__name__)
 
 FLUSH_SECONDS = 2.0
+# Views that wait to be written (some 20 MB), and how many of them one transaction writes: SQLite
+# refuses a statement of too many values, and would refuse it again at each try.
+MOST_NOTED = 50_000
+BATCH = 500
 
 _BOT = re.compile(r"bot|crawl|externalhit|spider|slurp|preview|monitor|headless", re.IGNORECASE)
 
@@ -43,25 +52,27 @@ class ViewCounter:
             return
         if viewer is not None and viewer.pk == post.author_id:
             return
-        who = str(viewer.pk) if viewer is not None else _stranger(address, user_agent)
+        who = str(viewer.pk) if viewer is not None else _stranger(address)
         hour = timezone.now().replace(minute=0, second=0, microsecond=0)
         with self._lock:
-            self._seen.add((post.pk, who, hour))
+            if len(self._seen) < MOST_NOTED:
+                self._seen.add((post.pk, who, hour))
             self._start_timer()
 
     def flush(self) -> None:
         """Write what was noted. Called by the timer, and when the process stops."""
         with self._lock:
             seen, self._seen, self._timer = sorted(self._seen), set(), None
-        if not seen:
-            return
-        try:
-            views_save(seen)
-        except Exception:
-            log.warning("views not saved, trying again", views=len(seen), exc_info=True)
-            with self._lock:
-                self._seen.update(seen)
-                self._start_timer()
+        for start in range(0, len(seen), BATCH):
+            try:
+                views_save(seen[start : start + BATCH])
+            except Exception:
+                left = seen[start:]
+                log.warning("views not saved, trying again", views=len(left), exc_info=True)
+                with self._lock:
+                    self._seen.update(left)
+                    self._start_timer()
+                return
 
     def _start_timer(self) -> None:
         if self._timer is None:
@@ -103,5 +114,5 @@ def views_prune() -> int:
     return PostView.objects.filter(hour__lt=timezone.now() - timedelta(hours=2)).delete()[0]
 
 
-def _stranger(address: str, user_agent: str) -> str:
-    return hashlib.sha256(f"{address}\0{user_agent}".encode()).hexdigest()
+def _stranger(address: str) -> str:
+    return hashlib.sha256(network_of(address).encode()).hexdigest()
