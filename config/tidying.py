@@ -28,18 +28,26 @@ def tidy() -> dict[str, int]:
     return {name: prune() for name, prune in PRUNES.items()}
 
 
-def tidy_beside(stop: threading.Event) -> threading.Thread:
-    """Tidy now and then in a thread of this process, where there is no worker, until told to stop.
+def keep_tidy(stop: threading.Event, every: float) -> None:
+    """Tidy, and again whenever so many seconds have gone by, until told to stop.
 
     A database that is away or busy is no reason to end: the next time will do.
     """
+    while not stop.is_set():
+        try:
+            log.info("tidied", **tidy())
+        except Exception:
+            log.warning("not tidied", exc_info=True)
+        stop.wait(every)
+
+
+def tidy_beside(stop: threading.Event) -> threading.Thread:
+    """Keep tidy in a thread of this process, where there is no worker, until told to stop."""
 
     def work() -> None:
-        while not stop.wait(EVERY_SECONDS):
-            try:
-                log.info("tidied", **tidy())
-            except Exception:
-                log.warning("not tidied", exc_info=True)
+        # A server that starts has more urgent things to do.
+        if not stop.wait(EVERY_SECONDS):
+            keep_tidy(stop, EVERY_SECONDS)
 
     thread = threading.Thread(target=work, name="tidy", daemon=True)
     thread.start()

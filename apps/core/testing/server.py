@@ -64,6 +64,12 @@ class ServerProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "ServerProcess":
+        self.launch()
+        until(self._answers, seconds=30)
+        return self
+
+    def launch(self) -> None:
+        """Start the process without waiting until it serves."""
         command = [sys.executable, "manage.py", "serve", "--port", str(self.port)]
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -73,8 +79,6 @@ class ServerProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        until(self._answers, seconds=30)
-        return self
 
     def __exit__(
         self,
@@ -88,18 +92,23 @@ class ServerProcess:
         """Return the answer to one request on a connection of its own."""
         return httpx.request(method, f"{self.url}{path}", timeout=30, **options)
 
-    def stop(self) -> int:
-        """Ask the process to stop and return its exit code."""
-        return self._end(signal.SIGINT)
+    def stop(self, how: signal.Signals = signal.SIGINT) -> int:
+        """Ask the process to stop, by SIGINT or by SIGTERM, and return its exit code."""
+        return self._end(how)
 
     def kill(self) -> int:
         """Kill the process between two of its instructions."""
         return self._end(signal.SIGKILL)
 
-    def _end(self, how: signal.Signals) -> int:
+    def send(self, how: signal.Signals) -> None:
+        """Send the process a signal, unless it has ended."""
         assert self._process is not None
         if self._process.poll() is None:
             self._process.send_signal(how)
+
+    def _end(self, how: signal.Signals) -> int:
+        assert self._process is not None
+        self.send(how)
         return self._process.wait(timeout=20)
 
     def _answers(self) -> bool:

@@ -1,5 +1,8 @@
 """The server: REST and websockets on one port."""
 
+import logging
+import os
+import sys
 import threading
 from typing import Any
 
@@ -8,6 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.realtime.transport import UVICORN
+from config.stopping import when_told_to_stop
 from config.tidying import tidy_beside
 
 
@@ -21,9 +25,7 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=settings.SERVER_PORT)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run the server; raise CommandError when the port is taken."""
-        from apps.posts.viewing import view_counter
-
+        """Run the server and end the process; raise CommandError when the port is taken."""
         config = uvicorn.Config(
             "config.asgi:application",
             host=settings.SERVER_HOST,
@@ -32,6 +34,9 @@ class Command(BaseCommand):
             **UVICORN,
         )
         server = uvicorn.Server(config)
+        # While uvicorn runs it listens to the signals itself; before that, and when it raises them
+        # again after its end, they come here and must not keep us from what is left to do.
+        when_told_to_stop(lambda: setattr(server, "should_exit", True))
         self.stdout.write(f"Parley {settings.APP_VERSION} on http://localhost:{options['port']}")
         self.stdout.write(f"  docs   http://localhost:{options['port']}/docs/index.html")
         self.stdout.write(f"  data   {_where()}")
@@ -42,15 +47,33 @@ class Command(BaseCommand):
             tidy_beside(stop)
         try:
             server.run()
-        except KeyboardInterrupt:
-            self.stdout.write("Stopped.")
         except SystemExit as exit_:
             raise CommandError(
                 f"Could not serve on port {options['port']}. Set SERVER_PORT to a free one."
             ) from exit_
         finally:
             stop.set()
-            view_counter.flush()
+            _save_what_is_in_memory()
+        self.stdout.write("Stopped.")
+        _end()
+
+
+def _save_what_is_in_memory() -> None:
+    """Write the views that are not written yet, unless the database hangs."""
+    from apps.posts.viewing import view_counter
+
+    saving = threading.Thread(target=view_counter.flush, name="last flush", daemon=True)
+    saving.start()
+    saving.join(settings.SERVER_SHUTDOWN_TIMEOUT)
+
+
+def _end() -> None:
+    """End the process. The interpreter's own end waits for every thread of the pools, and one that
+    hangs in a frozen database would keep the process from ever ending."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _where() -> str:

@@ -1,11 +1,13 @@
 """Deleting what nobody may count on any more, as a command or as the worker's work."""
 
-import time
+import sys
+import threading
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from config.tidying import tidy
+from config.stopping import when_told_to_stop
+from config.tidying import keep_tidy, tidy
 
 
 class Command(BaseCommand):
@@ -18,10 +20,10 @@ class Command(BaseCommand):
         parser.add_argument("--every", type=int, metavar="SECONDS")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Prune and say what was deleted."""
-        while True:
-            for name, count in tidy().items():
-                self.stdout.write(f"{count} {name} deleted")
-            if not options["every"]:
-                return
-            time.sleep(options["every"])
+        """Prune and say what was deleted; with --every until the process is told to stop."""
+        if options["every"]:
+            # A prune that is cut short is rolled back, and the next one finds the same rows.
+            when_told_to_stop(sys.exit)
+            keep_tidy(threading.Event(), options["every"])
+        for name, count in tidy().items():
+            self.stdout.write(f"{count} {name} deleted")

@@ -1,0 +1,100 @@
+"""What must happen when a process is told to stop happens, by whichever signal it is told."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from apps.accounts.tests.people import Person
+from apps.core.testing.server import ServerProcess, database_url, until
+from apps.core.testing.socket import TestSocket
+from apps.posts.models import Post
+from apps.posts.tests.factories import published_by, row
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+
+BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}
+HALF = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"
+
+Start = Callable[..., ServerProcess]
+both_signals = pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+
+
+def look_at(post: Post, server: ServerProcess) -> None:
+    assert server.call("GET", f"/api/v1/posts/{post.pk}", headers=BROWSER).status_code == 200
+
+
+@both_signals
+def test_a_server_that_is_told_to_stop_saves_its_views(
+    start_server: Start, alice: Person, how: signal.Signals
+) -> None:
+    """Original defect 6, which SIGTERM still had."""
+    post = published_by(alice)
+    server = start_server()
+    look_at(post, server)
+    assert server.stop(how) == 0
+    assert row(post)["view_count"] == 1
+    assert server.log.read_text().endswith("Stopped.\n")
+
+
+@both_signals
+def test_a_server_saves_its_views_though_clients_hold_on_to_it_and_the_signal_comes_twice(
+    start_server: Start, alice: Person, how: signal.Signals
+) -> None:
+    post = published_by(alice)
+    server = start_server(SERVER_SHUTDOWN_TIMEOUT="1")
+    look_at(post, server)
+    address = ("127.0.0.1", server.port)
+    with TestSocket(server.url, token=alice.access), socket.create_connection(address) as half:
+        half.sendall(HALF)
+        server.send(how)
+        server.send(how)
+        assert server.stop(how) == 0
+    assert row(post)["view_count"] == 1
+    assert server.log.read_text().endswith("Stopped.\n")
+
+
+@both_signals
+def test_a_server_that_is_not_up_yet_stops_as_well(tmp_path: Path, how: signal.Signals) -> None:
+    server = ServerProcess(tmp_path / "log")
+    server.launch()
+    try:
+        until(lambda: "  data   " in server.log.read_text(), seconds=30)
+        assert server.stop(how) == 0
+    finally:
+        server.kill()
+    assert server.log.read_text().endswith("Stopped.\n")
+
+
+@both_signals
+def test_a_worker_that_is_told_to_stop_ends_without_a_word_of_complaint(
+    tmp_path: Path, how: signal.Signals
+) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        worker = subprocess.Popen(
+            [sys.executable, "manage.py", "tidy", "--every", "3600"],
+            cwd=settings.BASE_DIR,
+            env={
+                **os.environ,
+                "DJANGO_SETTINGS_MODULE": "config.settings_test",
+                "DATABASE_URL": database_url(),
+                "LOG_LEVEL": "info",
+                "PYTHONUNBUFFERED": "1",
+            },
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        until(lambda: "views" in log.read_text(), seconds=30)
+        worker.send_signal(how)
+        assert worker.wait(timeout=20) == 0
+        assert "Traceback" not in log.read_text()
+    finally:
+        worker.kill()
