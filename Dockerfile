@@ -7,7 +7,7 @@ WORKDIR /app
 COPY requirements.txt .
 RUN pip install --no-cache-dir --require-hashes -r requirements.txt \
     && useradd --system --no-create-home parley \
-    && install --directory --owner=parley var
+    && install --directory --mode=700 --owner=parley var
 
 COPY . .
 RUN python -m compileall -q apps config

@@ -81,7 +81,7 @@ check-migrations: $(DEVELOPMENT) ## Models have their migrations, and none break
 	@$(MANAGE) lintmigrations --no-cache --ignore-initial-migrations --settings config.settings_test
 
 check-schema: $(DEVELOPMENT) ## openapi.yaml is what the views say
-	@mkdir -p var
+	@install -d -m 700 var
 	@$(SPECTACULAR) --file var/openapi.yaml --fail-on-warn
 	@diff -u openapi.yaml var/openapi.yaml || { echo "openapi.yaml is stale; run: make swagger"; exit 1; }
 
@@ -135,7 +135,7 @@ migrate-force: $(RUNTIME) ## Record a version as applied without running it: ver
 redis-start: $(DEVELOPMENT) ## Start a Redis of our own on REDIS_PORT (6379)
 	@if $(REDIS_CLI) ping >/dev/null 2>&1; then \
 		echo "A server already answers there; nothing was started."; exit 0; fi; \
-	mkdir -p $(REDIS_DIRECTORY) && cd $(REDIS_DIRECTORY) && \
+	install -d -m 700 var $(REDIS_DIRECTORY) && cd $(REDIS_DIRECTORY) && umask 077 && \
 	$(REDIS_PATH) redis-server --bind 127.0.0.1 --port $(call setting,REDIS_PORT,6379) \
 		--requirepass "$(REDIS_PASSWORD_GIVEN)" --unixsocket redis.sock --dir . \
 		--appendonly yes --maxmemory-policy noeviction --logfile redis.log --daemonize yes && \

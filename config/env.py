@@ -13,6 +13,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from dotenv import load_dotenv
 
+from apps.core.private import mend_file, private_file
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -141,7 +143,13 @@ def _split(url: str) -> SplitResult | None:
 
 
 def _sqlite(path: Path) -> dict[str, Any]:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        private_file(path)
+    except OSError as error:
+        _complain("DATABASE_URL", f"names a file that cannot be made ({error}).")
+    # SQLite makes these with the mode of the file itself; they may be older than that mode.
+    for beside in ("-wal", "-shm"):
+        mend_file(path.with_name(f"{path.name}{beside}"))
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": path,

@@ -4,6 +4,8 @@ import os
 import secrets
 from pathlib import Path
 
+from apps.core.private import mend_file, private_directory
+
 
 def kept_secret(path: Path) -> str:
     """Return the secret in the file, writing a fresh one of 64 random bytes the first time.
@@ -11,7 +13,7 @@ def kept_secret(path: Path) -> str:
     The file is linked into place complete, so that processes that start together agree on one.
     """
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_directory(path.parent)
         fresh = path.with_name(f"{path.name}.{os.getpid()}")
         fresh.touch(mode=0o600)
         fresh.write_text(secrets.token_urlsafe(64))
@@ -21,4 +23,5 @@ def kept_secret(path: Path) -> str:
             pass
         finally:
             fresh.unlink()
+    mend_file(path)
     return path.read_text().strip()

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from apps.core.private import private_directory
 from config import env
 from config.env import BASE_DIR
 from config.secrets import kept_secret
@@ -13,6 +14,7 @@ APP_ENV = env.text("APP_ENV", "development", one_of=("development", "test", "pro
 APP_VERSION = env.text("APP_VERSION", "0.1.0")
 DEBUG = env.boolean("APP_DEBUG", False)
 DATA_DIR = BASE_DIR / "var"
+private_directory(DATA_DIR)
 
 SAMPLE_SECRET = "your-secret-key-change-this-in-production"  # noqa: S105
 SECRET_KEY = env.text("APP_SECRET_KEY") or kept_secret(DATA_DIR / "app-secret")

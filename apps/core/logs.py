@@ -5,8 +5,11 @@ import logging.handlers
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import structlog
+
+from apps.core.private import private_file
 
 
 def configure(config: Mapping[str, str]) -> None:
@@ -58,10 +61,19 @@ def configure(config: Mapping[str, str]) -> None:
     logging.getLogger("django.channels.server").setLevel(logging.WARNING)
 
 
+class PrivateFileHandler(logging.handlers.WatchedFileHandler):
+    """Writes a file that only we can read.
+
+    Unlike a plain file handler it notices when logrotate has moved the file away, and then makes
+    another one just as private.
+    """
+
+    def _open(self) -> Any:
+        private_file(Path(self.baseFilename))
+        return super()._open()
+
+
 def _handler(config: Mapping[str, str]) -> logging.Handler:
     if config["output"] == "file":
-        path = Path(config["path"])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Unlike a plain file handler it notices when logrotate has moved the file away.
-        return logging.handlers.WatchedFileHandler(path)
+        return PrivateFileHandler(config["path"])
     return logging.StreamHandler(sys.stderr if config["output"] == "stderr" else sys.stdout)

@@ -12,8 +12,10 @@ NAME = "PARLEY_TEST_SETTING"
 
 
 @pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep what these tests read out of what the running settings have read."""
+def _fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep what these tests read out of what the running settings have read, and what they make
+    out of its data."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(env, "problems", [])
     monkeypatch.setattr(env, "declared", set())
     for name in ("DATABASE_URL", "DB_HOST", "REDIS_URL", "REDIS_HOST", "REDIS_PASSWORD"):
@@ -148,6 +150,13 @@ def test_a_url_may_name_another_sqlite(given: pytest.MonkeyPatch, tmp_path: Path
     assert (tmp_path / "new").is_dir()
 
 
+def test_a_sqlite_that_cannot_be_made_is_named(given: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    given.setenv("DATABASE_URL", f"sqlite://{tmp_path}/file/x.sqlite3")
+    assert database()["ENGINE"].endswith("sqlite3")
+    assert named() == ["DATABASE_URL"]
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -203,6 +212,9 @@ def test_a_secret_is_made_once_and_kept_from_others(tmp_path: Path) -> None:
     assert kept_secret(path) == first
     assert path.stat().st_mode & 0o077 == 0
     assert list(path.parent.iterdir()) == [path]
+    path.chmod(0o644)
+    assert kept_secret(path) == first
+    assert path.stat().st_mode & 0o077 == 0
 
 
 def test_a_secret_that_another_process_has_just_made_is_taken(

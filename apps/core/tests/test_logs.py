@@ -2,7 +2,6 @@
 
 import json
 import logging
-import logging.handlers
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from apps.accounts.tests.people import PASSWORD, Person
-from apps.core.logs import _handler
+from apps.core.logs import PrivateFileHandler, _handler
 from apps.core.testing.client import ContractClient
 from apps.core.testing.server import ServerProcess, until
 from apps.core.testing.socket import TestSocket
@@ -110,7 +109,7 @@ def test_no_line_of_a_server_holds_a_token_a_password_or_a_query(
     [
         ("stdout", logging.StreamHandler),
         ("stderr", logging.StreamHandler),
-        ("file", logging.handlers.WatchedFileHandler),
+        ("file", PrivateFileHandler),
     ],
 )
 def test_lines_go_where_the_settings_say(

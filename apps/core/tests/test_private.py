@@ -1,0 +1,120 @@
+"""What people trusted us with is for the server's own account to read, and for no other."""
+
+import logging
+import os
+import sqlite3
+import stat
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from apps.core.logs import PrivateFileHandler
+from apps.core.private import private_directory, private_file
+from apps.core.testing.server import ServerProcess
+from config import env
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    """A folder that everybody may look into, as /var/log."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o755)
+    return folder
+
+
+def test_a_folder_is_made_with_all_that_is_missing_above_it(shared: Path) -> None:
+    private_directory(shared / "a" / "b")
+    assert [mode(shared / "a"), mode(shared / "a" / "b")] == [0o700, 0o700]
+    assert mode(shared) == 0o755
+
+
+def test_a_file_is_made_in_a_folder_that_keeps_its_mode(shared: Path) -> None:
+    private_file(shared / "x")
+    assert [mode(shared / "x"), mode(shared)] == [0o600, 0o755]
+
+
+def test_what_is_open_to_others_is_mended_and_keeps_its_content(shared: Path) -> None:
+    old = shared / "old"
+    old.write_text("said")
+    old.chmod(0o644)
+    private_file(old)
+    private_directory(shared)
+    assert [mode(old), mode(shared), old.read_text()] == [0o600, 0o700, "said"]
+
+
+def test_what_belongs_to_somebody_else_is_left_alone(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = shared / "theirs"
+    theirs.touch(0o644)
+    theirs.chmod(0o644)
+    monkeypatch.setattr(os, "geteuid", lambda: theirs.stat().st_uid + 1)
+    private_file(theirs)
+    private_directory(shared)
+    assert [mode(theirs), mode(shared)] == [0o644, 0o755]
+
+
+def test_what_is_no_file_is_left_alone(shared: Path) -> None:
+    """Whoever writes the log to /dev/stdout does not want the terminal changed."""
+    pipe = shared / "pipe"
+    os.mkfifo(pipe)
+    pipe.chmod(0o622)
+    private_file(pipe)
+    assert mode(pipe) == 0o622
+
+
+def test_a_log_is_private_also_after_it_was_rotated(shared: Path) -> None:
+    log = shared / "app.log"
+    log.touch()
+    log.chmod(0o644)
+    handler = PrivateFileHandler(log)
+    assert mode(log) == 0o600
+    log.rename(shared / "app.log.1")
+    handler.emit(logging.makeLogRecord({"msg": "hello"}))
+    handler.close()
+    assert [mode(log), mode(shared / "app.log.1"), log.read_text()] == [0o600, 0o600, "hello\n"]
+
+
+def test_a_database_of_an_older_version_is_mended(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [shared / f"old.sqlite3{beside}" for beside in ("", "-wal", "-shm")]
+    for file in files:
+        file.touch()
+        file.chmod(0o644)
+    monkeypatch.setenv("DATABASE_URL", f"sqlite://{files[0]}")
+    env.database(shared / "unused")
+    assert [mode(file) for file in files] == [0o600, 0o600, 0o600]
+
+
+def test_the_data_folder_and_its_secrets_are_private() -> None:
+    assert mode(settings.DATA_DIR) == 0o700
+    assert {mode(secret) for secret in settings.DATA_DIR.glob("*-secret")} <= {0o600}
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_nothing_that_a_server_keeps_can_be_read_by_others(
+    start_server: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    place = tmp_path / "place"
+    server = start_server(
+        DATABASE_URL=f"sqlite://{place}/data/parley.sqlite3",
+        LOG_OUTPUT="file",
+        LOG_LEVEL="info",
+        LOG_FILE_PATH=str(place / "logs" / "app.log"),
+    )
+    server.call("GET", "/api/v1/nothing")
+    with closing(sqlite3.connect(place / "data" / "parley.sqlite3")) as database:
+        database.executescript("PRAGMA journal_mode=WAL; CREATE TABLE secrets (secret);")
+        kept = [place, *place.rglob("*")]
+        assert {"parley.sqlite3", "parley.sqlite3-wal", "app.log"} <= {path.name for path in kept}
+        assert [path for path in kept if mode(path) != (0o700 if path.is_dir() else 0o600)] == []
