@@ -6,8 +6,10 @@ from channels.routing import ProtocolTypeRouter
 from django.conf import settings
 
 from apps.core.bridge import WsgiBridge
+from config.limits import limit_connections
 from config.websocket import websocket_application
 
+limit_connections(settings.DATABASES["default"])
 application = ProtocolTypeRouter(
     {
         "http": WsgiBridge(wsgi_application, threads=settings.HTTP_THREADS),

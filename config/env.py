@@ -17,6 +17,18 @@ from apps.core.private import mend_file, private_file
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
+# libpq's names. Without these a connection whose other end has vanished, by a pulled cable or a
+# firewall that forgot it, would hold its thread for a quarter of an hour and longer.
+NOTICE_A_DEAD_NETWORK = {
+    "keepalives": "1",
+    "keepalives_idle": "5",
+    "keepalives_interval": "5",
+    "keepalives_count": "2",
+    "tcp_user_timeout": "15000",
+}
+# SQLite has no word for it; this is a week, in seconds.
+FOREVER = 7 * 24 * 3600
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -83,8 +95,12 @@ def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
-def database(default_path: Path) -> dict[str, Any]:
-    """Return Django's settings of the database that DATABASE_URL or DB_HOST names, else SQLite."""
+def database(default_path: Path, *, connect_timeout: int, lock_timeout: int) -> dict[str, Any]:
+    """Return Django's settings of the database that DATABASE_URL or DB_HOST names, else SQLite.
+
+    The time-outs are in seconds, 0 for none. That of locks is SQLite's alone here: PostgreSQL gets
+    it from config/limits.py.
+    """
     url = text("DATABASE_URL")
     parts = {
         "HOST": text("DB_HOST"),
@@ -93,15 +109,19 @@ def database(default_path: Path) -> dict[str, Any]:
         "PASSWORD": text("DB_PASSWORD"),
         "NAME": text("DB_NAME", "parley"),
     }
-    options: dict[str, str] = {"sslmode": text("DB_SSLMODE", "prefer")}
+    options = {
+        "sslmode": text("DB_SSLMODE", "prefer"),
+        "connect_timeout": str(connect_timeout),
+        **NOTICE_A_DEAD_NETWORK,
+    }
     if url:
         split = _split(url)
         if split and split.scheme == "sqlite" and split.path:
-            return _sqlite(Path(unquote(split.path)))
+            return _sqlite(Path(unquote(split.path)), lock_timeout)
         if not split or split.scheme not in {"postgres", "postgresql"} or len(split.path) < 2:
             wanted = "postgresql://user:password@host:port/name"
             _complain("DATABASE_URL", f"is not of the form {wanted}.")
-            return _sqlite(default_path)
+            return _sqlite(default_path, lock_timeout)
         parts = {
             "HOST": unquote(split.hostname or ""),
             "PORT": str(split.port or 5432),
@@ -111,7 +131,7 @@ def database(default_path: Path) -> dict[str, Any]:
         }
         options.update(parse_qsl(split.query))
     elif not parts["HOST"]:
-        return _sqlite(default_path)
+        return _sqlite(default_path, lock_timeout)
     return {"ENGINE": "django.db.backends.postgresql", "OPTIONS": options, **parts}
 
 
@@ -142,7 +162,7 @@ def _split(url: str) -> SplitResult | None:
     return split
 
 
-def _sqlite(path: Path) -> dict[str, Any]:
+def _sqlite(path: Path, lock_timeout: int) -> dict[str, Any]:
     try:
         private_file(path)
     except OSError as error:
@@ -157,7 +177,7 @@ def _sqlite(path: Path) -> dict[str, Any]:
             # A transaction that reads and then writes would fail at once when another one wrote in
             # between; taking the write lock at its start makes it wait instead.
             "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
+            "timeout": lock_timeout or FOREVER,
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         },
     }

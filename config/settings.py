@@ -87,10 +87,18 @@ SERVER_TRUSTED_PROXIES = env.integer("SERVER_TRUSTED_PROXIES", 0, at_most=10)
 BODY_LIMIT = 1024 * 1024
 
 # --- Database ------------------------------------------------------------------------------------
+DB_CONNECT_TIMEOUT = env.integer("DB_CONNECT_TIMEOUT", 5, at_most=3600)
+DB_STATEMENT_TIMEOUT = env.integer("DB_STATEMENT_TIMEOUT", 30, at_most=86400)
+DB_LOCK_TIMEOUT = env.integer("DB_LOCK_TIMEOUT", 5, at_most=86400)
+DB_IDLE_TRANSACTION_TIMEOUT = env.integer("DB_IDLE_TRANSACTION_TIMEOUT", 30, at_most=86400)
 DB_MAX_OPEN_CONNS = env.integer("DB_MAX_OPEN_CONNS", 25, at_least=2)
 DATABASES = {
     "default": {
-        **env.database(DATA_DIR / "parley.sqlite3"),
+        **env.database(
+            DATA_DIR / "parley.sqlite3",
+            connect_timeout=DB_CONNECT_TIMEOUT,
+            lock_timeout=DB_LOCK_TIMEOUT,
+        ),
         # Every thread keeps its one connection, which is all the pooling that a fixed number of
         # threads needs; see the two pools below.
         "CONN_MAX_AGE": 60 * env.integer("DB_MAX_LIFETIME", 5, at_least=0),

@@ -3,12 +3,13 @@
 import threading
 
 import structlog
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 
 from apps.accounts.services import accounts_prune
 from apps.core.idempotency import idempotency_keys_prune
 from apps.posts.viewing import views_prune
 from apps.realtime.log import events_prune
+from config.limits import lift_statement_limit
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,7 @@ def tidy_beside(stop: threading.Event) -> threading.Thread:
     """Keep tidy in a thread of this process, where there is no worker, until told to stop."""
 
     def work() -> None:
+        lift_statement_limit(connections["default"])
         # A server that starts has more urgent things to do.
         if not stop.wait(EVERY_SECONDS):
             keep_tidy(stop, EVERY_SECONDS)

@@ -8,6 +8,7 @@ from django.core.exceptions import BadRequest as DjangoBadRequest
 from django.core.exceptions import SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
+from psycopg.errors import IdleInTransactionSessionTimeout
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -49,8 +50,19 @@ def as_domain_error(exception: Exception) -> errors.DomainError:
         if isinstance(exception, known):
             return error(str(exception) if known is exceptions.ParseError else "")
     log.error("unexpected exception", exc_info=exception)
-    # A database that is away is not a fault of the request, which may be repeated as it is.
+    return unexpected(exception)
+
+
+def unexpected(exception: BaseException | None) -> errors.DomainError:
+    """Return the refusal of what no code foresaw.
+
+    A database that is away, or that took longer than its time-outs allow, is not a fault of the
+    request, which may be repeated as it is.
+    """
     if isinstance(exception, OperationalError | InterfaceError):
+        return errors.ServiceUnavailable()
+    # The driver counts the end of a transaction that was idle for too long among internal errors.
+    if isinstance(getattr(exception, "__cause__", None), IdleInTransactionSessionTimeout):
         return errors.ServiceUnavailable()
     return errors.DomainError()
 

@@ -1,5 +1,6 @@
 """Health, and the answers to requests that no view is there for."""
 
+import sys
 from typing import Any
 
 from django.conf import settings
@@ -10,7 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.core.envelope import bare_refusal, dumps, timestamp
-from apps.core.errors import BadRequest, DomainError, Forbidden, NotFound, UnknownHost
+from apps.core.errors import BadRequest, Forbidden, NotFound, UnknownHost
+from apps.core.handler import unexpected
 from apps.core.redis import RedisDown, with_redis
 
 
@@ -34,8 +36,8 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer an exception outside of every view."""
-    return bare_refusal(request, DomainError())
+    """Answer an exception outside of the API's views: in a middleware, or in a page."""
+    return bare_refusal(request, unexpected(sys.exception()))
 
 
 def ready(request: HttpRequest) -> HttpResponse:

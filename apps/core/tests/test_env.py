@@ -116,7 +116,7 @@ def test_blanks_around_words_do_not_count(given: pytest.MonkeyPatch) -> None:
 
 
 def database() -> dict[str, Any]:
-    return env.database(Path("var") / "default.sqlite3")
+    return env.database(Path("var") / "default.sqlite3", connect_timeout=5, lock_timeout=7)
 
 
 def test_without_any_setting_it_is_sqlite() -> None:
@@ -124,6 +124,12 @@ def test_without_any_setting_it_is_sqlite() -> None:
     assert found["ENGINE"].endswith("sqlite3")
     assert found["NAME"] == Path("var") / "default.sqlite3"
     assert found["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+    assert found["OPTIONS"]["timeout"] == 7
+
+
+def test_a_sqlite_may_be_waited_for_without_end() -> None:
+    found = env.database(Path("var") / "default.sqlite3", connect_timeout=0, lock_timeout=0)
+    assert found["OPTIONS"]["timeout"] > 24 * 3600
 
 
 def test_a_url_names_a_postgresql(given: pytest.MonkeyPatch) -> None:
@@ -133,8 +139,16 @@ def test_a_url_names_a_postgresql(given: pytest.MonkeyPatch) -> None:
     assert found["ENGINE"].endswith("postgresql")
     parts = [found[name] for name in ("HOST", "PORT", "USER", "PASSWORD", "NAME")]
     assert parts == ["db.example.com", "5432", "ann@x", "p/w", "app"]
-    assert found["OPTIONS"] == {"sslmode": "require"}
+    assert found["OPTIONS"]["sslmode"] == "require"
     assert env.problems == []
+
+
+def test_a_dead_network_is_noticed_unless_the_url_wants_to_wait(given: pytest.MonkeyPatch) -> None:
+    given.setenv("DATABASE_URL", "postgres://db.example.com/app?tcp_user_timeout=1")
+    options = database()["OPTIONS"]
+    assert options["connect_timeout"] == "5"
+    assert options["keepalives_idle"] == "5"
+    assert options["tcp_user_timeout"] == "1"
 
 
 def test_parts_name_a_postgresql_too(given: pytest.MonkeyPatch) -> None:

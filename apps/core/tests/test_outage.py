@@ -25,6 +25,10 @@ def test_without_its_database_a_server_lives_and_says_503(start_server: Start) -
     assert response.status_code == 503
     assert response.json()["code"] == "SERVICE_UNAVAILABLE"
     assert int(response.headers["Retry-After"]) > 0
+    # A page and its session need the database as well.
+    page = server.call("GET", "/admin/", cookies={"sessionid": "x" * 32})
+    assert page.status_code == 503
+    assert int(page.headers["Retry-After"]) > 0
     logged = server.log.read_text()
     assert "OperationalError" in logged
     assert PASSWORD not in logged

@@ -91,7 +91,7 @@ def test_a_database_of_an_older_version_is_mended(
         file.touch()
         file.chmod(0o644)
     monkeypatch.setenv("DATABASE_URL", f"sqlite://{files[0]}")
-    env.database(shared / "unused")
+    env.database(shared / "unused", connect_timeout=0, lock_timeout=0)
     assert [mode(file) for file in files] == [0o600, 0o600, 0o600]
 
 
