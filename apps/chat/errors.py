@@ -1,6 +1,6 @@
 """What the chat refuses."""
 
-from apps.core.errors import Forbidden, Invalid, NotFound
+from apps.core.errors import Forbidden, Invalid, NotFound, ServiceUnavailable
 
 
 class ReceiverNotFound(NotFound):
@@ -28,3 +28,7 @@ class ToOneself(Invalid):
     def refused(cls) -> Invalid:
         """Return the refusal."""
         return cls.field("receiverId", "You cannot send a message to yourself.")
+
+
+class TooManyWaiting(ServiceUnavailable):
+    message = "Too many messages wait to be stored. Try again."

@@ -1,26 +1,42 @@
 """Messages that wait in a process at one moment are committed together.
 
 A commit costs about the same for one message as for a hundred. While one group is being committed
-the next one gathers; each sender is answered when his own is safe.
+the next one gathers; each sender is answered when their own message is safe. What is wrong with one
+message must not cost the others theirs: a group that fails is tried again one by one.
 """
 
 import asyncio
 from collections.abc import Sequence
 
+from django.db import InterfaceError, OperationalError
+
+from apps.chat.errors import TooManyWaiting
 from apps.chat.services import Draft, Sent, messages_send
 from apps.core.errors import DomainError
+from apps.core.failures import surely_undone
+from apps.core.handler import as_domain_error
 from apps.core.ratelimit import action_refusals
 from apps.realtime.threads import in_thread
 
 LARGEST_GROUP = 200
+# Ten groups: who comes later would wait too long for a database that is that slow.
+MOST_WAITING = 2_000
+# How many of the messages that are tried one by one may fail with the database itself, each perhaps
+# after a time-out, until the rest is refused untried.
+MOST_FAILURES = 3
+
+Outcome = Sent | DomainError
 
 _waiting: list[tuple[Draft, "asyncio.Future[Sent]"]] = []
 _committing: "asyncio.Task[None] | None" = None
 
 
 async def message_send_grouped(draft: Draft) -> Sent:
-    """Send a message with those that wait beside it; raises what message_send() raises."""
+    """Send a message with those that wait beside it; raises what message_send() raises, and
+    TooManyWaiting."""
     global _committing
+    if len(_waiting) >= MOST_WAITING:
+        raise TooManyWaiting
     outcome: asyncio.Future[Sent] = asyncio.get_running_loop().create_future()
     _waiting.append((draft, outcome))
     if _committing is None or _committing.done():
@@ -30,31 +46,62 @@ async def message_send_grouped(draft: Draft) -> Sent:
 
 async def _commit_groups() -> None:
     while _waiting:
-        group = _waiting[:LARGEST_GROUP]
+        # Whoever was cut off while they waited is not told of their message any more, and so it
+        # is not sent.
+        group = [one for one in _waiting[:LARGEST_GROUP] if not one[1].done()]
         del _waiting[:LARGEST_GROUP]
         try:
             outcomes = await in_thread(_send_within_limits, [draft for draft, _ in group])
         except Exception as error:  # noqa: BLE001
-            for _, future in group:
-                _settle(future, error)
-        else:
-            for (_, future), outcome in zip(group, outcomes, strict=True):
-                _settle(future, outcome)
+            outcomes = [as_domain_error(error)] * len(group)
+        for (_, future), outcome in zip(group, outcomes, strict=True):
+            _settle(future, outcome)
 
 
-def _send_within_limits(drafts: Sequence[Draft]) -> list[Sent | DomainError]:
+def _send_within_limits(drafts: Sequence[Draft]) -> list[Outcome]:
     """Send those whose senders may still send; in one thread hop and one look into Redis."""
     refusals = action_refusals("send_message", [draft.sender_id for draft in drafts])
     allowed = [draft for draft, refusal in zip(drafts, refusals, strict=True) if refusal is None]
-    sent = iter(messages_send(allowed))
+    sent = iter(_send(allowed))
     return [next(sent) if refusal is None else refusal for refusal in refusals]
 
 
-def _settle(future: "asyncio.Future[Sent]", outcome: Sent | Exception) -> None:
-    # A sender that was cut off meanwhile does not wait for his answer any more.
+def _send(drafts: Sequence[Draft]) -> list[Outcome]:
+    """Send a group in one transaction or, where that fails, its messages one by one.
+
+    Unless it may have been committed all the same: some would be sent twice.
+    """
+    try:
+        return messages_send(drafts)
+    except Exception as error:  # noqa: BLE001
+        refusal = as_domain_error(error)
+        if not surely_undone(error):
+            return [refusal] * len(drafts)
+    return _send_one_by_one(drafts)
+
+
+def _send_one_by_one(drafts: Sequence[Draft]) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    failures: list[DomainError] = []
+    for draft in drafts:
+        if len(failures) == MOST_FAILURES:
+            outcomes.append(failures[-1])
+            continue
+        try:
+            outcomes += messages_send([draft])
+        except Exception as error:  # noqa: BLE001
+            refusal = as_domain_error(error)
+            outcomes.append(refusal)
+            if isinstance(error, OperationalError | InterfaceError):
+                failures.append(refusal)
+    return outcomes
+
+
+def _settle(future: "asyncio.Future[Sent]", outcome: Outcome) -> None:
+    # A sender that was cut off meanwhile does not wait for an answer any more.
     if future.done():
         return
-    if isinstance(outcome, Exception):
+    if isinstance(outcome, DomainError):
         future.set_exception(outcome)
     else:
         future.set_result(outcome)

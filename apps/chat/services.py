@@ -21,7 +21,7 @@ from apps.chat.errors import (
     NotYourMessageToDelete,
 )
 from apps.chat.models import Conversation, Membership, Message, pair_of
-from apps.chat.policies import require_may_send, takes_part
+from apps.chat.policies import require_may_send, require_sender, takes_part
 from apps.chat.serializers import MessageShape
 from apps.core.errors import DomainError
 from apps.core.ids import uuid7
@@ -53,7 +53,7 @@ class Sent:
 
 
 def message_send(draft: Draft) -> Sent:
-    """Send one message; raise ToOneself or ReceiverNotFound."""
+    """Send one message; raise SessionOver, ToOneself or ReceiverNotFound."""
     [outcome] = messages_send([draft])
     if isinstance(outcome, DomainError):
         raise outcome
@@ -65,7 +65,8 @@ def messages_send(drafts: Sequence[Draft]) -> list[Sent | DomainError]:
 
     A draft whose client id its sender has used before gives the message of that time. Two
     processes may find that out at once: the table's constraint then undoes the later of the
-    transactions, and its next try sees what the other has written.
+    transactions, and its next try sees what the other has written. So does one whose sender or
+    receiver was deleted after the look.
     """
     for _ in range(TRIES - 1):
         try:
@@ -85,10 +86,11 @@ def _messages_send(drafts: Sequence[Draft]) -> list[Sent | DomainError]:
     repeats: list[tuple[int, int]] = []
     for index, draft in enumerate(drafts):
         key = (draft.sender_id, draft.client_id or "")
-        if draft.client_id and key in known:
-            outcomes[index] = Sent(known[key], MessageShape.show(known[key]), created=False)
-            continue
         try:
+            require_sender(people.get(draft.sender_id))
+            if draft.client_id and key in known:
+                outcomes[index] = Sent(known[key], MessageShape.show(known[key]), created=False)
+                continue
             require_may_send(draft.sender_id, draft.receiver_id, people.get(draft.receiver_id))
         except DomainError as error:
             outcomes[index] = error

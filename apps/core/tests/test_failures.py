@@ -1,0 +1,43 @@
+"""What an error says about the transaction that it ended."""
+
+import pytest
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connection
+
+from apps.core.failures import surely_undone
+
+
+def with_state(sqlstate: str | None) -> OperationalError:
+    """Return an error as Django raises it for one of the driver's."""
+    error = OperationalError()
+    error.__cause__ = type("DriverError", (Exception,), {"sqlstate": sqlstate})()
+    return error
+
+
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01", "55P03", "57014", "54000"])
+def test_what_a_living_server_refused_is_undone(sqlstate: str) -> None:
+    assert surely_undone(with_state(sqlstate))
+
+
+@pytest.mark.parametrize("sqlstate", [None, "08006", "57P01", "40003", "53100"])
+def test_of_a_server_that_went_away_nobody_knows(sqlstate: str | None) -> None:
+    assert not surely_undone(with_state(sqlstate))
+
+
+@pytest.mark.parametrize("error", [OperationalError(), InterfaceError()])
+def test_of_a_database_that_gives_no_reason_nobody_knows(error: Exception) -> None:
+    assert not surely_undone(error)
+
+
+@pytest.mark.parametrize("error", [IntegrityError(), DataError(), KeyError(), UnicodeError()])
+def test_what_cannot_be_stored_is_undone(error: Exception) -> None:
+    assert surely_undone(error)
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite cancels no statement.")
+def test_a_statement_that_postgresql_cancels_is_undone() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '10ms'")
+        with pytest.raises(OperationalError) as caught:
+            cursor.execute("SELECT pg_sleep(10)")
+    assert surely_undone(caught.value)
