@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from apps.accounts.passwords import normalized, verify
 from apps.core.ids import uuid7
 
 
@@ -23,7 +24,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser):
-    """A person, known by his e-mail address."""
+    """A person, known by their e-mail address."""
 
     class Role(models.TextChoices):
         USER = "user"
@@ -71,27 +72,36 @@ class User(AbstractBaseUser):
 
     @property
     def is_active(self) -> bool:  # type: ignore[override]
-        """Return whether he may log in, for Django's own pages."""
+        """Return whether they may log in, for Django's own pages."""
         return self.status == self.Status.ACTIVE
 
     @property
     def is_moderator(self) -> bool:
-        """Return whether he looks after what others write."""
+        """Return whether they look after what others write."""
         return self.role in {self.Role.MODERATOR, self.Role.ADMIN}
 
     @property
     def is_staff(self) -> bool:
-        """Return whether he may enter the admin's pages."""
+        """Return whether they may enter the admin's pages."""
         return self.is_moderator
 
+    def set_password(self, raw_password: str | None) -> None:
+        """Set the password, normalised, for Django's own commands."""
+        super().set_password(None if raw_password is None else normalized(raw_password))
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Return whether this is the password, for Django's own code. Unlike Django's, it saves no
+        fresh hash: that would undo a change of password that was made since the row was read."""
+        return raw_password is not None and verify(raw_password, self.password).right
+
     def has_perm(self, permission: str, obj: object = None) -> bool:
-        """Return whether the admin's pages let him: administrators all, moderators to look."""
+        """Return whether the admin's pages let them: administrators all, moderators to look."""
         return self.role == self.Role.ADMIN or (
             self.is_moderator and permission.partition(".")[2].startswith("view_")
         )
 
     def has_module_perms(self, app_label: str) -> bool:
-        """Return whether the admin shows him an app at all."""
+        """Return whether the admin shows them an app at all."""
         return self.is_moderator
 
 

@@ -1,18 +1,32 @@
 """Accounts on the wire."""
 
+from typing import Any
+
 from django.contrib.auth.password_validation import validate_password
 from rest_framework import serializers
 
 from apps.accounts.models import User
+from apps.accounts.passwords import normalized
 from apps.core.pagination import ListQuery
 from apps.core.serializers import CamelSerializer, Email, Text, one_at_least
 
 
-class NewPassword(Text):
+class Password(Text):
+    """A password, whose length is counted in the form in which it is hashed."""
+
+    def __init__(self, *, min_length: int = 1) -> None:
+        super().__init__(min_length=min_length, max_length=128, trim_whitespace=False)
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the password normalised."""
+        return normalized(super().to_internal_value(data))
+
+
+class NewPassword(Password):
     """A password that is strong enough, as far as that can be said without its person."""
 
     def __init__(self) -> None:
-        super().__init__(min_length=8, max_length=128, trim_whitespace=False)
+        super().__init__(min_length=8)
         self.validators.append(_require_strength)
 
 
@@ -30,7 +44,7 @@ class RegisterInput(CamelSerializer):
 
 class LoginInput(CamelSerializer):
     email = Email(max_length=254)
-    password = Text(min_length=1, max_length=128, trim_whitespace=False)
+    password = Password()
 
 
 class RefreshInput(CamelSerializer):
@@ -45,7 +59,7 @@ class ProfileInput(CamelSerializer):
 
 
 class PasswordChangeInput(CamelSerializer):
-    current_password = Text(min_length=1, max_length=128, trim_whitespace=False)
+    current_password = Password()
     new_password = NewPassword()
 
 
@@ -54,7 +68,7 @@ class UserQuery(ListQuery):
 
 
 class PublicUser(CamelSerializer):
-    """A person as everybody sees him: without his e-mail address."""
+    """A person as everybody sees them: without their e-mail address."""
 
     id = serializers.UUIDField()
     name = serializers.CharField()
@@ -65,7 +79,7 @@ class PublicUser(CamelSerializer):
 
 
 class OwnUser(PublicUser):
-    """A person as he sees himself."""
+    """A person as they see themselves."""
 
     email = serializers.EmailField()
     email_verified = serializers.BooleanField()

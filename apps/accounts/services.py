@@ -1,36 +1,34 @@
-"""Writes of accounts. Lock order: a user's row, then his sessions' rows by id."""
+"""Writes of accounts. Lock order: a user's row, then their sessions' rows by id.
+
+Nothing here hashes a password inside a transaction; logins.py holds what begins a session.
+"""
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from django.contrib.auth.hashers import make_password
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 from rest_framework_simplejwt.settings import api_settings
 
+from apps.accounts import passwords
 from apps.accounts.errors import (
-    EmailTaken,
-    InvalidCredentials,
     InvalidToken,
     NothingToChange,
     SessionNotFound,
     SessionOver,
+    UserNotFound,
     WrongPassword,
 )
 from apps.accounts.models import Session, User, WebsocketTicket
 from apps.accounts.selectors import living_sessions, session_living
 from apps.accounts.tokens import TokenPair, issue_pair, read_refresh
 from apps.core.conditional import require_match
-from apps.core.errors import FieldError, Invalid
-from apps.core.ratelimit import spend_action
 from apps.realtime.hub import sessions_close
 
 TICKET_SECONDS = 30
@@ -47,41 +45,20 @@ class Device:
 
 
 @dataclass(frozen=True)
+class PasswordChange:
+    """A change of password whose slow part is done: the hash that the present password was compared
+    with, and that of the new one."""
+
+    compared_with: str
+    new_hash: str
+
+
+@dataclass(frozen=True)
 class Login:
     """A person, and the tokens of the session that was begun or prolonged."""
 
     user: User
     tokens: TokenPair
-
-
-@transaction.atomic
-def user_register(*, name: str, email: str, password: str, device: Device) -> Login:
-    """Make a user and log him in; raise EmailTaken, or Invalid for a password that is too weak."""
-    user = User(name=name, email=email)
-    _require_good_password(password, user, "password")
-    user.set_password(password)
-    try:
-        with transaction.atomic():
-            user.save(force_insert=True)
-    except IntegrityError as error:
-        raise EmailTaken from error
-    return _session_begin(user, device)
-
-
-def user_login(*, email: str, password: str, device: Device) -> Login:
-    """Begin a session; raise InvalidCredentials, alike and after the same time for an unknown
-    address, a wrong password and a disabled user."""
-    spend_action("login", f"{email} {device.address}")
-    spend_action("login_account", email)
-    user = User.objects.filter(email=email).first()
-    if user is None:
-        # The hasher's time would otherwise tell which addresses are known.
-        make_password(password)
-        raise InvalidCredentials
-    if not user.check_password(password) or not user.is_active:
-        raise InvalidCredentials
-    with transaction.atomic():
-        return _session_begin(user, device)
 
 
 def session_refresh(*, refresh_token: str, arrived: datetime) -> Login:
@@ -140,7 +117,7 @@ def profile_update(
     changes = {key: value for key, value in (("name", name), ("bio", bio)) if value is not None}
     if not changes:
         raise NothingToChange
-    locked = User.objects.select_for_update().get(pk=user.pk)
+    locked = user_locked(user.pk)
     require_match(if_match, str(locked.version))
     for key, value in changes.items():
         setattr(locked, key, value)
@@ -149,23 +126,39 @@ def profile_update(
     return locked
 
 
-@transaction.atomic
-def password_change(*, session: Session, current_password: str, new_password: str) -> None:
-    """Change the password and end every other session of the person; raise WrongPassword or
+def password_change_prepare(
+    *, user: User, current_password: str, new_password: str
+) -> PasswordChange:
+    """Do the slow part of a change of password, outside of any transaction; raise WrongPassword or
     Invalid."""
-    user = User.objects.select_for_update().get(pk=session.user_id)
-    if not user.check_password(current_password):
+    if not passwords.verify(current_password, user.password).right:
         raise WrongPassword.current()
-    _require_good_password(new_password, user, "newPassword")
-    user.set_password(new_password)
+    passwords.require_good(new_password, user, "newPassword")
+    return PasswordChange(user.password, passwords.hashed(new_password))
+
+
+@transaction.atomic
+def password_change(*, session: Session, change: PasswordChange) -> None:
+    """Change the password and end every other session of the person.
+
+    Raises WrongPassword if it was changed since the present one was compared, and SessionOver if
+    this session has ended since: whoever was just shut out must not shut the others out.
+    """
+    user = user_locked(session.user_id)
+    if user.password != change.compared_with:
+        raise WrongPassword.current()
+    living = _locked(living_sessions().filter(user=user))
+    if session.pk not in living:
+        raise SessionOver
+    user.password = change.new_hash
     user.save(update_fields=["password", "updated_at"])
-    _sessions_end(living_sessions().filter(user=user).exclude(pk=session.pk))
+    _end([other for other in living if other != session.pk])
 
 
 @transaction.atomic
 def user_set_status(*, user: User, status: str) -> None:
-    """Let a person in or shut him out; who is shut out is out at once, on every device."""
-    locked = User.objects.select_for_update().get(pk=user.pk)
+    """Let a person in or shut them out; who is shut out is out at once, on every device."""
+    locked = user_locked(user.pk)
     locked.status = status
     locked.version = F("version") + 1
     locked.save(update_fields=["status", "version", "updated_at"])
@@ -203,7 +196,19 @@ def accounts_prune() -> int:
     return tickets + Session.objects.filter(expires_at__lt=now).delete()[0]
 
 
-def _session_begin(user: User, device: Device) -> Login:
+def user_locked(user_id: UUID) -> User:
+    """Return a person under their lock, for the rest of the transaction; raise UserNotFound.
+
+    No key of the row is ever changed, so that messages, whose rows refer to it, need not wait.
+    """
+    user = User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
+    if user is None:
+        raise UserNotFound
+    return user
+
+
+def session_begin(user: User, device: Device) -> Login:
+    """Begin a session. The caller holds the user's lock, or has just made them."""
     session = Session(
         user=user,
         address=device.address[:64],
@@ -216,25 +221,21 @@ def _session_begin(user: User, device: Device) -> Login:
     return Login(user, tokens)
 
 
-def _sessions_end(sessions: QuerySet[Session]) -> Iterable[UUID]:
-    # Of the user whom some of these querysets join no lock is taken: his comes before these.
-    locked = sessions.order_by("pk").select_for_update(of=("self",)).only("pk")
-    ids = [session.pk for session in locked]
-    Session.objects.filter(pk__in=ids).update(ended_at=timezone.now())
-    transaction.on_commit(partial(sessions_close, ids), robust=True)
+def _sessions_end(sessions: QuerySet[Session]) -> Sequence[UUID]:
+    ids = _locked(sessions)
+    _end(ids)
     return ids
 
 
-def _require_good_password(password: str, user: User, field: str) -> None:
-    try:
-        validate_password(password, user)
-    except ValidationError as error:
-        raise Invalid(
-            errors=[
-                FieldError(field, str(one.message % (one.params or {})), one.code or "invalid")
-                for one in error.error_list
-            ]
-        ) from error
+def _locked(sessions: QuerySet[Session]) -> Sequence[UUID]:
+    # Of the user whom some of these querysets join no lock is taken: theirs comes before these.
+    locked = sessions.order_by("pk").select_for_update(of=("self",)).only("pk")
+    return [session.pk for session in locked]
+
+
+def _end(ids: Sequence[UUID]) -> None:
+    Session.objects.filter(pk__in=ids).update(ended_at=timezone.now())
+    transaction.on_commit(partial(sessions_close, ids), robust=True)
 
 
 def _digest(ticket: str) -> str:

@@ -10,7 +10,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts import selectors, services
+from apps.accounts import logins, selectors, services
 from apps.accounts.requests import PersonRequest
 from apps.accounts.serializers import (
     AuthAnswer,
@@ -27,6 +27,7 @@ from apps.accounts.serializers import (
 )
 from apps.core.conditional import conditional_answer
 from apps.core.envelope import answer
+from apps.core.idempotency import Finish, in_two_steps
 from apps.core.middleware import client_address
 from apps.core.pagination import ListQuery, paginate
 from apps.core.schema import paginated
@@ -44,7 +45,7 @@ class AuthViewSet(ApiViewSet):
     )
     def register(self, request: Request) -> Response:
         """Make an account and log in."""
-        login = services.user_register(**RegisterInput.read(request.data), device=_device(request))
+        login = logins.user_register(**RegisterInput.read(request.data), device=_device(request))
         return answer("Registration successful", _auth_answer(login), status=201)
 
     @extend_schema(request=LoginInput, responses={200: AuthAnswer})
@@ -53,7 +54,7 @@ class AuthViewSet(ApiViewSet):
     )
     def login(self, request: Request) -> Response:
         """Log in on one more device."""
-        login = services.user_login(**LoginInput.read(request.data), device=_device(request))
+        login = logins.user_login(**LoginInput.read(request.data), device=_device(request))
         return answer("Login successful", _auth_answer(login))
 
     @extend_schema(request=RefreshInput, responses={200: AuthAnswer})
@@ -124,10 +125,18 @@ class AuthViewSet(ApiViewSet):
 
     @extend_schema(request=PasswordChangeInput, responses={200: None})
     @action(detail=False, methods=["post"], url_path="password/change")
-    def password_change(self, request: PersonRequest) -> Response:
+    @in_two_steps
+    def password_change(self, request: PersonRequest) -> Finish:
         """Change the password; every other session ends."""
-        services.password_change(session=request.auth, **PasswordChangeInput.read(request.data))
-        return answer("Password changed")
+        change = services.password_change_prepare(
+            user=request.user, **PasswordChangeInput.read(request.data)
+        )
+
+        def finish() -> Response:
+            services.password_change(session=request.auth, change=change)
+            return answer("Password changed")
+
+        return finish
 
     @extend_schema(request=None, responses={200: TicketAnswer})
     @action(detail=False, methods=["post"], url_path="ws-ticket")

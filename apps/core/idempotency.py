@@ -5,6 +5,7 @@ import hmac
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial, wraps
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,7 @@ KEPT_FOR = timedelta(hours=24)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 Handler = Callable[..., Response]
+Finish = Callable[[], Response]
 
 
 class IdempotencyKeyReused(Invalid):
@@ -39,6 +41,23 @@ class FailedAnswer(Exception):
 
     def __init__(self, response: Response) -> None:
         self.response = response
+
+
+def in_two_steps(prepare: Callable[..., Finish]) -> Any:
+    """Make a handler of a method that does something slow, such as to hash a password, and returns
+    a function for the rest.
+
+    Under a key the slow part runs only if there is no answer yet and outside of any transaction,
+    so that nobody waits for it who waits for a lock; the rest runs in the transaction that keeps
+    the answer.
+    """
+
+    @wraps(prepare)
+    def handler(*args: Any, **kwargs: Any) -> Response:
+        return prepare(*args, **kwargs)()
+
+    handler.prepare = prepare  # type: ignore[attr-defined]
+    return handler
 
 
 class IdempotentMixin:
@@ -62,37 +81,51 @@ class IdempotentMixin:
             raise Invalid.field("Idempotency-Key", "Use 1 to 255 visible ASCII characters.")
         handler: Handler = self.post
 
-        def once(request: Request, *args: Any, **kwargs: Any) -> Response:
-            return run_once(key, request, lambda: self._answer(handler, request, *args, **kwargs))
+        def once(*args: Any, **kwargs: Any) -> Response:
+            return run_once(key, request, partial(self._prepare, handler, *args, **kwargs))
 
         self.post: Handler = once
 
-    def _answer(self, handler: Handler, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def _prepare(self, handler: Handler, *args: Any, **kwargs: Any) -> Finish:
+        """Do what of the handler is slow, and return the rest. Neither raises."""
+        prepare = getattr(handler, "prepare", None)
+        if prepare is None:
+            return partial(self._answer, partial(handler, *args, **kwargs))
+        try:
+            return partial(self._answer, prepare(self, *args, **kwargs))
+        except Exception as error:  # noqa: BLE001
+            return partial(self.handle_exception, error)
+
+    def _answer(self, finish: Finish) -> Response:
         try:
             with transaction.atomic():
-                return handler(request, *args, **kwargs)
+                return finish()
         except Exception as error:  # noqa: BLE001
             return self.handle_exception(error)
 
 
-def run_once(key: str, request: Request, answer: Callable[[], Response]) -> Response:
+def run_once(key: str, request: Request, prepare: Callable[[], Finish]) -> Response:
     """Return the answer to the first request with this key, now or from then.
 
     The key's row is committed first and then locked for as long as the effect takes. So a second
-    request finds it locked (409), answered (the same answer), or, when a process died on the way,
-    neither, and then takes its place.
+    request finds it answered (the same answer), locked (409), or, when a process died on the way,
+    neither, and then takes its place. What is slow is done in between, where no lock is held.
     """
+    fingerprint = _fingerprint(request)
     row, _ = IdempotencyKey.objects.get_or_create(
-        user_id=_owner(request), key=key, defaults={"fingerprint": _fingerprint(request)}
+        user_id=_owner(request), key=key, defaults={"fingerprint": fingerprint}
     )
+    if (kept := _kept_answer(row, fingerprint)) is not None:
+        return kept
+    finish = prepare()
     try:
         with transaction.atomic():
-            return _run_locked(row.pk, request, answer)
+            return _run_locked(row.pk, fingerprint, finish)
     except FailedAnswer as failed:
         return failed.response
 
 
-def _run_locked(row_id: Any, request: Request, answer: Callable[[], Response]) -> Response:
+def _run_locked(row_id: Any, fingerprint: str, finish: Finish) -> Response:
     try:
         row = IdempotencyKey.objects.select_for_update(nowait=True).get(pk=row_id)
     except DatabaseError as error:
@@ -100,16 +133,25 @@ def _run_locked(row_id: Any, request: Request, answer: Callable[[], Response]) -
     except IdempotencyKey.DoesNotExist as error:
         # It was pruned between the two transactions; the client's next try starts afresh.
         raise StillRunning from error
-    if not hmac.compare_digest(row.fingerprint, _fingerprint(request)):
-        raise IdempotencyKeyReused
-    if row.status is not None:
-        return Response(row.body, row.status, headers={"Idempotent-Replayed": "true"})
-    response = answer()
+    # Another request with this key may have been answered since the first look.
+    if (kept := _kept_answer(row, fingerprint)) is not None:
+        return kept
+    response = finish()
     if response.status_code >= 500:
         raise FailedAnswer(response)
     row.status, row.body = response.status_code, orjson.loads(dumps(response.data))
     row.save(update_fields=["status", "body"])
     return response
+
+
+def _kept_answer(row: IdempotencyKey, fingerprint: str) -> Response | None:
+    """Return the answer that is kept for this request, if any; raise IdempotencyKeyReused for
+    another one than the key was made for."""
+    if not hmac.compare_digest(row.fingerprint, fingerprint):
+        raise IdempotencyKeyReused
+    if row.status is None:
+        return None
+    return Response(row.body, row.status, headers={"Idempotent-Replayed": "true"})
 
 
 def _owner(request: Request) -> UUID:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from apps.accounts.logins import user_login, user_register
 from apps.accounts.models import User
-from apps.accounts.services import Device, user_login, user_register
+from apps.accounts.services import Device
 from apps.core.testing.client import ContractClient
 
 PASSWORD = "correct horse 9"

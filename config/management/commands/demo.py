@@ -6,8 +6,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.accounts.errors import EmailTaken
+from apps.accounts.logins import user_register
 from apps.accounts.models import User
-from apps.accounts.services import Device, user_register
+from apps.accounts.services import Device
 from apps.chat.models import Membership
 from apps.chat.services import Draft, messages_mark_read, messages_send
 from apps.posts.models import Post
