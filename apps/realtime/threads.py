@@ -4,29 +4,38 @@ By default all of a process's `database_sync_to_async` calls share one thread; t
 their own, as large as the connections that they may take.
 """
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import ParamSpec, TypeVar
 
 from django.conf import settings
 from django.db import close_old_connections
 
+from apps.core.threads import BoundedPool
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
+# Each socket has one frame at work at a time, so no more wait than there are sockets; and none of
+# them for longer than this behind a database that hangs.
+WAIT_SECONDS = 10
+MOST_WAITING = 100_000
+
 
 @cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(settings.REALTIME_THREADS, thread_name_prefix="realtime")
+def pool() -> BoundedPool:
+    """Return the threads of this process."""
+    return BoundedPool(
+        "realtime", settings.REALTIME_THREADS, wait=WAIT_SECONDS, queue=MOST_WAITING
+    )
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what the work returns, run in a thread of the pool with a sound connection."""
+    """Return what the work returns, run in a thread of the pool with a sound connection; raise
+    Busy when none is free in time."""
 
     def run() -> T:
         close_old_connections()
         return work(*args, **kwargs)
 
-    return await asyncio.get_running_loop().run_in_executor(_pool(), run)
+    return await pool().run(run)
