@@ -25,9 +25,7 @@ MOST_WAITING = 100_000
 @cache
 def pool() -> BoundedPool:
     """Return the threads of this process."""
-    return BoundedPool(
-        "realtime", settings.REALTIME_THREADS, wait=WAIT_SECONDS, queue=MOST_WAITING
-    )
+    return BoundedPool("realtime", settings.REALTIME_THREADS, wait=WAIT_SECONDS, queue=MOST_WAITING)
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -113,7 +113,12 @@ def test_a_process_that_is_behind_looks_at_the_log_before_it_says_reset(
 ) -> None:
     stream = f"user.{alice.id}"
     server = start_server(PARLEY_TAMPER="never-heals", REDIS_URL="")
-    with TestSocket(server.url, token=alice.access) as hers:
+    with (
+        # By this one the process keeps following the stream.
+        TestSocket(server.url, token=alice.access) as other,
+        TestSocket(server.url, token=alice.access) as hers,
+    ):
+        other.expect("connected")
         hers.expect("connected")
         # The process has not heard of these.
         log_events(stream, 5)
@@ -128,7 +133,12 @@ def test_a_young_stream_has_an_epoch_as_soon_as_it_has_an_event(
     server: ServerProcess, alice: Person, bob: Person
 ) -> None:
     stream = f"user.{bob.id}"
-    with TestSocket(server.url, token=bob.access) as his:
+    with (
+        # By this one the process keeps following the stream.
+        TestSocket(server.url, token=bob.access) as other,
+        TestSocket(server.url, token=bob.access) as his,
+    ):
+        other.expect("connected")
         assert his.ask("subscribe", {"stream": stream})["data"]["epoch"] == ""
         message = {"receiverId": bob.id, "content": "Hello"}
         headers = {"Authorization": f"Bearer {alice.access}"}

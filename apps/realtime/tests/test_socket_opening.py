@@ -71,11 +71,16 @@ def test_only_names_that_the_server_goes_by_open_one(server: ServerProcess, alic
 
 
 def test_handshakes_count_as_requests_of_their_address(start_server: Any, alice: Person) -> None:
-    server = start_server(RATE_LIMIT_BURST="20", RATE_LIMIT_REQUESTS_PER_SECOND="1")
-    answers = [refusal(server, query=f"?ticket={number}") for number in range(25)]
+    server = start_server(
+        RATE_LIMIT_BURST="20", RATE_LIMIT_REQUESTS_PER_SECOND="1", SERVER_TRUSTED_PROXIES="1"
+    )
+    # Addresses of their own, so that no other test meets the limits that this one uses up.
+    guesser, hers = {"X-Forwarded-For": "203.0.113.7"}, {"X-Forwarded-For": "203.0.113.8"}
+    answers = [refusal(server, query=f"?ticket={n}", headers=guesser) for n in range(25)]
     assert answers[:10] == [401] * 10
     assert answers[-1] == 429
-    assert refusal(server, token=alice.access) == 429
+    assert refusal(server, token=alice.access, headers=guesser) == 429
+    TestSocket(server.url, token=alice.access, headers=hers).close()
 
 
 def test_the_token_way_can_be_switched_off(start_server: Any, alice: Person) -> None:
