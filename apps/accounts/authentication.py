@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from apps.accounts.errors import InvalidToken
 from apps.accounts.models import Session, User
 from apps.accounts.selectors import session_living
-from apps.accounts.services import session_note_use
+from apps.accounts.sessions import session_note_use
 from apps.accounts.tokens import read_access
 
 

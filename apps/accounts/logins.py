@@ -9,7 +9,8 @@ from django.db import IntegrityError, transaction
 from apps.accounts import passwords
 from apps.accounts.errors import EmailTaken, InvalidCredentials, UserNotFound
 from apps.accounts.models import User
-from apps.accounts.services import Device, Login, session_begin, user_locked
+from apps.accounts.services import user_locked
+from apps.accounts.sessions import Device, Login, session_begin
 from apps.core.ratelimit import spend_action
 
 T = TypeVar("T")

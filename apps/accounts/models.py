@@ -106,12 +106,18 @@ class User(AbstractBaseUser):
 
 
 class Session(models.Model):
-    """One login of a person on one device. Its tokens are good for as long as it has not ended."""
+    """One login of a person on one device. Its tokens are good for as long as it has not ended.
+
+    `expires_at` is when the present refresh token expires. Address and device are those of the last
+    refresh.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
-    # The jti of the one refresh token that is good now, and when it took the former one's place.
+    # The jti of the one refresh token that is good now, that of the one before it, if any, and when
+    # the one took the other's place, by the database's clock.
     refresh_jti = models.CharField(max_length=64)
+    previous_jti = models.CharField(max_length=64, null=True)  # noqa: DJ001
     refreshed_at = models.DateTimeField(default=timezone.now)
     address = models.CharField(max_length=64, blank=True)
     user_agent = models.CharField(max_length=255, blank=True)

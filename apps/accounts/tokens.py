@@ -1,7 +1,7 @@
 """Access and refresh tokens: simplejwt's, with the claims of contract 2."""
 
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import UUID, uuid4, uuid5
 
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.settings import api_settings
@@ -17,7 +17,6 @@ class TokenPair:
 
     access: str
     refresh: str
-    refresh_jti: str
     expires_in: int
 
 
@@ -29,15 +28,26 @@ class Claims:
     jti: str
 
 
+def new_jti() -> str:
+    """Return an id for a refresh token."""
+    return uuid4().hex
+
+
 def issue_pair(session: Session) -> TokenPair:
-    """Return a fresh pair of tokens for the session. The caller stores the refresh token's jti."""
+    """Return the pair of tokens that the session's row stands for. The same row gives the same
+    pair, so that one whose answer was lost can be given again and no token need be stored."""
+    issued = session.expires_at - api_settings.REFRESH_TOKEN_LIFETIME
     access, refresh = AccessToken(), RefreshToken()
     for token in (access, refresh):
+        token.set_iat(at_time=issued)
+        token.set_exp(from_time=issued)
         token["userId"] = str(session.user_id)
         token["role"] = session.user.role
         token["sid"] = str(session.pk)
+    refresh["jti"] = session.refresh_jti
+    access["jti"] = uuid5(UUID(session.refresh_jti), access.token_type).hex
     lifetime = int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds())
-    return TokenPair(str(access), str(refresh), refresh["jti"], lifetime)
+    return TokenPair(str(access), str(refresh), lifetime)
 
 
 def read_access(token: str) -> Claims:

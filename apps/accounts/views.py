@@ -1,6 +1,5 @@
 """Accounts over HTTP."""
 
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +9,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts import logins, selectors, services
+from apps.accounts import logins, selectors, services, sessions
 from apps.accounts.requests import PersonRequest
 from apps.accounts.serializers import (
     AuthAnswer,
@@ -63,15 +62,14 @@ class AuthViewSet(ApiViewSet):
     )
     def refresh(self, request: Request) -> Response:
         """Exchange a refresh token, once, for a new pair."""
-        arrived = datetime.fromtimestamp(request._request.arrived, UTC)  # type: ignore[attr-defined]
-        login = services.session_refresh(**RefreshInput.read(request.data), arrived=arrived)
+        login = sessions.session_refresh(**RefreshInput.read(request.data), device=_device(request))
         return answer("Token refreshed", _auth_answer(login))
 
     @extend_schema(request=None, responses={200: None})
     @action(detail=False, methods=["post"])
     def logout(self, request: PersonRequest) -> Response:
         """End this session: its tokens and sockets are dead at once."""
-        services.session_logout(session=request.auth)
+        sessions.session_logout(session=request.auth)
         return answer("Logout successful")
 
     @extend_schema(responses={200: OwnUser})
@@ -120,7 +118,7 @@ class AuthViewSet(ApiViewSet):
     )
     def session_end(self, request: PersonRequest, session_id: UUID) -> Response:
         """Log one of one's own devices out."""
-        services.session_end(user=request.user, session_id=session_id)
+        sessions.session_end(user=request.user, session_id=session_id)
         return answer("Session ended")
 
     @extend_schema(request=PasswordChangeInput, responses={200: None})
@@ -172,11 +170,11 @@ class UserViewSet(ApiViewSet):
         )
 
 
-def _device(request: Request) -> services.Device:
-    return services.Device(client_address(request), request.headers.get("User-Agent", ""))
+def _device(request: Request) -> sessions.Device:
+    return sessions.Device(client_address(request), request.headers.get("User-Agent", ""))
 
 
-def _auth_answer(login: services.Login) -> dict[str, Any]:
+def _auth_answer(login: sessions.Login) -> dict[str, Any]:
     return {
         "user": OwnUser.show(login.user),
         "accessToken": login.tokens.access,

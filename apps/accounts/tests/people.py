@@ -5,7 +5,7 @@ from typing import Any
 
 from apps.accounts.logins import user_login, user_register
 from apps.accounts.models import User
-from apps.accounts.services import Device
+from apps.accounts.sessions import Device
 from apps.core.testing.client import ContractClient
 
 PASSWORD = "correct horse 9"

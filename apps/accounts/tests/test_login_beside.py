@@ -2,18 +2,16 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher, make_password
-from django.db import connection, connections, transaction
+from django.db import connection
 
 from apps.accounts.models import Session, User
 from apps.accounts.tests.people import PASSWORD, Person
 from apps.core.testing.client import ContractClient
-from apps.core.testing.server import until
-from apps.core.tests.together import together
+from apps.core.tests.together import overlapping, together
 
 NEW = "battery staple 7"
 OLD_HASH = MD5PasswordHasher().encode(PASSWORD, "short")
@@ -155,25 +153,6 @@ def test_no_session_of_the_old_password_outlives_its_change(
 def test_a_login_waits_for_a_change_of_the_password_that_is_not_committed_yet(
     alice: Person,
 ) -> None:
-    def log_in_beside() -> Any:
-        try:
-            return log_in()
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(1) as pool:
-        with transaction.atomic():
-            assert change_password(alice).status_code == 200
-            answer = pool.submit(log_in_beside)
-            until(lambda: answer.done() or somebody_waits_for_a_lock())
-        assert answer.result().status_code == 401
+    changed, login = overlapping(lambda: change_password(alice), log_in)
+    assert (changed.status_code, login.status_code) == (200, 401)
     assert living_sessions() == 1
-
-
-def somebody_waits_for_a_lock() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
-            " WHERE NOT granted AND datname = current_database()"
-        )
-        return bool(cursor.fetchone()[0])

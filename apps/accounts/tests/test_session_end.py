@@ -9,7 +9,7 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from apps.accounts.models import Session, User
-from apps.accounts.services import session_end
+from apps.accounts.sessions import session_end
 from apps.accounts.tests.people import Person
 from apps.core.testing.client import ContractClient
 

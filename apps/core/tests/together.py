@@ -5,7 +5,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from django.db import connections
+from django.db import connection, connections, transaction
+
+from apps.core.testing.server import until
 
 T = TypeVar("T")
 
@@ -20,11 +22,39 @@ def together(*calls: Callable[[], T]) -> list[T | Exception]:
     def run(call: Callable[[], T]) -> T | Exception:
         start.wait(timeout=10)
         try:
-            return call()
+            return _alone(call)
         except Exception as error:  # noqa: BLE001
             return error
-        finally:
-            connections.close_all()
 
     with ThreadPoolExecutor(len(calls)) as pool:
         return list(pool.map(run, calls))
+
+
+def overlapping(first: Callable[[], T], second: Callable[[], T]) -> tuple[T, T]:
+    """Make the second call when the first has done its work and not committed it, and commit that
+    only when the second has returned or waits for a lock. Returns what both returned.
+
+    For PostgreSQL: on SQLite the second call would wait for the first whatever it does.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            one = first()
+            other = pool.submit(_alone, second)
+            until(lambda: other.done() or _somebody_waits_for_a_lock())
+        return one, other.result()
+
+
+def _alone(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    finally:
+        connections.close_all()
+
+
+def _somebody_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+            " WHERE NOT granted AND datname = current_database()"
+        )
+        return bool(cursor.fetchone()[0])

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from apps.accounts.errors import EmailTaken
 from apps.accounts.logins import user_register
 from apps.accounts.models import User
-from apps.accounts.services import Device
+from apps.accounts.sessions import Device
 from apps.chat.models import Membership
 from apps.chat.services import Draft, messages_mark_read, messages_send
 from apps.posts.models import Post
