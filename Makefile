@@ -91,8 +91,14 @@ check-dependencies: $(DEVELOPMENT) ## Every dependency is declared and used
 check-fuzz: $(DEVELOPMENT) ## No input to any route makes a 5xx or leaves the envelope
 	@$(PYTHON) -m apps.core.testing.fuzz
 
-bench: $(DEVELOPMENT) ## Measure, each figure beside its limit, into bench/results
-	@$(PYTHON) -m bench
+# Named behind it, or alone, each of these is measured without the others: make bench http memory
+BENCHMARKS := http fanout memory messages
+
+bench: $(DEVELOPMENT) ## Measure all, or what is named behind it, each figure beside its limit
+	@$(PYTHON) -m bench $(filter $(BENCHMARKS),$(MAKECMDGOALS))
+
+$(BENCHMARKS): bench
+	@:
 
 ## Change
 
@@ -199,6 +205,6 @@ $(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
 	@$(INSTALL) -r requirements.txt -r requirements-dev.txt
 	@touch $@
 
-.PHONY: run dev demo ws-health build test test-integration check $(CHECKS) bench format swagger \
-	lock migrate-create migrate-up migrate-down migrate-force redis-start redis-stop redis-cli \
-	redis-monitor ps logs clean clean-all help
+.PHONY: run dev demo ws-health build test test-integration check $(CHECKS) bench $(BENCHMARKS) \
+	format swagger lock migrate-create migrate-up migrate-down migrate-force redis-start redis-stop \
+	redis-cli redis-monitor ps logs clean clean-all help
