@@ -92,7 +92,7 @@ check-fuzz: $(DEVELOPMENT) ## No input to any route makes a 5xx or leaves the en
 	@$(PYTHON) -m apps.core.testing.fuzz
 
 # Named behind it, or alone, each of these is measured without the others: make bench http memory
-BENCHMARKS := http fanout memory messages
+BENCHMARKS := http fanout memory messages neighbours
 
 bench: $(DEVELOPMENT) ## Measure all, or what is named behind it, each figure beside its limit
 	@$(PYTHON) -m bench $(filter $(BENCHMARKS),$(MAKECMDGOALS))

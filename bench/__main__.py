@@ -7,7 +7,7 @@ from importlib import import_module
 from apps.core.testing.binaries import ServerUnavailable
 from bench.report import Report
 
-NAMES = ("http", "fanout", "memory", "messages")
+NAMES = ("http", "fanout", "memory", "messages", "neighbours")
 
 
 def main(names: list[str]) -> int:

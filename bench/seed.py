@@ -4,6 +4,7 @@ Prints what it has made as JSON.
 """
 
 import json
+import secrets
 import sys
 from datetime import timedelta
 from typing import Any
@@ -16,11 +17,12 @@ TEXT = "Parley is a place to write and to talk. " * 20
 
 
 def people(count: int) -> list[dict[str, str]]:
-    """Make people who are logged in, without the seconds that their passwords would take."""
+    """Make people who are logged in, and who share a password that nobody knows: one for each
+    would take seconds."""
     from apps.accounts.models import Session, User
     from apps.accounts.tokens import issue_pair
 
-    password = make_password(None)
+    password = make_password(secrets.token_urlsafe())
     first = User.objects.count()
     users = User.objects.bulk_create(
         User(name=f"Person {n}", email=f"person{n}@example.com", password=password)
@@ -33,7 +35,8 @@ def people(count: int) -> list[dict[str, str]]:
         session.refresh_jti = pair.refresh_jti
     Session.objects.bulk_create(sessions)
     return [
-        {"id": str(user.pk), "token": pair.access} for user, pair in zip(users, pairs, strict=True)
+        {"id": str(user.pk), "email": user.email, "token": pair.access}
+        for user, pair in zip(users, pairs, strict=True)
     ]
 
 

@@ -38,6 +38,7 @@ class Person:
     """Somebody who is logged in."""
 
     id: str
+    email: str
     token: str
 
 
@@ -92,8 +93,15 @@ class Server:
 
     def resident_bytes(self) -> int:
         """Return how much memory the process holds. Only Linux tells that in a file."""
+        return self._memory("VmRSS")
+
+    def peak_bytes(self) -> int:
+        """Return the most memory that the process has held since it was started."""
+        return self._memory("VmHWM")
+
+    def _memory(self, name: str) -> int:
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024
         raise ProcessLookupError(self.pid)
 
@@ -108,9 +116,17 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+# All load comes from one address. The limits are asked as ever, and never say no.
+NEVER_REFUSED = {"RATE_LIMIT_REQUESTS_PER_SECOND": "1000000", "RATE_LIMIT_BURST": "1000000"}
+
+
 @contextmanager
-def backend() -> Iterator[Backend]:
-    """Yield a fresh backend; raises ServerUnavailable."""
+def backend(limits: Mapping[str, str] = NEVER_REFUSED) -> Iterator[Backend]:
+    """Yield a fresh backend; raises ServerUnavailable.
+
+    `limits` are settings that say how much one address may ask; with none of them Parley's own
+    defaults hold.
+    """
     with DurablePostgres() as postgres, private_redis() as redis_url:
         environment = {
             **{
@@ -126,10 +142,8 @@ def backend() -> Iterator[Backend]:
             "APP_SECRET_KEY": secrets.token_urlsafe(64),
             "JWT_SECRET": secrets.token_urlsafe(64),
             "LOG_FORMAT": "json",
-            # All load comes from one address. The limits are asked as ever, and never say no.
-            "RATE_LIMIT_REQUESTS_PER_SECOND": "1000000",
-            "RATE_LIMIT_BURST": "1000000",
             "DJANGO_SETTINGS_MODULE": "config.settings",
+            **limits,
         }
         migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
         subprocess.run(migrate, env=environment, cwd=ROOT, check=True)

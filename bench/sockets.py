@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
+CONTINUATION, TEXT, CLOSE, PING, PONG = 0x0, 0x1, 0x8, 0x9, 0xA
 # Connecting is the server's work with its database; more at once would only wait in its queues.
 IN_FLIGHT = 32
 UPGRADED = b"HTTP/1.1 101"
@@ -39,7 +39,7 @@ class Client:
 
     def say(self, text: str) -> None:
         """Send a text frame."""
-        self.connection.send(_frame(TEXT, text.encode()))
+        self.connection.send(frame(TEXT, text.encode()))
 
     def hear(self) -> list[bytes]:
         """Return the texts that have come, the head of the server's answer before the first."""
@@ -69,7 +69,7 @@ class Client:
     def _obey(self, opcode: int, payload: bytes) -> bool:
         """Do what a control frame asks for; there is nothing to be told of it."""
         if opcode == PING:
-            self.connection.send(_frame(PONG, payload))
+            self.connection.send(frame(PONG, payload))
         elif opcode == CLOSE:
             raise Refused(f"The server closed a socket: {payload!r}")
         return False
@@ -158,8 +158,9 @@ def split(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
     return frames, data[at:]
 
 
-def _frame(opcode: int, payload: bytes) -> bytes:
+def frame(opcode: int, payload: bytes, *, final: bool = True) -> bytes:
+    """Return a client's frame of at most 65,535 bytes (RFC 6455, 5.2)."""
     # A mask of zeros is a mask, and leaves the payload as it is.
     length = len(payload)
-    head = struct.pack("!BB", 0x80 | opcode, 0x80 | min(length, 126))
+    head = struct.pack("!BB", final << 7 | opcode, 0x80 | min(length, 126))
     return head + (struct.pack("!H", length) if length > 125 else b"") + bytes(4) + payload

@@ -1,0 +1,81 @@
+"""Every kind of bad neighbour, and the process that is one of them."""
+
+import asyncio
+import os
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from bench.bad_requests import hashing_flood, header_bomb, locked_row, slow_heads
+from bench.bad_sockets import empty_fragments, ping_flood, stalled_readers
+from bench.target import Attack, Target, Told, left
+
+# What an attack may take to come to its end, in seconds.
+GRACE = 15.0
+
+
+async def frozen_redis(target: Target, told: Told, end: float) -> None:
+    """Let Redis keep its connections and answer nothing."""
+    os.kill(target.redis_pid, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(left(end))
+        told["times frozen"] += 1
+    finally:
+        os.kill(target.redis_pid, signal.SIGCONT)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of bad neighbour, and how it is measured: the rounds, the seconds that each takes, and
+    those after which it is forgotten."""
+
+    name: str
+    attack: Attack
+    rounds: int = 3
+    seconds: float = 4.0
+    rest: float = 1.5
+
+
+KINDS = (
+    # Long enough to fill what the system keeps for a socket, and then what the server does.
+    Kind("stalled readers", stalled_readers, rounds=2, seconds=16.0),
+    Kind("ping flood", ping_flood, rounds=2, seconds=9.0),
+    Kind("empty fragments", empty_fragments),
+    Kind("header bomb", header_bomb),
+    # Longer than a request may take to arrive.
+    Kind("slow heads", slow_heads, rounds=1, seconds=34.0),
+    Kind("hashing flood", hashing_flood),
+    Kind("frozen Redis", frozen_redis, rounds=2, seconds=8.0, rest=3.0),
+    Kind("locked row", locked_row),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a neighbour in one round, and how much of a core its own process took."""
+
+    told: Told
+    busy: float
+
+
+def misbehave(pipe: Connection, attack: Attack, target: Target) -> None:
+    """Be the process: misbehave for each number of seconds that is sent, and return an Outcome."""
+    while True:
+        try:
+            seconds = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(asyncio.run(_round(attack, target, seconds)))
+
+
+async def _round(attack: Attack, target: Target, seconds: float) -> Outcome:
+    told: Told = Counter()
+    began, used = time.perf_counter(), time.process_time()
+    try:
+        async with asyncio.timeout(seconds + GRACE):
+            await attack(target, told, began + seconds)
+    except TimeoutError:
+        told["did not come to an end"] += 1
+    return Outcome(told, (time.process_time() - used) / (time.perf_counter() - began))
