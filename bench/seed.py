@@ -20,7 +20,7 @@ def people(count: int) -> list[dict[str, str]]:
     """Make people who are logged in, and who share a password that nobody knows: one for each
     would take seconds."""
     from apps.accounts.models import Session, User
-    from apps.accounts.tokens import issue_pair
+    from apps.accounts.tokens import issue_pair, new_jti
 
     password = make_password(secrets.token_urlsafe())
     first = User.objects.count()
@@ -29,10 +29,8 @@ def people(count: int) -> list[dict[str, str]]:
         for n in range(first, first + count)
     )
     expires_at = timezone.now() + timedelta(days=1)
-    sessions = [Session(user=user, expires_at=expires_at) for user in users]
+    sessions = [Session(user=user, refresh_jti=new_jti(), expires_at=expires_at) for user in users]
     pairs = [issue_pair(session) for session in sessions]
-    for session, pair in zip(sessions, pairs, strict=True):
-        session.refresh_jti = pair.refresh_jti
     Session.objects.bulk_create(sessions)
     return [
         {"id": str(user.pk), "email": user.email, "token": pair.access}

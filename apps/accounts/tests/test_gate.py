@@ -12,6 +12,11 @@ from apps.accounts.services import ticket_issue
 from apps.accounts.tests.people import Person
 
 
+@pytest.fixture(autouse=True)
+def _named(settings: Settings) -> None:
+    settings.ALLOWED_HOSTS = ["chat.example.com"]
+
+
 def admit(query: str = "", scheme: str = "ws", **headers: str) -> str:
     """Return the id of the person who comes in by this request."""
     scope: dict[str, Any] = {
