@@ -14,7 +14,7 @@ from apps.accounts.tests.people import Person
 
 @pytest.fixture(autouse=True)
 def _named(settings: Settings) -> None:
-    settings.ALLOWED_HOSTS = ["chat.example.com"]
+    settings.ALLOWED_HOSTS = ["chat.example.com", "testserver"]
 
 
 def admit(query: str = "", scheme: str = "ws", **headers: str) -> str:
