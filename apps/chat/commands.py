@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from apps.chat import events, selectors, services
+from apps.chat import events, receipts, selectors, services
 from apps.chat.errors import NoConversation
 from apps.chat.grouping import message_send_grouped
 from apps.chat.serializers import DeliveredInput, MessageInput, ReceiptInput, TypingInput
@@ -55,20 +55,20 @@ def _stop_typing(sender_id: UUID, receiver_id: UUID) -> None:
 @command("read_receipt")
 async def read_receipt(socket: Socket, data: Mapping[str, Any]) -> Mapping[str, Any]:
     """Mark messages of one sender as read."""
-    updated = await in_thread(
-        services.messages_mark_read,
+    marked = await in_thread(
+        receipts.messages_mark_read,
         reader_id=socket.visitor.user_id,
         **ReceiptInput.read(data),
     )
-    return {"updated": updated}
+    return marked.as_dict()
 
 
 @command("delivered")
 async def delivered(socket: Socket, data: Mapping[str, Any]) -> Mapping[str, Any]:
     """Note that this device has messages."""
-    updated = await in_thread(
-        services.messages_mark_delivered,
+    marked = await in_thread(
+        receipts.messages_mark_delivered,
         receiver_id=socket.visitor.user_id,
         **DeliveredInput.read(data),
     )
-    return {"updated": updated}
+    return marked.as_dict()

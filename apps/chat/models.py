@@ -128,3 +128,18 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} with {self.peer_id}"
+
+
+class DeliveryCursor(models.Model):
+    """The event of a person's stream up to which a device of theirs has said to have everything.
+
+    Every message that the stream tells of up to there is delivered, so nobody need look again.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+"
+    )
+    seq = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.user_id} has {self.seq}"

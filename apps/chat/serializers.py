@@ -130,6 +130,11 @@ class ConversationShape(CamelSerializer):
 
 class UpdatedAnswer(CamelSerializer):
     updated = serializers.IntegerField()
+    remaining = serializers.BooleanField(
+        required=False,
+        help_text="True when these are too many for one call, else absent: repeat it, under "
+        "another Idempotency-Key.",
+    )
 
 
 class UnreadAnswer(CamelSerializer):

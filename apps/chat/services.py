@@ -1,4 +1,4 @@
-"""Writes of the chat.
+"""Writes of the chat, but for the receipts.
 
 Lock order: conversations by pair, messages by id, then the streams by name. Memberships are only
 written under the lock of their conversation.
@@ -10,24 +10,17 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.chat import events
-from apps.chat.errors import (
-    ConversationNotFound,
-    MessageNotFound,
-    NotYourMessageToDelete,
-)
+from apps.chat.errors import MessageNotFound, NotYourMessageToDelete
 from apps.chat.models import Conversation, Membership, Message, pair_of
 from apps.chat.policies import require_may_send, require_sender, takes_part
 from apps.chat.serializers import MessageShape
 from apps.core.errors import DomainError
 from apps.core.ids import uuid7
 from apps.core.sql import insert
-from apps.realtime.frames import user_stream
-from apps.realtime.models import Event
 
 TRIES = 3
 
@@ -191,58 +184,6 @@ def _list_as_last(messages: Sequence[Message]) -> None:
 
 
 @transaction.atomic
-def messages_mark_read(
-    *,
-    reader_id: UUID,
-    message_ids: Sequence[UUID] | None = None,
-    conversation_id: UUID | None = None,
-    up_to: int | None = None,
-    sender_id: UUID | None = None,
-) -> int:
-    """Mark messages to the reader as read and return how many really changed.
-
-    They are named by id, of which others' are passed over, or as those of a conversation up to a
-    number (raises ConversationNotFound); `sender_id` narrows them down.
-    """
-    wanted = Q(pk__in=message_ids) if message_ids is not None else Q(seq__lte=up_to)
-    if conversation_id is not None:
-        if not Membership.objects.filter(conversation=conversation_id, user=reader_id).exists():
-            raise ConversationNotFound
-        wanted &= Q(conversation=conversation_id)
-    if sender_id is not None:
-        wanted &= Q(sender=sender_id)
-    messages = _locked(Message.objects.filter(wanted, receiver=reader_id, read_at=None))
-    now = timezone.now()
-    Message.objects.filter(pk__in=[m.pk for m in messages]).update(
-        status=Message.Status.READ, read_at=now
-    )
-    events.messages_read(messages, now)
-    return len(messages)
-
-
-@transaction.atomic
-def messages_mark_delivered(
-    *, receiver_id: UUID, message_ids: Sequence[UUID] | None = None, seq: int | None = None
-) -> int:
-    """Note that a device of the receiver has messages and return how many that is news of.
-
-    They are named by id, or as those that his stream told of up to the event `seq`.
-    """
-    if message_ids is None:
-        told = Event.objects.filter(
-            stream=user_stream(receiver_id), type="chat_message", seq__lte=seq
-        )
-        wanted = Q(pk__in=told.values("subject"))
-    else:
-        wanted = Q(pk__in=message_ids)
-    sent = Message.objects.filter(wanted, receiver=receiver_id, status=Message.Status.SENT)
-    messages = _locked(sent)
-    Message.objects.filter(pk__in=[m.pk for m in messages]).update(status=Message.Status.DELIVERED)
-    events.messages_delivered(messages, timezone.now())
-    return len(messages)
-
-
-@transaction.atomic
 def message_delete(*, user: User, message_id: UUID) -> None:
     """Delete a message for both; raise MessageNotFound or NotYourMessageToDelete."""
     found = Message.objects.filter(pk=message_id, deleted_at=None).first()
@@ -252,10 +193,10 @@ def message_delete(*, user: User, message_id: UUID) -> None:
         raise NotYourMessageToDelete
     Conversation.objects.select_for_update().get(pk=found.conversation_id)
     # Somebody else may have deleted it between the look and the lock.
-    still_there = _locked(Message.objects.filter(pk=found.pk))
-    if not still_there:
+    still_there = Message.objects.filter(pk=found.pk, deleted_at=None)
+    message = still_there.select_for_update().first()
+    if message is None:
         raise MessageNotFound
-    [message] = still_there
     Message.objects.filter(pk=message.pk).update(deleted_at=timezone.now())
     remaining = Message.objects.filter(conversation=message.conversation_id, deleted_at=None)
     last = remaining.order_by("-seq").first()
@@ -263,7 +204,3 @@ def message_delete(*, user: User, message_id: UUID) -> None:
         last_message=last, last_message_at=(last or message).created_at
     )
     events.message_deleted(message)
-
-
-def _locked(messages: QuerySet[Message]) -> list[Message]:
-    return list(messages.filter(deleted_at=None).order_by("pk").select_for_update())

@@ -7,7 +7,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from apps.accounts.requests import PersonRequest
-from apps.chat import selectors, services
+from apps.chat import receipts, selectors, services
 from apps.chat.serializers import (
     ConversationShape,
     MessageInput,
@@ -58,10 +58,10 @@ class MessageViewSet(ApiViewSet):
     @action(detail=False, methods=["post"])
     def read(self, request: PersonRequest) -> Response:
         """Mark messages to oneself as read."""
-        updated = services.messages_mark_read(
+        marked = receipts.messages_mark_read(
             reader_id=request.user.pk, **ReadInput.read(request.data)
         )
-        return answer("Messages marked as read", {"updated": updated})
+        return answer("Messages marked as read", marked.as_dict())
 
     @extend_schema(parameters=[ListQuery], responses={200: ConversationShape(many=True)})
     @action(detail=False, methods=["get"])

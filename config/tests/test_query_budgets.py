@@ -11,7 +11,8 @@ from rest_framework.routers import SimpleRouter
 
 from apps.accounts.tests.people import PASSWORD, Person, person
 from apps.chat.models import Message
-from apps.chat.services import Draft, message_delete, messages_mark_read, messages_send
+from apps.chat.receipts import messages_mark_read
+from apps.chat.services import Draft, message_delete, messages_send
 from apps.core.testing import queries
 from apps.core.testing.client import ContractClient
 from apps.core.testing.queries import budgets, statements, within_budget

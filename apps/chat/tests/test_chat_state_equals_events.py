@@ -1,4 +1,4 @@
-"""Who applies the events of his stream to an empty chat has what the API would tell him.
+"""Who applies the events of their stream to an empty chat has what the API would tell them.
 
 Random things happen between three people. Each has two clients: one is connected all the time and
 takes every event as it comes, the other comes back at the end and is replayed the log. Neither
@@ -17,9 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.accounts.tests.people import Person
+from apps.chat import receipts
 from apps.chat.errors import ConversationNotFound, MessageNotFound, NotYourMessageToDelete
 from apps.chat.models import Membership, Message
-from apps.chat.services import message_delete, messages_mark_delivered, messages_mark_read
+from apps.chat.receipts import messages_mark_delivered, messages_mark_read
+from apps.chat.services import message_delete
 from apps.chat.tests.factories import said
 from apps.realtime.frames import user_stream
 from apps.realtime.log import events_after
@@ -190,8 +192,14 @@ def require_agreement(client: Client, others: list[Person]) -> None:
 )
 @given(deeds=st.lists(DEEDS, min_size=8, max_size=30))
 def test_the_events_of_a_persons_stream_make_up_what_rest_tells_him(
-    alice: Person, bob: Person, carol: Person, deeds: list[tuple[Any, ...]]
+    alice: Person,
+    bob: Person,
+    carol: Person,
+    monkeypatch: pytest.MonkeyPatch,
+    deeds: list[tuple[Any, ...]],
 ) -> None:
+    # So that a few messages take several parts.
+    monkeypatch.setattr(receipts, "PART", 2)
     people = [alice, bob, carol]
     with transaction.atomic():
         connected = [Client(person) for person in people]

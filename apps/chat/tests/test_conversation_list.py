@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from apps.accounts.tests.people import Person, person
 from apps.chat.models import Message
+from apps.chat.receipts import messages_mark_delivered, messages_mark_read
 from apps.chat.selectors import memberships_of
-from apps.chat.services import message_delete, messages_mark_delivered, messages_mark_read
+from apps.chat.services import message_delete
 from apps.chat.tests.factories import said, said_often
 from apps.core.ids import uuid7
 from apps.core.testing.client import ContractClient

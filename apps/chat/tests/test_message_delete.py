@@ -8,7 +8,8 @@ import pytest
 from apps.accounts.tests.people import Person
 from apps.chat.errors import MessageNotFound
 from apps.chat.models import Message
-from apps.chat.services import message_delete, messages_mark_read
+from apps.chat.receipts import messages_mark_read
+from apps.chat.services import message_delete
 from apps.chat.tests.factories import everything, row, said, told, told_kinds
 from apps.core.ids import uuid7
 from apps.core.testing.client import ContractClient

@@ -3,7 +3,8 @@
 import pytest
 
 from apps.accounts.tests.people import Person
-from apps.chat.services import message_delete, messages_mark_delivered, messages_mark_read
+from apps.chat.receipts import messages_mark_delivered, messages_mark_read
+from apps.chat.services import message_delete
 from apps.chat.tests.factories import everything, row, said, told, told_kinds
 from apps.core.ids import uuid7
 from apps.core.tests.together import together
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.django_db
 def test_a_device_says_by_id_what_it_has(alice: Person, bob: Person) -> None:
     """Original defect 22."""
     there, on_its_way = said(alice, bob), said(alice, bob)
-    assert messages_mark_delivered(receiver_id=bob.user.pk, message_ids=[there.pk]) == 1
+    assert messages_mark_delivered(receiver_id=bob.user.pk, message_ids=[there.pk]).updated == 1
     assert [row(one)["status"] for one in (there, on_its_way)] == ["delivered", "sent"]
     assert row(there)["read_at"] is None
 
@@ -40,7 +41,7 @@ def test_a_device_says_by_number_how_far_it_has_its_stream(alice: Person, bob: P
     )
     events = Event.objects.filter(stream=user_stream(bob.user.pk))
     seq = events.get(subject=second.pk).seq
-    assert messages_mark_delivered(receiver_id=bob.user.pk, seq=seq) == 2
+    assert messages_mark_delivered(receiver_id=bob.user.pk, seq=seq).updated == 2
     assert [row(one)["status"] for one in (first, second)] == ["delivered", "delivered"]
     assert [row(one)["status"] for one in (answer, third)] == ["sent", "sent"]
 
@@ -51,7 +52,7 @@ def test_a_number_means_the_stream_of_the_receiver_himself(
     message = said(alice, bob)
     before = everything()
     for outsider in (alice, carol):
-        assert messages_mark_delivered(receiver_id=outsider.user.pk, seq=10**6) == 0
+        assert messages_mark_delivered(receiver_id=outsider.user.pk, seq=10**6).updated == 0
     assert everything() == before
     assert row(message)["status"] == "sent"
 
@@ -61,8 +62,8 @@ def test_nobody_delivers_the_messages_of_others(alice: Person, bob: Person, caro
     before = everything()
     for outsider in (alice, carol):
         outcome = messages_mark_delivered(receiver_id=outsider.user.pk, message_ids=[message.pk])
-        assert outcome == 0
-    assert messages_mark_delivered(receiver_id=bob.user.pk, message_ids=[uuid7()]) == 0
+        assert outcome.updated == 0
+    assert messages_mark_delivered(receiver_id=bob.user.pk, message_ids=[uuid7()]).updated == 0
     assert everything() == before
 
 
@@ -70,8 +71,8 @@ def test_what_is_delivered_already_is_no_news(alice: Person, bob: Person) -> Non
     message = said(alice, bob)
     messages_mark_delivered(receiver_id=bob.user.pk, message_ids=[message.pk])
     before = everything()
-    assert messages_mark_delivered(receiver_id=bob.user.pk, message_ids=[message.pk]) == 0
-    assert messages_mark_delivered(receiver_id=bob.user.pk, seq=1) == 0
+    assert messages_mark_delivered(receiver_id=bob.user.pk, message_ids=[message.pk]).updated == 0
+    assert messages_mark_delivered(receiver_id=bob.user.pk, seq=1).updated == 0
     assert everything() == before
 
 
@@ -80,7 +81,7 @@ def test_what_is_read_is_not_merely_delivered_again(alice: Person, bob: Person) 
     message = said(alice, bob)
     messages_mark_read(reader_id=bob.user.pk, message_ids=[message.pk])
     before = everything()
-    assert messages_mark_delivered(receiver_id=bob.user.pk, message_ids=[message.pk]) == 0
+    assert messages_mark_delivered(receiver_id=bob.user.pk, message_ids=[message.pk]).updated == 0
     assert everything() == before
     assert row(message)["status"] == "read"
 
@@ -88,7 +89,7 @@ def test_what_is_read_is_not_merely_delivered_again(alice: Person, bob: Person) 
 def test_what_is_delivered_can_be_read(alice: Person, bob: Person) -> None:
     message = said(alice, bob)
     messages_mark_delivered(receiver_id=bob.user.pk, message_ids=[message.pk])
-    assert messages_mark_read(reader_id=bob.user.pk, message_ids=[message.pk]) == 1
+    assert messages_mark_read(reader_id=bob.user.pk, message_ids=[message.pk]).updated == 1
     assert row(message)["status"] == "read"
     assert told_kinds(alice) == ["chat_message_sent", "delivery_receipt", "read_receipt"]
 
@@ -116,8 +117,8 @@ def test_a_deleted_message_is_not_delivered_back_to_life(alice: Person, bob: Per
     message = said(alice, bob)
     message_delete(user=alice.user, message_id=message.pk)
     before = everything()
-    assert messages_mark_delivered(receiver_id=bob.user.pk, message_ids=[message.pk]) == 0
-    assert messages_mark_delivered(receiver_id=bob.user.pk, seq=1) == 0
+    assert messages_mark_delivered(receiver_id=bob.user.pk, message_ids=[message.pk]).updated == 0
+    assert messages_mark_delivered(receiver_id=bob.user.pk, seq=1).updated == 0
     assert everything() == before
     assert row(message)["deleted_at"] is not None
 

@@ -10,7 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from apps.accounts.models import User
 from apps.accounts.services import user_set_status
 from apps.accounts.tests.people import Person
-from apps.chat.services import message_delete, messages_mark_read
+from apps.chat.receipts import messages_mark_read
+from apps.chat.services import message_delete
 from apps.chat.tests.factories import said, said_often
 from apps.core.ids import uuid7
 from apps.core.testing.client import ContractClient

@@ -7,7 +7,8 @@ from django.db import connection
 
 from apps.accounts.tests.people import Person
 from apps.chat import selectors
-from apps.chat.services import message_delete, messages_mark_delivered, messages_mark_read
+from apps.chat.receipts import messages_mark_delivered, messages_mark_read
+from apps.chat.services import message_delete
 from apps.chat.tests.factories import said, said_often
 from apps.core.testing.client import ContractClient
 

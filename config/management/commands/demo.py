@@ -10,7 +10,8 @@ from apps.accounts.logins import user_register
 from apps.accounts.models import User
 from apps.accounts.sessions import Device
 from apps.chat.models import Membership
-from apps.chat.services import Draft, messages_mark_read, messages_send
+from apps.chat.receipts import messages_mark_read
+from apps.chat.services import Draft, messages_send
 from apps.posts.models import Post
 from apps.posts.services import post_create
 

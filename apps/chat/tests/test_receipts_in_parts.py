@@ -1,0 +1,252 @@
+"""Receipts for more messages than one event can name: in parts, each of them whole."""
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from apps.accounts.tests.people import Person
+from apps.chat import events, receipts
+from apps.chat.models import Conversation, DeliveryCursor, Message
+from apps.chat.receipts import Marked, messages_mark_delivered, messages_mark_read
+from apps.chat.tests.factories import everything, said, said_often, told, told_kinds
+from apps.core.testing.queries import statements
+from apps.core.tests.together import together
+from apps.realtime.frames import user_stream
+from apps.realtime.log import events_after
+from apps.realtime.transport import FRAME_BYTES
+
+pytestmark = pytest.mark.django_db
+
+MANY = 1_700
+IN_PARTS = [500, 500, 500, 200]
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no call stop because the machine is slow."""
+    monkeypatch.setattr(receipts, "LONGEST", 600)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have few messages make many parts."""
+    monkeypatch.setattr(receipts, "PART", 50)
+    monkeypatch.setattr(receipts, "PARTS_PER_LOOK", 2)
+
+
+small_parts = pytest.mark.usefixtures("small")
+
+
+def named_in(person: Person, kind: str) -> list[list[str]]:
+    """Return which messages each event of a type named, as a person was told."""
+    return [data["messageIds"] for told_kind, data in told(person) if told_kind == kind]
+
+
+def flat(parts: Sequence[list[str]]) -> list[str]:
+    """Return the parts as one list."""
+    return list(chain.from_iterable(parts))
+
+
+def in_order(ids: Sequence[UUID]) -> list[str]:
+    """Return the ids that said_often() gave, the oldest first, as they are sent."""
+    return [str(one) for one in reversed(ids)]
+
+
+def all_of(person: Person, **more: Any) -> dict[str, Any]:
+    """Return the body that marks all of the one conversation as read."""
+    conversation = Conversation.objects.get()
+    return {"conversationId": str(conversation.pk), "upTo": conversation.last_seq, **more}
+
+
+def test_many_messages_are_read_in_parts_that_name_each_once_and_in_order(
+    alice: Person, bob: Person
+) -> None:
+    ids = said_often(alice, bob, MANY)
+    response = bob.post("/messages/read", all_of(bob))
+    assert response.json()["data"] == {"updated": MANY}
+    assert not Message.objects.exclude(status="read").exists()
+    for person in (alice, bob):
+        parts = named_in(person, "read_receipt")
+        assert [len(one) for one in parts] == IN_PARTS
+        assert flat(parts) == in_order(ids)
+    assert bob.get("/messages/unread").json()["data"] == {"total": 0, "conversations": 0}
+
+
+@small_parts
+def test_many_messages_are_delivered_in_parts_that_name_each_once_and_in_order(
+    alice: Person, bob: Person
+) -> None:
+    ids = said_often(alice, bob, 170)
+    assert messages_mark_delivered(receiver_id=bob.user.pk, seq=170) == Marked(170)
+    assert not Message.objects.exclude(status="delivered").exists()
+    parts = named_in(alice, "delivery_receipt")
+    assert [len(one) for one in parts] == [50, 50, 50, 20]
+    assert flat(parts) == in_order(ids)
+    assert set(told_kinds(bob)) == {"chat_message"}
+
+
+def test_no_receipt_is_larger_than_the_frame_of_a_client(alice: Person, bob: Person) -> None:
+    ids = said_often(alice, bob, 501)
+    messages_mark_delivered(receiver_id=bob.user.pk, seq=501)
+    messages_mark_read(reader_id=bob.user.pk, message_ids=ids)
+    for person in (alice, bob):
+        missed = events_after(user_stream(person.user.pk), 501, limit=1_000)
+        sizes = [len(frame.text.encode()) for frame in missed.frames]
+        assert len(sizes) == (4 if person is alice else 2)
+        # Another reader may count in UTF-16, and there may be a requestId beside.
+        assert max(sizes) < FRAME_BYTES / 2
+
+
+@small_parts
+def test_what_a_process_that_dies_has_read_is_kept_and_the_next_call_does_the_rest(
+    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = said_often(alice, bob, 170)
+    die_in_the_third_part(monkeypatch, "messages_read")
+    conversation = Conversation.objects.get().pk
+
+    def read() -> Marked:
+        return messages_mark_read(reader_id=bob.user.pk, conversation_id=conversation, up_to=170)
+
+    with pytest.raises(SystemExit):
+        read()
+    assert Message.objects.filter(status="read").count() == 100
+    assert flat(named_in(alice, "read_receipt")) == in_order(ids)[:100]
+    assert read() == Marked(70)
+    for person in (alice, bob):
+        assert flat(named_in(person, "read_receipt")) == in_order(ids)
+
+
+@small_parts
+def test_what_a_process_that_dies_has_delivered_is_kept_and_the_next_call_does_the_rest(
+    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = said_often(alice, bob, 170)
+    die_in_the_third_part(monkeypatch, "messages_delivered")
+    with pytest.raises(SystemExit):
+        messages_mark_delivered(receiver_id=bob.user.pk, seq=170)
+    assert Message.objects.filter(status="delivered").count() == 100
+    assert messages_mark_delivered(receiver_id=bob.user.pk, seq=170) == Marked(70)
+    assert flat(named_in(alice, "delivery_receipt")) == in_order(ids)
+
+
+def die_in_the_third_part(monkeypatch: pytest.MonkeyPatch, announce: str) -> None:
+    """Have the process end once, as its third part is to be announced."""
+    announced = getattr(events, announce)
+    calls = iter(range(1, 1_000))
+
+    def die(*args: Any) -> None:
+        if next(calls) == 3:
+            raise SystemExit
+        announced(*args)
+
+    monkeypatch.setattr(events, announce, die)
+
+
+@small_parts
+def test_a_call_that_takes_long_stops_and_says_that_messages_remain(
+    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receipts, "LONGEST", -1)
+    ids = said_often(alice, bob, 110)
+    answers: list[Any] = []
+    while not answers or "remaining" in answers[-1]:
+        answers.append(bob.post("/messages/read", all_of(bob)).json()["data"])
+    assert answers == [
+        {"updated": 50, "remaining": True},
+        {"updated": 50, "remaining": True},
+        {"updated": 10},
+    ]
+    assert flat(named_in(alice, "read_receipt")) == in_order(ids)
+
+
+@small_parts
+def test_a_delivery_that_takes_long_goes_on_where_it_stopped(
+    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receipts, "LONGEST", -1)
+    ids = said_often(alice, bob, 110)
+    marked = [messages_mark_delivered(receiver_id=bob.user.pk, seq=110) for _ in range(3)]
+    assert marked == [Marked(50, remaining=True), Marked(50, remaining=True), Marked(10)]
+    assert flat(named_in(alice, "delivery_receipt")) == in_order(ids)
+
+
+@small_parts
+def test_under_a_key_the_parts_are_one_effect_and_their_answer_is_kept(
+    alice: Person, bob: Person
+) -> None:
+    said_often(alice, bob, 110)
+    body, key = all_of(bob), {"Idempotency-Key": "a-key"}
+    first = bob.post("/messages/read", body, **key)
+    before = everything()
+    again = bob.post("/messages/read", body, **key)
+    assert first.json()["data"] == again.json()["data"] == {"updated": 110}
+    assert everything() == before
+    assert [len(one) for one in named_in(alice, "read_receipt")] == [50, 50, 10]
+
+
+@pytest.mark.django_db(transaction=True)
+@small_parts
+def test_of_devices_that_say_it_at_once_each_message_is_news_to_one(
+    alice: Person, bob: Person
+) -> None:
+    ids = said_often(alice, bob, 110)
+    conversation = Conversation.objects.get().pk
+    outcomes = together(
+        *[lambda: messages_mark_delivered(receiver_id=bob.user.pk, seq=110)] * 2,
+        *[
+            lambda: messages_mark_read(
+                reader_id=bob.user.pk, conversation_id=conversation, up_to=110
+            )
+        ]
+        * 2,
+    )
+    assert [one for one in outcomes if isinstance(one, Exception)] == []
+    read = flat(named_in(alice, "read_receipt"))
+    assert sorted(read) == sorted(in_order(ids))
+    delivered = flat(named_in(alice, "delivery_receipt"))
+    assert len(delivered) == len(set(delivered))
+    assert DeliveryCursor.objects.get(user=bob.user).seq == 110
+
+
+def test_a_number_that_the_stream_has_not_reached_delivers_nothing_ahead(
+    alice: Person, bob: Person
+) -> None:
+    said(alice, bob)
+    assert messages_mark_delivered(receiver_id=bob.user.pk, seq=10**9) == Marked(1)
+    later = said(alice, bob)
+    assert Message.objects.get(pk=later.pk).status == "sent"
+    assert messages_mark_delivered(receiver_id=bob.user.pk, seq=2) == Marked(1)
+
+
+def test_a_smaller_number_takes_nothing_back(alice: Person, bob: Person) -> None:
+    said_often(alice, bob, 3)
+    messages_mark_delivered(receiver_id=bob.user.pk, seq=3)
+    before = everything()
+    assert messages_mark_delivered(receiver_id=bob.user.pk, seq=1) == Marked(0)
+    assert everything() == before
+    assert DeliveryCursor.objects.get(user=bob.user).seq == 3
+
+
+def test_what_was_passed_over_by_id_is_delivered_by_number(alice: Person, bob: Person) -> None:
+    newest, *older = said_often(alice, bob, 3)
+    messages_mark_delivered(receiver_id=bob.user.pk, message_ids=[newest])
+    assert messages_mark_delivered(receiver_id=bob.user.pk, seq=3) == Marked(len(older))
+
+
+@small_parts
+def test_who_has_everything_costs_no_more_however_long_their_stream_is(
+    alice: Person, bob: Person
+) -> None:
+    said_often(alice, bob, 60)
+    messages_mark_delivered(receiver_id=bob.user.pk, seq=60)
+    with statements() as sent:
+        messages_mark_delivered(receiver_id=bob.user.pk, seq=60)
+    assert len(sent) == 2
+    said(alice, bob)
+    with statements() as sent:
+        messages_mark_delivered(receiver_id=bob.user.pk, seq=61)
+    assert len(sent) == 7
