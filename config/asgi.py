@@ -6,13 +6,14 @@ from channels.routing import ProtocolTypeRouter
 from django.conf import settings
 
 from apps.core.bridge import WsgiBridge
+from config.lanes import pool_of
 from config.limits import limit_connections
 from config.websocket import websocket_application
 
 limit_connections(settings.DATABASES["default"])
 application = ProtocolTypeRouter(
     {
-        "http": WsgiBridge(wsgi_application, threads=settings.HTTP_THREADS),
+        "http": WsgiBridge(wsgi_application, pool_of),
         "websocket": websocket_application,
     }
 )

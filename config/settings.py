@@ -49,6 +49,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 
+# What stands before ApiGate must wait for nothing: when no thread is free it runs on the loop.
 MIDDLEWARE = [
     "apps.core.middleware.RequestLog",
     "apps.core.middleware.SecurityHeaders",
@@ -91,7 +92,7 @@ DB_CONNECT_TIMEOUT = env.integer("DB_CONNECT_TIMEOUT", 5, at_most=3600)
 DB_STATEMENT_TIMEOUT = env.integer("DB_STATEMENT_TIMEOUT", 30, at_most=86400)
 DB_LOCK_TIMEOUT = env.integer("DB_LOCK_TIMEOUT", 5, at_most=86400)
 DB_IDLE_TRANSACTION_TIMEOUT = env.integer("DB_IDLE_TRANSACTION_TIMEOUT", 30, at_most=86400)
-DB_MAX_OPEN_CONNS = env.integer("DB_MAX_OPEN_CONNS", 25, at_least=2)
+DB_MAX_OPEN_CONNS = env.integer("DB_MAX_OPEN_CONNS", 25, at_least=3)
 DATABASES = {
     "default": {
         **env.database(
@@ -100,14 +101,17 @@ DATABASES = {
             lock_timeout=DB_LOCK_TIMEOUT,
         ),
         # Every thread keeps its one connection, which is all the pooling that a fixed number of
-        # threads needs; see the two pools below.
+        # threads needs; see the pools below.
         "CONN_MAX_AGE": 60 * env.integer("DB_MAX_LIFETIME", 5, at_least=0),
         "CONN_HEALTH_CHECKS": True,
     }
 }
-# The pools of a process share its connections: REST runs in the first, websockets in the second.
-HTTP_THREADS = min(4, DB_MAX_OPEN_CONNS // 2)
-REALTIME_THREADS = min(4, DB_MAX_OPEN_CONNS // 2)
+# The pools of a process share its connections: requests that hash a password run in the first, all
+# others in the second, websockets in the third.
+HASHING_THREADS = min(2, DB_MAX_OPEN_CONNS // 3)
+HTTP_THREADS = REALTIME_THREADS = min(4, (DB_MAX_OPEN_CONNS - HASHING_THREADS) // 2)
+# Seconds that a request may wait for a thread (docs/decisions/0012-lanes.md).
+THREAD_WAIT = 5.0
 
 # --- Redis, or what stands in for it inside one process ------------------------------------------
 REDIS_URL = env.redis_url()
@@ -166,6 +170,14 @@ else:
 # --- Accounts and tokens -------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 PASSWORD_HASHERS = ["apps.accounts.passwords.Argon2Hasher"]
+# Requests that hash a password, which takes a core for its time: they have threads of their own.
+HASHING_ROUTES = [
+    ("POST", "/api/v1/auth/register"),
+    ("POST", "/api/v1/auth/login"),
+    ("POST", "/api/v1/auth/password/change"),
+    ("POST", "/admin/login/"),
+    ("POST", "/admin/password_change/"),
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

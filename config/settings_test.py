@@ -8,12 +8,14 @@ os.environ.setdefault("LOG_LEVEL", "warning")
 os.environ["APP_NAME"] = f"parley-test-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
 
 from config.settings import *  # noqa: F403
-from config.settings import ACTION_LIMITS, DATA_DIR, DATABASES, INSTALLED_APPS
+from config.settings import ACTION_LIMITS, DATA_DIR, DATABASES, INSTALLED_APPS, THREAD_WAIT
 
 INSTALLED_APPS = [*INSTALLED_APPS, "django_migration_linter"]
 if os.environ.get("PARLEY_TAMPER"):
     INSTALLED_APPS = [*INSTALLED_APPS, "apps.realtime.tests.tampered.TamperedConfig"]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+PASSWORD_HASHERS = ["apps.core.testing.hashing.NoticedHasher"]
+# A test of servers whose threads all hang need not wait as long as their clients would.
+THREAD_WAIT = float(os.environ.get("PARLEY_THREAD_WAIT", THREAD_WAIT))
 # A test of the limits themselves starts its server with limits of its own.
 if "RATE_LIMIT_BURST" not in os.environ:
     RATE_LIMIT_REQUESTS_PER_SECOND = RATE_LIMIT_BURST = 100_000

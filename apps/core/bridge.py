@@ -2,114 +2,185 @@
 
 The WSGI handler serves several times what the ASGI one does (docs/decisions/0001-http-engine.md).
 A thread is taken only once a body is complete and given back before a slow client reads its
-answer, so that a handful of threads serves any number of slow clients.
+answer, so that a handful of threads serves any number of slow clients. Which threads, and how
+many requests may wait for one, docs/decisions/0012-lanes.md says.
+
+What the two sides tell each other stands in the environ: `parley.arrived`, `parley.body_late`,
+`parley.body_too_large` and `parley.busy` for the application, `parley.delay` by it.
 """
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
 
+from apps.core.errors import Busy
+from apps.core.threads import BoundedPool
+
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Environ = dict[str, Any]
+Application = Callable[[Environ, Any], Iterable[bytes]]
 
 SPOOL_BYTES = 256 * 1024
 CHUNK_BYTES = 256 * 1024
+# What a view may ask for with `parley.delay`, in seconds.
+LONGEST_DELAY = 5.0
 
 
 class ClientGone(Exception):
     """The client hung up before its request was complete."""
 
 
-@dataclass
 class Reply:
-    """What the WSGI application answered: its head, and the rest of its body."""
+    """The WSGI application's answer to one request: its head, and its body part by part.
 
-    status: int = 0
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    body: Iterable[bytes] = ()
-    chunks: Iterator[bytes] = field(default_factory=lambda: iter(()))
+    Its methods block, and run in threads one after the other. Only close() may come while another
+    one is at work whose caller was cancelled, and waits for it.
+    """
 
-    def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+    def __init__(self, application: Application, environ: Environ) -> None:
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.closed = False
+        self._application = application
+        self._environ = environ
+        self._body: Iterable[bytes] = ()
+        self._chunks: Iterator[bytes] = iter(())
+        self._lock = threading.Lock()
+
+    def begin(self) -> tuple[bytes, bool]:
+        """Have the application answer; return what read() returns."""
+        with self._lock:
+            self._body = self._application(self._environ, self._start)
+            self._chunks = iter(self._body)
+            part, more = self._next()
+            if not more and self.status not in {204, 304}:
+                self._add_length(len(part))
+            return part, more
+
+    def read(self) -> tuple[bytes, bool]:
+        """Return the next part of the body and whether there is more; close after the last."""
+        with self._lock:
+            return self._next()
+
+    def close(self) -> None:
+        """Let the application know that its answer is done with, which it may hear twice."""
+        with self._lock:
+            self._close()
+
+    def _start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
         """Take the head: WSGI's start_response."""
         self.status = int(status.split(" ", 1)[0])
         self.headers = [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in headers]
 
-    def add_length(self, length: int) -> None:
+    def _add_length(self, length: int) -> None:
         """Say how long the body is, unless the application did."""
         if all(name != b"content-length" for name, _ in self.headers):
             self.headers.append((b"content-length", str(length).encode()))
 
-    def read(self) -> tuple[bytes, bool]:
-        """Return the next part of the body and whether there is more; close after the last."""
+    def _next(self) -> tuple[bytes, bool]:
         parts, size = [], 0
-        for chunk in self.chunks:
+        for chunk in self._chunks:
             parts.append(chunk)
             size += len(chunk)
             if size >= CHUNK_BYTES:
                 return b"".join(parts), True
-        self.close()
+        self._close()
         return b"".join(parts), False
 
-    def close(self) -> None:
-        """Let the application know that its answer is done with, which it may hear twice."""
-        close = getattr(self.body, "close", None)
-        self.body = ()
+    def _close(self) -> None:
+        self.closed = True
+        close = getattr(self._body, "close", None)
+        self._body = ()
         if close is not None:
             close()
+        self._environ["wsgi.input"].close()
 
 
 class WsgiBridge:
-    """An ASGI application that answers HTTP with a WSGI one."""
+    """An ASGI application that answers HTTP with a WSGI one.
 
-    def __init__(self, application: Callable[..., Iterable[bytes]], threads: int) -> None:
+    `pool_of` says for method and path in which threads a request runs.
+    """
+
+    def __init__(
+        self, application: Application, pool_of: Callable[[str, str], BoundedPool]
+    ) -> None:
         self._application = application
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="http")
+        self._pool_of = pool_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         environ = _environ(scope)
+        reply = Reply(self._application, environ)
         try:
             await _read_body(environ, receive)
         except ClientGone:
+            reply.close()
             return
-        loop = asyncio.get_running_loop()
-        reply, part, more = await loop.run_in_executor(self._pool, self._call, environ)
+        pool = self._pool_of(environ["REQUEST_METHOD"], environ["PATH_INFO"])
         try:
+            part, more = await _begin(pool, reply, environ)
+            await _delay(environ)
+            head = {"status": reply.status, "headers": reply.headers}
             async with asyncio.timeout(settings.SERVER_WRITE_TIMEOUT):
-                await send(
-                    {
-                        "type": "http.response.start",
-                        "status": reply.status,
-                        "headers": reply.headers,
-                    }
-                )
-                await send({"type": "http.response.body", "body": part, "more_body": more})
-            while more:
-                part, more = await loop.run_in_executor(self._pool, reply.read)
-                async with asyncio.timeout(settings.SERVER_WRITE_TIMEOUT):
-                    await send({"type": "http.response.body", "body": part, "more_body": more})
-        finally:
+                await send({"type": "http.response.start", **head})
+                await _send_part(send, part, more)
             if more:
-                await loop.run_in_executor(self._pool, reply.close)
-            environ["wsgi.input"].close()
+                await _send_rest(pool, reply, receive, send)
+        finally:
+            if not reply.closed:
+                # The thread of a request that was cancelled may still be at work.
+                pool.later(reply.close)
 
-    def _call(self, environ: Environ) -> tuple[Reply, bytes, bool]:
-        reply = Reply()
-        reply.body = self._application(environ, reply.start)
-        reply.chunks = iter(reply.body)
-        part, more = reply.read()
-        if not more and reply.status not in {204, 304}:
-            reply.add_length(len(part))
-        return reply, part, more
+
+async def _begin(pool: BoundedPool, reply: Reply, environ: Environ) -> tuple[bytes, bool]:
+    try:
+        return await pool.run(reply.begin)
+    except Busy:
+        # On the loop: the first thing that the application does is to refuse, which waits for
+        # nothing (see ApiGate).
+        environ["parley.busy"] = True
+        return reply.begin()
+
+
+async def _delay(environ: Environ) -> None:
+    """Wait for as long as the view wishes, with no thread held."""
+    seconds = environ.get("parley.delay", 0.0)
+    if seconds > 0:
+        await asyncio.sleep(min(seconds, LONGEST_DELAY))
+
+
+async def _send_rest(pool: BoundedPool, reply: Reply, receive: Receive, send: Send) -> None:
+    """Send the parts after the first, for as long as the client is there."""
+    gone = asyncio.create_task(_hung_up(receive))
+    try:
+        more = True
+        while more and not gone.done():
+            part, more = await pool.run(reply.read)
+            async with asyncio.timeout(settings.SERVER_WRITE_TIMEOUT):
+                await _send_part(send, part, more)
+    except Busy:
+        # The server hangs up on an answer that is not complete, which tells the client.
+        return
+    finally:
+        gone.cancel()
+
+
+async def _send_part(send: Send, part: bytes, more: bool) -> None:
+    await send({"type": "http.response.body", "body": part, "more_body": more})
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _read_body(environ: Environ, receive: Receive) -> None:

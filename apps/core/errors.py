@@ -130,3 +130,7 @@ class ServiceUnavailable(DomainError):
     @property
     def headers(self) -> dict[str, str]:
         return {"Retry-After": "5"}
+
+
+class Busy(ServiceUnavailable):
+    message = "The server is busy. Try again in a moment."

@@ -11,7 +11,7 @@ from django.utils.encoding import escape_uri_path
 
 from apps.core.addresses import address_of
 from apps.core.envelope import bare_refusal
-from apps.core.errors import DomainError, PayloadTooLarge, RequestTimeout
+from apps.core.errors import Busy, DomainError, PayloadTooLarge, RequestTimeout
 from apps.core.ids import uuid7
 from apps.core.ratelimit import spend_address
 
@@ -93,6 +93,9 @@ class ApiGate:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Return a refusal, a redirect to the path without its slash, or the view's response."""
         try:
+            if request.META.get("parley.busy"):
+                # First, since this runs on the loop, where nothing may wait.
+                raise Busy
             if request.path not in _QUIET:
                 spend_address(client_address(request))
                 # Raises DisallowedHost. Health is asked by address, for whatever name is served.

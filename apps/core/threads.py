@@ -2,12 +2,17 @@
 
 import asyncio
 import threading
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
-from apps.core.errors import ServiceUnavailable
+import structlog
+
+from apps.core.errors import Busy
+
+log = structlog.get_logger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,59 +30,83 @@ class BoundedPool:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._wait = wait
         self._queue = queue
-        # Threads give their place back themselves, and the callers may be of several loops.
+        # The threads take the turns themselves, and the callers may be of several loops.
         self._lock = threading.Lock()
         self._free = threads
-        self._turns: deque[Future[None]] = deque()
+        self._turns: OrderedDict[Future[Any], Callable[[], Any]] = OrderedDict()
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what the work returns, run in one of the threads; raise ServiceUnavailable.
+        """Return what the work returns, run in one of the threads; raise Busy.
 
         A caller that is cancelled while the work runs abandons it: the work goes on, and its
-        place is taken until it ends.
+        thread is taken until it ends.
         """
-        await self._take_place()
-        running = self._executor.submit(work, *args, **kwargs)
-        running.add_done_callback(self._give_back)
-        return await asyncio.wrap_future(running)
-
-    async def _take_place(self) -> None:
-        with self._lock:
-            if self._free:
-                self._free -= 1
-                return
-            if len(self._turns) >= self._queue:
-                raise _busy()
-            turn: Future[None] = Future()
-            self._turns.append(turn)
+        turn: Future[T] = Future()
+        begun = self._begin(turn, partial(work, *args, **kwargs), self._queue)
+        done = asyncio.wrap_future(turn)
+        if begun:
+            return await done
+        timer = asyncio.get_running_loop().call_later(self._wait, self._expire, turn)
         try:
-            async with asyncio.timeout(self._wait):
-                await asyncio.wrap_future(turn)
-        except BaseException as error:
-            self._leave(turn)
-            if isinstance(error, TimeoutError):
-                raise _busy() from error
-            raise
+            return await done
+        finally:
+            timer.cancel()
+            self._withdraw(turn)
 
-    def _leave(self, turn: "Future[None]") -> None:
-        if not turn.cancel():
-            # Its turn came while it was leaving.
-            self._give_back()
-            return
-        with self._lock:
-            if turn in self._turns:
-                self._turns.remove(turn)
+    def later(self, work: Callable[[], object]) -> None:
+        """Run the work for nobody, after those who wait, however many they are.
 
-    def _give_back(self, _: "Future[T] | None" = None) -> None:
+        For what must be done, also when its caller is cancelled, and takes next to no time.
+        """
+        turn: Future[object] = Future()
+        turn.add_done_callback(_log_failure)
+        self._begin(turn, work, queue=None)
+
+    def _begin(self, turn: "Future[Any]", work: Callable[[], Any], queue: int | None) -> bool:
+        """Return whether a thread was free; else the turn is queued, behind at most so many."""
         with self._lock:
-            while self._turns:
-                turn = self._turns.popleft()
-                # False for one that is being cancelled at this moment.
-                if turn.set_running_or_notify_cancel():
-                    turn.set_result(None)
+            if not self._free:
+                if queue is not None and len(self._turns) >= queue:
+                    raise Busy
+                self._turns[turn] = work
+                return False
+            self._free -= 1
+        self._executor.submit(self._work, turn, work)
+        return True
+
+    def _work(self, turn: "Future[Any]", work: Callable[[], Any]) -> None:
+        """Do the work, and then that of those who wait, for as long as there are any."""
+        _perform(turn, work)
+        while True:
+            with self._lock:
+                if not self._turns:
+                    self._free += 1
                     return
-            self._free += 1
+                turn, work = self._turns.popitem(last=False)
+            _perform(turn, work)
+
+    def _expire(self, turn: "Future[Any]") -> None:
+        if self._withdraw(turn):
+            turn.set_exception(Busy())
+
+    def _withdraw(self, turn: "Future[Any]") -> bool:
+        """Take the turn out of the queue; return False when a thread has taken it before."""
+        with self._lock:
+            return self._turns.pop(turn, None) is not None
 
 
-def _busy() -> ServiceUnavailable:
-    return ServiceUnavailable("The server is busy. Try again in a moment.")
+def _perform(turn: "Future[Any]", work: Callable[[], Any]) -> None:
+    # False when the caller was cancelled at this very moment.
+    if not turn.set_running_or_notify_cancel():
+        return
+    try:
+        result = work()
+    except BaseException as error:  # noqa: BLE001
+        turn.set_exception(error)
+    else:
+        turn.set_result(result)
+
+
+def _log_failure(done: "Future[object]") -> None:
+    if error := done.exception():
+        log.error("work that nobody waits for failed", exc_info=error)

@@ -8,15 +8,21 @@ import yaml
 from django.conf import settings
 from rest_framework.test import APIClient
 
+from apps.core.testing.hashing import hashes_here
+
 
 class ContractClient(APIClient):
-    """Calls the API and fails on any answer that the schema does not describe."""
+    """Calls the API and fails on any answer that the schema does not describe, and on any route
+    that hashes a password without being known for it."""
 
     def request(self, **kwargs: Any) -> Any:
         """Return the answer once it is found to be as described."""
+        method, path, before = kwargs["REQUEST_METHOD"], kwargs["PATH_INFO"], hashes_here()
         response = super().request(**kwargs)
-        if kwargs["PATH_INFO"].startswith("/api/v1/"):
-            check_answer(response, kwargs["REQUEST_METHOD"])
+        if path.startswith("/api/v1/"):
+            check_answer(response, method)
+        if (method, path) not in settings.HASHING_ROUTES:
+            assert hashes_here() == before, f"{method} {path} hashes: add it to HASHING_ROUTES"
         return response
 
 

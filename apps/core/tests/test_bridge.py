@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -10,74 +9,10 @@ from django.conf import settings
 from pytest_django import Settings
 
 from apps.core.bridge import WsgiBridge
+from apps.core.tests.asgi import SCOPE, Echo, call, status
+from apps.core.tests.hanging import pool_of
+from apps.core.threads import BoundedPool
 from config.wsgi import application as wsgi_application
-
-Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
-
-
-def call(
-    application: Application,
-    *parts: bytes,
-    path: str = "/api/v1/nothing",
-    headers: Iterable[tuple[bytes, bytes]] = (),
-    hang_up: bool = False,
-    ends: bool = True,
-    **scope: Any,
-) -> list[dict[str, Any]]:
-    """Return what the bridge sends to a client whose body comes in these parts."""
-    messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
-    if ends:
-        messages.append({"type": "http.request", "body": b"", "more_body": False})
-    if hang_up:
-        messages.append({"type": "http.disconnect"})
-    sent = []
-
-    async def receive() -> dict[str, Any]:
-        if not messages:
-            await asyncio.Event().wait()
-        return messages.pop(0)
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    request = {
-        "type": "http",
-        "method": "POST",
-        "http_version": "1.1",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "headers": list(headers),
-        "client": ("10.1.2.3", 1234),
-        "server": ("127.0.0.1", 8080),
-    } | scope
-    asyncio.run(WsgiBridge(application, threads=1)(request, receive, send))
-    return sent
-
-
-class Echo:
-    """A WSGI application that remembers what it was asked and whether it was closed."""
-
-    def __init__(self, *parts: bytes) -> None:
-        self.parts = parts or (b"ok",)
-        self.environ: dict[str, Any] = {}
-        self.body = b""
-        self.closed = 0
-
-    def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
-        self.environ, self.body = environ, environ["wsgi.input"].read()
-        start("200 OK", [("X-Said", "é")])
-        return self
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.parts)
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-def status(sent: list[dict[str, Any]]) -> int:
-    return int(sent[0]["status"])
 
 
 def test_a_body_in_parts_is_handed_over_whole() -> None:
@@ -131,7 +66,7 @@ def test_the_request_is_what_pep_3333_says() -> None:
         (b"cookie", b"a=1"),
         (b"cookie", b"b=2"),
     ]
-    call(echo, path="/a%20b/%C3%BC", headers=headers, query_string=b"q=%20", scheme="https")
+    call(echo, raw_path=b"/a%20b/%C3%BC", headers=headers, query_string=b"q=%20", scheme="https")
     environ = echo.environ
     assert environ["PATH_INFO"].encode("latin-1").decode() == "/a b/ü"
     assert environ["QUERY_STRING"] == "q=%20"
@@ -140,6 +75,24 @@ def test_the_request_is_what_pep_3333_says() -> None:
     assert environ["CONTENT_TYPE"] == "application/json"
     assert environ["HTTP_X_TWICE"] == "a,b"
     assert environ["HTTP_COOKIE"] == "a=1; b=2"
+
+
+def test_which_threads_is_decided_by_the_path_as_the_application_sees_it() -> None:
+    asked = []
+
+    def lane(method: str, path: str) -> BoundedPool:
+        asked.append((method, path))
+        return pool_of(1)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    async def send(message: dict[str, Any]) -> None:
+        pass
+
+    scope = SCOPE | {"raw_path": b"/api/v1/auth/%6Cogin"}
+    asyncio.run(WsgiBridge(Echo(), lane)(scope, receive, send))
+    assert asked == [("POST", "/api/v1/auth/login")]
 
 
 def test_a_name_with_an_underscore_cannot_pass_for_another() -> None:
@@ -173,14 +126,12 @@ def test_an_answer_that_cannot_be_sent_is_closed_too() -> None:
     async def receive() -> dict[str, Any]:
         return {"type": "http.request"}
 
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "http_version": "1.1",
-        "path": "/",
-        "query_string": b"",
-        "headers": [],
-    }
-    with pytest.raises(OSError, match="gone"):
-        asyncio.run(WsgiBridge(echo, threads=1)(scope, receive, broken))
+    async def scenario() -> None:
+        pool = pool_of(1)
+        with pytest.raises(OSError, match="gone"):
+            await WsgiBridge(echo, lambda *_: pool)(SCOPE, receive, broken)
+        # Runs behind what was left for later.
+        await pool.run(lambda: None)
+
+    asyncio.run(scenario())
     assert echo.closed == 1

@@ -74,3 +74,12 @@ def test_the_defaults_that_are_named_are_the_real_ones(tmp_path: Path) -> None:
     switched_on.write_text("\n".join(f"{name}={default}" for name, default in EXPLAINED))
     variables = {name: value or "" for name, value in dotenv_values(switched_on).items()}
     assert settings_with(variables) == settings_with({})
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("connections", [3, 5, 25])
+def test_all_threads_together_take_no_more_connections_than_there_may_be(connections: int) -> None:
+    found = settings_with({"DB_MAX_OPEN_CONNS": str(connections)})
+    threads = [int(found[f"{name}_THREADS"]) for name in ("HASHING", "HTTP", "REALTIME")]
+    assert min(threads) >= 1
+    assert sum(threads) <= connections

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
@@ -11,51 +11,8 @@ import pytest
 
 from apps.core.errors import ServiceUnavailable
 from apps.core.testing.server import until
+from apps.core.tests.hanging import LONG, Hanging, begun, pool_of, so, waiting
 from apps.core.threads import BoundedPool
-
-LONG = 10.0
-
-
-class Hanging:
-    """Work that hangs until it is let go, and counts who has begun and ended it."""
-
-    def __init__(self) -> None:
-        self.go = threading.Event()
-        self.begun = self.ended = 0
-        self._lock = threading.Lock()
-
-    def __call__(self) -> None:
-        with self._lock:
-            self.begun += 1
-        assert self.go.wait(LONG)
-        with self._lock:
-            self.ended += 1
-
-
-async def so(what: Callable[[], bool]) -> None:
-    """Return once it is so."""
-    async with asyncio.timeout(LONG):
-        while not what():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
-
-
-def pool_of(threads: int, *, wait: float = LONG, queue: int = 100) -> BoundedPool:
-    return BoundedPool("test", threads, wait=wait, queue=queue)
-
-
-async def begun(pool: BoundedPool, work: Hanging, times: int = 1) -> list["asyncio.Task[None]"]:
-    """Return the tasks that hold a thread each."""
-    tasks = [asyncio.create_task(pool.run(work)) for _ in range(times)]
-    await so(lambda: work.begun == times)
-    return tasks
-
-
-async def waiting(pool: BoundedPool, work: Callable[[], Any]) -> "asyncio.Task[Any]":
-    """Return a task that waits for a thread, behind those that wait already."""
-    behind = len(pool._turns)
-    task = asyncio.create_task(pool.run(work))
-    await so(lambda: len(pool._turns) == behind + 1)
-    return task
 
 
 def at_rest(pool: BoundedPool, threads: int) -> bool:
@@ -76,7 +33,7 @@ def test_work_is_done_in_a_thread_and_its_result_or_its_error_comes_back() -> No
         assert (await pool.run(threading.current_thread)).name.startswith("test")
         with pytest.raises(OSError, match="broken"):
             await pool.run(fail)
-        assert at_rest(pool, 1)
+        await so(lambda: at_rest(pool, 1))
 
     run(scenario())
 
@@ -91,7 +48,7 @@ def test_no_more_work_runs_at_once_than_there_are_threads() -> None:
         work.go.set()
         await asyncio.gather(*held, third)
         assert work.ended == 3
-        assert at_rest(pool, 2)
+        await so(lambda: at_rest(pool, 2))
 
     run(scenario())
 
@@ -118,7 +75,7 @@ def test_who_waits_too_long_is_refused_and_leaves_no_trace() -> None:
         assert not pool._turns
         work.go.set()
         await asyncio.gather(*held)
-        assert at_rest(pool, 1)
+        await so(lambda: at_rest(pool, 1))
         assert late.begun == 0
 
     run(scenario())
@@ -156,27 +113,27 @@ def test_who_is_cancelled_while_waiting_leaves_no_trace() -> None:
         work.go.set()
         await asyncio.gather(*held)
         assert {await stays, await other} == {"served"}
-        assert at_rest(pool, 1)
+        await so(lambda: at_rest(pool, 1))
         assert never.begun == 0
 
     run(scenario())
 
 
-def test_a_turn_that_comes_to_who_is_just_leaving_goes_to_the_next() -> None:
+def test_a_turn_that_comes_to_who_is_just_leaving_is_abandoned_work() -> None:
     async def scenario() -> None:
-        pool, work, never = pool_of(1), Hanging(), Hanging()
+        pool, work, done = pool_of(1), Hanging(), list[str]()
         held = await begun(pool, work)
-        leaving = await waiting(pool, never)
-        stays = await waiting(pool, lambda: "served")
+        leaving = await waiting(pool, partial(done.append, "abandoned"))
+        stays = await waiting(pool, partial(done.append, "served"))
         work.go.set()
         # The loop stands still here, so that the turn comes before the task could learn of it.
-        until(lambda: len(pool._turns) == 1, seconds=LONG)
+        until(lambda: not pool._turns, seconds=LONG)
         leaving.cancel()
-        assert await stays == "served"
-        await asyncio.wait([leaving, *held])
+        await asyncio.gather(*held, stays)
+        await asyncio.wait([leaving])
         assert leaving.cancelled()
-        assert never.begun == 0
-        assert at_rest(pool, 1)
+        assert done == ["abandoned", "served"]
+        await so(lambda: at_rest(pool, 1))
 
     run(scenario())
 
@@ -192,9 +149,37 @@ def test_abandoned_work_keeps_its_place_until_its_thread_is_free() -> None:
         next_one = await waiting(pool, lambda: work.ended)
         work.go.set()
         assert await next_one == 1
-        assert at_rest(pool, 1)
+        await so(lambda: at_rest(pool, 1))
 
     run(scenario())
+
+
+def test_what_is_left_for_later_is_done_when_a_thread_is_free() -> None:
+    async def scenario() -> None:
+        pool, work, done = pool_of(1), Hanging(), list[str]()
+        held = await begun(pool, work)
+        pool.later(lambda: done.append("later"))
+        assert done == []
+        work.go.set()
+        await asyncio.gather(*held)
+        await pool.run(lambda: None)
+        assert done == ["later"]
+        await so(lambda: at_rest(pool, 1))
+
+    run(scenario())
+
+
+def test_a_failure_of_what_is_left_for_later_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise OSError("broken")
+
+    async def scenario() -> None:
+        pool = pool_of(1)
+        pool.later(fail)
+        await pool.run(lambda: None)
+
+    run(scenario())
+    assert "OSError" in str([record.msg for record in caplog.records])
 
 
 def test_places_survive_the_loop_that_took_them() -> None:
@@ -213,7 +198,7 @@ def test_places_survive_the_loop_that_took_them() -> None:
     run(scenario())
     run(afterwards())
     assert work.ended == 1
-    assert at_rest(pool, 1)
+    until(lambda: at_rest(pool, 1))
 
 
 def test_no_place_is_lost_or_doubled_however_callers_come_and_go() -> None:

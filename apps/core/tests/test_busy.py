@@ -1,0 +1,239 @@
+"""What a request meets that finds no thread, and what happens to answers without a reader."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from apps.core import bridge, middleware
+from apps.core.bridge import WsgiBridge
+from apps.core.tests.asgi import SCOPE, Echo, header, served, status
+from apps.core.tests.hanging import Hanging, begun, pool_of, so
+from apps.core.threads import BoundedPool
+from config.wsgi import application as wsgi_application
+
+ORIGIN = "https://app.example.com"
+LONG_ANSWER = [b"x" * 300_000] * 3
+
+
+async def refused(pool: BoundedPool, **scope: Any) -> list[dict[str, Any]]:
+    """Return what a client gets while each thread of the pool is held."""
+    work = Hanging()
+    held = await begun(pool, work, pool._free)
+    sent = await served(wsgi_application, b"{}", pool=pool, **scope)
+    work.go.set()
+    await asyncio.gather(*held)
+    return sent
+
+
+def test_who_finds_no_thread_in_time_is_refused_in_the_envelope(settings: Settings) -> None:
+    settings.CORS_ALLOWED_ORIGINS = [ORIGIN]
+    headers = [(b"x-request-id", b"mine"), (b"origin", ORIGIN.encode()), (b"host", b"localhost")]
+    sent = asyncio.run(refused(pool_of(2, wait=0.02), headers=headers))
+    assert status(sent) == 503
+    assert int(header(sent, b"retry-after")) > 0
+    assert header(sent, b"content-type") == "application/json"
+    assert header(sent, b"x-request-id") == "mine"
+    assert header(sent, b"x-content-type-options") == "nosniff"
+    assert header(sent, b"access-control-allow-origin") == ORIGIN
+    assert header(sent, b"content-length") == str(len(sent[1]["body"]))
+    body = json.loads(sent[1]["body"])
+    assert (body["success"], body["code"]) == (False, "SERVICE_UNAVAILABLE")
+    meta = body["meta"]
+    assert set(meta) == {"requestId", "timestamp", "path", "method", "version", "durationMs"}
+    assert (meta["requestId"], meta["path"], meta["method"]) == ("mine", SCOPE["path"], "POST")
+
+
+@pytest.mark.parametrize("path", ["/api/v1/posts", "/admin/login/", "/ready", "/static/x.js", "/"])
+def test_who_would_wait_behind_too_many_is_refused_on_every_path(path: str) -> None:
+    sent = asyncio.run(refused(pool_of(1, queue=0), path=path))
+    assert status(sent) == 503
+    assert json.loads(sent[1]["body"])["code"] == "SERVICE_UNAVAILABLE"
+
+
+def test_a_refusal_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made on the loop, where asking Redis would hold up everybody."""
+
+    def never(*_: object) -> None:
+        raise AssertionError("The limiter was asked.")
+
+    monkeypatch.setattr(middleware, "spend_address", never)
+    assert status(asyncio.run(refused(pool_of(1, queue=0)))) == 503
+
+
+def test_a_refusal_is_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    headers = [(b"x-request-id", b"mine")]
+    asyncio.run(refused(pool_of(1, queue=0), headers=headers))
+    [line] = [record.msg for record in caplog.records if record.name == "parley.request"]
+    assert isinstance(line, dict)
+    assert (line["request_id"], line["status"], line["method"]) == ("mine", 503, "POST")
+
+
+def test_who_was_refused_leaves_the_others_their_threads() -> None:
+    async def scenario() -> None:
+        pool = pool_of(1, queue=0)
+        await refused(pool)
+        assert status(await served(Echo(), pool=pool)) == 200
+
+    asyncio.run(scenario())
+
+
+class Delayed(Echo):
+    """An application that wants its answer to come later."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        environ["parley.delay"] = self.seconds
+        return super().__call__(environ, start)
+
+
+def test_an_answer_that_is_delayed_holds_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge, "LONGEST_DELAY", 30.0)
+
+    async def scenario() -> None:
+        pool, sent = pool_of(1), list[dict[str, Any]]()
+        delayed = Delayed(30.0)
+        task = asyncio.create_task(served(delayed, pool=pool, sent=sent))
+        await so(lambda: bool(delayed.closed))
+        assert status(await served(Echo(), pool=pool)) == 200
+        assert sent == []
+        task.cancel()
+        await asyncio.wait([task])
+
+    asyncio.run(scenario())
+
+
+def test_an_answer_that_is_delayed_comes_in_the_end() -> None:
+    assert status(asyncio.run(served(Delayed(0.01)))) == 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "slept"), [(0.5, [0.5]), (5.0, [5.0]), (3600.0, [5.0]), (0.0, []), (-1.0, [])]
+)
+def test_no_answer_is_delayed_for_long(
+    monkeypatch: pytest.MonkeyPatch, asked: float, slept: list[float]
+) -> None:
+    found: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        found.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    assert status(asyncio.run(served(Delayed(asked)))) == 200
+    assert found == slept
+
+
+def test_an_answer_whose_client_is_gone_is_read_no_further() -> None:
+    echo = Echo(*LONG_ANSWER * 10)
+    messages = [{"type": "http.request"}, {"type": "http.disconnect"}]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    sent: list[bytes] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message.get("body", b""))
+
+    async def scenario() -> None:
+        pool = pool_of(1)
+        await WsgiBridge(echo, lambda *_: pool)(SCOPE, receive, send)
+        await pool.run(lambda: None)
+
+    asyncio.run(scenario())
+    assert echo.closed == 1
+    assert len(sent) <= 4
+
+
+def test_an_answer_is_cut_off_when_no_thread_is_free_for_the_rest_of_it() -> None:
+    """The server hangs up then, so that the client does not take the half for the whole."""
+    echo, work = Echo(*LONG_ANSWER), Hanging()
+
+    async def scenario() -> None:
+        pool, sent = pool_of(1, queue=0), list[dict[str, Any]]()
+        held: list[Any] = []
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+            if message["type"] == "http.response.start":
+                held.extend(await begun(pool, work))
+
+        async def receive() -> dict[str, Any]:
+            if sent:
+                await asyncio.Event().wait()
+            return {"type": "http.request"}
+
+        await WsgiBridge(echo, lambda *_: pool)(SCOPE, receive, send)
+        assert [message.get("more_body") for message in sent] == [None, True]
+        assert echo.closed == 0
+        work.go.set()
+        await asyncio.gather(*held)
+        await pool.run(lambda: None)
+        assert echo.closed == 1
+
+    asyncio.run(scenario())
+
+
+class Slow(Echo):
+    """An application that hangs, and then has a long answer."""
+
+    def __init__(self, work: Hanging) -> None:
+        super().__init__(*LONG_ANSWER)
+        self.work = work
+
+    def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        self.work()
+        return super().__call__(environ, start)
+
+
+def test_a_request_that_is_cancelled_ends_its_work_and_is_closed() -> None:
+    work = Hanging()
+    slow = Slow(work)
+
+    async def scenario() -> None:
+        pool = pool_of(2)
+        task = asyncio.create_task(served(slow, b"body", pool=pool))
+        await so(lambda: work.begun == 1)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        work.go.set()
+        await so(lambda: slow.closed == 1)
+        # The view has read its body, which nobody had closed under its hands.
+        assert slow.body == b"body"
+        assert slow.environ["wsgi.input"].closed
+
+    asyncio.run(scenario())
+
+
+def test_a_request_that_is_cancelled_while_it_waits_is_never_begun() -> None:
+    echo, work = Echo(), Hanging()
+
+    async def scenario() -> None:
+        pool = pool_of(1)
+        held = await begun(pool, work)
+        task = asyncio.create_task(served(echo, pool=pool))
+        await so(lambda: len(pool._turns) == 1)
+        task.cancel()
+        await asyncio.wait([task])
+        work.go.set()
+        await asyncio.gather(*held, pool.run(lambda: None))
+        assert echo.environ == {}
+
+    asyncio.run(scenario())
+
+
+def test_the_body_of_each_request_is_let_go() -> None:
+    """Beyond a certain size it is a file."""
+    echo = Echo()
+    asyncio.run(served(echo, b"x" * 300_000))
+    assert len(echo.body) == 300_000
+    assert echo.environ["wsgi.input"].closed

@@ -1,0 +1,136 @@
+"""Requests that hash a password have threads of their own, and hold up nobody else."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from django.conf import settings
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+from django.db.models import QuerySet
+from django.urls import resolve
+from pytest_django import Settings
+
+from apps.accounts.models import User
+from apps.accounts.tests.people import PASSWORD, Person
+from apps.core.testing.client import ContractClient
+from apps.core.testing.server import ServerProcess, until
+from apps.posts.models import Post
+from apps.posts.tests.factories import published_by
+from config.lanes import pool_of
+
+Start = Callable[..., ServerProcess]
+LOGIN = {"email": "alice@example.com", "password": PASSWORD}
+
+
+@pytest.mark.parametrize(("method", "path"), settings.HASHING_ROUTES)
+def test_a_route_that_hashes_leads_somewhere_and_has_threads_of_its_own(
+    method: str, path: str
+) -> None:
+    assert "unknown_route" not in str(resolve(path).func)
+    assert pool_of(method, path) is not pool_of("GET", path)
+    assert pool_of("GET", path) is pool_of("GET", "/api/v1/posts")
+
+
+def test_a_password_is_hashed_in_no_other_threads() -> None:
+    """Of requests to a real server; the tests' client looks at all others of the API."""
+    with ThreadPoolExecutor(1, thread_name_prefix="http") as pool:
+        refused = pool.submit(make_password, PASSWORD).exception()
+    assert isinstance(refused, AssertionError)
+
+
+def test_a_route_that_hashes_unannounced_is_noticed(
+    nobody: ContractClient, alice: Person, settings: Settings
+) -> None:
+    settings.HASHING_ROUTES = []
+    with pytest.raises(AssertionError, match="POST /api/v1/auth/login hashes"):
+        nobody.post("/api/v1/auth/login", LOGIN)
+
+
+@contextmanager
+def locked(rows: QuerySet[Any]) -> Iterator[None]:
+    """Hold what the server wants to write: these rows, or on SQLite the database."""
+    with transaction.atomic():
+        assert list(rows.select_for_update())
+        yield
+
+
+def impatient(start_server: Start) -> ServerProcess:
+    """Start a server whose requests wait half a second for a thread, and long for a lock."""
+    return start_server(PARLEY_THREAD_WAIT="0.5", DB_LOCK_TIMEOUT="60")
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_while_every_thread_is_held_others_are_refused_and_afterwards_served(
+    start_server: Start, alice: Person
+) -> None:
+    post = published_by(alice)
+    server, headers = impatient(start_server), {"Authorization": f"Bearer {alice.access}"}
+    change: dict[str, Any] = {"json": {"title": "Night ferry"}, "headers": headers}
+
+    def refusal() -> httpx.Response | None:
+        answer = server.call("GET", "/api/v1/posts")
+        return answer if answer.status_code != 200 else None
+
+    with ThreadPoolExecutor() as clients, locked(Post.objects.filter(pk=post.pk)):
+        path = f"/api/v1/posts/{post.pk}"
+        held = [
+            clients.submit(server.call, "PATCH", path, **change)
+            for _ in range(settings.HTTP_THREADS)
+        ]
+        refused = until(refusal)
+        assert refused is not None
+        assert refused.status_code == 503
+        assert refused.json()["code"] == "SERVICE_UNAVAILABLE"
+        assert refused.json()["meta"]["requestId"] == refused.headers["X-Request-ID"]
+        assert int(refused.headers["Retry-After"]) > 0
+        assert not any(one.done() for one in held)
+        # What hashes has threads of its own.
+        wrong = {**LOGIN, "password": "wrong"}
+        assert server.call("POST", "/api/v1/auth/login", json=wrong).status_code == 401
+    assert {one.result().status_code for one in held} == {200}
+    assert server.call("GET", path).json()["data"]["version"] == 1 + settings.HTTP_THREADS
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_reads_are_served_while_logins_hang(start_server: Start, alice: Person) -> None:
+    server = impatient(start_server)
+
+    def log_in() -> int:
+        return server.call("POST", "/api/v1/auth/login", json=LOGIN).status_code
+
+    with ThreadPoolExecutor(8) as clients, locked(User.objects.filter(pk=alice.user.pk)):
+        logins = [clients.submit(log_in) for _ in range(8)]
+        until(lambda: any(login.done() for login in logins))
+        assert server.call("GET", "/api/v1/posts").status_code == 200
+        assert next(login.result() for login in logins if login.done()) == 503
+    assert {login.result() for login in logins} == {200, 503}
+    assert log_in() == 200
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_a_server_hashes_where_it_is_meant_to(server: ServerProcess, moderator: Person) -> None:
+    """Its hasher fails in any other thread."""
+    body = {"name": "Dora", "email": "dora@example.com", "password": PASSWORD}
+    registered = server.call("POST", "/api/v1/auth/register", json=body)
+    assert registered.status_code == 201
+    assert server.call("POST", "/api/v1/auth/login", json=body).status_code == 200
+    token = registered.json()["data"]["accessToken"]
+    change = server.call(
+        "POST",
+        "/api/v1/auth/password/change",
+        json={"currentPassword": PASSWORD, "newPassword": "another horse 7"},
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    assert change.status_code == 200
+    page = server.call("GET", "/admin/login/")
+    form = {"username": moderator.user.email, "password": PASSWORD, "next": "/admin/"}
+    form["csrfmiddlewaretoken"] = page.cookies["csrftoken"]
+    entered = server.call("POST", "/admin/login/", data=form, cookies=page.cookies)
+    assert entered.status_code == 302
