@@ -1,4 +1,5 @@
-"""One process, one port: REST to the WSGI handler a thread hop away, websockets to Channels."""
+"""One process, one port: health from what is known, REST to the WSGI handler a thread hop away,
+websockets to Channels."""
 
 from config.wsgi import application as wsgi_application  # isort: skip
 
@@ -6,14 +7,26 @@ from channels.routing import ProtocolTypeRouter
 from django.conf import settings
 
 from apps.core.bridge import WsgiBridge
+from config.health import HealthFront
 from config.lanes import pool_of
+from config.lifespan import Lifespan
 from config.limits import limit_connections
+from config.readiness import Readiness, look_at_database
+from config.vitals import vitals_of_this_process
 from config.websocket import websocket_application
 
 limit_connections(settings.DATABASES["default"])
+
+vitals = vitals_of_this_process()
+# What a server does before it takes its first request, in this order.
+lifespan = Lifespan([vitals.begin])
+
 application = ProtocolTypeRouter(
     {
-        "http": WsgiBridge(wsgi_application, pool_of),
+        "http": HealthFront(
+            WsgiBridge(wsgi_application, pool_of), vitals, Readiness(look_at_database)
+        ),
         "websocket": websocket_application,
+        "lifespan": lifespan,
     }
 )

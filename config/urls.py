@@ -1,4 +1,4 @@
-"""Every address of the server but the websocket's."""
+"""Every address of the server but the websocket's and those of config/health.py."""
 
 from django.contrib import admin
 from django.urls import include, path, re_path
@@ -7,14 +7,12 @@ from drf_spectacular.views import SpectacularSwaggerView
 
 from apps.core import views
 from config.api import router
-from config.documents import health, openapi_yaml
+from config.documents import openapi_yaml
 
 urlpatterns = [
     path("api/v1/", include(router.urls)),
     # In debug mode Django would show its own page for these.
     re_path(r"^api/", views.unknown_route),
-    path("health", health),
-    path("ready", views.ready),
     path("docs/openapi.yaml", openapi_yaml, name="schema"),
     path("docs/index.html", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("", RedirectView.as_view(pattern_name="docs")),

@@ -25,6 +25,11 @@ _QUIET = {"/health", "/ready"}
 LONGEST_CHAIN = 1024
 
 
+def request_id(given: str) -> str:
+    """Return the client's own X-Request-ID where it may be one, else a fresh one."""
+    return given if _REQUEST_ID.fullmatch(given) else str(uuid7())
+
+
 class RequestLog:
     """Names the request, measures it and writes its one line."""
 
@@ -33,8 +38,7 @@ class RequestLog:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Return the response with its X-Request-ID."""
-        given = request.headers.get("X-Request-ID", "")
-        request.id = given if _REQUEST_ID.fullmatch(given) else str(uuid7())  # type: ignore[attr-defined]
+        request.id = request_id(request.headers.get("X-Request-ID", ""))  # type: ignore[attr-defined]
         request.arrived = request.META.get("parley.arrived", time.time())  # type: ignore[attr-defined]
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.id)  # type: ignore[attr-defined]

@@ -116,7 +116,7 @@ UVICORN: dict[str, Any] = {
     "ws_ping_timeout": GONE_AFTER_SECONDS - HEARTBEAT_SECONDS,
     # Deflating costs each socket some 300 kB, and each delivery its own compression.
     "ws_per_message_deflate": False,
-    "lifespan": "off",
+    "lifespan": "on",
     # The logs are configured by the settings; uvicorn's own would show tokens in addresses.
     "log_config": None,
     "access_log": False,

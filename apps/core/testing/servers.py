@@ -16,7 +16,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, ClassVar, Self
 
@@ -95,6 +95,7 @@ class PrivateServer(ABC):
 
     def stop(self) -> None:
         """Stop the server and remove its data; does nothing when it is stopped already."""
+        self.thaw()
         keeper, self._keeper = self._keeper, None
         if keeper and keeper.stdin:
             keeper.stdin.close()
@@ -107,17 +108,19 @@ class PrivateServer(ABC):
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def freeze(self) -> None:
-        """Stop the server's processes where they stand: it hangs, and nobody is told."""
+        """Have the server hang: its connections stay open and nothing answers any more."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let the server's processes go on; does nothing when they were not stopped."""
+        """Let it go on as if nothing had been."""
         self._signal(signal.SIGCONT)
 
-    def _signal(self, how: signal.Signals) -> None:
-        assert self._keeper is not None
-        for pid in _descendants(self._keeper.pid):
-            os.kill(pid, how)
+    def _signal(self, number: signal.Signals) -> None:
+        """Send it to all processes of the server, to the parent of the others first."""
+        for pid in _descendants(self._keeper.pid) if self._keeper else ():
+            # One may have ended by itself meanwhile.
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def _spawn(
         self, command: list[str], log: IO[bytes], stdin: int = subprocess.DEVNULL
@@ -239,10 +242,18 @@ def private_redis() -> Iterator[str]:
         yield server.url
 
 
-def _descendants(pid: int) -> list[int]:
-    """Return the processes that were started by one, and by those; Linux tells that in a file."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [one for child in children for one in (int(child), *_descendants(int(child)))]
+def _descendants(keeper: int) -> Iterator[int]:
+    """Yield the processes below the keeper, parents first, without the shells that keep."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,comm="], capture_output=True, text=True, check=True
+    )
+    rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
+    parents = [keeper]
+    for parent in parents:
+        for pid, its_parent, command in rows:
+            if int(its_parent) == parent and Path(command).name != "sh":
+                parents.append(int(pid))
+                yield int(pid)
 
 
 def _free_port() -> int:

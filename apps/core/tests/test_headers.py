@@ -27,9 +27,7 @@ def ask(client: ContractClient, origin: str, path: str = "/api/v1/users", **head
     return client.get(path, headers={"Origin": origin} | headers)
 
 
-@pytest.mark.parametrize(
-    "path", ["/api/v1/users", "/api/v1/nothing", "/api/v1/users/", "/health", "/nothing"]
-)
+@pytest.mark.parametrize("path", ["/api/v1/users", "/api/v1/nothing", "/api/v1/users/", "/nothing"])
 def test_every_answer_has_the_security_headers(nobody: ContractClient, path: str) -> None:
     response = nobody.get(path)
     for name, value in SECURE.items():
@@ -109,7 +107,3 @@ def test_a_preflight_of_another_origin_allows_nothing(
 ) -> None:
     monkeypatch.setattr("apps.core.testing.client.check_answer", lambda *_: None)
     assert "Access-Control-Allow-Origin" not in preflight(nobody, FOREIGN)
-
-
-def test_health_is_not_for_pages_of_other_origins(nobody: ContractClient) -> None:
-    assert "Access-Control-Allow-Origin" not in ask(nobody, ALLOWED, "/health")

@@ -65,14 +65,6 @@ def test_what_no_view_sees_is_a_line_too(
     assert [line["status"] for line in lines()] == [status]
 
 
-def test_the_questions_after_health_are_not_told(
-    nobody: ContractClient, lines: Callable[[], list[dict[str, Any]]]
-) -> None:
-    nobody.get("/health")
-    nobody.get("/ready")
-    assert lines() == []
-
-
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
 def test_no_line_of_a_server_holds_a_token_a_password_or_a_query(

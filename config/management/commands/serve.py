@@ -25,7 +25,7 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=settings.SERVER_PORT)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run the server and end the process; raise CommandError when the port is taken."""
+        """Run the server and end the process; raise CommandError when it cannot."""
         config = uvicorn.Config(
             "config.asgi:application",
             host=settings.SERVER_HOST,
@@ -48,9 +48,7 @@ class Command(BaseCommand):
         try:
             server.run()
         except SystemExit as exit_:
-            raise CommandError(
-                f"Could not serve on port {options['port']}. Set SERVER_PORT to a free one."
-            ) from exit_
+            raise CommandError(_why_not(options["port"])) from exit_
         finally:
             stop.set()
             _save_what_is_in_memory()
@@ -74,6 +72,12 @@ def _end() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+def _why_not(port: int) -> str:
+    from config.asgi import lifespan
+
+    return lifespan.failure or f"Could not serve on port {port}. Set SERVER_PORT to a free one."
 
 
 def _where() -> str:

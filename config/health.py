@@ -1,0 +1,113 @@
+"""/health and /ready, answered before the bridge: no thread of a pool, no database and no Redis is
+waited for, so that a process can say that those hang."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from django.conf import settings
+
+from apps.core.envelope import dumps, timestamp
+from apps.core.errors import MethodNotAllowed
+from apps.core.middleware import SecurityHeaders, request_id
+from apps.realtime.hub import running_hub
+from config.readiness import Readiness
+from config.vitals import Vitals
+
+log = structlog.get_logger("parley.request")
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+HEADERS = {
+    "Content-Type": "application/json",
+    "X-Frame-Options": "DENY",
+    **SecurityHeaders.HEADERS,
+}
+
+
+class HealthFront:
+    """An ASGI application that answers the two and leaves everything else to another one."""
+
+    def __init__(self, rest: Application, vitals: Vitals, readiness: Readiness) -> None:
+        self._rest = rest
+        self._vitals = vitals
+        self._readiness = readiness
+        self._answers = {"/health": self._health, "/ready": self._ready}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        answer = self._answers.get(scope["path"])
+        if answer is None:
+            await self._rest(scope, receive, send)
+            return
+        began = time.monotonic()
+        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        headers = {**HEADERS, "X-Request-ID": request_id(given)}
+        if scope["method"] in {"GET", "HEAD"}:
+            # A server that is told of its start has begun already; that of `make dev` is not.
+            await self._vitals.begin()
+            status, body = await answer()
+        else:
+            status, body = _refused(scope, headers)
+        await _send(send, status, headers, dumps(body), with_body=scope["method"] != "HEAD")
+        log.debug(
+            "request",
+            request_id=headers["X-Request-ID"],
+            method=scope["method"],
+            route=scope["path"],
+            status=status,
+            ms=round((time.monotonic() - began) * 1000, 1),
+        )
+
+    async def _health(self) -> tuple[int, dict[str, Any]]:
+        """Say how this process is: 200 while it lives, whatever happens to what it depends on."""
+        hub = running_hub()
+        users, connections = hub.counts() if hub is not None else (0, 0)
+        return 200, {
+            "status": "ok",
+            "version": settings.APP_VERSION,
+            "time": timestamp(),
+            "database": self._vitals.database,
+            "redis": self._vitals.redis,
+            "websocket": {"users": users, "connections": connections},
+        }
+
+    async def _ready(self) -> tuple[int, dict[str, Any]]:
+        """Say whether this process should get traffic."""
+        database = await self._readiness.database()
+        redis = {"healthy": "connected", "unhealthy": "disconnected"}
+        # Redis only speeds things up: a process that has lost it still serves every request.
+        return 200 if database.migrated else 503, {
+            "status": "ready" if database.migrated else "not_ready",
+            "database": "connected" if database.answers else "disconnected",
+            "redis": redis.get(self._vitals.redis, self._vitals.redis),
+            "migrations": "applied" if database.migrated else "pending",
+            "time": timestamp(),
+        }
+
+
+def _refused(scope: Scope, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
+    error = MethodNotAllowed()
+    headers["Allow"] = "GET, HEAD"
+    meta = {
+        "requestId": headers["X-Request-ID"],
+        "timestamp": timestamp(),
+        "path": scope["path"],
+        "method": scope["method"],
+        "version": settings.APP_VERSION,
+        "durationMs": 0.0,
+    }
+    return error.status, {"success": False, **error.as_dict(), "meta": meta}
+
+
+async def _send(
+    send: Send, status: int, headers: dict[str, str], body: bytes, *, with_body: bool
+) -> None:
+    headers["Content-Length"] = str(len(body))
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body if with_body else b""})

@@ -1,0 +1,78 @@
+"""A PostgreSQL that hangs: its connections stay open, and nothing comes over them any more."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from apps.core.testing.server import ServerProcess, until
+from apps.core.testing.servers import PrivatePostgres
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite is no server"),
+]
+
+
+@pytest.fixture
+def postgres() -> Iterator[PrivatePostgres]:
+    """A server of our own with Parley's tables."""
+    with PrivatePostgres() as server:
+        subprocess.run(
+            [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
+            cwd=settings.BASE_DIR,
+            env={**os.environ, "DATABASE_URL": server.url},
+            check=True,
+        )
+        yield server
+
+
+@contextmanager
+def frozen(postgres: PrivatePostgres) -> Iterator[None]:
+    """Have the server hang for a while."""
+    postgres.freeze()
+    try:
+        yield
+    finally:
+        postgres.thaw()
+
+
+def state(server: ServerProcess) -> tuple[str, int]:
+    """Return what the server says of its database, and whether it wants traffic."""
+    health = server.call("GET", "/health").json()["database"]
+    return health, server.call("GET", "/ready").status_code
+
+
+def read(server: ServerProcess) -> httpx.Response:
+    return server.call("GET", "/api/v1/posts")
+
+
+def test_a_server_says_that_its_database_hangs_and_goes_on_with_it_or_is_stopped(
+    start_server: Callable[..., ServerProcess], postgres: PrivatePostgres
+) -> None:
+    """It has a connection that hangs; one that it must make fails in time. Those who read are more
+    than there are threads."""
+    server = start_server(DATABASE_URL=postgres.url, SERVER_SHUTDOWN_TIMEOUT="1")
+    assert read(server).status_code == 200
+    assert state(server) == ("healthy", 200)
+    with ThreadPoolExecutor(5) as readers:
+        with frozen(postgres):
+            hanging = [readers.submit(read, server) for _ in range(5)]
+            until(lambda: state(server) == ("unhealthy", 503))
+        assert {one.result().status_code for one in hanging} <= {200, 503}
+    until(lambda: state(server) == ("healthy", 200))
+    assert read(server).status_code == 200
+
+    with ThreadPoolExecutor(1) as readers, frozen(postgres):
+        readers.submit(read, server)
+        assert server.call("GET", "/ready").status_code == 503
+        assert server.stop(signal.SIGTERM) == 0

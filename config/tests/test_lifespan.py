@@ -1,0 +1,88 @@
+"""A server takes its first request after the steps of its start, or it ends and says why."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from apps.core.testing.server import free_port
+from config.lifespan import Lifespan
+
+# manage.py serve, with a first step that fails.
+CANNOT_START = """
+import sys
+from django.core.management import execute_from_command_line
+from config.vitals import Vitals
+
+async def fails(self):
+    raise OSError("the disk is on fire")
+
+Vitals.begin = fails
+execute_from_command_line(["manage.py", "serve", "--port", sys.argv[1]])
+"""
+START, END = {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}
+
+
+def live(lifespan: Lifespan) -> list[str]:
+    """Return what the server is told from its start to its end."""
+    messages, told = [START, END], []
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        told.append(message["type"])
+
+    asyncio.run(lifespan({"type": "lifespan"}, receive, send))
+    return told
+
+
+def test_the_steps_are_taken_in_their_order() -> None:
+    taken = []
+
+    async def first() -> None:
+        taken.append("first")
+
+    async def second() -> None:
+        taken.append("second")
+
+    told = live(Lifespan([first, second]))
+    assert taken == ["first", "second"]
+    assert told == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+def test_after_a_step_that_fails_no_other_is_taken_and_it_is_known_why() -> None:
+    taken = []
+
+    async def fails() -> None:
+        raise OSError("the disk is on fire")
+
+    async def second() -> None:
+        taken.append("second")
+
+    lifespan = Lifespan([fails, second])
+    assert live(lifespan) == ["lifespan.startup.failed"]
+    assert taken == []
+    assert lifespan.failure == "The server could not start: OSError: the disk is on fire"
+
+
+@pytest.mark.integration
+def test_a_server_that_cannot_start_ends_with_one_sentence() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", CANNOT_START, str(free_port())],
+        cwd=settings.BASE_DIR,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings_test"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert (
+        ended.stderr == "CommandError: The server could not start: OSError: the disk is on fire\n"
+    )
+    assert "Traceback" not in ended.stdout
