@@ -4,6 +4,8 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth.admin import GroupAdmin  # noqa: F401
+from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -28,6 +30,9 @@ class LimitedLoginForm(AdminAuthenticationForm):
         return super().clean()
 
 
+# Roles say what somebody may do here. Django's groups, whose page the import above has registered,
+# would say nothing.
+admin.site.unregister(Group)
 admin.site.login_form = LimitedLoginForm
 admin.site.site_header = admin.site.site_title = "Parley"
 
