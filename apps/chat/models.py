@@ -97,6 +97,11 @@ class Message(models.Model):
     def __str__(self) -> str:
         return f"{self.conversation_id} {self.seq}"
 
+    @property
+    def shown_content(self) -> str:
+        """Return what may be shown of the content: nothing of a deleted message's."""
+        return "" if self.deleted_at else self.content
+
 
 class Membership(models.Model):
     """A conversation as one of its two people has it in his list."""

@@ -105,7 +105,7 @@ class MessageShape(CamelSerializer):
     seq = serializers.IntegerField()
     sender_id = serializers.UUIDField()
     receiver_id = serializers.UUIDField()
-    content = serializers.CharField(allow_blank=True)
+    content = serializers.CharField(source="shown_content", allow_blank=True)
     type = serializers.ChoiceField(Message.Type.choices)
     status = serializers.ChoiceField(Message.Status.choices)
     client_id = serializers.CharField(allow_null=True)

@@ -1,7 +1,7 @@
 """Writes of the chat, but for the receipts.
 
-Lock order: conversations by pair, messages by id, then the streams by name. Memberships are only
-written under the lock of their conversation.
+Lock order: conversations by pair, messages by id, kept answers by id, then the streams by name.
+Memberships are only written under the lock of their conversation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ from apps.chat.errors import MessageNotFound, NotYourMessageToDelete
 from apps.chat.models import Conversation, Membership, Message, pair_of
 from apps.chat.policies import require_may_send, require_sender, takes_part
 from apps.chat.serializers import MessageShape
+from apps.core import idempotency
 from apps.core.errors import DomainError
 from apps.core.ids import uuid7
 from apps.core.sql import insert
@@ -50,7 +51,19 @@ def message_send(draft: Draft) -> Sent:
     [outcome] = messages_send([draft])
     if isinstance(outcome, DomainError):
         raise outcome
-    return outcome
+    return outcome if outcome.created else _as_it_is_now(outcome)
+
+
+@transaction.atomic
+def _as_it_is_now(sent: Sent) -> Sent:
+    """Look again at a message that was sent before, under its lock.
+
+    The answer may be kept under an Idempotency-Key. Whoever deletes the message meanwhile waits
+    for that, and then takes its words out of what is kept.
+    """
+    messages = Message.objects.select_related("sender", "receiver").filter(pk=sent.message.pk)
+    message = messages.select_for_update(of=("self",)).first() or sent.message
+    return Sent(message, MessageShape.show(message), created=False)
 
 
 def messages_send(drafts: Sequence[Draft]) -> list[Sent | DomainError]:
@@ -185,7 +198,8 @@ def _list_as_last(messages: Sequence[Message]) -> None:
 
 @transaction.atomic
 def message_delete(*, user: User, message_id: UUID) -> None:
-    """Delete a message for both; raise MessageNotFound or NotYourMessageToDelete."""
+    """Delete a message for both, and its words from the log and from every answer that is kept;
+    raise MessageNotFound or NotYourMessageToDelete."""
     found = Message.objects.filter(pk=message_id, deleted_at=None).first()
     if found is None or not takes_part(user, found):
         raise MessageNotFound
@@ -203,4 +217,5 @@ def message_delete(*, user: User, message_id: UUID) -> None:
     Membership.objects.filter(conversation=message.conversation_id).update(
         last_message=last, last_message_at=(last or message).created_at
     )
+    idempotency.redact([message.pk], {"data": {"content": ""}})
     events.message_deleted(message)

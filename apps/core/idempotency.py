@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import partial, wraps
 from typing import Any
@@ -140,7 +140,8 @@ def _run_locked(row_id: Any, fingerprint: str, finish: Finish) -> Response:
     if response.status_code >= 500:
         raise FailedAnswer(response)
     row.status, row.body = response.status_code, orjson.loads(dumps(response.data))
-    row.save(update_fields=["status", "body"])
+    row.subject = _subject_of(row.body)
+    row.save(update_fields=["status", "body", "subject"])
     return response
 
 
@@ -152,6 +153,31 @@ def _kept_answer(row: IdempotencyKey, fingerprint: str) -> Response | None:
     if row.status is None:
         return None
     return Response(row.body, row.status, headers={"Idempotent-Replayed": "true"})
+
+
+def _subject_of(body: Mapping[str, Any]) -> UUID | None:
+    """Return the id of what an answer shows, None if it is no single thing."""
+    data = body.get("data")
+    try:
+        return UUID(data["id"]) if isinstance(data, dict) else None
+    except (KeyError, ValueError):
+        return None
+
+
+def redact(subjects: Iterable[UUID], overlay: Mapping[str, Mapping[str, Any]]) -> None:
+    """Overwrite parts of the kept answers that show something that was deleted.
+
+    Each object of an answer that `overlay` names, such as `data`, has the given keys replaced. An
+    answer is kept in the transaction of its effect: whoever deletes what it shows, and has its row
+    locked, finds it here.
+    """
+    rows = IdempotencyKey.objects.filter(subject__in=list(subjects)).order_by("pk")
+    redacted = list(rows.select_for_update())
+    for row in redacted:
+        body: dict[str, Any] = row.body or {}
+        for name in overlay.keys() & body.keys():
+            body[name] |= overlay[name]
+    IdempotencyKey.objects.bulk_update(redacted, ["body"])
 
 
 def _owner(request: Request) -> UUID:

@@ -19,6 +19,8 @@ class IdempotencyKey(models.Model):
     fingerprint = models.CharField(max_length=64)
     status = models.PositiveSmallIntegerField(null=True)
     body = models.JSONField(null=True)
+    # What the answer shows, so that it can be redacted when that is deleted.
+    subject = models.UUIDField(null=True)
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     class Meta:
@@ -29,6 +31,13 @@ class IdempotencyKey(models.Model):
                 | models.Q(status__isnull=False, body__isnull=False),
                 name="idempotency_key_answered_wholly",
             ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(
+                fields=["subject"],
+                name="idempotency_key_subject",
+                condition=models.Q(subject__isnull=False),
+            )
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,7 @@
-"""Writes of posts. Lock order: the post's row, its slugs, then the stream of the feed."""
+"""Writes of posts.
+
+Lock order: the post's row, its slugs, kept answers by id, then the stream of the feed.
+"""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -7,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.core import idempotency
 from apps.core.conditional import require_match
 from apps.core.errors import Forbidden
 from apps.posts import events
@@ -23,6 +27,9 @@ from apps.posts.errors import (
 from apps.posts.models import Post
 from apps.posts.policies import may_delete, may_edit, may_move, visible_to
 from apps.posts.slugs import claim_slug, slug_of
+
+# What is left of a deleted post where the answer to its author is kept.
+WITHOUT_WORDS = {"title": "", "slug": "", "content": "", "tags": []}
 
 
 @transaction.atomic
@@ -101,11 +108,13 @@ def post_publish(*, editor: User, post_id: UUID) -> Post:
 
 @transaction.atomic
 def post_delete(*, editor: User, post_id: UUID, if_match: str = "") -> None:
-    """Delete a post, and what the log tells of it; raise PostNotFound or NotYourPostToDelete."""
+    """Delete a post, and its words from the log and from every answer that is kept; raise
+    PostNotFound, NotYourPostToDelete or PreconditionFailed."""
     post = _locked(editor, post_id, NotYourPostToDelete)
     require_match(if_match, str(post.version))
     post.deleted_at = timezone.now()
     _save_edit(post, ["deleted_at"])
+    idempotency.redact([post.pk], {"data": WITHOUT_WORDS})
     _tell(post, first_time=False)
 
 

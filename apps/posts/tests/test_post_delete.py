@@ -7,6 +7,7 @@ import pytest
 
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person, person
+from apps.core.models import IdempotencyKey
 from apps.core.testing.client import ContractClient
 from apps.posts.models import Post, PostSlug
 from apps.posts.services import post_create, post_delete, post_update
@@ -133,3 +134,30 @@ def test_the_log_keeps_the_words_of_other_posts(alice: Person) -> None:
     before = Event.objects.get(subject=kept.pk).data
     post_delete(editor=alice.user, post_id=gone.pk)
     assert Event.objects.get(subject=kept.pk).data == before
+
+
+@pytest.mark.parametrize("who", ["alice", "moderator"])
+def test_a_key_gives_the_answer_again_without_the_words_of_a_deleted_post(
+    request: pytest.FixtureRequest, alice: Person, who: str
+) -> None:
+    body = {"title": "Xylophone", "content": "All of Xylophone.", "tags": ["xylophone"]}
+    create, publish = ({"Idempotency-Key": name} for name in ("create", "publish"))
+    first = alice.post("/posts", body, **create).json()["data"]
+    alice.post(f"/posts/{first['id']}/publish", **publish)
+    request.getfixturevalue(who).delete(f"/posts/{first['id']}")
+    again = alice.post("/posts", body, **create)
+    assert (again.status_code, again["Idempotent-Replayed"]) == (201, "true")
+    without = {"title": "", "slug": "", "content": "", "tags": []}
+    assert again.json()["data"] == {**first, **without}
+    published = alice.post(f"/posts/{first['id']}/publish", **publish)
+    assert published["Idempotent-Replayed"] == "true"
+    kept = json.dumps(list(IdempotencyKey.objects.values_list("body", flat=True)))
+    assert "xylophone" not in kept.lower()
+
+
+def test_a_key_gives_the_first_answer_again_after_an_edit(alice: Person) -> None:
+    """Its author sees by it what they wrote then, and nobody else has it."""
+    body, key = {"title": "Harbour", "content": "Some content."}, {"Idempotency-Key": "create"}
+    first = alice.post("/posts", body, **key).json()["data"]
+    alice.patch(f"/posts/{first['id']}", {"title": "Low tide"})
+    assert alice.post("/posts", body, **key).json()["data"] == first

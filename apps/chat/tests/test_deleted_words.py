@@ -1,0 +1,121 @@
+"""The words of a deleted message do not come back, neither by its client id nor by its key."""
+
+import json
+import threading
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.apps import apps
+from django.db import connection, connections
+
+from apps.accounts.tests.people import Person
+from apps.chat.models import Message
+from apps.chat.serializers import MessageShape
+from apps.chat.services import message_delete
+from apps.chat.tests.factories import everything, said
+from apps.core.envelope import answer
+from apps.core.models import IdempotencyKey
+from apps.core.testing.server import until
+
+pytestmark = pytest.mark.django_db
+
+KEY = {"Idempotency-Key": "a-key"}
+WORDS = "Xylophone"
+
+
+def send(sender: Person, receiver: Person, **headers: str) -> Any:
+    """Return the answer to the sending, or to its repetition."""
+    body = {"receiverId": receiver.id, "content": WORDS, "clientId": "phone-1"}
+    return sender.post("/messages", body, **headers)
+
+
+def places_with(words: str) -> set[str]:
+    """Return the tables that hold the words."""
+    return {
+        model._meta.db_table
+        for model in apps.get_models()
+        if words in json.dumps(list(model._default_manager.values()), default=str)
+    }
+
+
+def test_a_repeated_send_of_a_deleted_message_shows_none_of_its_words(
+    alice: Person, bob: Person
+) -> None:
+    message = send(alice, bob).json()["data"]
+    alice.delete(f"/messages/{message['id']}")
+    before = everything()
+    again = send(alice, bob)
+    assert again.status_code == 200
+    assert again.json()["data"] == {**message, "content": ""}
+    assert everything() == before
+
+
+def test_a_deleted_message_has_no_words_wherever_it_is_shown(alice: Person, bob: Person) -> None:
+    message = said(alice, bob, WORDS)
+    message_delete(user=alice.user, message_id=message.pk)
+    assert MessageShape.show(Message.objects.get(pk=message.pk))["content"] == ""
+
+
+def test_a_key_gives_the_answer_again_without_the_words_of_a_deleted_message(
+    alice: Person, bob: Person
+) -> None:
+    first = send(alice, bob, **KEY).json()["data"]
+    alice.delete(f"/messages/{first['id']}")
+    again = send(alice, bob, **KEY)
+    assert (again.status_code, again["Idempotent-Replayed"]) == (201, "true")
+    assert again.json()["data"] == {**first, "content": ""}
+
+
+def test_of_a_deleted_message_the_words_are_in_its_row_only(alice: Person, bob: Person) -> None:
+    """Whoever looks after the others may still have to read it there."""
+    first = send(alice, bob, **KEY).json()["data"]
+    send(alice, bob, **{"Idempotency-Key": "another-key"})
+    assert places_with(WORDS) >= {"core_idempotencykey", "realtime_event"}
+    alice.delete(f"/messages/{first['id']}")
+    assert places_with(WORDS) == {"chat_message"}
+
+
+def test_what_was_not_deleted_keeps_its_words(alice: Person, bob: Person) -> None:
+    kept = send(alice, bob, **KEY).json()["data"]
+    bobs = bob.post("/messages", {"receiverId": alice.id, "content": "Quartz"}, **KEY).json()
+    bob.delete(f"/messages/{bobs['data']['id']}")
+    assert send(alice, bob, **KEY).json()["data"] == kept
+    assert IdempotencyKey.objects.get(user=alice.user).subject == UUID(kept["id"])
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="Writers wait for each other on SQLite.")
+def test_a_message_that_is_deleted_while_its_repetition_is_answered_leaves_no_words(
+    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = send(alice, bob).json()["data"]
+    remover = threading.Thread(target=delete, args=[alice, message["id"]])
+
+    def answer_while_it_is_deleted(*args: Any, **more: Any) -> Any:
+        remover.start()
+        until(lambda: not remover.is_alive() or somebody_waits_for_a_lock())
+        return answer(*args, **more)
+
+    monkeypatch.setattr("apps.chat.views.answer", answer_while_it_is_deleted)
+    assert send(alice, bob, **KEY).status_code == 200
+    remover.join()
+    monkeypatch.undo()
+    assert Message.objects.get().deleted_at is not None
+    assert send(alice, bob, **KEY).json()["data"]["content"] == ""
+    assert places_with(WORDS) == {"chat_message"}
+
+
+def delete(sender: Person, message_id: str) -> None:
+    """Delete a message, over a connection of this thread."""
+    try:
+        message_delete(user=sender.user, message_id=UUID(message_id))
+    finally:
+        connections.close_all()
+
+
+def somebody_waits_for_a_lock() -> bool:
+    """Return whether a transaction waits for another one."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        return bool(cursor.fetchone()[0])
