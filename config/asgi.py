@@ -13,13 +13,13 @@ from config.lifespan import Lifespan
 from config.limits import limit_connections
 from config.readiness import Readiness, look_at_database
 from config.vitals import vitals_of_this_process
-from config.websocket import websocket_application
+from config.websocket import open_hub, websocket_application
 
 limit_connections(settings.DATABASES["default"])
 
 vitals = vitals_of_this_process()
 # What a server does before it takes its first request, in this order.
-lifespan = Lifespan([vitals.begin])
+lifespan = Lifespan([vitals.begin, open_hub])
 
 application = ProtocolTypeRouter(
     {

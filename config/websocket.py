@@ -7,8 +7,16 @@ from django.urls import re_path
 
 from apps.accounts.gate import AccountsGate
 from apps.realtime.consumer import SocketConsumer
+from apps.realtime.hub import hub
 
-_socket: Any = SocketConsumer.as_asgi(gate=AccountsGate())
+_gate = AccountsGate()
+_socket: Any = SocketConsumer.as_asgi(gate=_gate)
+
+
+async def open_hub() -> None:
+    """Have the hub there before the first request, which may have something to tell: without one
+    it would wait for Redis itself."""
+    hub(_gate)
 
 
 async def _nowhere(scope: Any, receive: Any, send: Any) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Awaitable, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -12,7 +13,7 @@ from channels.consumer import AsyncConsumer
 from channels.exceptions import StopConsumer
 
 from apps.core.envelope import dumps, timestamp
-from apps.core.errors import BadRequest, DomainError, NotFound
+from apps.core.errors import BadRequest, Busy, DomainError, NotFound
 from apps.core.handler import as_domain_error
 from apps.core.ids import uuid7
 from apps.realtime import closing, eager, registry
@@ -21,7 +22,7 @@ from apps.realtime.hub import Hub, hub
 from apps.realtime.presence import Arrival, TooManySockets, announce_online, presence
 from apps.realtime.registry import Gate
 from apps.realtime.sockets import Device, Visitor
-from apps.realtime.threads import in_thread
+from apps.realtime.threads import in_thread, later
 from apps.realtime.transport import HEARTBEAT_SECONDS
 
 log = structlog.get_logger("parley.socket")
@@ -119,6 +120,9 @@ class SocketConsumer(AsyncConsumer):
             return
         try:
             await in_thread(presence().leave, self.device)
+        except Busy:
+            # A socket that stayed would keep its person online for ever.
+            later(partial(presence().leave, self.device))
         finally:
             # Last, so that who sees no sockets any more sees none that is still at work.
             self._hub.remove(self)

@@ -37,3 +37,13 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         return work(*args, **kwargs)
 
     return await pool().run(run)
+
+
+def later(work: Callable[[], object]) -> None:
+    """Do the work for nobody, as soon as a thread is free, however long that takes."""
+
+    def run() -> None:
+        close_old_connections()
+        work()
+
+    pool().later(run)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 from unittest.mock import AsyncMock
@@ -70,6 +71,28 @@ def test_a_process_that_does_not_listen_for_itself_would_stay_deaf(
     """The test above catches a build without the safeguard."""
     with pytest.raises(AssertionError, match="Not so within"):
         over_silence(start_server, redis, alice, bob, "never-heals,quick-eared,never-renews")
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_a_process_without_sockets_does_not_wait_for_a_redis_that_hangs(
+    start_server: Callable[..., ServerProcess], redis: PrivateRedis, alice: Person, bob: Person
+) -> None:
+    server = start_server(REDIS_URL=redis.url)
+    redis.freeze()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            five = pool.submit(send_five, server, alice, bob)
+            # Each of them would wait for as long as a step of the channel layer may take.
+            until(five.done, seconds=8)
+        five.result()
+    finally:
+        redis.thaw()
+
+
+def send_five(server: ServerProcess, alice: Person, bob: Person) -> None:
+    for number in range(5):
+        send(server, alice, bob, str(number))
 
 
 @pytest.fixture

@@ -57,12 +57,19 @@ class Command(BaseCommand):
 
 
 def _save_what_is_in_memory() -> None:
-    """Write the views that are not written yet, unless the database hangs."""
-    from apps.posts.viewing import view_counter
-
-    saving = threading.Thread(target=view_counter.flush, name="last flush", daemon=True)
+    """Write the views that are not written yet, and when people were last seen, unless the database
+    hangs."""
+    saving = threading.Thread(target=_save, name="last flush", daemon=True)
     saving.start()
     saving.join(settings.SERVER_SHUTDOWN_TIMEOUT)
+
+
+def _save() -> None:
+    from apps.posts.viewing import view_counter
+    from apps.realtime.presence import announce_departures
+
+    view_counter.flush()
+    announce_departures(hurry=True)
 
 
 def _end() -> None:
