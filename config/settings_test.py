@@ -11,6 +11,9 @@ from config.settings import *  # noqa: F403
 from config.settings import ACTION_LIMITS, DATA_DIR, DATABASES, INSTALLED_APPS, THREAD_WAIT
 
 INSTALLED_APPS = [*INSTALLED_APPS, "django_migration_linter"]
+# On SQLite a constraint comes with the table made anew, all of whose columns the linter takes for
+# added ones that may not be empty.
+MIGRATION_LINTER_OPTIONS = {"ignore_name": ["0004_email_in_ascii"]}
 if os.environ.get("PARLEY_TAMPER"):
     INSTALLED_APPS = [*INSTALLED_APPS, "apps.realtime.tests.tampered.TamperedConfig"]
 PASSWORD_HASHERS = ["apps.core.testing.hashing.NoticedHasher"]

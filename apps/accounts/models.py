@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from apps.accounts.emails import LONGEST, IsPrintableAscii, canonical_email
 from apps.accounts.passwords import normalized, verify
 from apps.core.ids import uuid7
 
@@ -16,11 +17,15 @@ class UserManager(BaseUserManager["User"]):
     """Makes users for Django's own commands; the API goes through services."""
 
     def create_superuser(self, email: str, password: str, **fields: Any) -> "User":
-        """Return a new administrator, for `manage.py createsuperuser`."""
-        user = self.model(email=email.lower(), role=User.Role.ADMIN, **fields)
+        """Return a new administrator, for `manage.py createsuperuser`; raise ValidationError."""
+        user = self.model(email=canonical_email(email), role=User.Role.ADMIN, **fields)
         user.set_password(password)
         user.save()
         return user
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """Return the user with this address, in any spelling."""
+        return self.get(email=canonical_email(username or ""))
 
 
 class User(AbstractBaseUser):
@@ -39,7 +44,7 @@ class User(AbstractBaseUser):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=255)
-    email = models.EmailField(max_length=254, unique=True)
+    email = models.EmailField(max_length=LONGEST, unique=True)
     email_verified = models.BooleanField(default=False)
     role = models.CharField(max_length=20, choices=Role.choices, default=Role.USER)
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.ACTIVE)
@@ -58,6 +63,7 @@ class User(AbstractBaseUser):
             models.CheckConstraint(
                 condition=models.Q(email=Lower("email")), name="user_email_in_lower_case"
             ),
+            models.CheckConstraint(condition=IsPrintableAscii("email"), name="user_email_in_ascii"),
             models.CheckConstraint(
                 condition=models.Q(role__in=["user", "moderator", "admin"]), name="user_role_known"
             ),

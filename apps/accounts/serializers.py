@@ -5,10 +5,24 @@ from typing import Any
 from django.contrib.auth.password_validation import validate_password
 from rest_framework import serializers
 
+from apps.accounts.emails import LONGEST, canonical_email
 from apps.accounts.models import User
 from apps.accounts.passwords import normalized
 from apps.core.pagination import ListQuery
-from apps.core.serializers import CamelSerializer, Email, Text, one_at_least
+from apps.core.serializers import CamelSerializer, Text, one_at_least
+
+
+class Email(serializers.EmailField):
+    """An e-mail address, in the spelling in which it is compared."""
+
+    def __init__(self) -> None:
+        super().__init__(max_length=LONGEST)
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the canonical address; fail for any other type than a string."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return canonical_email(super().to_internal_value(data))
 
 
 class Password(Text):
@@ -38,12 +52,12 @@ def _require_strength(password: str) -> None:
 
 class RegisterInput(CamelSerializer):
     name = Text(min_length=2, max_length=255)
-    email = Email(max_length=254)
+    email = Email()
     password = NewPassword()
 
 
 class LoginInput(CamelSerializer):
-    email = Email(max_length=254)
+    email = Email()
     password = Password()
 
 

@@ -89,16 +89,6 @@ class Text(serializers.CharField):
         return text
 
 
-class Email(serializers.EmailField):
-    """An e-mail address, compared in lower case."""
-
-    def to_internal_value(self, data: Any) -> str:
-        """Return the address in lower case; fail for any other type than a string."""
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return super().to_internal_value(data).lower()
-
-
 class WholeNumber(serializers.IntegerField):
     """An integer: a string of digits is not one."""
 

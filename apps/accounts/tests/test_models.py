@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -16,6 +17,9 @@ from apps.accounts.tests.people import Person
     [
         {"email": "Alice@example.com"},
         {"email": "bob@example.com"},
+        {"email": "\u017fam@example.com"},
+        {"email": "alice@b\xfccher.example"},
+        {"email": "alice\x01@example.com"},
         {"role": "king"},
         {"role": ""},
         {"status": "asleep"},
@@ -47,6 +51,26 @@ def test_a_superuser_is_an_administrator_under_an_address_in_lower_case(db: Any)
     root = User.objects.create_superuser(email="Root@Example.com", password="x", name="Root")
     assert (root.email, root.role) == ("root@example.com", "admin")
     assert root.check_password("x")
+
+
+@pytest.mark.parametrize("email", ["ROOT@example.com", "root@EXAMPLE.com"])
+def test_a_superuser_s_address_is_taken_in_any_spelling(db: Any, email: str) -> None:
+    create_superuser("root@example.com")
+    with pytest.raises(CommandError, match="already taken"):
+        create_superuser(email)
+    assert User.objects.count() == 1
+
+
+def test_a_superuser_s_address_is_spelled_like_any_other(db: Any) -> None:
+    create_superuser("Root@B\xdcCHER.example")
+    assert User.objects.get().email == "root@xn--bcher-kva.example"
+    with pytest.raises(CommandError, match="ASCII"):
+        create_superuser("ro\u0131t@example.com")
+    assert User.objects.count() == 1
+
+
+def create_superuser(email: str) -> None:
+    call_command("createsuperuser", interactive=False, email=email, name="Root")
 
 
 def test_an_administrator_may_all_and_a_moderator_look() -> None:

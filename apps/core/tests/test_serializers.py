@@ -9,7 +9,6 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from apps.core.handler import as_domain_error
 from apps.core.serializers import (
     CamelSerializer,
-    Email,
     Identifier,
     Text,
     WholeNumber,
@@ -28,7 +27,6 @@ class Outer(CamelSerializer):
     some_text = Text(required=False)
     some_number = WholeNumber(min_value=1, max_value=9, required=False)
     some_id = Identifier(required=False)
-    some_email = Email(required=False)
     free_form = serializers.JSONField(required=False)
     many_items = Inner(many=True, required=False)
     tag_list = serializers.ListField(child=Text(max_length=2), required=False)
@@ -89,10 +87,6 @@ def test_an_id_is_a_uuid_in_its_canonical_form(value: Any) -> None:
 
 def test_an_id_may_be_in_capitals() -> None:
     assert str(Outer.read({"someId": ID.upper()})["some_id"]) == ID
-
-
-def test_an_address_is_compared_in_lower_case() -> None:
-    assert Outer.read({"someEmail": " Ada@Example.COM "}) == {"some_email": "ada@example.com"}
 
 
 @pytest.mark.parametrize("text", ["\u200b\u2060", "\x0f", "\ufeff \u00ad"])
