@@ -1,6 +1,6 @@
-"""What an error says about the transaction that it ended."""
+"""What an error of the database says: about the transaction that it ended, and too much."""
 
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 
 # By these a living PostgreSQL says that it undid the transaction (its manual, appendix A): a
 # conflict or a deadlock, a lock that was not to be had, a statement that took too long or asked
@@ -18,3 +18,15 @@ def surely_undone(error: Exception) -> bool:
         return True
     sqlstate = getattr(error.__cause__, "sqlstate", None) or ""
     return sqlstate.startswith(_UNDONE)
+
+
+def hide_values(error: BaseException) -> None:
+    """Cut what the database says of the error, and of those behind it, to the first line.
+
+    PostgreSQL's further lines show the row or the statement, with what somebody wrote in it.
+    """
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, DatabaseError) or hasattr(behind, "sqlstate"):
+            behind.args = (str(behind).partition("\n")[0],)
+        behind = behind.__cause__ or behind.__context__

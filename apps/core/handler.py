@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from apps.core import errors
 from apps.core.envelope import refusal
+from apps.core.failures import hide_values
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +50,7 @@ def as_domain_error(exception: Exception) -> errors.DomainError:
     for known, error in _OF_REST_FRAMEWORK:
         if isinstance(exception, known):
             return error(str(exception) if known is exceptions.ParseError else "")
+    hide_values(exception)
     log.error("unexpected exception", exc_info=exception)
     return unexpected(exception)
 

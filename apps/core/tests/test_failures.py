@@ -1,9 +1,23 @@
-"""What an error says about the transaction that it ended."""
+"""What an error of the database says: about the transaction that it ended, and too much."""
+
+import traceback
 
 import pytest
-from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connection
+from django.db import (
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connection,
+)
 
+from apps.accounts.tests.people import Person
+from apps.chat.services import Draft, message_send
 from apps.core.failures import surely_undone
+from apps.core.handler import as_domain_error
+
+# A traceback shows lines of this file, too.
+WORDS = "Xylophone"
 
 
 def with_state(sqlstate: str | None) -> OperationalError:
@@ -41,3 +55,17 @@ def test_a_statement_that_postgresql_cancels_is_undone() -> None:
         with pytest.raises(OperationalError) as caught:
             cursor.execute("SELECT pg_sleep(10)")
     assert surely_undone(caught.value)
+
+
+@pytest.mark.django_db
+def test_what_was_written_does_not_get_into_the_log(
+    alice: Person, bob: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(IntegrityError) as caught:
+        message_send(Draft(alice.user.pk, bob.user.pk, WORDS, type="video"))
+    as_domain_error(caught.value)
+    [record] = caplog.records
+    assert isinstance(record.msg, dict)
+    logged = "".join(traceback.format_exception(record.msg["exc_info"]))
+    assert "message_type_known" in logged
+    assert WORDS not in logged
