@@ -7,7 +7,6 @@ import secrets
 import socket
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 from websockets.asyncio.client import connect
@@ -23,8 +22,8 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-async def dial(port: int, address: str, *, receive_buffer: int = 0) -> Streams:
-    """Return a connection to the server that comes from the address, one of Linux's 127.0.0.0/8."""
+async def connected(port: int, address: str, *, receive_buffer: int = 0) -> socket.socket:
+    """Return a socket to the server that comes from the address, one of Linux's 127.0.0.0/8."""
     connection = socket.socket()
     try:
         connection.setblocking(False)
@@ -33,10 +32,15 @@ async def dial(port: int, address: str, *, receive_buffer: int = 0) -> Streams:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         async with asyncio.timeout(CONNECT_SECONDS):
             await asyncio.get_running_loop().sock_connect(connection, (SERVER, port))
-            return await asyncio.open_connection(sock=connection)
     except BaseException:
         connection.close()
         raise
+    return connection
+
+
+async def dial(port: int, address: str) -> Streams:
+    """Return the two directions of a connection that comes from the address."""
+    return await asyncio.open_connection(sock=await connected(port, address))
 
 
 @dataclass(frozen=True)
@@ -121,51 +125,53 @@ class DeafSocket:
     LISTEN_SECONDS = 3.0
     SILENCE = 0.5
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
 
     @classmethod
     async def open(cls, port: int, address: str, token: str) -> "DeafSocket":
         """Return an open one; raise NotLetIn, or another OSError."""
-        reader, writer = await dial(port, address, receive_buffer=SMALL_BUFFER)
+        deaf = cls(await connected(port, address, receive_buffer=SMALL_BUFFER))
         key = base64.b64encode(secrets.token_bytes(16)).decode()
-        writer.write(
-            f"GET /ws HTTP/1.1\r\nHost: {SERVER}:{port}\r\nAuthorization: Bearer {token}\r\n"
-            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: {key}\r\n\r\n".encode()
-        )
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                head = await reader.readuntil(b"\r\n\r\n")
-        except (EOFError, TimeoutError) as error:
-            writer.transport.abort()
-            raise NotLetIn("no answer") from error
-        if not head.startswith(b"HTTP/1.1 101"):
-            writer.transport.abort()
-            raise NotLetIn(f"answered {head[9:12].decode()}")
-        transport = writer.transport
-        assert isinstance(transport, asyncio.Transport)
-        transport.pause_reading()
-        return cls(reader, writer)
+                await deaf.write(
+                    f"GET /ws HTTP/1.1\r\nHost: {SERVER}:{port}\r\n"
+                    f"Authorization: Bearer {token}\r\n"
+                    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                    f"Sec-WebSocket-Key: {key}\r\n\r\n".encode()
+                )
+                head = await deaf._read_head()
+            if not head.startswith(b"HTTP/1.1 101"):
+                raise NotLetIn(f"answered {head[9:12].decode()}" if head else "hung up on")
+        except BaseException:
+            deaf._connection.close()
+            raise
+        return deaf
+
+    async def _read_head(self) -> bytes:
+        """Return the server's answer and nothing that comes behind it."""
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            byte = await self._loop.sock_recv(self._connection, 1)
+            if not byte:
+                break
+            head += byte
+        return head
 
     async def write(self, frames: bytes) -> None:
         """Send frames; wait while the server does not take them, raise OSError when it is gone."""
-        self._writer.write(frames)
-        await self._writer.drain()
+        await self._loop.sock_sendall(self._connection, frames)
 
     async def fate(self) -> str:
         """Read at last, hang up, and return what the server has made of the socket."""
-        transport = self._writer.transport
-        assert isinstance(transport, asyncio.Transport)
-        with suppress(RuntimeError, OSError):
-            transport.resume_reading()
         heard, over = bytearray(), False
         until = time.perf_counter() + self.LISTEN_SECONDS
         try:
             while not over and time.perf_counter() < until:
                 async with asyncio.timeout(self.SILENCE):
-                    data = await self._reader.read(1 << 20)
+                    data = await self._loop.sock_recv(self._connection, 1 << 20)
                 heard += data
                 over = not data
         except TimeoutError:
@@ -173,7 +179,7 @@ class DeafSocket:
         except OSError:
             over = True
         finally:
-            transport.abort()
+            self._connection.close()
         closes = [payload for opcode, payload in split(bytes(heard))[0] if opcode == CLOSE]
         if closes:
             return f"closed with {int.from_bytes(closes[-1][:2])}"
