@@ -84,8 +84,13 @@ class LocalPresence:
 
     def online(self, users: Iterable[UUID]) -> set[UUID]:
         """See Presence."""
+        now = time.time()
         with self._lock:
-            return {user for user in users if user in self._devices or user in self._leaving}
+            return {
+                user
+                for user in users
+                if user in self._devices or self._leaving.get(user, 0.0) > now
+            }
 
     def sockets(self, user_id: UUID) -> Counter[UUID]:
         """See Presence."""
