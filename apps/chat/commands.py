@@ -10,13 +10,16 @@ from apps.chat import events, receipts, selectors, services
 from apps.chat.errors import NoConversation
 from apps.chat.grouping import message_send_grouped
 from apps.chat.serializers import DeliveredInput, MessageInput, ReceiptInput, TypingInput
+from apps.core.ratelimit import spend_action
 from apps.realtime.registry import command
 from apps.realtime.sockets import Socket
 from apps.realtime.threads import in_thread
 
 TYPING_SECONDS = 10
+LOOK_AGAIN_SECONDS = 1
 
-# Who types to whom, with the timer that ends it when the client does not.
+# Who types to whom, with the timer by which it is looked whether they still do. Nobody is in it for
+# longer than TYPING_SECONDS, and the limit on typing says how many of theirs are at most.
 _typing: dict[tuple[UUID, UUID], asyncio.TimerHandle] = {}
 
 
@@ -31,25 +34,39 @@ async def chat_message(socket: Socket, data: Mapping[str, Any]) -> Mapping[str, 
 
 @command("typing")
 async def typing(socket: Socket, data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Tell the other of a conversation that one types. It ends by itself."""
+    """Tell the other of a conversation that one types. It ends by itself, and with the socket."""
     wish = TypingInput.read(data)
-    sender_id, receiver_id = socket.visitor.user_id, wish["receiver_id"]
-    if not await in_thread(selectors.are_peers, sender_id, receiver_id):
-        raise NoConversation
-    events.typing(sender_id, receiver_id, wish["is_typing"])
-    timer = _typing.pop((sender_id, receiver_id), None)
-    if timer is not None:
-        timer.cancel()
+    receiver_id = wish["receiver_id"]
+    await in_thread(_require_may_type, socket.visitor.user_id, receiver_id)
+    _stop_timer(socket, receiver_id)
+    events.typing(socket.visitor.user_id, receiver_id, wish["is_typing"])
     if wish["is_typing"]:
-        _typing[sender_id, receiver_id] = asyncio.get_running_loop().call_later(
-            TYPING_SECONDS, partial(_stop_typing, sender_id, receiver_id)
-        )
+        _look_again(socket, receiver_id, TYPING_SECONDS)
     return {"isTyping": wish["is_typing"]}
 
 
-def _stop_typing(sender_id: UUID, receiver_id: UUID) -> None:
-    del _typing[sender_id, receiver_id]
-    events.typing(sender_id, receiver_id, False)
+def _require_may_type(sender_id: UUID, receiver_id: UUID) -> None:
+    spend_action("typing", sender_id)
+    if not selectors.are_peers(sender_id, receiver_id):
+        raise NoConversation
+
+
+def _look_again(socket: Socket, receiver_id: UUID, seconds: float) -> None:
+    """Look again after a moment, until the seconds are over or the socket is closed."""
+    sender_id = socket.visitor.user_id
+    if seconds <= 0 or socket.closed:
+        _stop_timer(socket, receiver_id)
+        events.typing(sender_id, receiver_id, False)
+        return
+    again = partial(_look_again, socket, receiver_id, seconds - LOOK_AGAIN_SECONDS)
+    loop = asyncio.get_running_loop()
+    _typing[sender_id, receiver_id] = loop.call_later(LOOK_AGAIN_SECONDS, again)
+
+
+def _stop_timer(socket: Socket, receiver_id: UUID) -> None:
+    timer = _typing.pop((socket.visitor.user_id, receiver_id), None)
+    if timer is not None:
+        timer.cancel()
 
 
 @command("read_receipt")
