@@ -6,10 +6,13 @@ Memberships are only written under the lock of their conversation.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -116,12 +119,13 @@ def _messages_send(drafts: Sequence[Draft]) -> list[Sent | DomainError]:
 
 
 def _already_sent(drafts: Sequence[Draft]) -> dict[tuple[UUID, str], Message]:
-    client_ids = {draft.client_id for draft in drafts if draft.client_id}
-    if not client_ids:
+    pairs = {(draft.sender_id, draft.client_id) for draft in drafts if draft.client_id}
+    if not pairs:
         return {}
-    messages = Message.objects.filter(
-        sender__in={draft.sender_id for draft in drafts}, client_id__in=client_ids
-    ).select_related("sender", "receiver")
+    # Pair by pair: many clients number their messages 1, 2, 3 …, and of a group's senders each
+    # would otherwise be asked for the messages with the numbers of all.
+    wanted = reduce(or_, (Q(sender=sender, client_id=client_id) for sender, client_id in pairs))
+    messages = Message.objects.filter(wanted).select_related("sender", "receiver")
     return {(message.sender_id, message.client_id or ""): message for message in messages}
 
 

@@ -9,6 +9,7 @@ from pytest_django import Settings
 from apps.accounts.models import User
 from apps.accounts.services import user_set_status
 from apps.accounts.tests.people import Person
+from apps.chat import services
 from apps.chat.models import Conversation, Membership, Message
 from apps.chat.services import Sent, message_send, messages_send
 from apps.chat.tests.factories import draft, everything, said, told, told_kinds
@@ -151,6 +152,19 @@ def test_a_repeat_in_one_group_sends_one_message(alice: Person, bob: Person) -> 
     assert [first.created, other.created, again.created] == [True, True, False]
     assert again.shape == first.shape
     assert Message.objects.count() == 2
+
+
+def test_of_a_group_each_sender_is_looked_up_by_their_own_client_id_only(
+    alice: Person, bob: Person
+) -> None:
+    """Clients that number their messages would have a group read all that its senders ever sent."""
+    numbers = [str(number) for number in range(5)]
+    messages_send(
+        [draft(*pair, client_id=n) for pair in ((alice, bob), (bob, alice)) for n in numbers]
+    )
+    again = [draft(alice, bob, client_id="1"), draft(bob, alice, client_id="2")]
+    known = services._already_sent([*again, draft(alice, bob, client_id="new"), draft(bob, alice)])
+    assert set(known) == {(one.sender_id, one.client_id) for one in again}
 
 
 def test_two_people_may_use_one_client_id(alice: Person, bob: Person) -> None:
