@@ -104,7 +104,7 @@ class Message(models.Model):
 
 
 class Membership(models.Model):
-    """A conversation as one of its two people has it in his list."""
+    """A conversation as one of its two people has it in their list."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     conversation = models.ForeignKey(

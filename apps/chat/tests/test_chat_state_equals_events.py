@@ -29,7 +29,7 @@ from apps.realtime.log import events_after
 pytestmark = pytest.mark.django_db
 
 PEOPLE = st.integers(0, 2)
-# Who does something to a message: most often he to whom it was sent.
+# Who does something to a message: most often whoever it was sent to.
 PARTS = st.sampled_from(["receiver", "receiver", "sender", "outsider"])
 # Which of the messages so far are meant; numbers beyond the last one begin again at the first.
 MESSAGES = st.lists(st.integers(0, 30), min_size=1, max_size=4)
@@ -105,7 +105,7 @@ class Client:
 def as_told(person: Person, message: dict[str, Any]) -> dict[str, Any]:
     """Return a message of REST as its person's stream can know it.
 
-    That a device of his has a message is news to its sender only.
+    That a device of theirs has a message is news to its sender only.
     """
     own_news = message["receiverId"] == person.id and message["status"] == "delivered"
     return {**message, "status": "sent"} if own_news else message
@@ -125,7 +125,7 @@ def do(people: list[Person], sent: list[Message], deed: tuple[Any, ...]) -> None
 
 
 def in_the_part(part: str, message: Message, people: list[Person]) -> Person:
-    """Return him who has that part in the message."""
+    """Return who has that part in the message."""
     two = {message.sender_id: "sender", message.receiver_id: "receiver"}
     [found] = [one for one in people if two.get(one.user.pk, "outsider") == part]
     return found

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 
 def unread(person: Person) -> Any:
-    """Return what a person is told about his unread messages."""
+    """Return what a person is told about their unread messages."""
     response = person.get("/messages/unread")
     assert response.status_code == 200
     return response.json()["data"]
