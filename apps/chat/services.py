@@ -6,13 +6,10 @@ Memberships are only written under the lock of their conversation.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import or_
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -24,7 +21,7 @@ from apps.chat.serializers import MessageShape
 from apps.core import idempotency
 from apps.core.errors import DomainError
 from apps.core.ids import uuid7
-from apps.core.sql import insert
+from apps.core.sql import insert, matching
 
 TRIES = 3
 
@@ -120,12 +117,12 @@ def _messages_send(drafts: Sequence[Draft]) -> list[Sent | DomainError]:
 
 def _already_sent(drafts: Sequence[Draft]) -> dict[tuple[UUID, str], Message]:
     pairs = {(draft.sender_id, draft.client_id) for draft in drafts if draft.client_id}
-    if not pairs:
-        return {}
     # Pair by pair: many clients number their messages 1, 2, 3 …, and of a group's senders each
     # would otherwise be asked for the messages with the numbers of all.
-    wanted = reduce(or_, (Q(sender=sender, client_id=client_id) for sender, client_id in pairs))
-    messages = Message.objects.filter(wanted).select_related("sender", "receiver")
+    keys = matching(Message, ("sender", "client_id"), pairs) if pairs else []
+    if not keys:
+        return {}
+    messages = Message.objects.filter(pk__in=keys).select_related("sender", "receiver")
     return {(message.sender_id, message.client_id or ""): message for message in messages}
 
 

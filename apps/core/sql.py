@@ -1,4 +1,4 @@
-"""The one statement that the ORM has no words for, or is too slow at."""
+"""The statements that the ORM has no words for, or is too slow at."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -30,6 +30,21 @@ def insert(
             values,
         )
         return list(cursor.fetchall()) if "RETURNING" in then else []
+
+
+def matching(model: type[Model], names: Sequence[str], rows: Rows) -> list[Any]:
+    """Return the keys of those rows of the table whose fields `names` are as in one of `rows`, all
+    together and not each by itself. There must be an index that begins with these fields."""
+    fields = [_field(model, name) for name in names]
+    columns = ", ".join(str(field.column) for field in fields)
+    source, values = _SOURCES[connection.vendor](fields, columns, rows)
+    key = model._meta.pk
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {key.column} FROM {model._meta.db_table} WHERE ({columns}) IN ({source})",  # noqa: S608
+            values,
+        )
+        return [key.to_python(value) for (value,) in cursor.fetchall()]
 
 
 def _as_json(fields: Fields, columns: str, rows: Rows) -> tuple[str, list[Any]]:
