@@ -165,8 +165,12 @@ def _write_post(server: Server, author: Person, about: str) -> str:
     headers = {"Authorization": f"Bearer {author.token}", "Content-Type": "application/json"}
     connection = HTTPConnection(SERVER, server.port, timeout=PATIENCE)
     connection.request("POST", "/api/v1/posts", body, headers)
-    post: str = orjson.loads(connection.getresponse().read())["data"]["id"]
+    answer = connection.getresponse()
+    said = answer.read()
     connection.close()
+    if answer.status != 201:
+        raise RuntimeError(f"No post was written: {said.decode()}")
+    post: str = orjson.loads(said)["data"]["id"]
     return post
 
 

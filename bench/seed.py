@@ -6,12 +6,12 @@ Prints what it has made as JSON.
 import json
 import secrets
 import sys
-from datetime import timedelta
 from typing import Any
 
 import django
 from django.contrib.auth.hashers import make_password
 from django.utils import timezone
+from rest_framework_simplejwt.settings import api_settings
 
 TEXT = "Parley is a place to write and to talk. " * 20
 
@@ -28,7 +28,8 @@ def people(count: int) -> list[dict[str, str]]:
         User(name=f"Person {n}", email=f"person{n}@example.com", password=password)
         for n in range(first, first + count)
     )
-    expires_at = timezone.now() + timedelta(days=1)
+    # A token was issued when its session was begun, which is told from when that ends.
+    expires_at = timezone.now() + api_settings.REFRESH_TOKEN_LIFETIME
     sessions = [Session(user=user, refresh_jti=new_jti(), expires_at=expires_at) for user in users]
     pairs = [issue_pair(session) for session in sessions]
     Session.objects.bulk_create(sessions)
