@@ -36,7 +36,7 @@ INSTALLED_APPS = [
     "apps.accounts",
     "apps.posts",
     "apps.chat",
-    "django.contrib.admin",
+    "config.pages.PagesConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -234,9 +234,9 @@ RATE_LIMIT_BURST = env.integer("RATE_LIMIT_BURST", 200, at_least=1)
 # Fixed names, each with how many a person (or, before they are known, a network) may do per minute.
 ACTION_LIMITS = {
     "register": 60,
-    "login": 10,  # to one account from one address
-    "login_account": 100,  # to one account from anywhere
     "login_address": 60,  # from one address
+    "login": 10,  # to one account from one address
+    "login_account": 100,  # to one account from anywhere: the rest is held back, not refused
     "password": 10,
     "create_post": 10,
     "send_message": 600,

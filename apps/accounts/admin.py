@@ -1,12 +1,8 @@
 """Accounts in the admin's pages: to look at, and to shut people out."""
 
-from typing import Any
-
 from django.contrib import admin, messages
-from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.admin import GroupAdmin  # noqa: F401
 from django.contrib.auth.models import Group
-from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -14,27 +10,10 @@ from apps.accounts.models import User
 from apps.accounts.policies import may_shut_out
 from apps.accounts.services import user_set_status
 from apps.core.admin import ReadOnlyAdmin
-from apps.core.errors import RateLimited
-from apps.core.ratelimit import spend_action
-
-
-class LimitedLoginForm(AdminAuthenticationForm):
-    """The login of the admin's pages, under the limit of the API's."""
-
-    def clean(self) -> dict[str, Any]:
-        """Count the try before the password is looked at."""
-        try:
-            spend_action("login_account", self.cleaned_data.get("username", "").lower())
-        except RateLimited as error:
-            raise ValidationError(error.message) from error
-        return super().clean()
-
 
 # Roles say what somebody may do here. Django's groups, whose page the import above has registered,
 # would say nothing.
 admin.site.unregister(Group)
-admin.site.login_form = LimitedLoginForm
-admin.site.site_header = admin.site.site_title = "Parley"
 
 
 @admin.register(User)

@@ -1,17 +1,31 @@
-"""Registering and logging in: the writes that take a password and begin a session."""
+"""Registering and logging in: the writes that take a password and begin a session.
 
+Lock order: a user's row, then the stream of their events.
+"""
+
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
 
 from apps.accounts import passwords
 from apps.accounts.errors import EmailTaken, InvalidCredentials, UserNotFound
+from apps.accounts.events import logins_failing
 from apps.accounts.models import User
 from apps.accounts.services import user_locked
 from apps.accounts.sessions import Device, Login, session_begin
-from apps.core.ratelimit import spend_action
+from apps.core.addresses import network_of
+from apps.core.ratelimit import action_refusals, spend_action
+
+# By how much answers are held back once an account is tried too often, and how often its owner is
+# told.
+HELD_BACK_SECONDS = 2.0
+TOLD_EVERY = timedelta(hours=1)
 
 T = TypeVar("T")
 
@@ -30,12 +44,47 @@ def user_register(*, name: str, email: str, password: str, device: Device) -> Lo
         return session_begin(user, device)
 
 
+def login_attempt(*, email: str, address: str) -> float:
+    """Count an attempt to log in, before anything is compared, and return by how many seconds its
+    answer is to be held back, right or wrong; raise RateLimited.
+
+    Who tries too often from one address is refused there. The attempts on an account from anywhere
+    refuse nobody, or anybody could lock its owner out: they make guessing slow, and the owner is
+    told. An unknown address is treated alike.
+    """
+    network = network_of(address)
+    spend_action("login_address", network)
+    spend_action("login", f"{network} {email}")
+    [beyond] = action_refusals("login_account", [email])
+    if beyond is None:
+        return 0.0
+    began = time.monotonic()
+    _tell_owner(email)
+    # The time that this took must not tell whether there is an owner.
+    return max(0.0, HELD_BACK_SECONDS - (time.monotonic() - began))
+
+
 def user_login(*, email: str, password: str, device: Device) -> Login:
     """Begin a session; raise InvalidCredentials, alike and after the same time for an unknown
     address, a wrong password and a disabled user."""
-    spend_action("login", f"{email} {device.address}")
-    spend_action("login_account", email)
     return _admit(email, password, partial(session_begin, device=device))
+
+
+def user_of_credentials(*, email: str, password: str) -> User:
+    """Return the person, for the admin's pages; raise InvalidCredentials likewise."""
+    return _admit(email, password, lambda user: user)
+
+
+def _tell_owner(email: str) -> None:
+    now = timezone.now()
+    due = User.objects.filter(Q(alerted_at=None) | Q(alerted_at__lt=now - TOLD_EVERY), email=email)
+    # On SQLite an UPDATE of nothing would wait for other writers all the same.
+    owner = due.values_list("pk", flat=True).first()
+    if owner is None:
+        return
+    with transaction.atomic():
+        if due.update(alerted_at=now):
+            logins_failing(owner)
 
 
 def _admit(email: str, password: str, enter: Callable[[User], T]) -> T:

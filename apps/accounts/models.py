@@ -51,6 +51,8 @@ class User(AbstractBaseUser):
     bio = models.CharField(max_length=1000, blank=True, default="")
     avatar_url = models.CharField(max_length=500, blank=True, default="")
     version = models.PositiveIntegerField(default=1)
+    # When they were last told that somebody keeps trying to log in as them.
+    alerted_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -1,7 +1,8 @@
-"""The request of a known person, for the type checker: what BearerAuthentication has put in it."""
+"""Requests: what BearerAuthentication has put into one, and what the bridge takes from one."""
 
 from typing import Any
 
+from django.http import HttpRequest
 from rest_framework.request import Request
 
 from apps.accounts.models import Session, User
@@ -18,3 +19,8 @@ class PersonRequest(Request):
 def viewer_of(request: Request) -> User | None:
     """Return who asks, None for a stranger."""
     return request.user if request.user.is_authenticated else None
+
+
+def hold_back(request: HttpRequest, seconds: float) -> None:
+    """Have the answer sent so many seconds after it is made, with no thread held meanwhile."""
+    request.META["parley.delay"] = seconds

@@ -35,6 +35,7 @@ class PasswordChange:
     """A change of password whose slow part is done: the hash that the present password was compared
     with, and that of the new one."""
 
+    user_id: UUID
     compared_with: str
     new_hash: str
 
@@ -64,25 +65,28 @@ def password_change_prepare(
     if not passwords.verify(current_password, user.password).right:
         raise WrongPassword.current()
     passwords.require_good(new_password, user, "newPassword")
-    return PasswordChange(user.password, passwords.hashed(new_password))
+    return PasswordChange(user.pk, user.password, passwords.hashed(new_password))
 
 
 @transaction.atomic
-def password_change(*, session: Session, change: PasswordChange) -> None:
-    """Change the password and end every other session of the person.
+def password_change(*, change: PasswordChange, session: Session | None = None) -> User:
+    """Change the password, end every session of the person but the one that it is changed in, and
+    return them. The admin's pages have sessions of their own, which end by themselves.
 
-    Raises WrongPassword if it was changed since the present one was compared, and SessionOver if
-    this session has ended since: whoever was just shut out must not shut the others out.
+    Raises WrongPassword if the password was changed since the present one was compared, and
+    SessionOver if this session has ended since, or its person was shut out: they must not shut the
+    others out.
     """
-    user = user_locked(session.user_id)
+    user = user_locked(change.user_id)
     if user.password != change.compared_with:
         raise WrongPassword.current()
     living = sessions_locked(living_sessions().filter(user=user))
-    if session.pk not in living:
+    if not user.is_active or (session is not None and session.pk not in living):
         raise SessionOver
     user.password = change.new_hash
     user.save(update_fields=["password", "updated_at"])
-    locked_sessions_end([other for other in living if other != session.pk])
+    locked_sessions_end([one for one in living if session is None or one != session.pk])
+    return user
 
 
 @transaction.atomic

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts import logins, selectors, services, sessions
-from apps.accounts.requests import PersonRequest
+from apps.accounts.requests import PersonRequest, hold_back
 from apps.accounts.serializers import (
     AuthAnswer,
     LoginInput,
@@ -36,7 +36,7 @@ from apps.core.viewsets import ApiViewSet
 class AuthViewSet(ApiViewSet):
     """Registering, logging in and out, and one's own profile."""
 
-    limits = {"register": "register", "login": "login_address", "password_change": "password"}
+    limits = {"register": "register", "password_change": "password"}
 
     @extend_schema(request=RegisterInput, responses={201: AuthAnswer})
     @action(
@@ -53,7 +53,9 @@ class AuthViewSet(ApiViewSet):
     )
     def login(self, request: Request) -> Response:
         """Log in on one more device."""
-        login = logins.user_login(**LoginInput.read(request.data), device=_device(request))
+        given, device = LoginInput.read(request.data), _device(request)
+        hold_back(request, logins.login_attempt(email=given["email"], address=device.address))
+        login = logins.user_login(**given, device=device)
         return answer("Login successful", _auth_answer(login))
 
     @extend_schema(request=RefreshInput, responses={200: AuthAnswer})

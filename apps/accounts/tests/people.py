@@ -1,6 +1,8 @@
 """The people of the tests."""
 
 from dataclasses import dataclass
+from ipaddress import IPv4Address
+from random import getrandbits
 from typing import Any
 
 from apps.accounts.logins import user_login, user_register
@@ -13,7 +15,7 @@ PASSWORD = "correct horse 9"
 
 @dataclass
 class Person:
-    """A user, logged in on one device, with a client that speaks for him."""
+    """A user, logged in on one device, with a client that speaks for them."""
 
     user: User
     client: ContractClient
@@ -22,7 +24,7 @@ class Person:
 
     @property
     def id(self) -> str:
-        """Return his id as it stands on the wire."""
+        """Return their id as it stands on the wire."""
         return str(self.user.pk)
 
     def get(self, path: str, data: Any = None, **headers: str) -> Any:
@@ -52,7 +54,7 @@ class Person:
 
 
 def person(name: str, role: str = User.Role.USER) -> Person:
-    """Register somebody and log him in."""
+    """Register somebody and log them in."""
     login = user_register(
         name=name,
         email=f"{name.lower()}@example.com",
@@ -63,6 +65,11 @@ def person(name: str, role: str = User.Role.USER) -> Person:
         User.objects.filter(pk=login.user.pk).update(role=role)
         login.user.role = role
     return _logged_in(login)
+
+
+def elsewhere() -> str:
+    """Return a client address that no other test has come from: Redis outlives a test."""
+    return str(IPv4Address(getrandbits(32)))
 
 
 def stranger_client() -> ContractClient:

@@ -1,15 +1,13 @@
 """POST /auth/login."""
 
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
-from pytest_django import Settings
 
 from apps.accounts.models import Session, User
 from apps.accounts.services import user_set_status
-from apps.accounts.tests.people import PASSWORD, Person, person
+from apps.accounts.tests.people import PASSWORD, Person
 from apps.core.testing.client import ContractClient
 
 REFUSED = {
@@ -93,40 +91,6 @@ def test_whatever_is_wrong_the_work_is_the_same(
 ) -> None:
     log_in(nobody, email, password)
     assert hashed == [password]
-
-
-@pytest.fixture
-def dora(db: Any) -> Person:
-    """Somebody whose address no other test has made guesses at: Redis outlives a test."""
-    return person(f"Dora-{uuid4().hex}")
-
-
-def test_a_person_may_be_guessed_at_only_so_often(
-    dora: Person, nobody: ContractClient, settings: Settings
-) -> None:
-    settings.ACTION_LIMITS = settings.ACTION_LIMITS | {"login": 2}
-    for _ in range(2):
-        assert log_in(nobody, dora.user.email, "a guess").status_code == 401
-    response = log_in(nobody, dora.user.email.upper(), PASSWORD)
-    assert response.status_code == 429
-    assert int(response["Retry-After"]) > 0
-    assert Session.objects.filter(user=dora.user).count() == 1
-    other = person(f"Emil-{uuid4().hex}")
-    assert log_in(nobody, other.user.email, PASSWORD).status_code == 200
-
-
-def test_an_address_may_guess_only_so_often_at_all_persons_together(
-    dora: Person, nobody: ContractClient, settings: Settings
-) -> None:
-    """Original defect 37: the client's own X-Forwarded-For defeated the limit."""
-    settings.ACTION_LIMITS = settings.ACTION_LIMITS | {"login_address": 2}
-    nobody.defaults["REMOTE_ADDR"] = str(uuid4())
-    for number in range(2):
-        forged = {"X-Forwarded-For": f"10.0.0.{number}"}
-        assert log_in(nobody, f"{uuid4()}@example.com", "a guess", **forged).status_code == 401
-    forged = {"X-Forwarded-For": "10.0.0.9"}
-    assert log_in(nobody, dora.user.email, PASSWORD, **forged).status_code == 429
-    assert Session.objects.count() == 1
 
 
 def test_a_missing_field_is_named(nobody: ContractClient, db: Any) -> None:

@@ -1,0 +1,163 @@
+"""How often somebody may try to log in, and that nobody is locked out by it."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from apps.accounts.models import Session, User
+from apps.accounts.tests.people import PASSWORD, Person, elsewhere, person
+from apps.core.testing.client import ContractClient
+from apps.core.tests.together import together
+from apps.realtime.frames import user_stream
+from apps.realtime.models import Event
+
+
+def log_in(email: str, password: str = PASSWORD, address: str = "", **headers: str) -> Any:
+    body = {"email": email, "password": password}
+    client = ContractClient(REMOTE_ADDR=address or elsewhere())
+    return client.post("/api/v1/auth/login", body, headers=headers)
+
+
+def held_back(answer: Any) -> bool:
+    """Return whether the bridge is asked to send the answer some two seconds later."""
+    seconds: float = answer.wsgi_request.META.get("parley.delay", 0.0)
+    assert 0 <= seconds <= 2
+    return seconds > 1
+
+
+def alerts_to(person: Person) -> list[dict[str, Any]]:
+    events = Event.objects.filter(stream=user_stream(person.id), type="security_alert")
+    return [event.data for event in events]
+
+
+@pytest.fixture
+def dora(db: Any) -> Person:
+    """Somebody whose address no other test has made guesses at: Redis outlives a test."""
+    return person(f"Dora-{uuid4().hex}")
+
+
+@pytest.fixture
+def limits(settings: Settings) -> Any:
+    """A function that sets limits of actions for the test."""
+
+    def to(**per_minute: int) -> None:
+        settings.ACTION_LIMITS = settings.ACTION_LIMITS | per_minute
+
+    return to
+
+
+def test_a_person_may_be_guessed_at_from_one_address_only_so_often(
+    dora: Person, limits: Any
+) -> None:
+    limits(login=2)
+    here = elsewhere()
+    for _ in range(2):
+        assert log_in(dora.user.email, "a guess", here).status_code == 401
+    response = log_in(dora.user.email.upper(), address=here)
+    assert response.status_code == 429
+    assert int(response["Retry-After"]) > 0
+    assert Session.objects.filter(user=dora.user).count() == 1
+    other = person(f"Emil-{uuid4().hex}")
+    assert log_in(other.user.email, address=here).status_code == 200
+    assert log_in(dora.user.email).status_code == 200
+
+
+def test_an_address_may_guess_only_so_often_at_all_persons_together(
+    dora: Person, limits: Any
+) -> None:
+    """Original defect 37: the client's own X-Forwarded-For defeated the limit."""
+    limits(login_address=2)
+    here = elsewhere()
+    for number in range(2):
+        forged = {"X-Forwarded-For": f"10.0.0.{number}"}
+        assert log_in(f"{uuid4()}@example.com", "a guess", here, **forged).status_code == 401
+    forged = {"X-Forwarded-For": "10.0.0.9"}
+    assert log_in(dora.user.email, PASSWORD, here, **forged).status_code == 429
+    assert Session.objects.count() == 1
+
+
+@pytest.mark.parametrize("limit", ["login", "login_address"])
+def test_all_addresses_of_a_client_s_network_are_one(dora: Person, limits: Any, limit: str) -> None:
+    limits(**{limit: 2})
+    network = f"2001:db8:{uuid4().hex[:4]}:{uuid4().hex[:4]}"
+    for host in (1, 2):
+        assert log_in(dora.user.email, "a guess", f"{network}::{host}").status_code == 401
+    assert log_in(dora.user.email, address=f"{network}:ffff::3").status_code == 429
+
+
+def test_nobody_is_locked_out_by_what_others_try(dora: Person, limits: Any) -> None:
+    limits(login_account=3)
+    guesses = [log_in(dora.user.email, "a guess") for _ in range(10)]
+    assert {guess.status_code for guess in guesses} == {401}
+    assert log_in(dora.user.email).status_code == 200
+
+
+def test_beyond_the_limit_of_an_account_every_answer_is_held_back_alike(
+    dora: Person, limits: Any
+) -> None:
+    limits(login_account=2)
+    unknown = f"{uuid4()}@example.com"
+    for email in (dora.user.email, unknown):
+        assert not any(held_back(log_in(email, "a guess")) for _ in range(2))
+        assert held_back(log_in(email, "a guess"))
+        assert held_back(log_in(email))
+    emil = person(f"Emil-{uuid4().hex}")
+    assert not held_back(log_in(emil.user.email))
+
+
+def test_who_is_refused_at_their_address_takes_nothing_from_the_account(
+    dora: Person, limits: Any
+) -> None:
+    limits(login=2, login_account=3)
+    here = elsewhere()
+    for _ in range(10):
+        log_in(dora.user.email, "a guess", here)
+    assert not held_back(log_in(dora.user.email))
+    assert held_back(log_in(dora.user.email))
+
+
+def test_a_body_that_is_no_login_takes_nothing(dora: Person, limits: Any) -> None:
+    limits(login=1, login_account=1, login_address=1)
+    here = elsewhere()
+    for wrong in ("", " ", "x" * 129):
+        assert log_in(dora.user.email, wrong, here).status_code == 422
+        assert log_in(wrong, address=here).status_code == 422
+    answer = log_in(dora.user.email, address=here)
+    assert answer.status_code == 200
+    assert not held_back(answer)
+
+
+def test_the_owner_is_told_once_an_hour(dora: Person, limits: Any) -> None:
+    limits(login_account=2)
+    for _ in range(2):
+        log_in(dora.user.email, "a guess")
+    assert alerts_to(dora) == []
+    for _ in range(5):
+        log_in(dora.user.email, "a guess")
+    [alert] = alerts_to(dora)
+    assert alert.pop("at").endswith("Z")
+    assert alert == {"reason": "failed_logins"}
+    User.objects.update(alerted_at=timezone.now() - timedelta(minutes=61))
+    log_in(dora.user.email, "a guess")
+    assert len(alerts_to(dora)) == 2
+
+
+def test_of_an_address_that_nobody_has_nobody_is_told(dora: Person, limits: Any) -> None:
+    limits(login_account=1)
+    unknown = f"{uuid4()}@example.com"
+    for _ in range(3):
+        log_in(unknown, "a guess")
+    assert not Event.objects.filter(type="security_alert").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_guesses_at_once_are_told_of_once(dora: Person, limits: Any) -> None:
+    limits(login_account=1)
+    log_in(dora.user.email, "a guess")
+    answers: list[Any] = together(*[lambda: log_in(dora.user.email, "a guess")] * 8)
+    assert [answer.status_code for answer in answers] == [401] * 8
+    assert len(alerts_to(dora)) == 1
