@@ -117,7 +117,11 @@ def _children(pid: int) -> list[int]:
 
 
 # All load comes from one address. The limits are asked as ever, and never say no.
-NEVER_REFUSED = {"RATE_LIMIT_REQUESTS_PER_SECOND": "1000000", "RATE_LIMIT_BURST": "1000000"}
+NEVER_REFUSED = {
+    "RATE_LIMIT_REQUESTS_PER_SECOND": "1000000",
+    "RATE_LIMIT_BURST": "1000000",
+    "SERVER_CONNECTIONS_PER_ADDRESS": "0",
+}
 
 
 @contextmanager

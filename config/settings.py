@@ -85,6 +85,7 @@ SERVER_READ_TIMEOUT = env.integer("SERVER_READ_TIMEOUT", 30, at_least=1)
 SERVER_WRITE_TIMEOUT = env.integer("SERVER_WRITE_TIMEOUT", 30, at_least=1)
 SERVER_SHUTDOWN_TIMEOUT = env.integer("SERVER_SHUTDOWN_TIMEOUT", 5, at_least=1)
 SERVER_TRUSTED_PROXIES = env.integer("SERVER_TRUSTED_PROXIES", 0, at_most=10)
+SERVER_CONNECTIONS_PER_ADDRESS = env.integer("SERVER_CONNECTIONS_PER_ADDRESS", 256)
 BODY_LIMIT = 1024 * 1024
 
 # --- Database ------------------------------------------------------------------------------------

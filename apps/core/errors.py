@@ -107,6 +107,14 @@ class Invalid(DomainError):
         return cls(errors=[FieldError(field, message, code)])
 
 
+class HeadersTooLarge(DomainError):
+    status, code, message = (
+        431,
+        "HEADERS_TOO_LARGE",
+        "The head of the request is larger than 32 KiB",
+    )
+
+
 class RateLimited(DomainError):
     status, code, message = 429, "RATE_LIMIT_EXCEEDED", "Too many requests. Try again later."
 

@@ -53,8 +53,10 @@ def configure(config: Mapping[str, str]) -> None:
     )
     logging.basicConfig(handlers=[handler], level=config["level"].upper(), force=True)
     # Our own line says all of theirs, and theirs would show the token in a websocket's address.
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets", "daphne"):
+    for name in ("uvicorn", "uvicorn.access", "websockets", "daphne"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Its warnings are of what clients send that is no HTTP, as many lines as they like.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     logging.getLogger("django.request").setLevel(logging.ERROR)
     # A stranger's wrong Host is answered with 400 and needs no traceback.
     logging.getLogger("django.security.DisallowedHost").setLevel(logging.CRITICAL)

@@ -5,7 +5,9 @@ from typing import Any
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
-from apps.core.hangup import HangingUp
+from apps.core.connections import connections
+from apps.core.hangup import HangingUp, keep_little_unsent
+from apps.core.http_protocol import BoundedHttpProtocol
 from apps.core.ratelimit import Limit, seconds_until_whole
 from apps.realtime.closing import REASONS, TOO_MANY_FRAMES
 
@@ -29,6 +31,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._connection: Any = None
         self._frames_whole_at = 0.0
         self._cut_off = False
         self._unread_pongs = 0
@@ -36,7 +39,14 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: Any) -> None:
         """Take over the connection once its client has asked for a websocket."""
         super().connection_made(transport)
+        self._connection = transport
         self.transport = HangingUp(transport, self.loop)  # type: ignore[assignment]
+        keep_little_unsent(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give back the place that the connection took among those of its network."""
+        connections.release(self._connection)
+        super().connection_lost(exc)
 
     def handle_connect(self, event: Request) -> None:
         """Open the websocket. The application's task, made here, has not begun to run yet."""
@@ -110,6 +120,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
 
 UVICORN: dict[str, Any] = {
+    "http": BoundedHttpProtocol,
     "ws": SocketProtocol,
     "ws_max_size": FRAME_BYTES,
     "ws_ping_interval": HEARTBEAT_SECONDS,

@@ -88,6 +88,12 @@ class ServerProcess:
     ) -> None:
         self.stop()
 
+    @property
+    def pid(self) -> int:
+        """Return the number of the process."""
+        assert self._process is not None
+        return self._process.pid
+
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Return the answer to one request on a connection of its own."""
         return httpx.request(method, f"{self.url}{path}", timeout=30, **options)

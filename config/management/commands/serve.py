@@ -10,6 +10,7 @@ import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.core.connections import raise_file_limit
 from apps.realtime.transport import UVICORN
 from config.stopping import when_told_to_stop
 from config.tidying import tidy_beside
@@ -26,6 +27,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the server and end the process; raise CommandError when it cannot."""
+        raise_file_limit()
         config = uvicorn.Config(
             "config.asgi:application",
             host=settings.SERVER_HOST,

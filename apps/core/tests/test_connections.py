@@ -1,0 +1,93 @@
+"""How many connections a process holds, and how many of them one network."""
+
+import resource
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from apps.accounts.tests.people import Person
+from apps.core.connections import Connections, raise_file_limit
+from apps.core.testing.server import ServerProcess, until
+from apps.core.testing.socket import TestSocket
+from apps.core.tests.raw import send
+
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def test_a_network_may_have_so_many_connections(settings: Settings) -> None:
+    settings.SERVER_CONNECTIONS_PER_ADDRESS = 2
+    counted: Any = Connections()
+    assert counted.admit("1", "192.0.2.1")
+    assert counted.admit("2", "::ffff:192.0.2.1")
+    assert not counted.admit("3", "192.0.2.1")
+    assert counted.admit("4", "192.0.2.2")
+    for transport in ("1", "1", "3"):
+        counted.release(transport)
+    assert counted.admit("5", "192.0.2.1")
+    assert not counted.admit("6", "192.0.2.1")
+
+
+def test_half_of_the_files_of_a_process_is_not_for_connections(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a file more there is no database, and no answer to those who are connected."""
+    settings.SERVER_CONNECTIONS_PER_ADDRESS = 0
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (4, 4))
+    counted: Any = Connections()
+    assert [counted.admit(str(number), f"192.0.2.{number}") for number in range(3)] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_a_server_may_open_as_many_files_as_the_system_lets_it() -> None:
+    begun_with = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (begun_with[0] // 2, begun_with[1]))
+        raise_file_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= begun_with[0]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, begun_with)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"SERVER_CONNECTIONS_PER_ADDRESS": 0}, {"SERVER_TRUSTED_PROXIES": 1}],
+    ids=["no limit", "behind a proxy"],
+)
+def test_connections_may_be_without_limit(settings: Settings, changes: dict[str, int]) -> None:
+    settings.SERVER_CONNECTIONS_PER_ADDRESS = 1
+    for name, value in changes.items():
+        setattr(settings, name, value)
+    counted: Any = Connections()
+    assert all(counted.admit(str(number), "192.0.2.1") for number in range(10))
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_a_websocket_keeps_the_place_of_its_connection_until_it_is_closed(
+    start_server: Callable[..., ServerProcess], alice: Person
+) -> None:
+    server = start_server(SERVER_CONNECTIONS_PER_ADDRESS="2")
+
+    def lets_in() -> bool:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+            send(connection, GET)
+            try:
+                return connection.recv(1) != b""
+            except ConnectionResetError:
+                return False
+
+    until(lets_in)
+    with TestSocket(server.url, token=alice.access) as first:
+        first.expect("connected")
+        with TestSocket(server.url, token=alice.access) as second:
+            second.expect("connected")
+            assert not lets_in()
+        until(lets_in)
+        assert first.ask("ping")["type"] == "pong"
+    assert "too many connections" in server.log.read_text()

@@ -1,0 +1,277 @@
+"""What a client may send and hold before any view is asked."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from apps.core import http_protocol
+from apps.core.http_protocol import HEAD_BYTES, PIPELINED
+from apps.core.testing.server import ServerProcess
+from apps.core.tests.raw import Serve, said, send, serving
+
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+LONG = b"x" * HEAD_BYTES
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """A function that serves an application and returns another one that connects to it."""
+    with serving() as start:
+        yield start
+
+
+async def ok(scope: Any, receive: Any, send: Any) -> None:
+    """Read the body and say how many headers there were."""
+    while (await receive()).get("more_body"):
+        pass
+    await answer(send, str(len(scope["headers"])).encode())
+
+
+async def answer(send: Any, body: bytes) -> None:
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def refused(connection: socket.socket) -> tuple[int, str]:
+    """Return status and code of the refusal with which the server hangs up."""
+    head, _, body = said(connection).partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines[1:])
+    assert headers["connection"] == "close"
+    assert headers["content-type"] == "application/json"
+    refusal = json.loads(body)
+    assert headers["x-request-id"] == refusal["meta"]["requestId"]
+    assert refusal["success"] is False
+    return int(lines[0].split(" ")[1]), refusal["code"]
+
+
+def test_a_head_of_just_the_limit_is_served(serve: Serve) -> None:
+    connection = serve(ok)()
+    room = HEAD_BYTES - len(b"/" + b"Host: localhost\r\n" + b"Long: \r\n")
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nLong: " + b"x" * room + b"\r\n\r\n")
+    assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /" + LONG + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nLong: " + LONG + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"a: b\r\n" * (HEAD_BYTES // 6) + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + LONG + b": b\r\n\r\n",
+    ],
+    ids=["address", "header", "headers", "name"],
+)
+def test_a_head_over_the_limit_is_refused(serve: Serve, head: bytes) -> None:
+    connection = serve(ok)()
+    send(connection, head)
+    assert refused(connection) == (431, "HEADERS_TOO_LARGE")
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [b"GET /", b"GET / HTTP/1.1\r\nLong: ", b"GET / HTTP/1.1\r\n", b"\r\n" * HEAD_BYTES],
+    ids=["address", "value", "name", "nothing"],
+)
+def test_a_head_that_never_ends_is_refused_too(serve: Serve, beginning: bytes) -> None:
+    """The server answers though the head goes on."""
+    connection = serve(ok)()
+    send(connection, beginning + LONG)
+    assert refused(connection) == (431, "HEADERS_TOO_LARGE")
+
+
+def test_who_sends_megabytes_gets_to_read_the_refusal_too(serve: Serve) -> None:
+    connection = serve(ok)()
+    send(connection, b"GET /" + b"x" * 8_000_000)
+    assert refused(connection) == (431, "HEADERS_TOO_LARGE")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"Long: " + b"x" * 9000 + b"\r\n",
+        b"a: b\r\n" * 200,
+        b"Content-Length: 5\r\n",
+        b"Odd: \xff\r\n",
+    ],
+    ids=["long line", "many lines", "body", "not ASCII"],
+)
+def test_a_websocket_that_asks_in_an_odd_way_is_answered_all_the_same(
+    serve: Serve, odd: bytes
+) -> None:
+    async def turned_away(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.close"})
+
+    connection = serve(turned_away)()
+    send(connection, UPGRADE + odd + b"\r\n")
+    assert said(connection).startswith((b"HTTP/1.1 400", b"HTTP/1.1 403"))
+
+
+def test_a_second_head_over_the_limit_is_refused_as_the_first(serve: Serve) -> None:
+    connection = serve(ok)()
+    connection.sendall(GET)
+    assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    send(connection, b"GET /" + LONG + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert refused(connection) == (431, "HEADERS_TOO_LARGE")
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"0\r\nLong: " + LONG + b"\r\n\r\n",
+        b"0\r\nLong: " + LONG + LONG,
+        b"0\r\n" + b"a: b\r\n" * HEAD_BYTES,
+        b"1;" + LONG + LONG,
+        b"0" * 3 * HEAD_BYTES,
+    ],
+    ids=["trailer", "endless trailer", "trailers", "extension", "length"],
+)
+def test_what_stands_around_a_body_is_bounded_as_well(serve: Serve, rest: bytes) -> None:
+    """Its request is under way, so that a refusal would be taken for its answer."""
+    connection = serve(ok)()
+    send(connection, CHUNKED + rest)
+    assert said(connection) == b""
+
+
+def test_a_body_in_many_small_parts_is_read(serve: Serve) -> None:
+    connection = serve(ok)()
+    connection.sendall(CHUNKED + b"1\r\nx\r\n" * HEAD_BYTES + b"0\r\nTrailer: x\r\n\r\n")
+    assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_what_is_no_http_is_refused_in_the_envelope(serve: Serve) -> None:
+    connection = serve(ok)()
+    send(connection, b"\x16\x03\x01 hello\r\n\r\n")
+    assert refused(connection) == (400, "BAD_REQUEST")
+
+
+@pytest.fixture
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody wait for ten seconds."""
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(http_protocol, "LINGER_SECONDS", 0.1)
+
+
+def trickle(connection: socket.socket, byte: bytes) -> bytes:
+    """Send it again and again, until the server has something to say or hangs up; return that."""
+    connection.settimeout(0.05)
+    for _ in range(400):
+        send(connection, byte)
+        try:
+            return connection.recv(65536)
+        except TimeoutError:
+            continue
+        except ConnectionResetError:
+            return b""
+    raise AssertionError("The server listened to every byte.")
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+def test_a_head_that_takes_too_long_is_refused_however_much_of_it_comes(serve: Serve) -> None:
+    connection = serve(ok)()
+    connection.sendall(b"GET / HTTP/1.1\r\nSlow: ")
+    assert trickle(connection, b"x").startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+def test_a_second_head_that_takes_too_long_is_refused_as_the_first(serve: Serve) -> None:
+    connection = serve(ok)()
+    connection.sendall(GET)
+    assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    connection.sendall(b"GET / HTTP/1.1\r\nSlow: ")
+    assert trickle(connection, b"x").startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+def test_who_never_asks_is_hung_up_on_without_a_word(serve: Serve) -> None:
+    """A browser would take a word for the answer to what it has not asked yet."""
+    assert said(serve(ok)()) == b""
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+def test_a_body_that_nobody_reads_any_more_must_end_soon(serve: Serve) -> None:
+    async def hasty(scope: Any, receive: Any, send: Any) -> None:
+        await answer(send, b"")
+
+    connection = serve(hasty)()
+    connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n")
+    assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    assert trickle(connection, b"x") == b""
+
+
+def test_requests_that_come_before_their_turn_are_answered_in_order(serve: Serve) -> None:
+    connection = serve(ok)()
+    asking = [b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * n + b"\r\n" for n in range(PIPELINED)]
+    connection.sendall(b"".join(asking[:-1]) + asking[-1][:-2] + b"Connection: close\r\n\r\n")
+    answers = said(connection).split(b"HTTP/1.1 200 OK\r\n")[1:]
+    assert [int(one.rpartition(b"\r\n\r\n")[2]) for one in answers] == [*range(15), 16]
+
+
+def test_more_of_them_are_not_kept(serve: Serve) -> None:
+    asked = []
+    go_on = threading.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        asked.append(scope)
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        go_on.set()
+
+    connection = serve(slow)()
+    send(connection, GET * 1000)
+    assert said(connection) == b""
+    assert go_on.wait(timeout=10)
+    assert len(asked) == 1
+
+
+def test_who_does_not_read_the_answer_is_cut_off(serve: Serve, settings: Settings) -> None:
+    settings.SERVER_WRITE_TIMEOUT = 0.2
+    given_up = threading.Event()
+
+    async def verbose(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(64):
+            part = {"type": "http.response.body", "body": b"x" * 500_000, "more_body": True}
+            await send(part)
+        given_up.set()
+
+    connection = serve(verbose)()
+    connection.sendall(GET)
+    assert given_up.wait(timeout=10)
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_heads_without_end_take_no_memory(start_server: Callable[..., ServerProcess]) -> None:
+    """Forty connections send two megabytes each, none of them a whole request."""
+    server = start_server()
+    before = resident(server)
+    with ExitStack() as open_ones:
+        for _ in range(40):
+            address = ("127.0.0.1", server.port)
+            connection = open_ones.enter_context(socket.create_connection(address, timeout=20))
+            send(connection, b"GET / HTTP/1.1\r\nLong: " + b"x" * 2_000_000)
+        assert server.call("GET", "/health").status_code == 200
+        assert resident(server) - before < 20_000_000
+
+
+def resident(server: ServerProcess) -> int:
+    """Return the bytes of memory that the process holds."""
+    status = Path(f"/proc/{server.pid}/status")
+    if not status.exists():
+        pytest.skip("Only Linux tells that in a file")
+    (line,) = [one for one in status.read_text().splitlines() if one.startswith("VmRSS:")]
+    return int(line.split()[1]) * 1024
