@@ -21,6 +21,7 @@ from apps.realtime.log import heads
 from apps.realtime.presence import announce_departures, announce_online, presence
 from apps.realtime.registry import Gate
 from apps.realtime.relay import Relay
+from apps.realtime.second_way import Look
 from apps.realtime.sockets import Socket
 from apps.realtime.threads import in_thread
 from apps.realtime.transport import HEARTBEAT_SECONDS
@@ -67,7 +68,7 @@ class Hub:
         self._by_session: defaultdict[UUID, set[Socket]] = defaultdict(set)
         self._ended: dict[UUID, float] = {}
         self._round = 0
-        self._relay = Relay(self.take)
+        self._relay = Relay(self.take, self.take_look)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -168,6 +169,13 @@ class Hub:
         """Deliver the frames of one wake-up to the sockets here, and close those that must go."""
         each("frame", wakeup["frames"], self._take_frame)
         each("end of session", wakeup["ended"], lambda id_: self.close_session(UUID(id_)))
+
+    def take_look(self, look: Look) -> None:
+        """Have the streams here read what they miss, and close the sockets that must go."""
+        for name, head in look["heads"].items():
+            if name in self._feeds:
+                self._feeds[name].hear_of(head)
+        each("end of session", look["ended"], lambda id_: self.close_session(UUID(id_)))
 
     def _take_frame(self, packed: Any) -> None:
         feed = self._feeds.get(packed[0])

@@ -15,6 +15,8 @@ from uuid import uuid4
 
 import structlog
 
+from apps.realtime import second_way
+from apps.realtime.threads import in_thread
 from apps.realtime.wakeups import GROUP, Wakeup, channel_layer
 
 log = structlog.get_logger(__name__)
@@ -23,6 +25,8 @@ PROBE_SECONDS = 2.0
 SILENCE_SECONDS = 7.0
 # What the layer may take for one step; a Redis that hangs takes for ever.
 STEP_SECONDS = 2.0
+# What it may take until the second way is used beside it.
+PATIENCE_SECONDS = 0.05
 RETRY_SECONDS = 1.0
 # While Redis is away, wake-ups beyond these are dropped: the other hubs will find them in the log.
 UNSENT_WAKEUPS = 1_000
@@ -37,19 +41,31 @@ class LayerSilent(Exception):
 
 
 class Relay:
-    """Sends what happened here, and hands what happened elsewhere to `take`. Lives on one loop."""
+    """Sends what happened here, and hands what happened elsewhere to `take`. Lives on one loop.
 
-    def __init__(self, take: Callable[[Wakeup], None]) -> None:
+    `take_look` is handed what came by the second way.
+    """
+
+    def __init__(
+        self, take: Callable[[Wakeup], None], take_look: Callable[[second_way.Look], None]
+    ) -> None:
         self._origin = uuid4().hex
         self._take = take
+        self._take_look = take_look
         self._unsent: deque[Wakeup] = deque(maxlen=UNSENT_WAKEUPS)
         self._something_unsent = asyncio.Event()
         self._heard_at = 0.0
+        self._spawn: Spawn = asyncio.get_running_loop().create_task
+        self._sending: asyncio.Task[None] | None = None
+        self._layer_took_it = False
 
     def start(self, spawn: Spawn) -> None:
         """Begin to send and to hear."""
+        self._spawn = spawn
         spawn(self._keep_sending())
-        spawn(self._keep_hearing(spawn))
+        spawn(self._keep_hearing())
+        if second_way.exists():
+            spawn(second_way.listen(self._take_look))
 
     def send(self, wakeup: Wakeup) -> None:
         """Send a wake-up to the other processes, soon."""
@@ -62,39 +78,59 @@ class Relay:
                 async with asyncio.timeout(PROBE_SECONDS):
                     await self._something_unsent.wait()
             self._something_unsent.clear()
-            await self._send(self._next_message())
+            await self._send(self._next())
             while self._unsent:
-                await self._send(self._next_message())
+                await self._send(self._next())
 
-    def _next_message(self) -> dict[str, Any]:
+    def _next(self) -> list[Wakeup]:
         """Return as much of what waits as goes into one message. It may be nothing."""
-        frames: list[Any] = []
-        ended: list[str] = []
+        wakeups: list[Wakeup] = []
         size = 0
         while self._unsent and size < LARGEST_MESSAGE:
             wakeup = self._unsent.popleft()
-            frames += wakeup["frames"]
-            ended += wakeup["ended"]
+            wakeups.append(wakeup)
             size += sum(len(text) for _, _, text, *_ in wakeup["frames"])
-        return {"type": "hub.wake", "origin": self._origin, "frames": frames, "ended": ended}
+        return wakeups
 
-    async def _send(self, message: dict[str, Any]) -> None:
+    async def _send(self, wakeups: list[Wakeup]) -> None:
+        """Send by the layer, unless that is stuck, and by the second way what it does not take."""
+        if self._sending is None or self._sending.done():
+            message = {
+                "type": "hub.wake",
+                "origin": self._origin,
+                "frames": [frame for wakeup in wakeups for frame in wakeup["frames"]],
+                "ended": [session for wakeup in wakeups for session in wakeup["ended"]],
+            }
+            self._sending = self._spawn(self._send_by_layer(message))
+            patience = PATIENCE_SECONDS if second_way.exists() else None
+            await asyncio.wait({self._sending}, timeout=patience)
+            if self._sending.done() and self._layer_took_it:
+                return
+        if wakeups and second_way.exists():
+            try:
+                await in_thread(second_way.tell, wakeups)
+            except Exception as error:  # noqa: BLE001
+                log.warning("wake-up not told", error=type(error).__name__)
+
+    async def _send_by_layer(self, message: dict[str, Any]) -> None:
+        self._layer_took_it = False
         try:
             async with asyncio.timeout(STEP_SECONDS):
                 await channel_layer().group_send(GROUP, message)
+            self._layer_took_it = True
         except Exception as error:  # noqa: BLE001
             frames = len(message["frames"])
             log.warning("wake-up not sent", error=type(error).__name__, frames=frames)
 
-    async def _keep_hearing(self, spawn: Spawn) -> None:
+    async def _keep_hearing(self) -> None:
         while True:
             try:
-                await self._hear(spawn)
+                await self._hear()
             except Exception as error:  # noqa: BLE001
                 log.warning("channel layer is down", error=type(error).__name__)
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _hear(self, spawn: Spawn) -> None:
+    async def _hear(self) -> None:
         """Subscribe, and hear until nothing comes any more."""
         layer = channel_layer()
         hearing = None
@@ -103,7 +139,7 @@ class Relay:
                 channel = await layer.new_channel()
                 await layer.group_add(GROUP, channel)
             self._heard_at = asyncio.get_running_loop().time()
-            hearing = spawn(self._hear_channel(channel))
+            hearing = self._spawn(self._hear_channel(channel))
             await self._until_silent(hearing)
         finally:
             try:

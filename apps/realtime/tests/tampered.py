@@ -68,5 +68,6 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "never-reads": [("apps.realtime.feed", "events_after", nothing_missed)],
     "never-sweeps": [(f"{HUB}:Hub", "_sweep_sessions", nothing)],
     "quick-eared": [(RELAY, "PROBE_SECONDS", 0.2), (RELAY, "SILENCE_SECONDS", 1.0)],
+    "one-way": [("apps.realtime.second_way", "exists", lambda: False)],
     "never-renews": [(RELAY, "SILENCE_SECONDS", 3600.0)],
 }

@@ -103,6 +103,10 @@ def test_a_socket_that_does_not_read_its_close_is_hung_up_on(
         until(lambda: established(server.port) == 0)
 
 
+def bearer(person: Person) -> dict[str, str]:
+    return {"Authorization": f"Bearer {person.access}"}
+
+
 def announce(stream: str, count: int) -> int:
     """Log events of 15 kB each and return how many."""
     with transaction.atomic():

@@ -9,6 +9,7 @@ from unittest.mock import AsyncMock
 
 import pytest
 from channels.layers import InMemoryChannelLayer
+from django.db import connection
 
 from apps.accounts.tests.people import Person
 from apps.core.testing.proxy import Proxy
@@ -17,6 +18,7 @@ from apps.core.testing.servers import PrivateRedis
 from apps.core.testing.socket import TestSocket
 from apps.realtime import relay as relay_module
 from apps.realtime.relay import Relay
+from apps.realtime.tests.test_bad_neighbours import bearer
 from apps.realtime.tests.test_losing_nothing import send
 from apps.realtime.wakeups import GROUP
 
@@ -60,7 +62,7 @@ def over_silence(
 def test_a_link_that_died_without_a_word_is_made_anew(
     start_server: Callable[..., ServerProcess], redis: PrivateRedis, alice: Person, bob: Person
 ) -> None:
-    over_silence(start_server, redis, alice, bob, "never-heals,quick-eared")
+    over_silence(start_server, redis, alice, bob, "never-heals,quick-eared,one-way")
 
 
 @pytest.mark.integration
@@ -70,7 +72,9 @@ def test_a_process_that_does_not_listen_for_itself_would_stay_deaf(
 ) -> None:
     """The test above catches a build without the safeguard."""
     with pytest.raises(AssertionError, match="Not so within"):
-        over_silence(start_server, redis, alice, bob, "never-heals,quick-eared,never-renews")
+        over_silence(
+            start_server, redis, alice, bob, "never-heals,quick-eared,one-way,never-renews"
+        )
 
 
 @pytest.mark.integration
@@ -88,6 +92,50 @@ def test_a_process_without_sockets_does_not_wait_for_a_redis_that_hangs(
         five.result()
     finally:
         redis.thaw()
+
+
+def beside_a_frozen_redis(
+    start_server: Callable[..., ServerProcess],
+    redis: PrivateRedis,
+    alice: Person,
+    bob: Person,
+    tamper: str,
+) -> None:
+    """While Redis hangs, have Bob hear on one process of what happens on another; return when he
+    has, and when the word that his session is over has reached his socket."""
+    one = start_server(PARLEY_TAMPER=tamper, REDIS_URL=redis.url)
+    other = start_server(PARLEY_TAMPER=tamper, REDIS_URL=redis.url)
+    with TestSocket(other.url, token=bob.access) as his:
+        his.expect("connected")
+        redis.freeze()
+        try:
+            send(one, alice, bob, "Hello")
+            his.expect("chat_message", seconds=4)
+            one.call("POST", "/api/v1/auth/logout", headers=bearer(bob))
+            assert his.closed_with(seconds=4) == 4501
+        finally:
+            redis.thaw()
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no second way.")
+def test_what_happens_while_redis_hangs_goes_the_second_way(
+    start_server: Callable[..., ServerProcess], redis: PrivateRedis, alice: Person, bob: Person
+) -> None:
+    beside_a_frozen_redis(start_server, redis, alice, bob, "never-heals,never-sweeps")
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no second way.")
+def test_without_the_second_way_it_would_wait_for_redis(
+    start_server: Callable[..., ServerProcess], redis: PrivateRedis, alice: Person, bob: Person
+) -> None:
+    """The test above catches a build without the safeguard."""
+    tamper = "never-heals,never-sweeps,one-way"
+    with pytest.raises(AssertionError, match="No chat_message"):
+        beside_a_frozen_redis(start_server, redis, alice, bob, tamper)
 
 
 def send_five(server: ServerProcess, alice: Person, bob: Person) -> None:
@@ -114,7 +162,7 @@ def test_a_wake_up_that_cannot_be_handled_is_no_fault_of_the_layer(
             raise ValueError
 
     async def scenario() -> None:
-        async with running(Relay(take)):
+        async with running(Relay(take, take)):
             await so(lambda: GROUP in layer.groups)
             for mark in ("first", "second"):
                 message = {"type": "hub.wake", "origin": "another", "frames": [], "ended": [mark]}
@@ -142,11 +190,15 @@ def test_a_channel_that_is_replaced_is_discarded(
     monkeypatch.setattr(layer, "receive", fail_at_first)
 
     async def scenario() -> None:
-        async with running(Relay(lambda wakeup: None)):
+        async with running(Relay(ignored, ignored)):
             await so(lambda: len(used) == 4)
             assert list(layer.groups[GROUP]) == used[3:]
 
     asyncio.run(scenario())
+
+
+def ignored(_: Any) -> None:
+    """Take what comes, and do nothing."""
 
 
 @asynccontextmanager
