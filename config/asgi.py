@@ -7,6 +7,7 @@ from channels.routing import ProtocolTypeRouter
 from django.conf import settings
 
 from apps.core.bridge import WsgiBridge
+from apps.core.middleware import admit
 from config.health import HealthFront
 from config.lanes import pool_of
 from config.lifespan import Lifespan
@@ -24,7 +25,7 @@ lifespan = Lifespan([vitals.begin, open_hub])
 application = ProtocolTypeRouter(
     {
         "http": HealthFront(
-            WsgiBridge(wsgi_application, pool_of), vitals, Readiness(look_at_database)
+            WsgiBridge(wsgi_application, pool_of, admit), vitals, Readiness(look_at_database)
         ),
         "websocket": websocket_application,
         "lifespan": lifespan,

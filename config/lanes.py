@@ -4,8 +4,12 @@ from django.conf import settings
 
 from apps.core.threads import BoundedPool
 
-_http = BoundedPool("http", settings.HTTP_THREADS, wait=settings.THREAD_WAIT, queue=256)
-_hashing = BoundedPool("hashing", settings.HASHING_THREADS, wait=settings.THREAD_WAIT, queue=64)
+# More than one network may hold connections, so that it cannot keep all others out. How long one
+# waits is bounded by the time; this bounds the memory of those who do.
+QUEUE = 512
+
+_http = BoundedPool("http", settings.HTTP_THREADS, wait=settings.THREAD_WAIT, queue=QUEUE)
+_hashing = BoundedPool("hashing", settings.HASHING_THREADS, wait=settings.THREAD_WAIT, queue=QUEUE)
 
 
 def pool_of(method: str, path: str) -> BoundedPool:

@@ -6,7 +6,7 @@ answer, so that a handful of threads serves any number of slow clients. Which th
 many requests may wait for one, docs/decisions/0012-lanes.md says.
 
 What the two sides tell each other stands in the environ: `parley.arrived`, `parley.body_late`,
-`parley.body_too_large` and `parley.busy` for the application, `parley.delay` by it.
+`parley.body_too_large` and `parley.refusal` for the application, `parley.delay` by it.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
 
-from apps.core.errors import Busy
+from apps.core.errors import Busy, RateLimited
 from apps.core.threads import BoundedPool
 
 Scope = dict[str, Any]
@@ -28,10 +28,13 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Environ = dict[str, Any]
 Application = Callable[[Environ, Any], Iterable[bytes]]
 
-SPOOL_BYTES = 256 * 1024
+SPOOL_BYTES = 64 * 1024
 CHUNK_BYTES = 256 * 1024
 # What a view may ask for with `parley.delay`, in seconds.
 LONGEST_DELAY = 5.0
+# How long who is refused here waits for the word, in seconds: a flood on some hundred connections,
+# each of which asks again at once, would else keep the loop busy with nothing but refusals.
+REFUSAL_DELAY = 1.0
 
 
 class ClientGone(Exception):
@@ -107,27 +110,27 @@ class Reply:
 class WsgiBridge:
     """An ASGI application that answers HTTP with a WSGI one.
 
-    `pool_of` says for method and path in which threads a request runs.
+    `pool_of` says for method and path in which threads a request runs. `admit` looks at the head of
+    a request, on the loop, and raises RateLimited for one that shall not even wait for a thread.
     """
 
     def __init__(
-        self, application: Application, pool_of: Callable[[str, str], BoundedPool]
+        self,
+        application: Application,
+        pool_of: Callable[[str, str], BoundedPool],
+        admit: Callable[[Environ], None],
     ) -> None:
         self._application = application
         self._pool_of = pool_of
+        self._admit = admit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         environ = _environ(scope)
         reply = Reply(self._application, environ)
-        try:
-            await _read_body(environ, receive)
-        except ClientGone:
-            reply.close()
-            return
         pool = self._pool_of(environ["REQUEST_METHOD"], environ["PATH_INFO"])
         try:
-            part, more = await _begin(pool, reply, environ)
+            part, more = await self._begin(pool, reply, environ, receive)
             await _delay(environ)
             head = {"status": reply.status, "headers": reply.headers}
             async with asyncio.timeout(settings.SERVER_WRITE_TIMEOUT):
@@ -135,20 +138,27 @@ class WsgiBridge:
                 await _send_part(send, part, more)
             if more:
                 await _send_rest(pool, reply, receive, send)
+        except ClientGone:
+            # Nobody else holds its body, which must not wait for a thread to be let go.
+            reply.close()
         finally:
             if not reply.closed:
                 # The thread of a request that was cancelled may still be at work.
                 pool.later(reply.close)
 
-
-async def _begin(pool: BoundedPool, reply: Reply, environ: Environ) -> tuple[bytes, bool]:
-    try:
-        return await pool.run(reply.begin)
-    except Busy:
-        # On the loop: the first thing that the application does is to refuse, which waits for
-        # nothing (see ApiGate).
-        environ["parley.busy"] = True
-        return reply.begin()
+    async def _begin(
+        self, pool: BoundedPool, reply: Reply, environ: Environ, receive: Receive
+    ) -> tuple[bytes, bool]:
+        try:
+            self._admit(environ)
+            await _read_body(environ, receive)
+            return await pool.run(reply.begin)
+        except (RateLimited, Busy) as refusal:
+            # On the loop: the first thing that the application does is to refuse, which waits for
+            # nothing (see ApiGate).
+            environ["parley.refusal"] = refusal
+            environ["parley.delay"] = REFUSAL_DELAY
+            return reply.begin()
 
 
 async def _delay(environ: Environ) -> None:
@@ -185,9 +195,7 @@ async def _hung_up(receive: Receive) -> None:
 
 async def _read_body(environ: Environ, receive: Receive) -> None:
     """Read the whole body into `wsgi.input`, or note why it cannot be had."""
-    body: IO[bytes] = SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115
-    size, more = 0, True
-    environ["wsgi.input"] = body
+    body, size, more = environ["wsgi.input"], 0, True
     try:
         async with asyncio.timeout(settings.SERVER_READ_TIMEOUT):
             while more and size <= settings.BODY_LIMIT:
@@ -207,7 +215,7 @@ async def _read_body(environ: Environ, receive: Receive) -> None:
 
 
 def _environ(scope: Scope) -> Environ:
-    """Return the WSGI environment (PEP 3333) of an ASGI scope, without its body."""
+    """Return the WSGI environment (PEP 3333) of an ASGI scope, with an empty body."""
     host, port = scope.get("server") or ("localhost", 80)
     path = unquote_to_bytes(scope["raw_path"]) if scope.get("raw_path") else scope["path"].encode()
     environ: Environ = {
@@ -220,6 +228,7 @@ def _environ(scope: Scope) -> Environ:
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
         "REMOTE_ADDR": (scope.get("client") or ("", 0))[0],
         "wsgi.version": (1, 0),
+        "wsgi.input": SpooledTemporaryFile(SPOOL_BYTES),  # noqa: SIM115
         "wsgi.url_scheme": scope.get("scheme", "http"),
         "wsgi.errors": None,
         "wsgi.multithread": True,

@@ -58,6 +58,7 @@ def configure(config: Mapping[str, str]) -> None:
     # Its warnings are of what clients send that is no HTTP, as many lines as they like.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     logging.getLogger("django.request").setLevel(logging.ERROR)
+    logging.getLogger("django.request").addFilter(_tells_more)
     # A stranger's wrong Host is answered with 400 and needs no traceback.
     logging.getLogger("django.security.DisallowedHost").setLevel(logging.CRITICAL)
     logging.getLogger("django.channels.server").setLevel(logging.WARNING)
@@ -73,6 +74,11 @@ class PrivateFileHandler(logging.handlers.WatchedFileHandler):
     def _open(self) -> Any:
         private_file(Path(self.baseFilename))
         return super()._open()
+
+
+def _tells_more(record: logging.LogRecord) -> bool:
+    """Django's line of an answer of 5xx, beside ours, is of use only when it has a traceback."""
+    return record.exc_info is not None
 
 
 def _handler(config: Mapping[str, str]) -> logging.Handler:

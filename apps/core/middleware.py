@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -11,9 +12,9 @@ from django.utils.encoding import escape_uri_path
 
 from apps.core.addresses import address_of
 from apps.core.envelope import bare_refusal
-from apps.core.errors import Busy, DomainError, PayloadTooLarge, RequestTimeout
+from apps.core.errors import DomainError, PayloadTooLarge, RequestTimeout
 from apps.core.ids import uuid7
-from apps.core.ratelimit import spend_address
+from apps.core.ratelimit import spend_address, spend_address_here
 
 log = structlog.get_logger("parley.request")
 
@@ -97,9 +98,9 @@ class ApiGate:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Return a refusal, a redirect to the path without its slash, or the view's response."""
         try:
-            if request.META.get("parley.busy"):
+            if refusal := request.META.get("parley.refusal"):
                 # First, since this runs on the loop, where nothing may wait.
-                raise Busy
+                raise refusal
             if request.path not in _QUIET:
                 spend_address(client_address(request))
                 # Raises DisallowedHost. Health is asked by address, for whatever name is served.
@@ -127,12 +128,24 @@ class ApiGate:
         return response
 
 
+def admit(environ: Mapping[str, Any]) -> None:
+    """Raise RateLimited for a client that asks this process alone more often than all may be asked.
+
+    The bridge calls it on the loop, before a request waits for a thread, so that whoever floods the
+    server waits for none. ApiGate then asks what all processes know together.
+    """
+    if environ["PATH_INFO"] not in _QUIET:
+        spend_address_here(_address_in(environ))
+
+
 def client_address(request: HttpRequest) -> str:
     """Return the address of the client, in its one spelling, believing as many proxies as are
     configured."""
-    return address_behind(
-        request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", "")
-    )
+    return _address_in(request.META)
+
+
+def _address_in(environ: Mapping[str, Any]) -> str:
+    return address_behind(environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR", ""))
 
 
 def address_behind(peer: str, forwarded_for: str) -> str:

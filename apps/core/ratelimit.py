@@ -133,7 +133,14 @@ def limiter() -> Limiter:
     return made
 
 
-def refusals(keys: Sequence[str], limit: Limit) -> list[RateLimited | None]:
+@cache
+def _limiter_here() -> LocalLimiter:
+    return LocalLimiter()
+
+
+def refusals(
+    keys: Sequence[str], limit: Limit, by: Limiter | None = None
+) -> list[RateLimited | None]:
     """Take one from the allowance of each key; return for each the refusal if it is used up."""
     allowance = limit.burst / limit.rate
     return [
@@ -145,21 +152,30 @@ def refusals(keys: Sequence[str], limit: Limit) -> list[RateLimited | None]:
         )
         if wait > allowance + 1e-6
         else None
-        for wait in limiter().take(keys, limit)
+        for wait in (by or limiter()).take(keys, limit)
     ]
 
 
-def spend(key: str, limit: Limit) -> None:
+def spend(key: str, limit: Limit, by: Limiter | None = None) -> None:
     """Take one from the allowance of the key; raise RateLimited when it is used up."""
-    [refusal] = refusals([key], limit)
+    [refusal] = refusals([key], limit, by)
     if refusal is not None:
         raise refusal
 
 
-def spend_address(address: str) -> None:
+def spend_address(address: str, by: Limiter | None = None) -> None:
     """Count one request of a client, whom the network of the address stands for."""
     limit = Limit(settings.RATE_LIMIT_REQUESTS_PER_SECOND, settings.RATE_LIMIT_BURST)
-    spend(f"address:{network_of(address)}", limit)
+    spend(f"address:{network_of(address)}", limit, by)
+
+
+def spend_address_here(address: str) -> None:
+    """Count one request of a client among those of this process alone, without asking Redis.
+
+    It has a limiter of its own: those who pass are counted once more, by spend_address(). Whom it
+    refuses that one would refuse as well, which counts at least as many.
+    """
+    spend_address(address, _limiter_here())
 
 
 def spend_action(action: str, who: object) -> None:

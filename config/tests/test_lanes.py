@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import httpx
@@ -58,9 +59,41 @@ def locked(rows: QuerySet[Any]) -> Iterator[None]:
         yield
 
 
-def impatient(start_server: Start) -> ServerProcess:
+def impatient(start_server: Start, **environment: str) -> ServerProcess:
     """Start a server whose requests wait half a second for a thread, and long for a lock."""
-    return start_server(PARLEY_THREAD_WAIT="0.5", DB_LOCK_TIMEOUT="60")
+    return start_server(PARLEY_THREAD_WAIT="0.5", DB_LOCK_TIMEOUT="60", **environment)
+
+
+@contextmanager
+def every_thread_held(server: ServerProcess, alice: Person) -> Iterator[httpx.Response]:
+    """Have a request in each thread hang; yield what one more is told. All of them end well."""
+    post, numbers = published_by(alice), count()
+    path = f"/api/v1/posts/{post.pk}"
+
+    def call(method: str, path: str, **options: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {alice.access}", **somebody(next(numbers))}
+        return server.call(method, path, headers=headers, **options)
+
+    def refusal() -> httpx.Response | None:
+        answer = call("GET", "/api/v1/posts")
+        return answer if answer.status_code != 200 else None
+
+    change = {"title": "Night ferry"}
+    threads = settings.HTTP_THREADS
+    with ThreadPoolExecutor() as clients:
+        with locked(Post.objects.filter(pk=post.pk)):
+            held = [clients.submit(call, "PATCH", path, json=change) for _ in range(threads)]
+            refused = until(refusal)
+            assert refused is not None
+            yield refused
+            assert not any(one.done() for one in held)
+        assert {one.result().status_code for one in held} == {200}
+    assert call("GET", path).json()["data"]["version"] == post.version + threads
+
+
+def somebody(number: int) -> dict[str, str]:
+    """Return the header with which a trusted proxy says who asks."""
+    return {"X-Forwarded-For": f"10.9.{number // 256}.{number % 256}"}
 
 
 @pytest.mark.integration
@@ -68,32 +101,33 @@ def impatient(start_server: Start) -> ServerProcess:
 def test_while_every_thread_is_held_others_are_refused_and_afterwards_served(
     start_server: Start, alice: Person
 ) -> None:
-    post = published_by(alice)
-    server, headers = impatient(start_server), {"Authorization": f"Bearer {alice.access}"}
-    change: dict[str, Any] = {"json": {"title": "Night ferry"}, "headers": headers}
-
-    def refusal() -> httpx.Response | None:
-        answer = server.call("GET", "/api/v1/posts")
-        return answer if answer.status_code != 200 else None
-
-    with ThreadPoolExecutor() as clients, locked(Post.objects.filter(pk=post.pk)):
-        path = f"/api/v1/posts/{post.pk}"
-        held = [
-            clients.submit(server.call, "PATCH", path, **change)
-            for _ in range(settings.HTTP_THREADS)
-        ]
-        refused = until(refusal)
-        assert refused is not None
+    server = impatient(start_server)
+    with every_thread_held(server, alice) as refused:
         assert refused.status_code == 503
         assert refused.json()["code"] == "SERVICE_UNAVAILABLE"
         assert refused.json()["meta"]["requestId"] == refused.headers["X-Request-ID"]
         assert int(refused.headers["Retry-After"]) > 0
-        assert not any(one.done() for one in held)
         # What hashes has threads of its own.
         wrong = {**LOGIN, "password": "wrong"}
         assert server.call("POST", "/api/v1/auth/login", json=wrong).status_code == 401
-    assert {one.result().status_code for one in held} == {200}
-    assert server.call("GET", path).json()["data"]["version"] == 1 + settings.HTTP_THREADS
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_who_asks_too_often_takes_no_thread(start_server: Start, alice: Person) -> None:
+    server = impatient(
+        start_server,
+        SERVER_TRUSTED_PROXIES="1",
+        RATE_LIMIT_BURST="1",
+        RATE_LIMIT_REQUESTS_PER_SECOND="1",
+    )
+
+    def flood() -> int:
+        return server.call("GET", "/api/v1/posts", headers=somebody(60_000)).status_code
+
+    with every_thread_held(server, alice), ThreadPoolExecutor(2) as clients:
+        asked = [clients.submit(flood) for _ in range(2)]
+        assert {one.result() for one in asked} == {429, 503}
 
 
 @pytest.mark.integration

@@ -29,6 +29,7 @@ async def served(
     ends: bool = True,
     hang_up: bool = False,
     sent: list[dict[str, Any]] | None = None,
+    admit: Callable[[dict[str, Any]], None] = lambda environ: None,
     **scope: Any,
 ) -> list[dict[str, Any]]:
     """Return what the bridge sends to a client whose body comes in these parts."""
@@ -48,8 +49,13 @@ async def served(
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    await WsgiBridge(application, lambda *_: pool)(SCOPE | scope, receive, send)
+    await WsgiBridge(application, lambda *_: pool, admit)(SCOPE | scope, receive, send)
     return sent
+
+
+def bridge_to(application: Application, pool: BoundedPool) -> WsgiBridge:
+    """Return a bridge that admits everybody."""
+    return WsgiBridge(application, lambda *_: pool, lambda environ: None)
 
 
 def call(application: Application, *parts: bytes, **options: Any) -> list[dict[str, Any]]:

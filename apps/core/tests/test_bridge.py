@@ -9,7 +9,7 @@ from django.conf import settings
 from pytest_django import Settings
 
 from apps.core.bridge import WsgiBridge
-from apps.core.tests.asgi import SCOPE, Echo, call, status
+from apps.core.tests.asgi import SCOPE, Echo, bridge_to, call, status
 from apps.core.tests.hanging import pool_of
 from apps.core.threads import BoundedPool
 from config.wsgi import application as wsgi_application
@@ -91,7 +91,7 @@ def test_which_threads_is_decided_by_the_path_as_the_application_sees_it() -> No
         pass
 
     scope = SCOPE | {"raw_path": b"/api/v1/auth/%6Cogin"}
-    asyncio.run(WsgiBridge(Echo(), lane)(scope, receive, send))
+    asyncio.run(WsgiBridge(Echo(), lane, lambda environ: None)(scope, receive, send))
     assert asked == [("POST", "/api/v1/auth/login")]
 
 
@@ -129,7 +129,7 @@ def test_an_answer_that_cannot_be_sent_is_closed_too() -> None:
     async def scenario() -> None:
         pool = pool_of(1)
         with pytest.raises(OSError, match="gone"):
-            await WsgiBridge(echo, lambda *_: pool)(SCOPE, receive, broken)
+            await bridge_to(echo, pool)(SCOPE, receive, broken)
         # Runs behind what was left for later.
         await pool.run(lambda: None)
 

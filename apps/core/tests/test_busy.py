@@ -10,14 +10,20 @@ import pytest
 from pytest_django import Settings
 
 from apps.core import bridge, middleware
-from apps.core.bridge import WsgiBridge
-from apps.core.tests.asgi import SCOPE, Echo, header, served, status
+from apps.core.errors import RateLimited
+from apps.core.tests.asgi import SCOPE, Echo, bridge_to, header, served, status
 from apps.core.tests.hanging import Hanging, begun, pool_of, so
 from apps.core.threads import BoundedPool
 from config.wsgi import application as wsgi_application
 
 ORIGIN = "https://app.example.com"
 LONG_ANSWER = [b"x" * 300_000] * 3
+
+
+@pytest.fixture(autouse=True)
+def _prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test wait for a refusal."""
+    monkeypatch.setattr(bridge, "REFUSAL_DELAY", 0.0)
 
 
 async def refused(pool: BoundedPool, **scope: Any) -> list[dict[str, Any]]:
@@ -65,12 +71,14 @@ def test_a_refusal_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert status(asyncio.run(refused(pool_of(1, queue=0)))) == 503
 
 
-def test_a_refusal_is_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refusal_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     headers = [(b"x-request-id", b"mine")]
     asyncio.run(refused(pool_of(1, queue=0), headers=headers))
-    [line] = [record.msg for record in caplog.records if record.name == "parley.request"]
-    assert isinstance(line, dict)
+    [record] = [record for record in caplog.records if record.name != "asyncio"]
+    assert record.name == "parley.request"
+    assert isinstance(record.msg, dict)
+    line = record.msg
     assert (line["request_id"], line["status"], line["method"]) == ("mine", 503, "POST")
 
 
@@ -79,6 +87,44 @@ def test_who_was_refused_leaves_the_others_their_threads() -> None:
         pool = pool_of(1, queue=0)
         await refused(pool)
         assert status(await served(Echo(), pool=pool)) == 200
+
+    asyncio.run(scenario())
+
+
+def too_often(environ: dict[str, Any]) -> None:
+    raise RateLimited(limit=2, remaining=0, reset=9, retry_after=7)
+
+
+def test_who_asks_too_often_is_refused_without_a_thread_or_a_body() -> None:
+    async def scenario() -> None:
+        pool, work = pool_of(1, queue=0), Hanging()
+        held = await begun(pool, work)
+        sent = await served(wsgi_application, b"{", ends=False, pool=pool, admit=too_often)
+        assert status(sent) == 429
+        assert json.loads(sent[1]["body"])["code"] == "RATE_LIMIT_EXCEEDED"
+        assert header(sent, b"retry-after") == "7"
+        assert header(sent, b"ratelimit-limit") == "2"
+        work.go.set()
+        await asyncio.gather(*held)
+
+    asyncio.run(scenario())
+
+
+def test_who_is_refused_hears_of_it_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a flood on some hundred connections would keep the loop busy with refusals."""
+    monkeypatch.setattr(bridge, "REFUSAL_DELAY", 30.0)
+    monkeypatch.setattr(bridge, "LONGEST_DELAY", 30.0)
+
+    async def scenario() -> None:
+        sent = list[dict[str, Any]]()
+        begun = Echo()
+        task = asyncio.create_task(served(begun, admit=too_often, sent=sent))
+        await so(lambda: bool(begun.closed))
+        assert (begun.body, sent) == (b"", [])
+        assert status(await served(Echo())) == 200
+        assert sent == []
+        task.cancel()
+        await asyncio.wait([task])
 
     asyncio.run(scenario())
 
@@ -145,7 +191,7 @@ def test_an_answer_whose_client_is_gone_is_read_no_further() -> None:
 
     async def scenario() -> None:
         pool = pool_of(1)
-        await WsgiBridge(echo, lambda *_: pool)(SCOPE, receive, send)
+        await bridge_to(echo, pool)(SCOPE, receive, send)
         await pool.run(lambda: None)
 
     asyncio.run(scenario())
@@ -171,7 +217,7 @@ def test_an_answer_is_cut_off_when_no_thread_is_free_for_the_rest_of_it() -> Non
                 await asyncio.Event().wait()
             return {"type": "http.request"}
 
-        await WsgiBridge(echo, lambda *_: pool)(SCOPE, receive, send)
+        await bridge_to(echo, pool)(SCOPE, receive, send)
         assert [message.get("more_body") for message in sent] == [None, True]
         assert echo.closed == 0
         work.go.set()

@@ -19,6 +19,7 @@ from apps.accounts.tests.people import PASSWORD, Person
 from apps.core import ratelimit
 from apps.core import redis as core_redis
 from apps.core.errors import RateLimited
+from apps.core.middleware import admit
 from apps.core.ratelimit import (
     Limit,
     Limiter,
@@ -314,6 +315,30 @@ def test_a_request_for_another_host_counts_too(address: str) -> None:
     browser = Client(REMOTE_ADDR=address, headers={"Host": "evil.example"})
     statuses = [browser.get("/api/v1/nothing").status_code for _ in range(3)]
     assert statuses == [400, 400, 429]
+
+
+@pytest.mark.usefixtures("two_requests", "dead_redis")
+def test_a_process_refuses_on_its_own_whoever_asks_it_too_often(
+    network: str, dead_redis: list[str]
+) -> None:
+    """On the loop, where nobody may wait for Redis."""
+    environ = {"PATH_INFO": "/api/v1/posts", "REMOTE_ADDR": f"[{network}::1]:443"}
+    admit(environ)
+    admit({**environ, "PATH_INFO": "/static/x.js", "REMOTE_ADDR": f"{network}::2"})
+    with pytest.raises(RateLimited):
+        admit(environ)
+    for path in ("/health", "/ready"):
+        admit({**environ, "PATH_INFO": path})
+    assert dead_redis == []
+
+
+@pytest.mark.usefixtures("two_requests")
+def test_whom_a_process_lets_pass_is_counted_once_more_by_all(
+    nobody: ContractClient, address: str
+) -> None:
+    for _ in range(2):
+        admit({"PATH_INFO": "/api/v1/nothing", "REMOTE_ADDR": address})
+    assert [get(nobody, address).status_code for _ in range(3)] == [404, 404, 429]
 
 
 @pytest.mark.usefixtures("two_requests")
