@@ -21,7 +21,6 @@ log = structlog.get_logger("parley.request")
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_QUIET = {"/health", "/ready"}
 # Longer than what as many proxies as can be configured have to say.
 LONGEST_CHAIN = 1024
 
@@ -46,8 +45,7 @@ class RequestLog:
         response = self.get_response(request)
         response["X-Request-ID"] = request.id  # type: ignore[attr-defined]
         match = request.resolver_match
-        write = log.debug if request.path in _QUIET else log.info
-        write(
+        log.info(
             "request",
             method=request.method,
             route=f"/{match.route.rstrip('$')}" if match else None,
@@ -88,8 +86,8 @@ class SecurityHeaders:
 class ApiGate:
     """Turns away what no view should have to look at.
 
-    It stands before static files and pages too, since each of them takes a thread. Only what CORS
-    asks beforehand is answered before it: to refuse that costs as much as to answer it.
+    It stands before static files and pages too, since each of them takes a thread. Only what a
+    browser asks before a request of another origin is answered earlier, by CORS.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -101,10 +99,9 @@ class ApiGate:
             if refusal := request.META.get("parley.refusal"):
                 # First, since this runs on the loop, where nothing may wait.
                 raise refusal
-            if request.path not in _QUIET:
-                spend_address(client_address(request))
-                # Raises DisallowedHost. Health is asked by address, for whatever name is served.
-                request.get_host()
+            spend_address(client_address(request))
+            # Raises DisallowedHost.
+            request.get_host()
             self._check_body(request)
         except DomainError as error:
             return bare_refusal(request, error)
@@ -134,8 +131,7 @@ def admit(environ: Mapping[str, Any]) -> None:
     The bridge calls it on the loop, before a request waits for a thread, so that whoever floods the
     server waits for none. ApiGate then asks what all processes know together.
     """
-    if environ["PATH_INFO"] not in _QUIET:
-        spend_address_here(_address_in(environ))
+    spend_address_here(_address_in(environ))
 
 
 def client_address(request: HttpRequest) -> str:

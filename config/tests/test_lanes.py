@@ -128,6 +128,10 @@ def test_who_asks_too_often_takes_no_thread(start_server: Start, alice: Person) 
     with every_thread_held(server, alice), ThreadPoolExecutor(2) as clients:
         asked = [clients.submit(flood) for _ in range(2)]
         assert {one.result() for one in asked} == {429, 503}
+        # Whoever watches over the server is never refused.
+        for path in ("/health", "/ready"):
+            told = [server.call("GET", path, headers=somebody(60_000)) for _ in range(5)]
+            assert {one.status_code for one in told} == {200}
 
 
 @pytest.mark.integration

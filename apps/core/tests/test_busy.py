@@ -54,7 +54,7 @@ def test_who_finds_no_thread_in_time_is_refused_in_the_envelope(settings: Settin
     assert (meta["requestId"], meta["path"], meta["method"]) == ("mine", SCOPE["path"], "POST")
 
 
-@pytest.mark.parametrize("path", ["/api/v1/posts", "/admin/login/", "/ready", "/static/x.js", "/"])
+@pytest.mark.parametrize("path", ["/api/v1/posts", "/admin/login/", "/static/x.js", "/"])
 def test_who_would_wait_behind_too_many_is_refused_on_every_path(path: str) -> None:
     sent = asyncio.run(refused(pool_of(1, queue=0), path=path))
     assert status(sent) == 503
