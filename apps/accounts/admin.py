@@ -6,8 +6,8 @@ from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from apps.accounts.errors import MayNotSetStatus
 from apps.accounts.models import User
-from apps.accounts.policies import may_shut_out
 from apps.accounts.services import user_set_status
 from apps.core.admin import ReadOnlyAdmin
 
@@ -18,30 +18,40 @@ admin.site.unregister(Group)
 
 @admin.register(User)
 class UserAdmin(ReadOnlyAdmin):
-    """People, with two actions."""
+    """People, and who may come in."""
 
     list_display = ("name", "email", "role", "status", "created_at")
     list_filter = ("role", "status")
     search_fields = ("name", "email")
     ordering = ("-id",)
     exclude = ("password",)
-    actions = ("suspend", "let_in")
+    actions = ("suspend", "ban", "let_in")
 
     @admin.action(description="Suspend: out at once, on every device", permissions=["view"])
     def suspend(self, request: HttpRequest, users: QuerySet[User]) -> None:
-        """Shut people out."""
+        """Shut people out, until a moderator lets them in."""
         self._set_status(request, users, User.Status.SUSPENDED)
+
+    @admin.action(description="Ban: out at once, and for good", permissions=["ban"])
+    def ban(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        """Shut people out, until an administrator lets them in."""
+        self._set_status(request, users, User.Status.BANNED)
 
     @admin.action(description="Let in again", permissions=["view"])
     def let_in(self, request: HttpRequest, users: QuerySet[User]) -> None:
         """Let people in again."""
         self._set_status(request, users, User.Status.ACTIVE)
 
+    def has_ban_permission(self, request: HttpRequest) -> bool:
+        """Return whether the action is offered; whom it may be done to, the service decides."""
+        return bool(self.actor(request).role == User.Role.ADMIN)
+
     def _set_status(self, request: HttpRequest, users: QuerySet[User], status: str) -> None:
         for user in users:
-            if may_shut_out(self.actor(request), user):
-                user_set_status(user=user, status=status)
-                self.message_user(request, f"{user.name} is {status}.")
-            else:
-                refusal = f"You may not do this to {user.name}."
+            try:
+                user_set_status(actor=self.actor(request), user=user, status=status)
+            except MayNotSetStatus:
+                refusal = f"You may not do this to {user.name}, who is {user.status}."
                 self.message_user(request, refusal, messages.ERROR)
+            else:
+                self.message_user(request, f"{user.name} is {status}.")

@@ -30,12 +30,16 @@ class SessionNotFound(NotFound):
 class WrongPassword(Invalid):
     @classmethod
     def current(cls) -> Invalid:
-        """Return the refusal of a change of password by who does not know it."""
+        """Return the refusal of a change of password by somebody who does not know it."""
         return cls.field("currentPassword", "This is not your present password.", "wrong_password")
 
 
 class OriginNotAllowed(Forbidden):
     message = "Websockets may not be opened from this origin"
+
+
+class MayNotSetStatus(Forbidden):
+    message = "You may not do this to this person"
 
 
 class NothingToChange(BadRequest):

@@ -2,10 +2,15 @@
 
 from apps.accounts.models import User
 
+# What moderators may change; to ban somebody, and to let in who is banned, is for administrators.
+OF_MODERATORS = {User.Status.ACTIVE, User.Status.SUSPENDED}
 
-def may_shut_out(actor: User, user: User) -> bool:
-    """Return whether the actor may suspend the person or let him in again: moderators may plain
-    users, administrators everybody but themselves."""
-    if actor.pk == user.pk or not actor.is_moderator:
+
+def may_set_status(actor: User, user: User, status: str) -> bool:
+    """Return whether the actor may give the person this status: administrators any to anybody but
+    themselves, moderators may suspend plain users and let in whom they may suspend."""
+    if actor.pk == user.pk:
         return False
-    return actor.role == User.Role.ADMIN or not user.is_moderator
+    if actor.role == User.Role.ADMIN:
+        return True
+    return actor.is_moderator and not user.is_moderator and {user.status, status} <= OF_MODERATORS

@@ -17,12 +17,14 @@ from django.utils import timezone
 from apps.accounts import passwords
 from apps.accounts.errors import (
     InvalidToken,
+    MayNotSetStatus,
     NothingToChange,
     SessionOver,
     UserNotFound,
     WrongPassword,
 )
 from apps.accounts.models import Session, User, WebsocketTicket
+from apps.accounts.policies import may_set_status
 from apps.accounts.selectors import living_sessions, session_living
 from apps.accounts.sessions import locked_sessions_end, sessions_end, sessions_locked
 from apps.core.conditional import require_match
@@ -90,9 +92,15 @@ def password_change(*, change: PasswordChange, session: Session | None = None) -
 
 
 @transaction.atomic
-def user_set_status(*, user: User, status: str) -> None:
-    """Let a person in or shut them out; who is shut out is out at once, on every device."""
+def user_set_status(*, actor: User, user: User, status: str) -> None:
+    """Let a person in or shut them out; who is shut out is out at once, on every device.
+
+    Raises MayNotSetStatus, by the status that the person has under their lock: what the actor saw
+    may have been changed since by somebody who may more.
+    """
     locked = user_locked(user.pk)
+    if not may_set_status(actor, locked, status):
+        raise MayNotSetStatus
     locked.status = status
     locked.version = F("version") + 1
     locked.save(update_fields=["status", "version", "updated_at"])

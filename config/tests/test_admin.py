@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from apps.accounts.models import Session, User
-from apps.accounts.tests.people import PASSWORD, Person
+from apps.accounts.tests.people import PASSWORD, Person, person, set_status
 from apps.posts.models import Post
 from apps.posts.services import post_create
 from apps.realtime.models import Event
@@ -48,12 +48,47 @@ def test_who_is_suspended_is_out_at_once(moderator: Person, bob: Person) -> None
     assert bob.another_device().get("/auth/profile").status_code == 200
 
 
-def test_a_moderator_may_not_suspend_a_moderator_or_himself(moderator: Person, bob: Person) -> None:
+def test_a_moderator_may_not_suspend_a_moderator_or_oneself(moderator: Person, bob: Person) -> None:
     User.objects.filter(pk=bob.user.pk).update(role=User.Role.MODERATOR)
     page = act(pages_of(moderator), "accounts/user", "suspend", bob.user, moderator.user)
     assert page.text.count("You may not do this") == 2
     assert User.objects.filter(status=User.Status.ACTIVE).count() == 2
     assert bob.get("/auth/profile").status_code == 200
+
+
+@pytest.fixture
+def administrator(db: Any) -> Person:
+    return person("Ada", User.Role.ADMIN)
+
+
+def status_of(person: Person) -> str:
+    return User.objects.get(pk=person.user.pk).status
+
+
+@pytest.mark.parametrize("status", [User.Status.BANNED, User.Status.PENDING])
+@pytest.mark.parametrize("action", ["let_in", "suspend"])
+def test_a_moderator_does_not_let_in_who_is_banned_by_no_detour(
+    moderator: Person, bob: Person, action: str, status: str
+) -> None:
+    set_status(bob.user, status)
+    page = act(pages_of(moderator), "accounts/user", action, bob.user)
+    assert f"You may not do this to Bob, who is {status}." in page.text
+    assert status_of(bob) == status
+
+
+def test_to_ban_is_for_administrators(
+    moderator: Person, administrator: Person, bob: Person
+) -> None:
+    page = act(pages_of(moderator), "accounts/user", "ban", bob.user)
+    assert "Ban: out at once" not in page.text
+    assert status_of(bob) == User.Status.ACTIVE
+    page = act(pages_of(administrator), "accounts/user", "ban", bob.user, administrator.user)
+    assert "Ban: out at once" in page.text
+    assert "Bob is banned." in page.text
+    assert (status_of(bob), status_of(administrator)) == (User.Status.BANNED, User.Status.ACTIVE)
+    assert bob.get("/auth/profile").status_code == 401
+    act(pages_of(administrator), "accounts/user", "let_in", bob.user)
+    assert status_of(bob) == User.Status.ACTIVE
 
 
 def test_a_moderator_cannot_edit_or_add_rows(moderator: Person, bob: Person) -> None:

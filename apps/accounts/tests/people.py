@@ -7,6 +7,7 @@ from typing import Any
 
 from apps.accounts.logins import user_login, user_register
 from apps.accounts.models import User
+from apps.accounts.services import user_set_status
 from apps.accounts.sessions import Device
 from apps.core.testing.client import ContractClient
 
@@ -65,6 +66,11 @@ def person(name: str, role: str = User.Role.USER) -> Person:
         User.objects.filter(pk=login.user.pk).update(role=role)
         login.user.role = role
     return _logged_in(login)
+
+
+def set_status(user: User, status: str) -> None:
+    """Let somebody in or shut them out, as an administrator who may all."""
+    user_set_status(actor=User(role=User.Role.ADMIN), user=user, status=status)
 
 
 def elsewhere() -> str:

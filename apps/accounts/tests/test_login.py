@@ -6,8 +6,7 @@ import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
 
 from apps.accounts.models import Session, User
-from apps.accounts.services import user_set_status
-from apps.accounts.tests.people import PASSWORD, Person
+from apps.accounts.tests.people import PASSWORD, Person, set_status
 from apps.core.testing.client import ContractClient
 
 REFUSED = {
@@ -20,7 +19,7 @@ refused = pytest.mark.parametrize(("email", "password"), REFUSED.values(), ids=R
 
 @pytest.fixture
 def disabled(bob: Person) -> Person:
-    user_set_status(user=bob.user, status=User.Status.BANNED)
+    set_status(bob.user, User.Status.BANNED)
     return bob
 
 

@@ -6,8 +6,7 @@ from uuid import uuid4
 import pytest
 
 from apps.accounts.models import User
-from apps.accounts.services import user_set_status
-from apps.accounts.tests.people import Person, person
+from apps.accounts.tests.people import Person, person, set_status
 from apps.core.testing.client import ContractClient
 
 PUBLIC = {"id", "name", "role", "bio", "avatarUrl", "createdAt"}
@@ -72,7 +71,7 @@ def test_a_search_has_limits(nobody: ContractClient, search: str) -> None:
 def test_who_is_not_active_is_not_there(
     alice: Person, bob: Person, moderator: Person, nobody: ContractClient, status: str
 ) -> None:
-    user_set_status(user=alice.user, status=status)
+    set_status(alice.user, status)
     for client in (nobody, bob.client, moderator.client):
         assert "Alice" not in names(client)
         assert client.get(f"/api/v1/users/{alice.id}").status_code == 404

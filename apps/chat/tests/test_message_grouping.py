@@ -11,8 +11,7 @@ from django.db import OperationalError, connection, connections, transaction
 
 from apps.accounts.errors import SessionOver
 from apps.accounts.models import User
-from apps.accounts.services import user_set_status
-from apps.accounts.tests.people import Person, person
+from apps.accounts.tests.people import Person, person, set_status
 from apps.chat import grouping, services
 from apps.chat.errors import ReceiverNotFound, TooManyWaiting
 from apps.chat.models import Message
@@ -103,7 +102,7 @@ def test_a_sender_who_was_deleted_while_they_waited_is_refused_alone(
 def test_a_sender_who_was_shut_out_while_they_waited_is_refused_alone(
     alice: Person, bob: Person, carol: Person, others: list[Draft]
 ) -> None:
-    user_set_status(user=carol.user, status=User.Status.BANNED)
+    set_status(carol.user, User.Status.BANNED)
     fault = fault_among(draft(carol, bob), others, [alice, bob])
     assert isinstance(fault, SessionOver)
 
@@ -111,7 +110,7 @@ def test_a_sender_who_was_shut_out_while_they_waited_is_refused_alone(
 def test_who_was_shut_out_is_not_shown_what_they_sent_before(alice: Person, bob: Person) -> None:
     again = draft(alice, bob, client_id="phone-1")
     sent_together([again])
-    user_set_status(user=alice.user, status=User.Status.BANNED)
+    set_status(alice.user, User.Status.BANNED)
     before = everything()
     [outcome] = sent_together([again])
     assert isinstance(outcome, SessionOver)

@@ -8,8 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import User
-from apps.accounts.services import user_set_status
-from apps.accounts.tests.people import Person
+from apps.accounts.tests.people import Person, set_status
 from apps.chat.receipts import messages_mark_read
 from apps.chat.services import message_delete
 from apps.chat.tests.factories import said, said_often
@@ -170,5 +169,5 @@ def test_what_a_person_said_who_was_shut_out_since_can_still_be_read(
     alice: Person, bob: Person
 ) -> None:
     message = said(bob, alice)
-    user_set_status(user=bob.user, status=User.Status.BANNED)
+    set_status(bob.user, User.Status.BANNED)
     assert ids(listed(alice, bob)) == [message.pk]

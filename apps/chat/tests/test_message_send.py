@@ -7,8 +7,7 @@ import pytest
 from pytest_django import Settings
 
 from apps.accounts.models import User
-from apps.accounts.services import user_set_status
-from apps.accounts.tests.people import Person
+from apps.accounts.tests.people import Person, set_status
 from apps.chat import services
 from apps.chat.models import Conversation, Membership, Message
 from apps.chat.services import Sent, message_send, messages_send
@@ -118,7 +117,7 @@ def test_a_repeated_send_gives_the_first_message_to_who_was_shut_out_since(
 ) -> None:
     """Original defect 26."""
     first = send(alice, bob.id, clientId="phone-1").json()["data"]
-    user_set_status(user=bob.user, status=User.Status.BANNED)
+    set_status(bob.user, User.Status.BANNED)
     before = everything()
     again = send(alice, bob.id, clientId="phone-1")
     assert (again.status_code, again.json()["data"]) == (200, first)
@@ -196,13 +195,13 @@ def test_an_unknown_receiver_is_not_found(alice: Person) -> None:
 @pytest.mark.parametrize("status", ["suspended", "banned", "pending"])
 def test_who_is_shut_out_is_not_found(alice: Person, bob: Person, status: str) -> None:
     """Original defect 24."""
-    user_set_status(user=bob.user, status=status)
+    set_status(bob.user, status)
     before = everything()
     require_refused(send(alice, bob.id), before, 404, "Receiver not found")
 
 
 def test_who_is_shut_out_sends_nothing(alice: Person, bob: Person) -> None:
-    user_set_status(user=alice.user, status=User.Status.BANNED)
+    set_status(alice.user, User.Status.BANNED)
     before = everything()
     assert send(alice, bob.id).status_code == 401
     assert everything() == before
