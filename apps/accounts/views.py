@@ -37,6 +37,7 @@ class AuthViewSet(ApiViewSet):
     """Registering, logging in and out, and one's own profile."""
 
     limits = {"register": "register", "password_change": "password"}
+    secret = {"register", "login", "refresh", "password_change", "ws_ticket"}
 
     @extend_schema(request=RegisterInput, responses={201: AuthAnswer})
     @action(

@@ -1,0 +1,68 @@
+"""OPTIONS: anybody may ask which methods a route has, and it costs nothing."""
+
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from apps.accounts.models import Session
+from apps.accounts.tests.people import Person
+from apps.core.testing.client import ContractClient
+
+SOME_ID = "0192f0c0-0000-7000-8000-000000000000"
+METHODS = {
+    "/auth/login": {"POST"},
+    "/auth/profile": {"GET", "HEAD", "PUT", "PATCH"},
+    "/auth/password/change": {"POST"},
+    f"/auth/sessions/{SOME_ID}": {"DELETE"},
+    "/users": {"GET", "HEAD"},
+    "/posts": {"GET", "HEAD", "POST"},
+    f"/posts/{SOME_ID}": {"GET", "HEAD", "PUT", "PATCH", "DELETE"},
+    "/messages": {"GET", "HEAD", "POST"},
+}
+routes = pytest.mark.parametrize(("path", "methods"), METHODS.items(), ids=METHODS)
+
+pytestmark = pytest.mark.django_db
+
+
+def ask(client: ContractClient, path: str, **headers: str) -> Any:
+    return client.options(f"/api/v1{path}", headers=headers)
+
+
+@routes
+def test_a_route_names_its_methods_to_anybody(
+    nobody: ContractClient, path: str, methods: set[str]
+) -> None:
+    response = ask(nobody, path)
+    assert response.status_code == 204
+    assert response.content == b""
+    assert set(response["Allow"].split(", ")) == methods | {"OPTIONS"}
+
+
+def test_a_bad_token_does_not_matter(nobody: ContractClient) -> None:
+    assert ask(nobody, "/auth/profile", Authorization="Bearer garbage").status_code == 204
+
+
+def test_asking_is_no_use_of_a_session_and_no_deed(alice: Person, settings: Settings) -> None:
+    settings.ACTION_LIMITS = dict.fromkeys(settings.ACTION_LIMITS, 1)
+    before = Session.objects.values().get()
+    for _ in range(3):
+        for path in METHODS:
+            assert ask(alice.client, path).status_code == 204
+    assert Session.objects.values().get() == before
+    assert alice.post("/auth/ws-ticket").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/auth/nothing", "/posts/nothing/at/all", ""])
+def test_a_route_that_is_not_there_is_404(nobody: ContractClient, path: str) -> None:
+    response = ask(nobody, path)
+    assert response.status_code == 404
+    assert response.json()["code"] == "NOT_FOUND"
+
+
+def test_a_method_that_a_route_does_not_have_is_refused_with_those_that_it_has(
+    alice: Person,
+) -> None:
+    response = alice.delete("/auth/profile")
+    assert response.status_code == 405
+    assert set(response["Allow"].split(", ")) == METHODS["/auth/profile"] | {"OPTIONS"}
