@@ -239,6 +239,7 @@ ACTION_LIMITS = {
     "login": 10,  # to one account from one address
     "login_account": 100,  # to one account from anywhere: the rest is held back, not refused
     "password": 10,
+    "ws_ticket": 60,
     "create_post": 10,
     "send_message": 600,
     "typing": 120,

@@ -30,6 +30,7 @@ from apps.accounts.sessions import locked_sessions_end, sessions_end, sessions_l
 from apps.core.conditional import require_match
 
 TICKET_SECONDS = 30
+TICKETS_KEPT = 10
 
 
 @dataclass(frozen=True)
@@ -109,19 +110,27 @@ def user_set_status(*, actor: User, user: User, status: str) -> None:
 
 
 def ticket_issue(*, session: Session) -> str:
-    """Return a ticket that opens one websocket within TICKET_SECONDS."""
+    """Return a ticket that opens one websocket within TICKET_SECONDS. Of those of a session that
+    were not used yet the last TICKETS_KEPT stay good."""
     ticket = secrets.token_urlsafe(32)
     WebsocketTicket.objects.create(
         digest=_digest(ticket),
         session=session,
         expires_at=timezone.now() + timedelta(seconds=TICKET_SECONDS),
     )
+    # After the ticket is committed, if it can be: of several at once the last one to look then sees
+    # them all. Each locks the rows in the same order, so that no two wait for each other.
+    with transaction.atomic():
+        of_session = WebsocketTicket.objects.filter(session=session).select_for_update()
+        surplus = of_session.order_by("-expires_at", "digest")[TICKETS_KEPT:]
+        WebsocketTicket.objects.filter(pk__in=surplus.values("pk")).delete()
     return ticket
 
 
-@transaction.atomic
 def ticket_redeem(*, ticket: str) -> Session:
     """Return the session of a ticket and use it up; raise InvalidToken or SessionOver."""
+    # Anybody may bring anything: on SQLite a transaction, or the DELETE of a ticket that is not
+    # there, would keep every other writer waiting.
     found = WebsocketTicket.objects.filter(
         digest=_digest(ticket), expires_at__gt=timezone.now()
     ).first()

@@ -36,7 +36,7 @@ from apps.core.viewsets import ApiViewSet
 class AuthViewSet(ApiViewSet):
     """Registering, logging in and out, and one's own profile."""
 
-    limits = {"register": "register", "password_change": "password"}
+    limits = {"register": "register", "password_change": "password", "ws_ticket": "ws_ticket"}
     secret = {"register", "login", "refresh", "password_change", "ws_ticket"}
 
     @extend_schema(request=RegisterInput, responses={201: AuthAnswer})

@@ -3,11 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django import Settings
 
 from apps.accounts.errors import InvalidToken, SessionOver
 from apps.accounts.models import Session, WebsocketTicket
-from apps.accounts.services import accounts_prune, ticket_redeem
+from apps.accounts.services import accounts_prune, ticket_issue, ticket_redeem
 from apps.accounts.tests.people import Person
 from apps.core.testing.client import ContractClient
 from apps.core.tests.together import together
@@ -40,6 +43,46 @@ def test_a_ticket_is_good_once(alice: Person) -> None:
     assert ticket_redeem(ticket=ticket) == Session.objects.get()
     with pytest.raises(InvalidToken):
         ticket_redeem(ticket=ticket)
+
+
+def test_a_session_has_ten_unused_tickets_at_most_the_latest(alice: Person, bob: Person) -> None:
+    his = ticket_of(bob)
+    tickets = [ticket_of(alice) for _ in range(12)]
+    assert WebsocketTicket.objects.filter(session__user=alice.user).count() == 10
+    for ticket in tickets[:2]:
+        with pytest.raises(InvalidToken):
+            ticket_redeem(ticket=ticket)
+    for ticket in [*tickets[2:], his]:
+        ticket_redeem(ticket=ticket)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_issued_at_once_ten_are_left(alice: Person) -> None:
+    session = Session.objects.get()
+    tickets = together(*[lambda: ticket_issue(session=session)] * 24)
+    assert not [ticket for ticket in tickets if not isinstance(ticket, str)]
+    assert WebsocketTicket.objects.count() == 10
+
+
+def test_a_person_may_ask_for_tickets_only_so_often(
+    alice: Person, bob: Person, settings: Settings
+) -> None:
+    settings.ACTION_LIMITS = settings.ACTION_LIMITS | {"ws_ticket": 2}
+    tablet = alice.another_device()
+    statuses = [one.post("/auth/ws-ticket").status_code for one in (alice, tablet, alice)]
+    assert statuses == [200, 200, 429]
+    assert WebsocketTicket.objects.count() == 2
+    assert bob.post("/auth/ws-ticket").status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_ticket_that_is_not_there_keeps_no_writer_waiting(alice: Person) -> None:
+    """On SQLite a transaction is the one writer's, whatever it does."""
+    with CaptureQueriesContext(connection) as sent:
+        for ticket in ("garbage", ""):
+            with pytest.raises(InvalidToken):
+                ticket_redeem(ticket=ticket)
+    assert [query["sql"].partition(" ")[0] for query in sent] == ["SELECT", "SELECT"]
 
 
 @pytest.mark.django_db(transaction=True)
