@@ -92,6 +92,18 @@ def password_change(*, change: PasswordChange, session: Session | None = None) -
     return user
 
 
+def password_set(*, user: User, new_password: str) -> None:
+    """Give a person a new password, for an operator, and end all of their sessions; raise
+    Invalid."""
+    passwords.require_good(new_password, user, "newPassword")
+    new_hash = passwords.hashed(new_password)
+    with transaction.atomic():
+        locked = user_locked(user.pk)
+        locked.password = new_hash
+        locked.save(update_fields=["password", "updated_at"])
+        sessions_end(living_sessions().filter(user=locked))
+
+
 @transaction.atomic
 def user_set_status(*, actor: User, user: User, status: str) -> None:
     """Let a person in or shut them out; who is shut out is out at once, on every device.
