@@ -196,6 +196,8 @@ SIMPLE_JWT = {
     "ISSUER": JWT_ISSUER,
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.integer("JWT_ACCESS_EXPIRY", 15, at_least=1)),
     "REFRESH_TOKEN_LIFETIME": timedelta(hours=env.integer("JWT_REFRESH_EXPIRY", 168, at_least=1)),
+    # Machines' clocks differ: a token of one that is ahead must not be of the future to another.
+    "LEEWAY": timedelta(seconds=10),
     "USER_ID_CLAIM": "userId",
     "TOKEN_TYPE_CLAIM": "typ",
 }

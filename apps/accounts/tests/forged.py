@@ -33,7 +33,8 @@ def _swap_payload(claims: dict[str, Any]) -> str:
 
 # Each makes a bad token out of the claims of a good one.
 FORGERIES: dict[str, Forgery] = {
-    "expired": lambda c: sign(c | {"exp": datetime.now(UTC) - timedelta(seconds=1)}),
+    "expired": lambda c: sign(c | {"exp": datetime.now(UTC) - timedelta(seconds=11)}),
+    "of tomorrow": lambda c: sign(c | {"iat": datetime.now(UTC) + timedelta(days=1)}),
     "never expiring": lambda c: sign(_without(c, "exp")),
     "unsigned": lambda c: jwt.encode(c, "", algorithm="none"),
     "signed by another key": lambda c: sign(c, key="x" * 64),

@@ -1,5 +1,6 @@
 """What tokens say, and which are not believed."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +41,14 @@ def test_an_untouched_token_signed_again_is_believed(alice: Person, nobody: Cont
     """Without this the refusals below would prove nothing."""
     assert profile(nobody, f"Bearer {sign(claims_of(alice.access))}").status_code == 200
     assert refresh(nobody, sign(claims_of(alice.refresh))).status_code == 200
+
+
+def test_a_token_of_a_machine_whose_clock_is_ahead_is_believed(
+    alice: Person, nobody: ContractClient
+) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=5)
+    token = sign(claims_of(alice.access) | {"iat": soon})
+    assert profile(nobody, f"Bearer {token}").status_code == 200
 
 
 @forgeries
@@ -89,7 +98,7 @@ def test_the_name_of_the_scheme_is_known_in_any_case(alice: Person, nobody: Cont
 
 
 def test_a_bad_token_is_refused_where_none_is_needed(nobody: ContractClient, db: Any) -> None:
-    """Who says who he is and is not believed should hear of it, rather than be served as nobody."""
+    """Who says who they are and is not believed should hear of it, not be served as nobody."""
     response = nobody.get("/api/v1/users", headers={"Authorization": "Bearer garbage"})
     assert response.status_code == 401
 
