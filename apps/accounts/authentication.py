@@ -13,7 +13,7 @@ from apps.accounts.tokens import read_access
 
 
 class BearerAuthentication(BaseAuthentication):
-    """Finds the person by his access token, whose session is looked up at every request."""
+    """Finds the person by their access token, whose session is looked up at every request."""
 
     def authenticate(self, request: Request) -> tuple[User, Session] | None:
         """Return user and session, None without a token; raise InvalidToken or SessionOver."""

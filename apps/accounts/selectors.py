@@ -34,7 +34,7 @@ def sessions_living(session_ids: Iterable[UUID]) -> set[UUID]:
 
 @dataclass(frozen=True)
 class SessionView:
-    """A session as its person sees it in the list of his devices."""
+    """A session as its person sees it in the list of their devices."""
 
     session: Session
     current: bool

@@ -114,7 +114,7 @@ def test_an_id_that_is_no_uuid_is_a_route_that_does_not_exist(alice: Person, key
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no locks of rows.")
 def test_ending_a_session_waits_for_no_lock_of_its_user(alice: Person) -> None:
-    """Who holds the user's row locks his sessions next; the other order would be a deadlock."""
+    """Who holds the user's row locks their sessions next; the other order would be a deadlock."""
     key = Session.objects.get().pk
     ended = threading.Event()
 

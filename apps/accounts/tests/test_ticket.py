@@ -46,13 +46,13 @@ def test_a_ticket_is_good_once(alice: Person) -> None:
 
 
 def test_a_session_has_ten_unused_tickets_at_most_the_latest(alice: Person, bob: Person) -> None:
-    his = ticket_of(bob)
+    of_bob = ticket_of(bob)
     tickets = [ticket_of(alice) for _ in range(12)]
     assert WebsocketTicket.objects.filter(session__user=alice.user).count() == 10
     for ticket in tickets[:2]:
         with pytest.raises(InvalidToken):
             ticket_redeem(ticket=ticket)
-    for ticket in [*tickets[2:], his]:
+    for ticket in [*tickets[2:], of_bob]:
         ticket_redeem(ticket=ticket)
 
 
