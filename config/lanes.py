@@ -1,4 +1,5 @@
-"""In which threads a request runs: those that hash passwords cannot keep the others waiting."""
+"""In which threads a request runs: those that wait for locks, or hash passwords, cannot keep the
+others waiting."""
 
 from django.conf import settings
 
@@ -8,10 +9,19 @@ from apps.core.threads import BoundedPool
 # waits is bounded by the time; this bounds the memory of those who do.
 QUEUE = 512
 
-_http = BoundedPool("http", settings.HTTP_THREADS, wait=settings.THREAD_WAIT, queue=QUEUE)
-_hashing = BoundedPool("hashing", settings.HASHING_THREADS, wait=settings.THREAD_WAIT, queue=QUEUE)
+_LANES = {
+    name: BoundedPool(name, threads, wait=settings.THREAD_WAIT, queue=QUEUE)
+    for name, threads in (
+        ("reading", settings.READING_THREADS),
+        ("writing", settings.WRITING_THREADS),
+        ("hashing", settings.HASHING_THREADS),
+    )
+}
+SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
 def pool_of(method: str, path: str) -> BoundedPool:
     """Return the pool that a request with this method and path runs in."""
-    return _hashing if (method, path) in settings.HASHING_ROUTES else _http
+    if (method, path) in settings.HASHING_ROUTES:
+        return _LANES["hashing"]
+    return _LANES["reading" if method in SAFE else "writing"]

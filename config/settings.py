@@ -93,7 +93,7 @@ DB_CONNECT_TIMEOUT = env.integer("DB_CONNECT_TIMEOUT", 5, at_most=3600)
 DB_STATEMENT_TIMEOUT = env.integer("DB_STATEMENT_TIMEOUT", 30, at_most=86400)
 DB_LOCK_TIMEOUT = env.integer("DB_LOCK_TIMEOUT", 5, at_most=86400)
 DB_IDLE_TRANSACTION_TIMEOUT = env.integer("DB_IDLE_TRANSACTION_TIMEOUT", 30, at_most=86400)
-DB_MAX_OPEN_CONNS = env.integer("DB_MAX_OPEN_CONNS", 25, at_least=3)
+DB_MAX_OPEN_CONNS = env.integer("DB_MAX_OPEN_CONNS", 25, at_least=4)
 DATABASES = {
     "default": {
         **env.database(
@@ -107,10 +107,13 @@ DATABASES = {
         "CONN_HEALTH_CHECKS": True,
     }
 }
-# The pools of a process share its connections: requests that hash a password run in the first, all
-# others in the second, websockets in the third.
+# The pools of a process share its connections (docs/decisions/0012-lanes.md): requests that hash a
+# password, those that read, all others, and websockets.
 HASHING_THREADS = min(2, DB_MAX_OPEN_CONNS // 3)
-HTTP_THREADS = REALTIME_THREADS = min(4, (DB_MAX_OPEN_CONNS - HASHING_THREADS) // 2)
+HTTP_THREADS = max(2, min(4, (DB_MAX_OPEN_CONNS - HASHING_THREADS) // 2))
+WRITING_THREADS = HTTP_THREADS // 2
+READING_THREADS = HTTP_THREADS - WRITING_THREADS
+REALTIME_THREADS = min(4, DB_MAX_OPEN_CONNS - HASHING_THREADS - HTTP_THREADS)
 # Seconds that a request may wait for a thread (docs/decisions/0012-lanes.md).
 THREAD_WAIT = 5.0
 

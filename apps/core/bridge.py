@@ -111,14 +111,15 @@ class WsgiBridge:
     """An ASGI application that answers HTTP with a WSGI one.
 
     `pool_of` says for method and path in which threads a request runs. `admit` looks at the head of
-    a request, on the loop, and raises RateLimited for one that shall not even wait for a thread.
+    a request, on the loop, and returns in whose share of those threads; it raises RateLimited for
+    one that shall not even wait for a thread.
     """
 
     def __init__(
         self,
         application: Application,
         pool_of: Callable[[str, str], BoundedPool],
-        admit: Callable[[Environ], None],
+        admit: Callable[[Environ], str],
     ) -> None:
         self._application = application
         self._pool_of = pool_of
@@ -150,9 +151,9 @@ class WsgiBridge:
         self, pool: BoundedPool, reply: Reply, environ: Environ, receive: Receive
     ) -> tuple[bytes, bool]:
         try:
-            self._admit(environ)
+            owner = self._admit(environ)
             await _read_body(environ, receive)
-            return await pool.run(reply.begin)
+            return await pool.run_for(owner, reply.begin)
         except (RateLimited, Busy) as refusal:
             # On the loop: the first thing that the application does is to refuse, which waits for
             # nothing (see ApiGate).

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.encoding import escape_uri_path
 
-from apps.core.addresses import address_of
+from apps.core.addresses import address_of, network_of
 from apps.core.envelope import bare_refusal
 from apps.core.errors import DomainError, PayloadTooLarge, RequestTimeout
 from apps.core.ids import uuid7
@@ -125,13 +125,16 @@ class ApiGate:
         return response
 
 
-def admit(environ: Mapping[str, Any]) -> None:
-    """Raise RateLimited for a client that asks this process alone more often than all may be asked.
+def admit(environ: Mapping[str, Any]) -> str:
+    """Return the network of the client, which has a share of the threads; raise RateLimited for one
+    that asks this process alone more often than all may be asked.
 
     The bridge calls it on the loop, before a request waits for a thread, so that whoever floods the
     server waits for none. ApiGate then asks what all processes know together.
     """
-    spend_address_here(_address_in(environ))
+    address = _address_in(environ)
+    spend_address_here(address)
+    return network_of(address)
 
 
 def client_address(request: HttpRequest) -> str:

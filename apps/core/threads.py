@@ -2,9 +2,10 @@
 
 import asyncio
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,12 +19,22 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What a thread is to do, and in whose share."""
+
+    call: Callable[[], Any]
+    owner: str = ""
+
+
 class BoundedPool:
     """A fixed number of threads, and a queue in front of them that refuses whom it cannot serve.
 
     An executor alone queues without end: when its threads hang, every caller hangs with them and
     keeps what they hold. Here a caller waits at most `wait` seconds, behind at most `queue` others.
     Nothing waits inside the executor, so that who gives up leaves nothing behind there.
+
+    Of the threads one `owner` has all but one at the most, so that nobody can hold all of them.
     """
 
     def __init__(self, name: str, threads: int, *, wait: float, queue: int) -> None:
@@ -33,7 +44,9 @@ class BoundedPool:
         # The threads take the turns themselves, and the callers may be of several loops.
         self._lock = threading.Lock()
         self._free = threads
-        self._turns: OrderedDict[Future[Any], Callable[[], Any]] = OrderedDict()
+        self._share = max(1, threads - 1)
+        self._held: Counter[str] = Counter()
+        self._turns: OrderedDict[Future[Any], _Work] = OrderedDict()
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what the work returns, run in one of the threads; raise Busy.
@@ -41,8 +54,12 @@ class BoundedPool:
         A caller that is cancelled while the work runs abandons it: the work goes on, and its
         thread is taken until it ends.
         """
+        return await self.run_for("", partial(work, *args, **kwargs))
+
+    async def run_for(self, owner: str, work: Callable[[], T]) -> T:
+        """Do as run() does, in the owner's share of the threads. Nobody's work has no owner."""
         turn: Future[T] = Future()
-        begun = self._begin(turn, partial(work, *args, **kwargs), self._queue)
+        begun = self._begin(turn, _Work(work, owner), self._queue)
         done = asyncio.wrap_future(turn)
         if begun:
             return await done
@@ -60,30 +77,51 @@ class BoundedPool:
         """
         turn: Future[object] = Future()
         turn.add_done_callback(_log_failure)
-        self._begin(turn, work, queue=None)
+        self._begin(turn, _Work(work), queue=None)
 
-    def _begin(self, turn: "Future[Any]", work: Callable[[], Any], queue: int | None) -> bool:
+    def _begin(self, turn: "Future[Any]", work: "_Work", queue: int | None) -> bool:
         """Return whether a thread was free; else the turn is queued, behind at most so many."""
         with self._lock:
-            if not self._free:
+            if not self._free or not self._may_run(work):
                 if queue is not None and len(self._turns) >= queue:
                     raise Busy
                 self._turns[turn] = work
                 return False
             self._free -= 1
+            self._hold(work)
         self._executor.submit(self._work, turn, work)
         return True
 
-    def _work(self, turn: "Future[Any]", work: Callable[[], Any]) -> None:
+    def _work(self, turn: "Future[Any]", work: "_Work") -> None:
         """Do the work, and then that of those who wait, for as long as there are any."""
-        _perform(turn, work)
         while True:
+            _perform(turn, work.call)
             with self._lock:
-                if not self._turns:
+                self._let_go(work)
+                # Whoever has their share under way is passed over: one of those ends in a thread,
+                # which then looks here again.
+                following = next(
+                    (one for one in self._turns.items() if self._may_run(one[1])), None
+                )
+                if following is None:
                     self._free += 1
                     return
-                turn, work = self._turns.popitem(last=False)
-            _perform(turn, work)
+                turn, work = following
+                del self._turns[turn]
+                self._hold(work)
+
+    def _may_run(self, work: "_Work") -> bool:
+        return not work.owner or self._held[work.owner] < self._share
+
+    def _hold(self, work: "_Work") -> None:
+        if work.owner:
+            self._held[work.owner] += 1
+
+    def _let_go(self, work: "_Work") -> None:
+        if work.owner:
+            self._held[work.owner] -= 1
+            if not self._held[work.owner]:
+                del self._held[work.owner]
 
     def _expire(self, turn: "Future[Any]") -> None:
         if self._withdraw(turn):

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import count
 from typing import Any
 
 import httpx
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.urls import resolve
 from pytest_django import Settings
@@ -38,7 +37,7 @@ def test_a_route_that_hashes_leads_somewhere_and_has_threads_of_its_own(
 
 def test_a_password_is_hashed_in_no_other_threads() -> None:
     """Of requests to a real server; the tests' client looks at all others of the API."""
-    with ThreadPoolExecutor(1, thread_name_prefix="http") as pool:
+    with ThreadPoolExecutor(1, thread_name_prefix="reading") as pool:
         refused = pool.submit(make_password, PASSWORD).exception()
     assert isinstance(refused, AssertionError)
 
@@ -60,35 +59,38 @@ def locked(rows: QuerySet[Any]) -> Iterator[None]:
 
 
 def impatient(start_server: Start, **environment: str) -> ServerProcess:
-    """Start a server whose requests wait half a second for a thread, and long for a lock."""
-    return start_server(PARLEY_THREAD_WAIT="0.5", DB_LOCK_TIMEOUT="60", **environment)
+    """Start a server whose requests wait half a second for a thread, and long for a lock; a header
+    says whose they are."""
+    return start_server(
+        PARLEY_THREAD_WAIT="0.5", DB_LOCK_TIMEOUT="60", SERVER_TRUSTED_PROXIES="1", **environment
+    )
 
 
 @contextmanager
-def every_thread_held(server: ServerProcess, alice: Person) -> Iterator[httpx.Response]:
-    """Have a request in each thread hang; yield what one more is told. All of them end well."""
-    post, numbers = published_by(alice), count()
-    path = f"/api/v1/posts/{post.pk}"
-
-    def call(method: str, path: str, **options: Any) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {alice.access}", **somebody(next(numbers))}
-        return server.call(method, path, headers=headers, **options)
-
-    def refusal() -> httpx.Response | None:
-        answer = call("GET", "/api/v1/posts")
-        return answer if answer.status_code != 200 else None
-
-    change = {"title": "Night ferry"}
-    threads = settings.HTTP_THREADS
+def every_writer_held(server: ServerProcess, alice: Person) -> Iterator[httpx.Response]:
+    """Have somebody's request hang in each thread that writes; yield what one more is told. All of
+    those that hang end well."""
+    post, threads = published_by(alice), settings.WRITING_THREADS
     with ThreadPoolExecutor() as clients:
         with locked(Post.objects.filter(pk=post.pk)):
-            held = [clients.submit(call, "PATCH", path, json=change) for _ in range(threads)]
-            refused = until(refusal)
+            asked = [
+                clients.submit(change, server, alice, post, somebody(n)) for n in range(threads + 1)
+            ]
+            refused = until(lambda: next((one for one in asked if one.done()), None))
             assert refused is not None
-            yield refused
+            yield refused.result()
+            held = [one for one in asked if one is not refused]
             assert not any(one.done() for one in held)
         assert {one.result().status_code for one in held} == {200}
-    assert call("GET", path).json()["data"]["version"] == post.version + threads
+
+
+def change(
+    server: ServerProcess, alice: Person, post: Post, whose: dict[str, str]
+) -> httpx.Response:
+    """Change the title of Alice's post."""
+    headers = {"Authorization": f"Bearer {alice.access}", **whose}
+    path = f"/api/v1/posts/{post.pk}"
+    return server.call("PATCH", path, json={"title": "Night ferry"}, headers=headers)
 
 
 def somebody(number: int) -> dict[str, str]:
@@ -98,16 +100,17 @@ def somebody(number: int) -> dict[str, str]:
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_while_every_thread_is_held_others_are_refused_and_afterwards_served(
+def test_while_every_writer_is_held_others_are_refused_and_readers_are_served(
     start_server: Start, alice: Person
 ) -> None:
     server = impatient(start_server)
-    with every_thread_held(server, alice) as refused:
+    with every_writer_held(server, alice) as refused:
         assert refused.status_code == 503
         assert refused.json()["code"] == "SERVICE_UNAVAILABLE"
         assert refused.json()["meta"]["requestId"] == refused.headers["X-Request-ID"]
         assert int(refused.headers["Retry-After"]) > 0
-        # What hashes has threads of its own.
+        # What reads has threads of its own, and so has what hashes.
+        assert server.call("GET", "/api/v1/posts").status_code == 200
         wrong = {**LOGIN, "password": "wrong"}
         assert server.call("POST", "/api/v1/auth/login", json=wrong).status_code == 401
 
@@ -115,17 +118,12 @@ def test_while_every_thread_is_held_others_are_refused_and_afterwards_served(
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
 def test_who_asks_too_often_takes_no_thread(start_server: Start, alice: Person) -> None:
-    server = impatient(
-        start_server,
-        SERVER_TRUSTED_PROXIES="1",
-        RATE_LIMIT_BURST="1",
-        RATE_LIMIT_REQUESTS_PER_SECOND="1",
-    )
+    server = impatient(start_server, RATE_LIMIT_BURST="1", RATE_LIMIT_REQUESTS_PER_SECOND="1")
 
     def flood() -> int:
-        return server.call("GET", "/api/v1/posts", headers=somebody(60_000)).status_code
+        return server.call("POST", "/api/v1/posts", headers=somebody(60_000)).status_code
 
-    with every_thread_held(server, alice), ThreadPoolExecutor(2) as clients:
+    with every_writer_held(server, alice), ThreadPoolExecutor(2) as clients:
         asked = [clients.submit(flood) for _ in range(2)]
         assert {one.result() for one in asked} == {429, 503}
         # Whoever watches over the server is never refused.
@@ -136,14 +134,30 @@ def test_who_asks_too_often_takes_no_thread(start_server: Start, alice: Person) 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time.")
+def test_one_client_cannot_hold_every_writer(start_server: Start, alice: Person) -> None:
+    server, post = impatient(start_server), published_by(alice)
+    with ThreadPoolExecutor() as clients, locked(Post.objects.filter(pk=post.pk)):
+        asked = [clients.submit(change, server, alice, post, somebody(1)) for _ in range(8)]
+        # All but one, which is at work, have waited for too long.
+        until(lambda: sum(one.done() for one in asked) == 7)
+        assert {one.result().status_code for one in asked if one.done()} == {503}
+        ticket = "/api/v1/auth/ws-ticket"
+        headers = {"Authorization": f"Bearer {alice.access}", **somebody(2)}
+        assert server.call("POST", ticket, headers=headers).status_code == 200
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
 def test_reads_are_served_while_logins_hang(start_server: Start, alice: Person) -> None:
     server = impatient(start_server)
 
-    def log_in() -> int:
-        return server.call("POST", "/api/v1/auth/login", json=LOGIN).status_code
+    def log_in(number: int = 0) -> int:
+        path = "/api/v1/auth/login"
+        return server.call("POST", path, json=LOGIN, headers=somebody(number)).status_code
 
     with ThreadPoolExecutor(8) as clients, locked(User.objects.filter(pk=alice.user.pk)):
-        logins = [clients.submit(log_in) for _ in range(8)]
+        logins = [clients.submit(log_in, number) for number in range(8)]
         until(lambda: any(login.done() for login in logins))
         assert server.call("GET", "/api/v1/posts").status_code == 200
         assert next(login.result() for login in logins if login.done()) == 503

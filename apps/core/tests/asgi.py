@@ -29,7 +29,7 @@ async def served(
     ends: bool = True,
     hang_up: bool = False,
     sent: list[dict[str, Any]] | None = None,
-    admit: Callable[[dict[str, Any]], None] = lambda environ: None,
+    admit: Callable[[dict[str, Any]], str] = lambda environ: "",
     **scope: Any,
 ) -> list[dict[str, Any]]:
     """Return what the bridge sends to a client whose body comes in these parts."""
@@ -55,7 +55,7 @@ async def served(
 
 def bridge_to(application: Application, pool: BoundedPool) -> WsgiBridge:
     """Return a bridge that admits everybody."""
-    return WsgiBridge(application, lambda *_: pool, lambda environ: None)
+    return WsgiBridge(application, lambda *_: pool, lambda environ: "")
 
 
 def call(application: Application, *parts: bytes, **options: Any) -> list[dict[str, Any]]:

@@ -91,7 +91,7 @@ def test_which_threads_is_decided_by_the_path_as_the_application_sees_it() -> No
         pass
 
     scope = SCOPE | {"raw_path": b"/api/v1/auth/%6Cogin"}
-    asyncio.run(WsgiBridge(Echo(), lane, lambda environ: None)(scope, receive, send))
+    asyncio.run(WsgiBridge(Echo(), lane, lambda environ: "")(scope, receive, send))
     assert asked == [("POST", "/api/v1/auth/login")]
 
 

@@ -91,7 +91,7 @@ def test_who_was_refused_leaves_the_others_their_threads() -> None:
     asyncio.run(scenario())
 
 
-def too_often(environ: dict[str, Any]) -> None:
+def too_often(environ: dict[str, Any]) -> str:
     raise RateLimited(limit=2, remaining=0, reset=9, retry_after=7)
 
 

@@ -76,10 +76,13 @@ def test_the_defaults_that_are_named_are_the_real_ones(tmp_path: Path) -> None:
     assert settings_with(variables) == settings_with({})
 
 
+POOLS = ("HASHING", "READING", "WRITING", "REALTIME")
+
+
 @pytest.mark.integration
-@pytest.mark.parametrize("connections", [3, 5, 25])
+@pytest.mark.parametrize("connections", [4, 5, 25])
 def test_all_threads_together_take_no_more_connections_than_there_may_be(connections: int) -> None:
     found = settings_with({"DB_MAX_OPEN_CONNS": str(connections)})
-    threads = [int(found[f"{name}_THREADS"]) for name in ("HASHING", "HTTP", "REALTIME")]
+    threads = [int(found[f"{name}_THREADS"]) for name in POOLS]
     assert min(threads) >= 1
     assert sum(threads) <= connections

@@ -53,6 +53,23 @@ def test_no_more_work_runs_at_once_than_there_are_threads() -> None:
     run(scenario())
 
 
+def test_nobody_holds_the_last_thread_of_a_pool() -> None:
+    async def scenario() -> None:
+        pool, work = pool_of(3), Hanging()
+        of_alice = [asyncio.create_task(pool.run_for("alice", work)) for _ in range(4)]
+        await so(lambda: work.begun == 2)
+        # Two of hers wait, and a thread is free for anybody else.
+        assert await pool.run_for("bob", lambda: "served") == "served"
+        assert await pool.run(lambda: "served") == "served"
+        assert work.begun == 2
+        work.go.set()
+        await asyncio.gather(*of_alice)
+        await so(lambda: at_rest(pool, 3))
+        assert not pool._held
+
+    run(scenario())
+
+
 def test_whoever_comes_first_is_served_first() -> None:
     async def scenario() -> None:
         pool, work = pool_of(1), Hanging()
