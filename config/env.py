@@ -5,6 +5,7 @@ problem is kept here for the system checks, which name every one of them before 
 """
 
 import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,6 +151,16 @@ def redis_url() -> str:
     if not host:
         return ""
     return f"redis://:{password}@{host}:{port}" if password else f"redis://{host}:{port}"
+
+
+def keepalive(*, idle: int, interval: int, count: int) -> dict[int, int]:
+    """Return the options of a socket that asks, after so many seconds without a word and again
+    after each interval, whether the other end is still there, and gives up after that many times.
+
+    What this system has no name for is left out.
+    """
+    named = {"TCP_KEEPIDLE": idle, "TCP_KEEPINTVL": interval, "TCP_KEEPCNT": count}
+    return {getattr(socket, name): value for name, value in named.items() if hasattr(socket, name)}
 
 
 def _split(url: str) -> SplitResult | None:

@@ -126,6 +126,12 @@ REDIS_DATABASES = {
     "session": env.integer("REDIS_SESSION_DB", 4, at_most=1000),
     "pubsub": env.integer("REDIS_PUBSUB_DB", 1, at_most=1000),
 }
+# A connection may die without a word, in a network or a firewall. It is noticed within 10 seconds.
+REDIS_SOCKET: dict[str, Any] = {
+    "socket_keepalive": True,
+    "socket_keepalive_options": env.keepalive(idle=5, interval=2, count=2),
+    "health_check_interval": 5,
+}
 CACHES: dict[str, dict[str, Any]]
 CHANNEL_LAYERS: dict[str, dict[str, Any]]
 if REDIS_URL:
@@ -139,7 +145,11 @@ if REDIS_URL:
                 # A thread that finds every connection taken waits for one; an error would look
                 # like a Redis that is down.
                 "CONNECTION_POOL_CLASS": "redis.connection.BlockingConnectionPool",
-                "CONNECTION_POOL_KWARGS": {"max_connections": REDIS_POOL_SIZE, "timeout": 1},
+                "CONNECTION_POOL_KWARGS": {
+                    "max_connections": REDIS_POOL_SIZE,
+                    "timeout": 1,
+                    **REDIS_SOCKET,
+                },
             },
         }
         # The default alias is the cache, "session" keeps who is online, "main" the rate limits.

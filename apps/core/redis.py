@@ -1,14 +1,16 @@
 """Redis, for those who can do without it for a while."""
 
+import threading
 import time
 from collections.abc import Callable
+from queue import Empty
 from typing import Any, TypeVar
 
 import structlog
 from django.conf import settings
 from django_redis import get_redis_connection
 from django_redis.exceptions import ConnectionInterrupted
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 log = structlog.get_logger(__name__)
 
@@ -18,11 +20,52 @@ T = TypeVar("T")
 # for this long, in seconds.
 PAUSE = 2.0
 
-_down_until: dict[str, float] = {}
-
 
 class RedisDown(Exception):
-    """Redis did not answer, now or a moment ago."""
+    """Redis did not answer, now or a moment ago, or it said no."""
+
+
+class Breaker:
+    """Whether Redis may be asked. All aliases are one server, and go without it together."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._next_try: float | None = None
+        self._next_word = 0.0
+
+    def enter(self) -> bool:
+        """Return whether this call is the one that tries, after a pause, how Redis is; raise
+        RedisDown in a pause, and while another thread tries."""
+        with self._lock:
+            if self._next_try is None:
+                return False
+            now = time.monotonic()
+            if now < self._next_try:
+                raise RedisDown
+            # As long as a try may take, the others go without.
+            self._next_try = now + PAUSE
+            return True
+
+    def trip(self) -> None:
+        """Have Redis left alone for a while."""
+        with self._lock:
+            self._next_try = time.monotonic() + PAUSE
+
+    def reset(self) -> None:
+        """Let everybody ask again."""
+        with self._lock:
+            self._next_try = None
+
+    def complain(self, **what: str) -> None:
+        """Write a line about a refusal, unless one was written a moment ago."""
+        with self._lock:
+            if time.monotonic() < self._next_word:
+                return
+            self._next_word = time.monotonic() + PAUSE
+        log.warning("redis refuses", **what)
+
+
+breaker = Breaker()
 
 
 def key(name: str) -> str:
@@ -32,11 +75,39 @@ def key(name: str) -> str:
 
 def with_redis(alias: str, operation: Callable[[Any], T]) -> T:
     """Return what the operation makes of the client of that cache alias; raise RedisDown."""
-    if time.monotonic() < _down_until.get(alias, 0):
-        raise RedisDown
+    tries = breaker.enter()
     try:
-        return operation(get_redis_connection(alias))
-    except (RedisError, ConnectionInterrupted, OSError) as error:
-        _down_until[alias] = time.monotonic() + PAUSE
-        log.warning("redis is down", alias=alias, error=type(error).__name__)
+        result = operation(get_redis_connection(alias))
+    except ResponseError as error:
+        # A refusal, such as that of a full Redis to write, took no time: others need no pause.
+        breaker.complain(alias=alias, error=type(error).__name__)
+        if tries:
+            breaker.reset()
         raise RedisDown from error
+    except (RedisError, ConnectionInterrupted, OSError) as error:
+        breaker.trip()
+        log.warning("redis is down", alias=alias, error=type(error).__name__)
+        _hang_up()
+        raise RedisDown from error
+    if tries:
+        # Only then: one that was asked before the failure may be answered after it.
+        breaker.reset()
+    return result
+
+
+def _hang_up() -> None:
+    """Close the connections that nobody uses. Where one has died without a word the others may
+    have as well, and each of them would cost somebody a time-out and all a pause."""
+    for alias in settings.CACHES:
+        free = get_redis_connection(alias).connection_pool.pool
+        taken = []
+        # Out of the queue a connection is ours alone.
+        while True:
+            try:
+                taken.append(free.get_nowait())
+            except Empty:
+                break
+        for connection in taken:
+            if connection is not None:
+                connection.disconnect()
+            free.put_nowait(connection)

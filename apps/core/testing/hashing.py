@@ -18,6 +18,8 @@ class NoticedHasher(MD5PasswordHasher):
     def encode(self, password: str, salt: str) -> str:
         """Return the hash; raise AssertionError in a thread that is for other requests."""
         name = threading.current_thread().name
-        assert not name.startswith(("reading", "writing", "realtime")), f"A password is hashed in {name}."
+        assert not name.startswith(("reading", "writing", "realtime")), (
+            f"A password is hashed in {name}."
+        )
         _here.hashes = hashes_here() + 1
         return super().encode(password, salt)

@@ -29,7 +29,8 @@ def dead_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[str]
     settings.CACHES = {"default": dead, "main": dead, "session": dead}
     settings.REDIS_URL = "redis://127.0.0.1:1"
     settings.LIMITER = "apps.core.ratelimit.RedisLimiter"
-    monkeypatch.setattr(core_redis, "_down_until", {})
+    monkeypatch.setattr(core_redis, "breaker", core_redis.Breaker())
+    monkeypatch.setattr(core_redis, "_hang_up", lambda: None)
     limiter.cache_clear()
     asked: list[str] = []
     connect = get_redis_connection

@@ -224,7 +224,7 @@ def test_a_dead_redis_is_left_alone_for_a_while(dead_redis: list[str], key: str)
     for _ in range(5):
         redis_limiter.take([key], SLOW)
     assert dead_redis == ["main"]
-    core_redis._down_until.clear()
+    core_redis.breaker.reset()
     redis_limiter.take([key], SLOW)
     assert dead_redis == ["main", "main"]
 
