@@ -31,7 +31,7 @@ PART = MOST_IDS
 # Unread messages are looked up for so many parts at a time.
 PARTS_PER_LOOK = 20
 # Seconds after which a call begins no further part: the threads are few, and others wait for one.
-LONGEST = 1.5
+LONGEST = 1.0
 
 Part = Callable[[], int]
 
