@@ -140,8 +140,8 @@ if REDIS_URL:
             "BACKEND": "django_redis.cache.RedisCache",
             "LOCATION": f"{REDIS_URL}/{REDIS_DATABASES[database]}",
             "OPTIONS": {
-                "SOCKET_CONNECT_TIMEOUT": 1,
-                "SOCKET_TIMEOUT": 1,
+                "SOCKET_CONNECT_TIMEOUT": patience,
+                "SOCKET_TIMEOUT": patience,
                 # A thread that finds every connection taken waits for one; an error would look
                 # like a Redis that is down.
                 "CONNECTION_POOL_CLASS": "redis.connection.BlockingConnectionPool",
@@ -153,7 +153,13 @@ if REDIS_URL:
             },
         }
         # The default alias is the cache, "session" keeps who is online, "main" the rate limits.
-        for alias, database in (("default", "cache"), ("session", "session"), ("main", "main"))
+        # Each request asks the last, and waits no longer than a few times what Redis ever takes: to
+        # go without for a moment costs less than a Redis that hangs would cost whoever comes then.
+        for alias, database, patience in (
+            ("default", "cache", 1),
+            ("session", "session", 0.3),
+            ("main", "main", 0.1),
+        )
     }
     CHANNEL_LAYERS = {
         "default": {
@@ -192,14 +198,15 @@ HASHING_ROUTES = [
     ("POST", "/admin/login/"),
     ("POST", "/admin/password_change/"),
 ]
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("name", "email")},
+    },
+    *(
+        {"NAME": f"django.contrib.auth.password_validation.{name}Validator"}
+        for name in ("MinimumLength", "CommonPassword", "NumericPassword")
+    ),
 ]
 JWT_SECRET = env.text("JWT_SECRET") or kept_secret(DATA_DIR / "jwt-secret")
 JWT_ISSUER = env.text("JWT_ISSUER", "parley")
@@ -258,6 +265,7 @@ ACTION_LIMITS = {
     "create_post": 10,
     "send_message": 600,
     "typing": 120,
+    "search_users": 60,
 }
 
 # --- Websockets ----------------------------------------------------------------------------------

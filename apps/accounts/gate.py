@@ -25,7 +25,7 @@ class AccountsGate:
 
     def admit(self, scope: Mapping[str, Any]) -> tuple[Visitor, Mapping[str, Any]]:
         """See realtime.registry.Gate."""
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        headers = _joined(scope["headers"])
         # As for any request, before its credentials are looked at: guessing is what is limited.
         spend_address(_address(scope, headers))
         _require_known_host(headers)
@@ -36,6 +36,15 @@ class AccountsGate:
     def living(self, sessions: Iterable[UUID]) -> set[UUID]:
         """See realtime.registry.Gate."""
         return sessions_living(sessions)
+
+
+def _joined(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
+    """Return the headers by name, those that came in several lines as one (RFC 9110, 5.3)."""
+    headers: dict[bytes, str] = {}
+    for name, raw in pairs:
+        value = raw.decode("latin-1")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return headers
 
 
 def _session(headers: Mapping[bytes, str], query: Mapping[str, list[str]]) -> Session:
@@ -68,7 +77,8 @@ def _require_known_origin(headers: Mapping[bytes, str], scheme: str) -> None:
     that could be abused, and pass (docs/decisions/0004-websocket-origins.md).
     """
     origin = headers.get(b"origin")
-    http = "https" if scheme == "wss" or headers.get(b"x-forwarded-proto") == "https" else "http"
+    behind_tls = settings.SERVER_TRUSTED_PROXIES and headers.get(b"x-forwarded-proto") == "https"
+    http = "https" if scheme == "wss" or behind_tls else "http"
     own = f"{http}://{headers.get(b'host', '')}"
     if origin is not None and origin not in {own, *settings.CORS_ALLOWED_ORIGINS}:
         raise OriginNotAllowed

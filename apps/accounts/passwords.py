@@ -15,6 +15,10 @@ from django.core.exceptions import ValidationError
 
 from apps.core.errors import FieldError, Invalid
 
+# Four times the 128 characters that a password may have: no more than four become one (the longest
+# canonical decompositions, Unicode Standard Annex 15).
+MOST_TYPED = 512
+
 
 class Argon2Hasher(Argon2PasswordHasher):
     """Argon2id with the least parameters that OWASP's Password Storage Cheat Sheet recommends:
@@ -37,8 +41,12 @@ class Verdict:
 
 def normalized(password: str) -> str:
     """Return the password in NFC (RFC 8265, 4.2.2): one keyboard types é as one character, another
-    as two, and the person sees the same. Lengths are counted after this."""
-    return unicodedata.normalize("NFC", password)
+    as two, and the person sees the same. Lengths are counted after this.
+
+    What is longer than MOST_TYPED is returned as it is: it is too long in any form, and to put a
+    hundred thousand accents in order would stop the whole process for seconds.
+    """
+    return password if len(password) > MOST_TYPED else unicodedata.normalize("NFC", password)
 
 
 def hashed(password: str) -> str:

@@ -24,11 +24,13 @@ from apps.accounts.serializers import (
     TicketAnswer,
     UserQuery,
 )
+from apps.core.addresses import network_of
 from apps.core.conditional import conditional_answer
 from apps.core.envelope import answer
 from apps.core.idempotency import Finish, in_two_steps
 from apps.core.middleware import client_address
 from apps.core.pagination import ListQuery, paginate
+from apps.core.ratelimit import spend_action
 from apps.core.schema import paginated
 from apps.core.viewsets import ApiViewSet
 
@@ -157,7 +159,11 @@ class UserViewSet(ApiViewSet):
     def list(self, request: Request) -> Response:
         """List people, the newest first, by a part of the name if given."""
         query = UserQuery.read(request.query_params.dict())
-        found = paginate(selectors.users_visible(query.get("search", "")), query)
+        search = query.get("search", "")
+        if search:
+            # Which looks at every name.
+            spend_action("search_users", network_of(client_address(request)))
+        found = paginate(selectors.users_visible(search), query)
         return answer(
             "Users retrieved successfully",
             PublicUser.show_all(found.rows),

@@ -57,10 +57,12 @@ def configure(config: Mapping[str, str]) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Its warnings are of what clients send that is no HTTP, as many lines as they like.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_refusal)
     logging.getLogger("django.request").setLevel(logging.ERROR)
     logging.getLogger("django.request").addFilter(_tells_more)
-    # A stranger's wrong Host is answered with 400 and needs no traceback.
-    logging.getLogger("django.security.DisallowedHost").setLevel(logging.CRITICAL)
+    # What a stranger sends that Django finds suspicious, such as a wrong Host or a form of very many
+    # fields, is answered with 400 and needs no traceback.
+    logging.getLogger("django.security").setLevel(logging.CRITICAL)
     logging.getLogger("django.channels.server").setLevel(logging.WARNING)
 
 
@@ -79,6 +81,11 @@ class PrivateFileHandler(logging.handlers.WatchedFileHandler):
 def _tells_more(record: logging.LogRecord) -> bool:
     """Django's line of an answer of 5xx, beside ours, is of use only when it has a traceback."""
     return record.exc_info is not None
+
+
+def _is_no_refusal(record: logging.LogRecord) -> bool:
+    """Uvicorn takes a websocket that was refused before its upgrade for a mistake of ours."""
+    return "without completing handshake" not in record.getMessage()
 
 
 def _handler(config: Mapping[str, str]) -> logging.Handler:

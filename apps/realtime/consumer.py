@@ -157,6 +157,7 @@ class SocketConsumer(AsyncConsumer):
             abort()
 
     async def _turn_away(self, error: DomainError) -> None:
+        log.info("refused", client=self.id, status=error.status, code=error.code)
         if "websocket.http.response" not in self.scope.get("extensions", {}):
             await self.base_send({"type": "websocket.accept"})
             await self._close(closing.UNAUTHORIZED)

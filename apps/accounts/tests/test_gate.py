@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
+from apps.accounts import gate
 from apps.accounts.errors import InvalidToken, OriginNotAllowed, SessionOver
 from apps.accounts.gate import AccountsGate
 from apps.accounts.models import Session, WebsocketTicket
@@ -116,3 +117,33 @@ def test_only_good_sessions_live_on(alice: Person, bob: Person) -> None:
     hers, his = (Session.objects.get(user=person.user).pk for person in (alice, bob))
     bob.post("/auth/logout")
     assert AccountsGate().living([hers, his]) == {hers}
+
+
+def test_forwarded_addresses_in_several_lines_are_one_list(
+    alice: Person, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each proxy may add a line of its own instead of to the one before it."""
+    settings.SERVER_TRUSTED_PROXIES = 2
+    seen: list[str] = []
+    monkeypatch.setattr(gate, "spend_address", seen.append)
+    lines = (b"198.51.100.1, 192.0.2.7", b"10.0.0.1")
+    scope: dict[str, Any] = {
+        "query_string": f"token={alice.access}".encode(),
+        "client": ("10.0.0.2", 1),
+        "headers": [
+            (b"host", b"chat.example.com"),
+            *((b"x-forwarded-for", line) for line in lines),
+        ],
+    }
+    AccountsGate().admit(scope)
+    assert seen == ["192.0.2.7"]
+
+
+def test_only_a_trusted_proxy_may_say_that_the_page_came_over_tls(
+    alice: Person, settings: Settings
+) -> None:
+    own = {"origin": "https://chat.example.com", "x_forwarded_proto": "https"}
+    with pytest.raises(OriginNotAllowed):
+        admit(f"token={alice.access}", **own)
+    settings.SERVER_TRUSTED_PROXIES = 1
+    assert admit(f"token={alice.access}", **own) == alice.id

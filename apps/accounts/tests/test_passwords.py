@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from apps.accounts import passwords
 from apps.accounts.models import User
 from apps.accounts.tests.people import PASSWORD, Person
 from apps.core.testing.client import ContractClient
@@ -74,3 +75,36 @@ def test_a_length_is_that_of_the_composed_password(
     assert len(password) == 2 * characters
     assert register(nobody, password).status_code == registered
     assert login_status(nobody, "dora@example.com", password) == logged_in
+
+
+@pytest.mark.parametrize("route", ["login", "register"])
+def test_a_password_that_is_too_long_in_any_form_is_not_put_in_order(
+    nobody: ContractClient, db: Any, monkeypatch: pytest.MonkeyPatch, route: str
+) -> None:
+    """The time for that grows with the square of the length, and everything else stands still."""
+    normalize, lengths = unicodedata.normalize, list[int]()
+
+    def noted(form: Any, text: str) -> str:
+        lengths.append(len(text))
+        return normalize(form, text)
+
+    monkeypatch.setattr(unicodedata, "normalize", noted)
+    accents = "\u0345\u0301\u0323\u0334" * 50_000
+    body = {"name": "Dora", "email": "dora@example.com", "password": accents}
+    response = nobody.post(f"/api/v1/auth/{route}", body)
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["field"] == "password"
+    assert all(length <= passwords.MOST_TYPED for length in lengths)
+    assert not User.objects.exists()
+
+
+def test_the_longest_password_may_be_typed_in_four_times_as_many_signs(
+    nobody: ContractClient, db: Any
+) -> None:
+    composed = "\u1f82" * 120 + "correct9"
+    typed = unicodedata.normalize("NFD", composed)
+    assert len(typed) == 4 * 120 + 8
+    body = {"name": "Dora", "email": "dora@example.com", "password": typed}
+    assert nobody.post("/api/v1/auth/register", body).status_code == 201
+    again = {"email": "dora@example.com", "password": composed}
+    assert nobody.post("/api/v1/auth/login", again).status_code == 200

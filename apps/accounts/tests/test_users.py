@@ -4,6 +4,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from pytest_django import Settings
 
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person, person, set_status
@@ -102,3 +103,17 @@ def test_people_are_paged_by_cursor(nobody: ContractClient) -> None:
         seen += [user["name"] for user in body["data"]]
         cursor = body["pagination"]["nextCursor"]
     assert seen == ["Eve", "Dan", "Cem", "Ben", "Ada"]
+
+
+def test_a_search_which_looks_at_every_name_has_a_limit_of_its_own(
+    nobody: ContractClient, alice: Person, settings: Settings
+) -> None:
+    settings.ACTION_LIMITS = settings.ACTION_LIMITS | {"search_users": 2}
+
+    def status(**query: str) -> int:
+        answer = nobody.get("/api/v1/users", query, REMOTE_ADDR="203.0.113.77")
+        code: int = answer.status_code
+        return code
+
+    assert [status(search="a") for _ in range(3)] == [200, 200, 429]
+    assert status() == 200

@@ -135,3 +135,16 @@ def test_an_answer_that_cannot_be_sent_is_closed_too() -> None:
 
     asyncio.run(scenario())
     assert echo.closed == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [(b"content-type", "CONTENT_TYPE"), (b"accept", "HTTP_ACCEPT")]
+)
+def test_of_what_takes_long_to_take_apart_only_a_beginning_is_looked_at(
+    name: bytes, key: str
+) -> None:
+    application = Echo()
+    value = b"application/json" + b";" * 31_000
+    call(application, headers=[(name, value)])
+    assert application.environ[key].startswith("application/json;")
+    assert len(application.environ[key]) <= 1024
