@@ -8,8 +8,8 @@ from django.conf import settings
 import apps.core.idempotency  # noqa: F401
 from apps.core.errors import DomainError
 from apps.realtime import closing, registry
+from config.tests.pages import DOCS, section
 
-DOCS = settings.BASE_DIR / "docs"
 SOURCES = [
     path
     for path in (settings.BASE_DIR / "apps").rglob("*.py")
@@ -17,13 +17,6 @@ SOURCES = [
 ]
 ANNOUNCED = re.compile(r"Announcement\((?:[^()]|\([^()]*\))*?,\s*\"(\w+)\"")
 SHOWN = re.compile(r"\b(?:render|signal|_tell_audience)\((?:\[[^\]]*\],\s*)?\s*\"(\w+)\"")
-
-
-def section(name: str) -> str:
-    text = (DOCS / "realtime.md").read_text()
-    found = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    assert found, name
-    return found.group(1)
 
 
 def first_column(text: str) -> list[str]:
@@ -37,7 +30,7 @@ def refusals(kind: type[DomainError] = DomainError) -> Iterator[tuple[str, int]]
 
 
 def test_every_command_of_the_websocket_is_described() -> None:
-    assert set(first_column(section("What you send"))) == set(registry.commands)
+    assert set(first_column(section("realtime.md", "What you send"))) == set(registry.commands)
 
 
 def test_every_frame_of_the_server_is_described() -> None:
@@ -47,11 +40,11 @@ def test_every_frame_of_the_server_is_described() -> None:
         for pattern in (ANNOUNCED, SHOWN)
         for kind in pattern.findall(path.read_text())
     }
-    assert sent == set(first_column(section("What you get")))
+    assert sent == set(first_column(section("realtime.md", "What you get")))
 
 
 def test_every_close_code_is_described() -> None:
-    described = set(map(int, first_column(section("Limits and close codes"))))
+    described = set(map(int, first_column(section("realtime.md", "Limits and close codes"))))
     assert described == {1009, 1012, *closing.REASONS}
 
 

@@ -1,0 +1,16 @@
+"""The documents, as tests read them."""
+
+import re
+from pathlib import Path
+
+from django.conf import settings
+
+DOCS: Path = settings.BASE_DIR / "docs"
+
+
+def section(page: str, title: str) -> str:
+    """Return what stands under a heading of the second level of docs/<page>."""
+    text = (DOCS / page).read_text()
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"{page} has no section {title}"
+    return found[1]
