@@ -60,7 +60,7 @@ def configure(config: Mapping[str, str]) -> None:
     logging.getLogger("uvicorn.error").addFilter(_is_no_refusal)
     logging.getLogger("django.request").setLevel(logging.ERROR)
     logging.getLogger("django.request").addFilter(_tells_more)
-    # What a stranger sends that Django finds suspicious, such as a wrong Host or a form of very many
+    # What a stranger sends that Django finds suspicious, a wrong Host or a form of very many
     # fields, is answered with 400 and needs no traceback.
     logging.getLogger("django.security").setLevel(logging.CRITICAL)
     logging.getLogger("django.channels.server").setLevel(logging.WARNING)
