@@ -10,7 +10,7 @@ from apps.core.bridge import WsgiBridge
 from apps.core.middleware import admit
 from config.health import HealthFront
 from config.lanes import pool_of
-from config.lifespan import Lifespan
+from config.lifespan import Lifespan, settle_memory
 from config.limits import limit_connections
 from config.readiness import Readiness, look_at_database
 from config.vitals import vitals_of_this_process
@@ -20,7 +20,7 @@ limit_connections(settings.DATABASES["default"])
 
 vitals = vitals_of_this_process()
 # What a server does before it takes its first request, in this order.
-lifespan = Lifespan([vitals.begin, open_hub])
+lifespan = Lifespan([vitals.begin, open_hub, settle_memory])
 
 application = ProtocolTypeRouter(
     {

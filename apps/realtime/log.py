@@ -18,6 +18,8 @@ from apps.realtime.models import Event, Stream, new_epoch
 from apps.realtime.wakeups import wake
 
 PRUNED_AT_ONCE = 1_000
+# A socket that catches up and does not read keeps what was read for it, some two megabytes at most.
+READ_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ def signal(
     wake(frames=[Frame(stream, None, text, about, version) for stream in streams])
 
 
-def events_after(stream: str, after: int, up_to: int | None = None, limit: int = 500) -> Missed:
-    """Return the logged events of a stream behind a number, oldest first.
+def events_after(stream: str, after: int, up_to: int | None = None) -> Missed:
+    """Return the next READ_AT_ONCE logged events of a stream behind a number, oldest first.
 
     `complete` is false when one of them is missing: the log does not go back that far, or has a
     hole.
@@ -89,7 +91,7 @@ def events_after(stream: str, after: int, up_to: int | None = None, limit: int =
     events = Event.objects.filter(stream=stream, seq__gt=after)
     if up_to is not None:
         events = events.filter(seq__lte=up_to)
-    found = list(events.order_by("seq")[:limit])
+    found = list(events.order_by("seq")[:READ_AT_ONCE])
     # Numbers are unique: as many as there are from the first to the last are all of them.
     whole = found[-1].seq == after + len(found) if found else after == up_to
     frames = [_frame(stream, one.seq, one.type, one.data, one.created_at) for one in found]
