@@ -6,16 +6,19 @@ message must not cost the others theirs: a group that fails is tried again one b
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
+from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
 
 from apps.chat.errors import TooManyWaiting
 from apps.chat.services import Draft, Sent, messages_send
 from apps.core.errors import DomainError
-from apps.core.failures import surely_undone
+from apps.core.failures import met_a_lock, surely_undone
 from apps.core.handler import as_domain_error
 from apps.core.ratelimit import action_refusals
+from apps.core.sql import waiting_briefly
 from apps.realtime.threads import in_thread
 
 LARGEST_GROUP = 200
@@ -24,6 +27,10 @@ MOST_WAITING = 2_000
 # How many of the messages that are tried one by one may fail with the database itself, each perhaps
 # after a time-out, until the rest is refused untried.
 MOST_FAILURES = 3
+
+# How many milliseconds a group waits for what somebody has locked. All who wait behind it wait as
+# long, so it is little more than the transactions of a busy server take.
+LONGEST_LOCK = 300
 
 Outcome = Sent | DomainError
 
@@ -71,20 +78,22 @@ def _send(drafts: Sequence[Draft]) -> list[Outcome]:
 
     Unless it may have been committed all the same: some would be sent twice.
     """
-    try:
-        return messages_send(drafts)
-    except Exception as error:  # noqa: BLE001
-        refusal = as_domain_error(error)
-        if not surely_undone(error):
-            return [refusal] * len(drafts)
-    return _send_one_by_one(drafts)
+    with waiting_briefly(LONGEST_LOCK):
+        try:
+            return messages_send(drafts)
+        except Exception as error:  # noqa: BLE001
+            refusal = as_domain_error(error)
+            if not surely_undone(error):
+                return [refusal] * len(drafts)
+        return _send_one_by_one(drafts)
 
 
 def _send_one_by_one(drafts: Sequence[Draft]) -> list[Outcome]:
     outcomes: list[Outcome] = []
     failures: list[DomainError] = []
+    locked = Locked()
     for draft in drafts:
-        if len(failures) == MOST_FAILURES:
+        if failures and (len(failures) == MOST_FAILURES or locked.concerns(draft)):
             outcomes.append(failures[-1])
             continue
         try:
@@ -94,7 +103,31 @@ def _send_one_by_one(drafts: Sequence[Draft]) -> list[Outcome]:
             outcomes.append(refusal)
             if isinstance(error, OperationalError | InterfaceError):
                 failures.append(refusal)
+            if met_a_lock(error):
+                locked.note(draft)
     return outcomes
+
+
+class Locked:
+    """What of a group was found locked, so that nobody waits for it a second time: conversations,
+    and people of whom two were."""
+
+    def __init__(self) -> None:
+        self._pairs: set[frozenset[UUID]] = set()
+        self._people: Counter[UUID] = Counter()
+
+    def note(self, draft: Draft) -> None:
+        """Note that the draft waited in vain."""
+        self._pairs.add(_pair(draft))
+        self._people.update(_pair(draft))
+
+    def concerns(self, draft: Draft) -> bool:
+        """Return whether the draft would wait in vain as well."""
+        return _pair(draft) in self._pairs or any(self._people[one] > 1 for one in _pair(draft))
+
+
+def _pair(draft: Draft) -> frozenset[UUID]:
+    return frozenset((draft.sender_id, draft.receiver_id))
 
 
 def _settle(future: "asyncio.Future[Sent]", outcome: Outcome) -> None:

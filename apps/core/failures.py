@@ -20,6 +20,11 @@ def surely_undone(error: Exception) -> bool:
     return sqlstate.startswith(_UNDONE)
 
 
+def met_a_lock(error: Exception) -> bool:
+    """Return whether the error is that a lock was not to be had in time."""
+    return getattr(error.__cause__, "sqlstate", None) == "55P03"
+
+
 def hide_values(error: BaseException) -> None:
     """Cut what the database says of the error, and of those behind it, to the first line.
 

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar
 
@@ -110,11 +110,28 @@ class Identifier(serializers.UUIDField):
 
 
 class ShortList(serializers.ListField):
-    """A list whose length is looked at before its items, or one that is far too long would be
-    answered with as many errors."""
+    """A list whose length is looked at before its items, and of whose items the first few wrong
+    ones are named: each costs a tenth of a millisecond, in which sockets and requests wait."""
+
+    MOST_NAMED = 10
 
     def to_internal_value(self, data: Any) -> list[Any]:
         """Return the items; fail for too many of them."""
         if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
             self.fail("max_length", max_length=self.max_length)
         return list(super().to_internal_value(data))
+
+    def run_child_validation(self, data: Sequence[Any]) -> list[Any]:
+        """Return the items; fail with the errors of the first wrong ones, by their index."""
+        items: list[Any] = []
+        errors: Any = {}
+        for index, item in enumerate(data):
+            try:
+                items.append(self.child.run_validation(item))
+            except serializers.ValidationError as error:
+                errors[index] = error.detail
+                if len(errors) == self.MOST_NAMED:
+                    break
+        if errors:
+            raise serializers.ValidationError(errors)
+        return items

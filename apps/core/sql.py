@@ -1,10 +1,11 @@
 """The statements that the ORM has no words for, or is too slow at."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import orjson
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.db.models import Field, Model
 
 Fields = Sequence["Field[Any, Any]"]
@@ -30,6 +31,25 @@ def insert(
             values,
         )
         return list(cursor.fetchall()) if "RETURNING" in then else []
+
+
+@contextmanager
+def waiting_briefly(milliseconds: int) -> Iterator[None]:
+    """Have the statements of the block wait for a lock no longer than this, on PostgreSQL. For work
+    that many others wait for, and that can be done without what is locked."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    set_to = "SELECT current_setting('lock_timeout'), set_config('lock_timeout', %s, false)"
+    with connection.cursor() as cursor:
+        cursor.execute(set_to, [f"{milliseconds}ms"])
+        before, _ = cursor.fetchone()
+    try:
+        yield
+    finally:
+        # A connection that was lost is made anew, with the setting of all.
+        with suppress(DatabaseError), connection.cursor() as cursor:
+            cursor.execute(set_to, [before])
 
 
 def matching(model: type[Model], names: Sequence[str], rows: Rows) -> list[Any]:

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -23,6 +24,8 @@ from apps.realtime.sockets import Device
 
 # Those who leave at once are told of in parts.
 DEPARTURES = 500
+# Departures that Redis is to hear of once it is back; of more it learns as their time runs out.
+MOST_OWED = 10_000
 # A socket that is there already is not turned away.
 EVERY_SOCKET = 1_000_000
 
@@ -117,6 +120,10 @@ class RedisPresence:
         NOW
         + """
         redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+        if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then
+            -- Those that have missed a beat died with their process.
+            redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now + ARGV[3] / 2)
+        end
         if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then return 'full' end
         local known = redis.call('ZSCORE', KEYS[2], ARGV[2])
         redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
@@ -133,7 +140,7 @@ class RedisPresence:
         redis.call('ZREM', KEYS[1], ARGV[1])
         redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
         if redis.call('ZCARD', KEYS[1]) == 0 then
-            redis.call('ZADD', KEYS[2], 'XX', now + ARGV[3], ARGV[2])
+            redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[2])
         end
     """
     )
@@ -163,6 +170,8 @@ class RedisPresence:
         self._online = key("presence:online")
         self._leaving = key("presence:leaving")
         self._here = LocalPresence()
+        # Those who left while Redis was down, which is to hear of it.
+        self._owed: deque[Device] = deque(maxlen=MOST_OWED)
 
     def enter(self, device: Device) -> Arrival | None:
         """See Presence."""
@@ -179,12 +188,10 @@ class RedisPresence:
     def leave(self, device: Device) -> None:
         """See Presence."""
         self._here.leave(device)
-        keys = (self._of(device.user_id), self._online)
-        self._try(
-            lambda client: client.eval(
-                self.LEAVE, 2, *keys, device.member, str(device.user_id), GRACE
-            )
-        )
+        try:
+            self._leave(device)
+        except RedisDown:
+            self._owed.append(device)
 
     def beat(self, devices: Iterable[Device]) -> list[Arrival]:
         """See Presence."""
@@ -211,6 +218,9 @@ class RedisPresence:
         """See Presence. Whom this process does not tell of, another one does."""
         here = self._here.departures(hurry=hurry)
         try:
+            while self._owed:
+                self._leave(self._owed[0])
+                self._owed.popleft()
             told = with_redis(
                 "session",
                 lambda client: client.eval(
@@ -236,7 +246,8 @@ class RedisPresence:
     def announced(self, user_id: UUID) -> None:
         """See Presence."""
         self._here.announced(user_id)
-        self._try(lambda client: client.zrem(self._leaving, str(user_id)))
+        with suppress(RedisDown):
+            with_redis("session", lambda client: client.zrem(self._leaving, str(user_id)))
 
     def online(self, users: Iterable[UUID]) -> set[UUID]:
         """See Presence."""
@@ -272,11 +283,10 @@ class RedisPresence:
         # Sent by its hash: a beat has thousands of them.
         return client.register_script(self.ENTER)(keys, values, client=to)
 
-    def _try(self, operation: Callable[[Any], object]) -> None:
-        try:
-            with_redis("session", operation)
-        except RedisDown:
-            return
+    def _leave(self, device: Device) -> None:
+        keys = (self._of(device.user_id), self._online)
+        who = (device.member, str(device.user_id))
+        with_redis("session", lambda client: client.eval(self.LEAVE, 2, *keys, *who, GRACE))
 
     def _of(self, user_id: UUID) -> str:
         return key(f"presence:{user_id}")

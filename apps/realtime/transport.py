@@ -85,6 +85,15 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._unread_pongs = 0
         super().resume_writing()
 
+    def shutdown(self) -> None:
+        """Tell the client that the server stops, or hang up on one that is no websocket yet."""
+        if self.handshake_complete:
+            super().shutdown()
+        else:
+            # Of a handshake that has failed the parser wants no answer any more, and says so by an
+            # error, which would keep the server from telling all the others.
+            self.transport.abort()
+
     def keepalive_timeout(self) -> None:
         """Hang up on a client that is gone: a close frame would wait for it to read."""
         self.pong_timer = None

@@ -1,11 +1,14 @@
 """Chat over real sockets of a real server."""
 
 import pytest
+from django.db import connection, transaction
 
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person
+from apps.chat.services import Draft, message_send
 from apps.core.testing.server import ServerProcess
 from apps.core.testing.socket import TestSocket
+from apps.realtime.models import Stream
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
@@ -45,3 +48,26 @@ def test_who_was_deleted_is_told_that_their_session_is_over(
         refused = carols.ask("chat_message", message)
         assert (refused["type"], refused["data"]["code"]) == ("error", "UNAUTHORIZED")
         assert hers.ask("chat_message", message)["type"] == "ack"
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks all or nothing.")
+def test_what_is_locked_of_one_person_keeps_nobody_else_waiting(
+    server: ServerProcess, alice: Person, bob: Person, carol: Person
+) -> None:
+    message_send(Draft(alice.user.pk, bob.user.pk, "So that there is something to lock"))
+    to_bob = {"receiverId": bob.id, "content": "Hello"}
+    to_alice = {"receiverId": alice.id, "content": "Hello"}
+    with (
+        TestSocket(server.url, token=alice.access) as hers,
+        TestSocket(server.url, token=carol.access) as others,
+    ):
+        hers.expect("connected")
+        others.expect("connected")
+        with transaction.atomic():
+            Stream.objects.select_for_update().get(name=f"user.{bob.id}")
+            hers.send("chat_message", to_bob, requestId="blocked")
+            assert others.ask("chat_message", to_alice)["type"] == "ack"
+            refused = hers.expect("error")
+            assert refused["requestId"] == "blocked"
+            assert refused["data"]["code"] == "SERVICE_UNAVAILABLE"
+        assert hers.ask("chat_message", to_bob)["type"] == "ack"

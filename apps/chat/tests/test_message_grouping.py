@@ -187,10 +187,11 @@ class Failing:
         return self._send(drafts)
 
 
-def cancelled() -> OperationalError:
-    """Return what a statement raises that a living PostgreSQL has cancelled."""
-    error = OperationalError("canceling statement due to lock timeout")
-    error.__cause__ = type("LockNotAvailable", (Exception,), {"sqlstate": "55P03"})()
+def cancelled(sqlstate: str = "55P03") -> OperationalError:
+    """Return what a statement raises that a living PostgreSQL has cancelled: it waited for too long
+    for a lock or, with 57014, took too long."""
+    error = OperationalError("canceling statement due to a timeout")
+    error.__cause__ = type("Cancelled", (Exception,), {"sqlstate": sqlstate})()
     return error
 
 
@@ -220,11 +221,21 @@ def test_nothing_is_sent_a_second_time_that_may_have_been_committed(
 def test_a_database_that_fails_again_and_again_is_given_up(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database = Failing(cancelled(), lambda some: True)
+    database = Failing(cancelled("57014"), lambda some: True)
     monkeypatch.setattr(grouping, "messages_send", database)
     outcomes = sent_together(numbered([(alice, bob)], 20))
     assert {one.code for one in outcomes} == {"SERVICE_UNAVAILABLE"}
     assert database.sizes == [20, 1, 1, 1]
+
+
+def test_a_locked_conversation_is_waited_for_once(
+    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Failing(cancelled(), lambda some: True)
+    monkeypatch.setattr(grouping, "messages_send", database)
+    outcomes = sent_together(numbered([(alice, bob)], 20))
+    assert {one.code for one in outcomes} == {"SERVICE_UNAVAILABLE"}
+    assert database.sizes == [20, 1]
 
 
 class Stalling:

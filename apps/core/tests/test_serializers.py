@@ -1,6 +1,7 @@
 """Names on the wire, and fields that take what they say and nothing else."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from rest_framework import serializers
@@ -10,6 +11,7 @@ from apps.core.handler import as_domain_error
 from apps.core.serializers import (
     CamelSerializer,
     Identifier,
+    ShortList,
     Text,
     WholeNumber,
     camelize,
@@ -97,3 +99,18 @@ def test_what_nobody_can_see_is_no_text(text: str) -> None:
 @pytest.mark.parametrize("text", ["a\u200b", "🙂", "\U000e0fff", "\U0010abcd", "́"])
 def test_signs_that_are_not_known_yet_are_text(text: str) -> None:
     assert shows_something(text)
+
+
+def test_of_very_many_wrong_items_the_first_few_are_named() -> None:
+    """Each costs time in which sockets and requests wait, and nobody reads five hundred."""
+    items = ShortList(child=Identifier(), max_length=500)
+    with pytest.raises(ValidationError) as refused:
+        items.run_validation(["x"] * 500)
+    named: Any = refused.value.detail
+    assert list(named) == list(range(10))
+    good = [str(uuid4()) for _ in range(3)]
+    with pytest.raises(ValidationError) as refused:
+        items.run_validation([good[0], "x", good[1]])
+    named = refused.value.detail
+    assert list(named) == [1]
+    assert [str(item) for item in items.run_validation(good)] == good

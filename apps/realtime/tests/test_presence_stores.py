@@ -7,11 +7,12 @@ import pytest
 from django.conf import settings
 
 from apps.core.ids import uuid7
+from apps.core.redis import RedisDown, with_redis
 from apps.core.testing.server import until
 from apps.realtime import presence_stores
 from apps.realtime.feed import Feed
 from apps.realtime.frames import Frame
-from apps.realtime.presence import Departure, Presence, TooManySockets
+from apps.realtime.presence import ALIVE_FOR, Departure, Presence, TooManySockets
 from apps.realtime.sockets import Device, Socket
 
 
@@ -126,6 +127,54 @@ def test_who_dies_without_a_word_is_reported_once(monkeypatch: pytest.MonkeyPatc
     assert len(reports) == 1
     assert stores[0].online([one.user_id]) == set()
     assert [d for store in stores for d in departed(store, one)] == []
+
+
+@pytest.mark.skipif(not settings.REDIS_URL, reason="There is no Redis in this run.")
+def test_who_leaves_after_redis_forgot_them_departs_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(presence_stores, "GRACE", 0)
+    one, store = device(), presence_stores.RedisPresence()
+    store.enter(one)
+    with_redis("session", lambda client: client.delete(store._of(one.user_id), store._online))
+    store.leave(one)
+    assert until(lambda: departed(store, one))
+
+
+@pytest.mark.skipif(not settings.REDIS_URL, reason="There is no Redis in this run.")
+def test_who_leaves_while_redis_is_down_departs_once_it_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(presence_stores, "GRACE", 0)
+    one, store = device(), presence_stores.RedisPresence()
+    store.enter(one)
+    with monkeypatch.context() as away:
+
+        def down(*_: Any) -> None:
+            raise RedisDown
+
+        away.setattr(presence_stores, "with_redis", down)
+        store.leave(one)
+    with_redis("session", lambda client: client.delete(store._of(one.user_id), store._online))
+    assert until(lambda: departed(store, one))
+    assert departed(store, one) == []
+
+
+@pytest.mark.skipif(not settings.REDIS_URL, reason="There is no Redis in this run.")
+def test_the_sockets_of_a_process_that_died_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, user = presence_stores.RedisPresence(), uuid7()
+    died = presence_stores.RedisPresence()
+    for number in range(10):
+        died.enter(Device(user, uuid7(), str(number)))
+    with pytest.raises(TooManySockets):
+        store.enter(Device(user, uuid7(), "too early"))
+    # Half of the time that they are taken to be alive for goes by, and a beat with it.
+    half = ALIVE_FOR / 2
+    members = with_redis("session", lambda c: c.zrange(store._of(user), 0, -1, withscores=True))
+    aged = {member: until_ - half - 1 for member, until_ in members}
+    with_redis("session", lambda client: client.zadd(store._of(user), aged))
+    store.enter(Device(user, uuid7(), "after the crash"))
+    assert store.sockets(user).total() == 1
 
 
 @pytest.mark.skipif(not settings.REDIS_URL, reason="There is no Redis in this run.")

@@ -1,6 +1,8 @@
 """A server that is told to stop says so to its sockets."""
 
+import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 from django.conf import settings
@@ -32,3 +34,23 @@ def test_a_process_that_is_all_there_is_notes_when_people_were_last_seen(
         hers.expect("connected")
         server.stop()
     assert LastSeen.objects.filter(user=alice.user).exists()
+
+
+def test_a_refused_upgrade_does_not_keep_the_others_from_being_told(
+    start_server: Callable[..., ServerProcess], alice: Person
+) -> None:
+    """Its websocket has failed before it was one."""
+    server = start_server()
+    with TestSocket(server.url, token=alice.access) as hers:
+        hers.expect("connected")
+        with ExitStack() as opened:
+            for _ in range(8):
+                one = opened.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+                one.sendall(
+                    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+                    b"Connection: Upgrade\r\nContent-Length: 1\r\n\r\nx"
+                )
+                # Refused, and its connection is still there.
+                assert one.recv(1)
+            assert server.stop() == 0
+        assert hers.closed_with() == 1012
