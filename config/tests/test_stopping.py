@@ -72,6 +72,48 @@ def test_a_server_that_is_not_up_yet_stops_as_well(tmp_path: Path, how: signal.S
     assert server.log.read_text().endswith("Stopped.\n")
 
 
+# manage.py tidy, with a database that hangs and lets no exception through.
+HANGING_WORKER = """
+import time
+import django
+from django.core.management import execute_from_command_line
+
+django.setup()
+from config import tidying
+
+def hang():
+    print("hanging", flush=True)
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            pass
+
+tidying.PRUNES = {"nothing": hang}
+execute_from_command_line(["manage.py", "tidy", "--every", "3600"])
+"""
+
+
+@both_signals
+def test_a_worker_whose_database_hangs_ends_as_well(how: signal.Signals) -> None:
+    worker = subprocess.Popen(
+        [sys.executable, "-c", HANGING_WORKER],
+        cwd=settings.BASE_DIR,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings_test"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert worker.stdout is not None
+    with worker.stdout as said:
+        try:
+            assert said.readline() == "hanging\n"
+            worker.send_signal(how)
+            assert worker.wait(timeout=20) == 0
+        finally:
+            worker.kill()
+            worker.wait()
+
+
 @both_signals
 def test_a_worker_that_is_told_to_stop_ends_without_a_word_of_complaint(
     tmp_path: Path, how: signal.Signals
