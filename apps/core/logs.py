@@ -77,6 +77,13 @@ class PrivateFileHandler(logging.handlers.WatchedFileHandler):
         private_file(Path(self.baseFilename))
         return super()._open()
 
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line. That its file cannot be opened any more fails no request."""
+        try:
+            super().emit(record)
+        except OSError:
+            self.handleError(record)
+
 
 def _tells_more(record: logging.LogRecord) -> bool:
     """Django's line of an answer of 5xx, beside ours, is of use only when it has a traceback."""

@@ -83,6 +83,20 @@ def test_a_log_is_private_also_after_it_was_rotated(shared: Path) -> None:
     assert [mode(log), mode(shared / "app.log.1"), log.read_text()] == [0o600, 0o600, "hello\n"]
 
 
+def test_a_log_that_cannot_be_opened_any_more_fails_nobody(
+    shared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler = PrivateFileHandler(shared / "logs" / "app.log")
+    (shared / "logs").rename(shared / "moved")
+    (shared / "logs").touch()
+    handler.handle(logging.makeLogRecord({"msg": "hello"}))
+    assert "NotADirectoryError" in capsys.readouterr().err
+    (shared / "logs").unlink()
+    handler.handle(logging.makeLogRecord({"msg": "hello again"}))
+    handler.close()
+    assert (shared / "logs" / "app.log").read_text() == "hello again\n"
+
+
 def test_a_database_of_an_older_version_is_mended(
     shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
