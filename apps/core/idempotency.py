@@ -11,8 +11,9 @@ from uuid import UUID
 
 import orjson
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
+from psycopg.errors import LockNotAvailable
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -128,8 +129,11 @@ def run_once(key: str, request: Request, prepare: Callable[[], Finish]) -> Respo
 def _run_locked(row_id: Any, fingerprint: str, finish: Finish) -> Response:
     try:
         row = IdempotencyKey.objects.select_for_update(nowait=True).get(pk=row_id)
-    except DatabaseError as error:
-        raise StillRunning from error
+    except OperationalError as error:
+        if isinstance(error.__cause__, LockNotAvailable):
+            raise StillRunning from error
+        # The database is away, and knows nothing of another request.
+        raise
     except IdempotencyKey.DoesNotExist as error:
         # It was pruned between the two transactions; the client's next try starts afresh.
         raise StillRunning from error

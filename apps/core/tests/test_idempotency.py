@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from django.utils import timezone
 
 from apps.accounts import services
@@ -183,6 +183,18 @@ def test_while_the_first_one_runs_the_second_is_409(
     assert second.status_code == 409
     assert second.json()["code"] == "CONFLICT"
     assert tickets() == 1
+
+
+def test_a_database_that_goes_away_is_503_and_no_other_request(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(**_: Any) -> None:
+        raise OperationalError("the connection is lost")
+
+    monkeypatch.setattr(IdempotencyKey.objects, "select_for_update", lost)
+    response = ticket(alice)
+    assert (response.status_code, response.json()["code"]) == (503, "SERVICE_UNAVAILABLE")
+    assert tickets() == 0
 
 
 def _own_client(person: Person) -> Person:
