@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from django.conf import settings
 from django.core.management import get_commands, load_command_class
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -49,6 +50,11 @@ def test_the_signing_secrets_have_to_be_given() -> None:
     environment = OURS["web"]["environment"]
     for name in ("APP_SECRET_KEY", "JWT_SECRET"):
         assert environment[name].startswith(f"${{{name}:?")
+
+
+def test_a_server_has_time_to_stop_before_it_is_killed() -> None:
+    grace = int(OURS["web"]["stop_grace_period"].removesuffix("s"))
+    assert grace > 2 * settings.SERVER_SHUTDOWN_TIMEOUT
 
 
 @pytest.mark.parametrize(
