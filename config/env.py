@@ -189,7 +189,8 @@ def _sqlite(path: Path, lock_timeout: int) -> dict[str, Any]:
             # between; taking the write lock at its start makes it wait instead.
             "transaction_mode": "IMMEDIATE",
             "timeout": lock_timeout or FOREVER,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+            # What was acknowledged is on the disk (docs/decisions/0013-sqlite-durability.md).
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
         },
     }
 

@@ -1,5 +1,8 @@
 """The readers of the environment: typed, from files too, and never in the way of the import."""
 
+import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +130,16 @@ def test_without_any_setting_it_is_sqlite() -> None:
     assert found["OPTIONS"]["timeout"] == 7
 
 
+def test_a_sqlite_has_on_its_disk_what_it_has_acknowledged() -> None:
+    """Or a power cut takes the last events, and the next ones get their numbers."""
+    found = database()
+    with closing(sqlite3.connect(found["NAME"])) as connection:
+        connection.executescript(found["OPTIONS"]["init_command"])
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        # 2 is FULL.
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
 def test_a_sqlite_may_be_waited_for_without_end() -> None:
     found = env.database(Path("var") / "default.sqlite3", connect_timeout=0, lock_timeout=0)
     assert found["OPTIONS"]["timeout"] > 24 * 3600
@@ -229,6 +242,23 @@ def test_a_secret_is_made_once_and_kept_from_others(tmp_path: Path) -> None:
     path.chmod(0o644)
     assert kept_secret(path) == first
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_secret_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a power cut may leave a name with nothing behind it, and no server starts again."""
+    done: list[str] = []
+    link = os.link
+
+    def link_noted(*names: Path) -> None:
+        done.append("link")
+        link(*names)
+
+    monkeypatch.setattr(os, "fsync", lambda _: done.append("fsync"))
+    monkeypatch.setattr(os, "link", link_noted)
+    kept_secret(tmp_path / "secret")
+    assert done == ["fsync", "link"]
 
 
 def test_a_secret_that_another_process_has_just_made_is_taken(
