@@ -53,7 +53,9 @@ class Command(BaseCommand):
             raise CommandError(_why_not(options["port"])) from exit_
         finally:
             stop.set()
-            _save_what_is_in_memory()
+            # One that never served has nothing to save, and perhaps no tables to save it in.
+            if server.started:
+                _save_what_is_in_memory()
         self.stdout.write("Stopped.")
         _end()
 
