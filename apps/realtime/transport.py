@@ -18,6 +18,9 @@ GONE_AFTER_SECONDS = 60
 FRAMES = Limit(rate=20, burst=60)
 # Frames are counted after they are parsed, so that no more bytes than these are parsed at once.
 SLICE_BYTES = 4096
+# How long, and with how much, a client that was cut off may go on until it has read why.
+LINGER_SECONDS = 2.0
+LINGER_BYTES = 64 * 1024
 # Pongs that may wait for a client that pings and does not read.
 UNREAD_PONGS = 64
 
@@ -34,6 +37,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._connection: Any = None
         self._frames_whole_at = 0.0
         self._cut_off = False
+        self._discarded = 0
         self._unread_pongs = 0
 
     def connection_made(self, transport: Any) -> None:
@@ -59,6 +63,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """Parse what came in slices, and nothing of what comes after too many frames."""
         for start in range(0, len(data), SLICE_BYTES):
             if self._cut_off:
+                self._discard(len(data) - start)
                 return
             super().data_received(data[start : start + SLICE_BYTES])
 
@@ -125,7 +130,15 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.conn.send_close(TOO_MANY_FRAMES, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        self.transport.close()
+        # Were it closed while the client still sends, systems would throw the close frame away with
+        # the connection before it is read.
+        self.close_timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    def _discard(self, size: int) -> None:
+        """Take no notice of what a client sends that was cut off, nor of very much of it."""
+        self._discarded += size
+        if self._discarded > LINGER_BYTES:
+            self.transport.abort()
 
 
 UVICORN: dict[str, Any] = {
