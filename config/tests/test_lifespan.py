@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from apps.core.testing.server import free_port
+from apps.core.testing.server import ServerProcess, free_port
 from config.lifespan import Lifespan
 
 # manage.py serve, with a first step that fails.
@@ -82,7 +82,22 @@ def test_a_server_that_cannot_start_ends_with_one_sentence() -> None:
         check=False,
     )
     assert ended.returncode == 1
-    assert (
-        ended.stderr == "CommandError: The server could not start: OSError: the disk is on fire\n"
+    assert ended.stderr == "The server could not start: OSError: the disk is on fire\n"
+    assert "Traceback" not in ended.stdout
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_a_server_whose_port_is_taken_says_which(server: ServerProcess) -> None:
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "serve", "--port", str(server.port)],
+        cwd=settings.BASE_DIR,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings_test"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
+    said = f"Could not serve on port {server.port}. Set SERVER_PORT to a free one.\n"
+    assert (ended.returncode, ended.stderr) == (1, said)
     assert "Traceback" not in ended.stdout

@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 
 from apps.accounts.tests.people import Person
-from apps.core.testing.server import ServerProcess, database_url, until
+from apps.core.testing.server import ServerProcess, database_url, free_port, until
 from apps.core.testing.socket import TestSocket
 from apps.posts.models import Post
 from apps.posts.tests.factories import published_by, row
@@ -70,6 +70,60 @@ def test_a_server_that_is_not_up_yet_stops_as_well(tmp_path: Path, how: signal.S
     finally:
         server.kill()
     assert server.log.read_text().endswith("Stopped.\n")
+
+
+# manage.py serve, with something on its loop that does not let go.
+CLINGING_SERVER = """
+import asyncio
+import sys
+from django.core.management import execute_from_command_line
+from config.vitals import Vitals
+
+async def cling():
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
+
+async def begin(self):
+    self.clinging = asyncio.create_task(cling())
+
+Vitals.begin = begin
+execute_from_command_line(["manage.py", "serve", "--port", sys.argv[1]])
+"""
+
+
+@both_signals
+def test_a_server_with_a_task_that_does_not_end_stops_as_well(
+    tmp_path: Path, how: signal.Signals
+) -> None:
+    port, log = free_port(), tmp_path / "log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-c", CLINGING_SERVER, str(port)],
+            cwd=settings.BASE_DIR,
+            env={
+                **os.environ,
+                "DJANGO_SETTINGS_MODULE": "config.settings_test",
+                "DATABASE_URL": database_url(),
+            },
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        until(lambda: _listens(port), seconds=30)
+        server.send_signal(how)
+        assert server.wait(timeout=20) == 0
+        assert log.read_text().endswith("Stopped.\n")
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 # manage.py tidy, with a database that hangs and lets no exception through.

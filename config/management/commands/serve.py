@@ -1,19 +1,23 @@
 """The server: REST and websockets on one port."""
 
+import asyncio
 import logging
 import os
 import sys
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
 import uvicorn
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from apps.core.connections import raise_file_limit
 from apps.realtime.transport import UVICORN
 from config.stopping import when_told_to_stop
 from config.tidying import tidy_beside
+
+# Seconds that requests and sockets which did not end in time get to leave.
+LAST_MOMENT = 1
 
 
 class Command(BaseCommand):
@@ -26,7 +30,7 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=settings.SERVER_PORT)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run the server and end the process; raise CommandError when it cannot."""
+        """Run the server and end the process, with 1 when it could not be started."""
         raise_file_limit()
         config = uvicorn.Config(
             "config.asgi:application",
@@ -47,17 +51,28 @@ class Command(BaseCommand):
         if not settings.REDIS_URL:
             # One process is all there is: it does the worker's work as well.
             tidy_beside(stop)
+        # Not uvicorn's run(): when the loop is closed it waits for every task that was cancelled,
+        # and one may wait for a Redis that hangs.
+        runner = asyncio.Runner(loop_factory=config.get_loop_factory())
         try:
-            server.run()
-        except SystemExit as exit_:
-            raise CommandError(_why_not(options["port"])) from exit_
+            runner.run(_serve(server))
+        except SystemExit:
+            self.stderr.write(_why_not(options["port"]))
+            _end(1)
         finally:
             stop.set()
             # One that never served has nothing to save, and perhaps no tables to save it in.
             if server.started:
                 _save_what_is_in_memory()
         self.stdout.write("Stopped.")
-        _end()
+        _end(0)
+
+
+async def _serve(server: uvicorn.Server) -> None:
+    """Serve until told to stop, and give what had to be cut short then a moment to end."""
+    await server.serve()
+    if cut_short := set(server.server_state.tasks):
+        await asyncio.wait(cut_short, timeout=LAST_MOMENT)
 
 
 def _save_what_is_in_memory() -> None:
@@ -76,13 +91,13 @@ def _save() -> None:
     announce_departures(hurry=True)
 
 
-def _end() -> None:
+def _end(code: int) -> NoReturn:
     """End the process. The interpreter's own end waits for every thread of the pools, and one that
     hangs in a frozen database would keep the process from ever ending."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)
 
 
 def _why_not(port: int) -> str:
