@@ -1,6 +1,9 @@
 """What a client may send (contract 7.2, 7.4)."""
 
+from contextlib import suppress
+
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from apps.accounts.tests.people import Person
 from apps.core.testing.server import ServerProcess
@@ -64,7 +67,9 @@ def test_a_frame_of_more_than_64_kib_ends_it(socket: TestSocket) -> None:
 
 
 def test_more_than_60_frames_at_once_end_it(socket: TestSocket) -> None:
-    for _ in range(90):
-        socket.send("ping")
+    # The server may have closed it before all of them are sent.
+    with suppress(ConnectionClosed):
+        for _ in range(90):
+            socket.send("ping")
     assert socket.closed_with() == 4429
     socket.close()
