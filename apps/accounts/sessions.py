@@ -1,12 +1,13 @@
 """Writes of sessions: they begin, are prolonged, and end. Lock order: sessions' rows by id."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -17,6 +18,7 @@ from apps.accounts.models import Session, User
 from apps.accounts.selectors import living_sessions
 from apps.accounts.tokens import TokenPair, issue_pair, new_jti, read_refresh
 from apps.core.addresses import network_of
+from apps.core.sql import not_waiting
 from apps.realtime.hub import sessions_close
 
 # How long a spent refresh token is still answered, to the device that spent it.
@@ -91,10 +93,12 @@ def session_refresh(*, refresh_token: str, device: Device) -> Login:
 
 
 def session_note_use(session: Session) -> None:
-    """Note that the session is in use, unless that was noted a moment ago."""
+    """Note that the session is in use, unless that was noted a moment ago. While its row is locked,
+    or on SQLite the database, a later request notes it: no read waits for that."""
     now = timezone.now()
     if now - session.last_used_at > USE_NOTED_EVERY:
-        Session.objects.filter(pk=session.pk).update(last_used_at=now)
+        with suppress(OperationalError), not_waiting():
+            Session.objects.filter(pk=session.pk).update(last_used_at=now)
 
 
 @transaction.atomic

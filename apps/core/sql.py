@@ -52,6 +52,24 @@ def waiting_briefly(milliseconds: int) -> Iterator[None]:
             cursor.execute(set_to, [before])
 
 
+@contextmanager
+def not_waiting() -> Iterator[None]:
+    """Have a statement of the block fail with OperationalError where it would wait for a lock. For
+    what a read writes: it can be written another time."""
+    if connection.vendor == "postgresql":
+        # Zero would be no limit.
+        with waiting_briefly(1):
+            yield
+        return
+    with connection.cursor() as cursor:
+        [before] = cursor.execute("PRAGMA busy_timeout").fetchone()
+        cursor.execute("PRAGMA busy_timeout = 0")
+        try:
+            yield
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout = {before}")
+
+
 def matching(model: type[Model], names: Sequence[str], rows: Rows) -> list[Any]:
     """Return the keys of those rows of the table whose fields `names` are as in one of `rows`, all
     together and not each by itself. There must be an index that begins with these fields."""
