@@ -115,14 +115,24 @@ class RedisPresence:
         local now = time[1] + time[2] / 1000000
         local version = string.format('%.0f', time[1] * 1000000 + time[2])
     """
-    # KEYS: the person's sockets, online, leaving. ARGV: socket, person, seconds alive, most.
+    # Only who finds no room is worth a look at which sockets are dead. A process has no channel
+    # either while it renews its link to Redis: until its next beat a person may have more then.
+    # KEYS: the person's sockets, online, leaving.
+    # ARGV: socket, person, seconds alive, most, process.
     ENTER = (
         NOW
         + """
         redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
         if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then
-            -- Those that have missed a beat died with their process.
+            -- Those that have missed a beat died with their machine.
             redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now + ARGV[3] / 2)
+            for _, socket in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+                local process = string.match(socket, '[^:]+$')
+                local channels = '*' .. process .. '*'
+                if process ~= ARGV[5] and #redis.call('PUBSUB', 'CHANNELS', channels) == 0 then
+                    redis.call('ZREM', KEYS[1], socket)
+                end
+            end
         end
         if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then return 'full' end
         local known = redis.call('ZSCORE', KEYS[2], ARGV[2])
@@ -279,7 +289,7 @@ class RedisPresence:
         self, client: Any, device: Device, most: int = SOCKETS_PER_USER, to: Any = None
     ) -> Any:
         keys = [self._of(device.user_id), self._online, self._leaving]
-        values = [device.member, str(device.user_id), ALIVE_FOR, most]
+        values = [device.member, str(device.user_id), ALIVE_FOR, most, device.process]
         # Sent by its hash: a beat has thousands of them.
         return client.register_script(self.ENTER)(keys, values, client=to)
 

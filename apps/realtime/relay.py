@@ -16,6 +16,7 @@ from uuid import uuid4
 import structlog
 
 from apps.realtime import second_way
+from apps.realtime.sockets import PROCESS
 from apps.realtime.threads import in_thread
 from apps.realtime.wakeups import GROUP, Wakeup, channel_layer
 
@@ -136,7 +137,7 @@ class Relay:
         hearing = None
         try:
             async with asyncio.timeout(STEP_SECONDS):
-                channel = await layer.new_channel()
+                channel = await layer.new_channel(f"{PROCESS}.")
                 await layer.group_add(GROUP, channel)
             self._heard_at = asyncio.get_running_loop().time()
             hearing = self._spawn(self._hear_channel(channel))

@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
-from uuid import UUID
+from uuid import UUID, uuid4
+
+# The name of this process. A channel that its hub listens on bears it, so that Redis knows which
+# processes live.
+PROCESS = uuid4().hex
 
 
 @dataclass(frozen=True)
@@ -16,16 +20,17 @@ class Visitor:
 
 @dataclass(frozen=True)
 class Device:
-    """One socket of a person."""
+    """One socket of a person, and the process that serves it."""
 
     user_id: UUID
     session_id: UUID
     socket_id: str
+    process: str = PROCESS
 
     @property
     def member(self) -> str:
         """Return how the socket is written in the set of its person's sockets."""
-        return f"{self.session_id}:{self.socket_id}"
+        return f"{self.session_id}:{self.socket_id}:{self.process}"
 
 
 class Socket(Protocol):

@@ -161,11 +161,21 @@ def test_who_leaves_while_redis_is_down_departs_once_it_is_back(
 
 
 @pytest.mark.skipif(not settings.REDIS_URL, reason="There is no Redis in this run.")
-def test_the_sockets_of_a_process_that_died_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sockets_of_a_process_that_died_make_room() -> None:
     store, user = presence_stores.RedisPresence(), uuid7()
     died = presence_stores.RedisPresence()
     for number in range(10):
-        died.enter(Device(user, uuid7(), str(number)))
+        died.enter(Device(user, uuid7(), str(number), uuid7().hex))
+    store.enter(Device(user, uuid7(), "after the crash"))
+    assert store.sockets(user).total() == 1
+
+
+@pytest.mark.skipif(not settings.REDIS_URL, reason="There is no Redis in this run.")
+def test_the_sockets_of_a_process_that_fell_silent_make_room_after_a_beat() -> None:
+    store, user = presence_stores.RedisPresence(), uuid7()
+    silent = presence_stores.RedisPresence()
+    for number in range(10):
+        silent.enter(Device(user, uuid7(), str(number)))
     with pytest.raises(TooManySockets):
         store.enter(Device(user, uuid7(), "too early"))
     # Half of the time that they are taken to be alive for goes by, and a beat with it.
@@ -173,7 +183,7 @@ def test_the_sockets_of_a_process_that_died_make_room(monkeypatch: pytest.Monkey
     members = with_redis("session", lambda c: c.zrange(store._of(user), 0, -1, withscores=True))
     aged = {member: until_ - half - 1 for member, until_ in members}
     with_redis("session", lambda client: client.zadd(store._of(user), aged))
-    store.enter(Device(user, uuid7(), "after the crash"))
+    store.enter(Device(user, uuid7(), "after a while"))
     assert store.sockets(user).total() == 1
 
 

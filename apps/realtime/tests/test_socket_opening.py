@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
+from django.conf import settings
 from websockets.exceptions import InvalidStatus
 
 from apps.accounts.tests.people import Person
@@ -115,4 +116,21 @@ def test_the_eleventh_socket_of_a_person_is_one_too_many(
     assert health["websocket"] == {"users": 1, "connections": 10}
     sockets.pop().close()
     for socket in [*sockets, eleventh]:
+        socket.close()
+
+
+@pytest.mark.skipif(not settings.REDIS_URL, reason="There is no Redis in this run.")
+def test_sockets_count_in_all_processes_and_not_in_those_that_died(
+    start_server: Any, alice: Person
+) -> None:
+    one, other = start_server(), start_server()
+    sockets = [TestSocket(one.url, token=alice.access) for _ in range(10)]
+    with TestSocket(other.url, token=alice.access) as eleventh:
+        assert eleventh.closed_with() == 4502
+    one.kill()
+    # Each of them comes back at once, before a server could have been started anew.
+    sockets += [TestSocket(other.url, token=alice.access) for _ in range(10)]
+    for socket in sockets[10:]:
+        socket.expect("connected")
+    for socket in sockets:
         socket.close()
