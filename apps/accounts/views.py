@@ -40,6 +40,7 @@ class AuthViewSet(ApiViewSet):
 
     limits = {"register": "register", "password_change": "password", "ws_ticket": "ws_ticket"}
     secret = {"register", "login", "refresh", "password_change", "ws_ticket"}
+    never_kept = {"ws_ticket"}
 
     @extend_schema(request=RegisterInput, responses={201: AuthAnswer})
     @action(

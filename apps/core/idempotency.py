@@ -3,10 +3,10 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 from functools import partial, wraps
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import orjson
@@ -68,6 +68,10 @@ class IdempotentMixin:
     docs/decisions/0003-idempotency.md.
     """
 
+    # Which methods answer with a secret. It is never kept: they run as if they had no key.
+    never_kept: ClassVar[Collection[str]] = ()
+
+    action: str
     handle_exception: Callable[[Exception], Response]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -78,6 +82,8 @@ class IdempotentMixin:
             return
         if not hasattr(self, "post"):
             raise MethodNotAllowed
+        if self.action in self.never_kept:
+            return
         if not _KEY.fullmatch(key):
             raise Invalid.field("Idempotency-Key", "Use 1 to 255 visible ASCII characters.")
         handler: Handler = self.post

@@ -118,7 +118,7 @@ class EnvelopeSchema(AutoSchema):
 
     def get_override_parameters(self) -> list[Any]:
         """Return the headers that a POST of a known user, or a change, may carry."""
-        if self.method == "POST" and not self._public():
+        if self.method == "POST" and not self._public() and not self._never_kept():
             return [IDEMPOTENCY_KEY]
         return [IF_MATCH] if self.method in {"PUT", "PATCH"} else []
 
@@ -140,6 +140,9 @@ class EnvelopeSchema(AutoSchema):
 
     def _public(self) -> bool:
         return any(isinstance(permission, AllowAny) for permission in self.view.get_permissions())
+
+    def _never_kept(self) -> bool:
+        return self.view.action in self.view.never_kept
 
     def _refusals(self) -> list[int]:
         statuses = [400, 401, 403, 404, 405, 406, 409, 422, 429, 500, 503]

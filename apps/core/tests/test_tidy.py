@@ -14,8 +14,8 @@ from apps.core.models import IdempotencyKey
 
 @pytest.mark.django_db(transaction=True)
 def test_tidying_says_what_it_deletes_and_leaves_the_rest(alice: Person) -> None:
-    key = {"Idempotency-Key": "old"}
-    alice.post("/auth/ws-ticket", **key)
+    alice.post("/auth/ws-ticket")
+    alice.post("/auth/password/change", **{"Idempotency-Key": "old"})
     past = timezone.now() - timedelta(days=2)
     IdempotencyKey.objects.update(created_at=past)
     WebsocketTicket.objects.update(expires_at=past)
