@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
@@ -12,16 +13,19 @@ from uuid import UUID
 import orjson
 from django.conf import settings
 from django.db import OperationalError, transaction
+from django.db.models import Min, QuerySet
 from django.utils import timezone
 from psycopg.errors import LockNotAvailable
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.core.envelope import dumps
-from apps.core.errors import BadRequest, Conflict, Invalid, MethodNotAllowed
+from apps.core.errors import BadRequest, Conflict, Invalid, MethodNotAllowed, RateLimited
 from apps.core.models import IdempotencyKey
 
 KEPT_FOR = timedelta(hours=24)
+# Of one person: seven a minute, all day long.
+MOST_KEPT = 10_000
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -35,6 +39,13 @@ class IdempotencyKeyReused(Invalid):
 
 class StillRunning(Conflict):
     message = "The first request with this Idempotency-Key is still running"
+
+
+class TooManyKeys(RateLimited):
+    """A person has MOST_KEPT keys. None of them may be dropped: each is a promise."""
+
+    code = "TOO_MANY_IDEMPOTENCY_KEYS"
+    message = "You have used too many Idempotency-Keys today. Try again later."
 
 
 class FailedAnswer(Exception):
@@ -119,9 +130,7 @@ def run_once(key: str, request: Request, prepare: Callable[[], Finish]) -> Respo
     neither, and then takes its place. What is slow is done in between, where no lock is held.
     """
     fingerprint = _fingerprint(request)
-    row, _ = IdempotencyKey.objects.get_or_create(
-        user_id=_owner(request), key=key, defaults={"fingerprint": fingerprint}
-    )
+    row = _row(_owner(request), key, fingerprint)
     if (kept := _kept_answer(row, fingerprint)) is not None:
         return kept
     finish = prepare()
@@ -130,6 +139,25 @@ def run_once(key: str, request: Request, prepare: Callable[[], Finish]) -> Respo
             return _run_locked(row.pk, fingerprint, finish)
     except FailedAnswer as failed:
         return failed.response
+
+
+def _row(owner: UUID, key: str, fingerprint: str) -> IdempotencyKey:
+    """Return the committed row of the key, made unless it is there; raise TooManyKeys."""
+    keys = IdempotencyKey.objects.filter(user_id=owner)
+    if not keys.filter(key=key).exists():
+        _require_room(keys)
+    row, _ = keys.get_or_create(key=key, defaults={"user_id": owner, "fingerprint": fingerprint})
+    return row
+
+
+def _require_room(keys: QuerySet[IdempotencyKey]) -> None:
+    """Raise TooManyKeys, with the time until the oldest has been kept long enough. Of requests at
+    once each may find the last place free: a few more are kept then."""
+    if keys.count() < MOST_KEPT:
+        return
+    oldest = keys.aggregate(at=Min("created_at"))["at"] or timezone.now()
+    wait = max(60, math.ceil((oldest + KEPT_FOR - timezone.now()).total_seconds()))
+    raise TooManyKeys(limit=MOST_KEPT, remaining=0, reset=wait, retry_after=wait)
 
 
 def _run_locked(row_id: Any, fingerprint: str, finish: Finish) -> Response:

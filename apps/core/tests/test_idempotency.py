@@ -12,6 +12,7 @@ from django.utils import timezone
 from apps.accounts.errors import SessionOver
 from apps.accounts.models import User, WebsocketTicket
 from apps.accounts.tests.people import PASSWORD, Person
+from apps.core import idempotency
 from apps.core.idempotency import idempotency_keys_prune
 from apps.core.models import IdempotencyKey
 from apps.core.testing.client import ContractClient
@@ -255,6 +256,20 @@ def test_a_ticket_is_never_kept_and_each_one_is_another(alice: Person) -> None:
     assert first.json()["data"]["ticket"] != second.json()["data"]["ticket"]
     assert WebsocketTicket.objects.count() == 2
     assert not IdempotencyKey.objects.exists()
+
+
+def test_a_person_may_have_so_many_keys_and_each_of_them_stays_good(
+    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "MOST_KEPT", 2)
+    assert [write(alice, **{"Idempotency-Key": key}).status_code for key in "12"] == [201, 201]
+    refused = write(alice, **{"Idempotency-Key": "3"})
+    assert (refused.status_code, refused.json()["code"]) == (429, "TOO_MANY_IDEMPOTENCY_KEYS")
+    assert 86_000 < int(refused["Retry-After"]) <= 86_400
+    assert posts() == IdempotencyKey.objects.count() == 2
+    assert write(alice, **{"Idempotency-Key": "1"})["Idempotent-Replayed"] == "true"
+    assert alice.post("/posts", POST).status_code == 201
+    assert write(bob).status_code == 201
 
 
 def test_keys_are_kept_for_a_day(alice: Person) -> None:
