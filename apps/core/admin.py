@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import BadRequest, ValidationError
 from django.http import HttpRequest
 
 # Generic for the type checker only.
@@ -19,9 +21,10 @@ class ReadOnlyAdmin(ModelAdmin):
         """Allow what the links of the page's own filters ask, of columns that they name.
 
         Django allows any lookup of any column of the model itself, also of one that is not shown:
-        `?password__regex=` reads a hash letter by letter.
+        `?password__regex=` reads a hash letter by letter. No column holds a NUL, and PostgreSQL
+        takes none in a question.
         """
-        return lookup in {
+        return "\0" not in value and lookup in {
             f"{column}{question}"
             for column in self.get_list_filter(request)
             for question in ("", "__exact", "__isnull")
@@ -38,6 +41,16 @@ class ReadOnlyAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse likewise."""
         return False
+
+    def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Do what was chosen to the rows that were; 400 for a key that cannot be one, which
+        Django's own would ask the database for."""
+        for key in request.POST.getlist(ACTION_CHECKBOX_NAME):
+            try:
+                self.opts.pk.to_python(key)
+            except ValidationError as error:
+                raise BadRequest from error
+        return super().response_action(request, *args, **kwargs)
 
     def actor(self, request: HttpRequest) -> Any:
         """Return who acts."""
