@@ -16,9 +16,9 @@ from django.utils import timezone
 from apps.accounts import passwords
 from apps.accounts.errors import EmailTaken, InvalidCredentials, UserNotFound
 from apps.accounts.events import logins_failing
-from apps.accounts.models import User
+from apps.accounts.models import Session, User
 from apps.accounts.services import user_locked
-from apps.accounts.sessions import Device, Login, session_begin
+from apps.accounts.sessions import Device, Login, logged_in, session_begin
 from apps.core.addresses import network_of
 from apps.core.ratelimit import action_refusals, spend_action
 
@@ -41,7 +41,7 @@ def user_register(*, name: str, email: str, password: str, device: Device) -> Lo
                 user.save(force_insert=True)
         except IntegrityError as error:
             raise EmailTaken from error
-        return session_begin(user, device)
+        return logged_in(session_begin(user, device))
 
 
 def login_attempt(*, email: str, address: str) -> float:
@@ -67,12 +67,19 @@ def login_attempt(*, email: str, address: str) -> float:
 def user_login(*, email: str, password: str, device: Device) -> Login:
     """Begin a session; raise InvalidCredentials, alike and after the same time for an unknown
     address, a wrong password and a disabled user."""
-    return _admit(email, password, partial(session_begin, device=device))
+    return logged_in(_admit(email, password, partial(session_begin, device=device)))
 
 
-def user_of_credentials(*, email: str, password: str) -> User:
-    """Return the person, for the admin's pages; raise InvalidCredentials likewise."""
-    return _admit(email, password, lambda user: user)
+def moderator_login(*, email: str, password: str, device: Device) -> Session:
+    """Begin a session of the admin's pages; raise InvalidCredentials likewise, and for who may not
+    enter them."""
+
+    def enter(user: User) -> Session:
+        if not user.is_moderator:
+            raise InvalidCredentials
+        return session_begin(user, device)
+
+    return _admit(email, password, enter)
 
 
 def _tell_owner(email: str) -> None:

@@ -1,6 +1,12 @@
-"""The site of the admin's pages: its passwords go the way of the API's."""
+"""The site of the admin's pages: its passwords and sessions go the way of the API's.
 
+Who logs in begins a session as a device does, which is listed and ended with the others. Django's
+own session only says which one it is.
+"""
+
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib.admin import AdminSite
@@ -13,13 +19,17 @@ from rest_framework.exceptions import ValidationError as InvalidInput
 
 from apps.accounts import logins, services
 from apps.accounts.errors import InvalidCredentials
-from apps.accounts.models import User
-from apps.accounts.requests import hold_back
+from apps.accounts.models import Session, User
+from apps.accounts.requests import device_of, hold_back
+from apps.accounts.selectors import living_sessions
 from apps.accounts.serializers import LoginInput, PasswordChangeInput
+from apps.accounts.sessions import session_logout, session_note_use
 from apps.core.errors import DomainError, RateLimited
 from apps.core.handler import as_domain_error
-from apps.core.middleware import client_address
 from apps.core.ratelimit import spend_action
+
+# Where Django's session of a browser holds the id of ours.
+SESSION = "session"
 
 
 class LoginForm(AdminAuthenticationForm):
@@ -28,6 +38,7 @@ class LoginForm(AdminAuthenticationForm):
     # Django's own field would turn what is typed into other characters (NFKC).
     username = forms.CharField(widget=forms.TextInput(attrs={"autofocus": True}))
     refusal: RateLimited | None = None
+    request: Any
 
     def clean(self) -> dict[str, Any]:
         """Find the user. Who leaves a field empty has been told, and it costs nobody anything."""
@@ -45,16 +56,22 @@ class LoginForm(AdminAuthenticationForm):
         return self.cleaned_data
 
     def _user(self, given: dict[str, Any]) -> User:
-        assert self.request is not None
-        address = client_address(self.request)
-        hold_back(self.request, logins.login_attempt(email=given["email"], address=address))
-        return logins.user_of_credentials(**given)
+        device = device_of(self.request)
+        hold_back(self.request, logins.login_attempt(email=given["email"], address=device.address))
+        session = logins.moderator_login(**given, device=device)
+        # For the site: Django begins its own only later, and may empty it first.
+        self.request.session_begun = session
+        return session.user
 
 
 class PasswordForm(AdminPasswordChangeForm):
     """Changes a password as the API does: Django's would save the whole row, and end no session."""
 
     FIELDS = {"currentPassword": "old_password", "newPassword": "new_password2"}
+
+    def __init__(self, *args: Any, session_id: UUID, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._session_id = session_id
 
     def clean_old_password(self) -> str:
         """Leave the comparison to clean(), which counts it first."""
@@ -86,7 +103,7 @@ class PasswordForm(AdminPasswordChangeForm):
         old, new = (self.cleaned_data[name] for name in ("old_password", "new_password1"))
         given = PasswordChangeInput.read({"currentPassword": old, "newPassword": new})
         change = services.password_change_prepare(user=self.user, **given)
-        self.user = services.password_change(change=change)
+        self.user = services.password_change(change=change, session_id=self._session_id)
 
 
 class Pages(AdminSite):
@@ -98,6 +115,9 @@ class Pages(AdminSite):
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Show the form, or let somebody in; 429 for who has tried too often."""
         response = super().login(request, extra_context)
+        begun = getattr(request, "session_begun", None)
+        if begun is not None:
+            request.session[SESSION] = str(begun.pk)
         form = (getattr(response, "context_data", None) or {}).get("form")
         if form is not None and form.refusal:
             response.status_code = form.refusal.status
@@ -105,10 +125,34 @@ class Pages(AdminSite):
                 response[name] = value
         return response
 
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Return whether a moderator asks, in a session that has not ended."""
+        return super().has_permission(request) and _session(request) is not None
+
+    def logout(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """End the session; a copy of its cookie is of no use either."""
+        session = _session(request)
+        response = super().logout(request, extra_context)
+        if request.method == "POST" and session is not None:
+            session_logout(session=session)
+        return response
+
     def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Show or take the form for a new password."""
+        session_id = UUID(request.session[SESSION])
         return PasswordChangeView.as_view(
-            form_class=PasswordForm,
+            form_class=partial(PasswordForm, session_id=session_id),
             success_url=reverse("admin:password_change_done"),
             extra_context={**self.each_context(request), **(extra_context or {})},
         )(request)
+
+
+def _session(request: HttpRequest) -> Session | None:
+    """Return the session that the pages are asked in, unless it has ended."""
+    session_id = request.session.get(SESSION)
+    if session_id is None:
+        return None
+    session = living_sessions().filter(pk=session_id, user=request.user.pk).first()
+    if session is not None:
+        session_note_use(session)
+    return session

@@ -6,6 +6,8 @@ from django.http import HttpRequest
 from rest_framework.request import Request
 
 from apps.accounts.models import Session, User
+from apps.accounts.sessions import Device
+from apps.core.middleware import client_address
 
 
 class PersonRequest(Request):
@@ -19,6 +21,11 @@ class PersonRequest(Request):
 def viewer_of(request: Request) -> User | None:
     """Return who asks, None for a stranger."""
     return request.user if request.user.is_authenticated else None
+
+
+def device_of(request: HttpRequest | Request) -> Device:
+    """Return where a request comes from."""
+    return Device(client_address(request), request.headers.get("User-Agent", ""))
 
 
 def hold_back(request: HttpRequest, seconds: float) -> None:

@@ -72,9 +72,9 @@ def password_change_prepare(
 
 
 @transaction.atomic
-def password_change(*, change: PasswordChange, session: Session | None = None) -> User:
+def password_change(*, change: PasswordChange, session_id: UUID) -> User:
     """Change the password, end every session of the person but the one that it is changed in, and
-    return them. The admin's pages have sessions of their own, which end by themselves.
+    return them.
 
     Raises WrongPassword if the password was changed since the present one was compared, and
     SessionOver if this session has ended since, or its person was shut out: they must not shut the
@@ -84,11 +84,11 @@ def password_change(*, change: PasswordChange, session: Session | None = None) -
     if user.password != change.compared_with:
         raise WrongPassword.current()
     living = sessions_locked(living_sessions().filter(user=user))
-    if not user.is_active or (session is not None and session.pk not in living):
+    if not user.is_active or session_id not in living:
         raise SessionOver
     user.password = change.new_hash
     user.save(update_fields=["password", "updated_at"])
-    locked_sessions_end([one for one in living if session is None or one != session.pk])
+    locked_sessions_end([one for one in living if one != session_id])
     return user
 
 

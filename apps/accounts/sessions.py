@@ -55,8 +55,9 @@ class Login:
     tokens: TokenPair
 
 
-def session_begin(user: User, device: Device) -> Login:
-    """Begin a session. The caller holds the user's lock, or has just made them."""
+def session_begin(user: User, device: Device) -> Session:
+    """Begin a session, of a client of the API or of the admin's pages. The caller holds the user's
+    lock, or has just made them."""
     session = Session(
         user=user,
         refresh_jti=new_jti(),
@@ -64,7 +65,12 @@ def session_begin(user: User, device: Device) -> Login:
         **device.columns,
     )
     session.save(force_insert=True)
-    return Login(user, issue_pair(session))
+    return session
+
+
+def logged_in(session: Session) -> Login:
+    """Return the session's user, and its tokens."""
+    return Login(session.user, issue_pair(session))
 
 
 def session_refresh(*, refresh_token: str, device: Device) -> Login:
@@ -87,7 +93,7 @@ def session_refresh(*, refresh_token: str, device: Device) -> Login:
             return _rotate(session, device)
         lost_a_race = claims.jti == session.previous_jti and session.in_grace
         if lost_a_race and device.is_that_of(session):
-            return Login(session.user, issue_pair(session))
+            return logged_in(session)
         locked_sessions_end([session.pk])
     raise InvalidToken
 
@@ -142,4 +148,4 @@ def _rotate(session: Session, device: Device) -> Login:
     Session.objects.filter(pk=session.pk).update(
         **{name: getattr(session, name) for name in moved}, **device.columns, refreshed_at=Now()
     )
-    return Login(session.user, issue_pair(session))
+    return logged_in(session)

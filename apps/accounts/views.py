@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts import logins, selectors, services, sessions
-from apps.accounts.requests import PersonRequest, hold_back
+from apps.accounts.requests import PersonRequest, device_of, hold_back
 from apps.accounts.serializers import (
     AuthAnswer,
     LoginInput,
@@ -48,7 +48,7 @@ class AuthViewSet(ApiViewSet):
     )
     def register(self, request: Request) -> Response:
         """Make an account and log in."""
-        login = logins.user_register(**RegisterInput.read(request.data), device=_device(request))
+        login = logins.user_register(**RegisterInput.read(request.data), device=device_of(request))
         return answer("Registration successful", _auth_answer(login), status=201)
 
     @extend_schema(request=LoginInput, responses={200: AuthAnswer})
@@ -57,7 +57,7 @@ class AuthViewSet(ApiViewSet):
     )
     def login(self, request: Request) -> Response:
         """Log in on one more device."""
-        given, device = LoginInput.read(request.data), _device(request)
+        given, device = LoginInput.read(request.data), device_of(request)
         hold_back(request, logins.login_attempt(email=given["email"], address=device.address))
         login = logins.user_login(**given, device=device)
         return answer("Login successful", _auth_answer(login))
@@ -68,7 +68,9 @@ class AuthViewSet(ApiViewSet):
     )
     def refresh(self, request: Request) -> Response:
         """Exchange a refresh token, once, for a new pair."""
-        login = sessions.session_refresh(**RefreshInput.read(request.data), device=_device(request))
+        login = sessions.session_refresh(
+            **RefreshInput.read(request.data), device=device_of(request)
+        )
         return answer("Token refreshed", _auth_answer(login))
 
     @extend_schema(request=None, responses={200: None})
@@ -137,7 +139,7 @@ class AuthViewSet(ApiViewSet):
         )
 
         def finish() -> Response:
-            services.password_change(session=request.auth, change=change)
+            services.password_change(session_id=request.auth.pk, change=change)
             return answer("Password changed")
 
         return finish
@@ -178,10 +180,6 @@ class UserViewSet(ApiViewSet):
         return conditional_answer(
             request, "User retrieved successfully", PublicUser.show(user), str(user.version)
         )
-
-
-def _device(request: Request) -> sessions.Device:
-    return sessions.Device(client_address(request), request.headers.get("User-Agent", ""))
 
 
 def _auth_answer(login: sessions.Login) -> dict[str, Any]:

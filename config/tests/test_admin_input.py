@@ -12,6 +12,7 @@ from apps.accounts.models import User
 from apps.accounts.tests.people import Person
 from apps.core.admin import ReadOnlyAdmin
 from apps.posts.services import post_create
+from config.tests.test_admin import pages_of
 
 pytestmark = pytest.mark.django_db
 
@@ -36,8 +37,8 @@ PARAMETERS = (
 def browser(moderator: Person, bob: Person) -> Client:
     """The browser of a moderator, with something in each list."""
     post_create(author=bob.user, title="A title", content="Long enough to be one")
-    browser = Client(raise_request_exception=False)
-    browser.force_login(moderator.user)
+    browser = pages_of(moderator)
+    browser.raise_request_exception = False
     return browser
 
 

@@ -13,6 +13,7 @@ from apps.accounts.tests.people import Person
 from apps.core.admin import ReadOnlyAdmin
 from apps.posts.models import Post
 from apps.posts.services import post_create
+from config.tests.test_admin import pages_of
 
 pytestmark = pytest.mark.django_db
 
@@ -58,9 +59,7 @@ def _ask(browser: Client, model: type[Model], lookup: str, value: str = "1") -> 
 def browser(moderator: Person, bob: Person) -> Client:
     """The browser of a moderator, with something in each list."""
     post_create(author=bob.user, title="A title", content="Long enough to be one")
-    browser = Client()
-    browser.force_login(moderator.user)
-    return browser
+    return pages_of(moderator)
 
 
 def test_a_list_answers_no_question_that_its_filters_do_not_ask(browser: Client) -> None:
