@@ -136,6 +136,9 @@ class WsgiBridge:
         try:
             part, more = await self._begin(pool, reply, environ, receive)
             await _delay(environ)
+            if "HTTP_EXPECT" in environ:
+                # It may send its body or not, which nobody could tell from a next request.
+                reply.headers.append((b"connection", b"close"))
             head = {"status": reply.status, "headers": reply.headers}
             async with asyncio.timeout(settings.SERVER_WRITE_TIMEOUT):
                 await send({"type": "http.response.start", **head})
@@ -199,6 +202,10 @@ async def _hung_up(receive: Receive) -> None:
 
 async def _read_body(environ: Environ, receive: Receive) -> None:
     """Read the whole body into `wsgi.input`, or note why it cannot be had."""
+    if environ["parley.body_too_large"]:
+        return
+    # To ask for the body has the server tell a client to go on that waits for that.
+    environ.pop("HTTP_EXPECT", None)
     body, size, more = environ["wsgi.input"], 0, True
     try:
         async with asyncio.timeout(settings.SERVER_READ_TIMEOUT):
@@ -216,6 +223,12 @@ async def _read_body(environ: Environ, receive: Receive) -> None:
     environ["parley.body_too_large"] = size > settings.BODY_LIMIT
     environ["CONTENT_LENGTH"] = str(min(size, settings.BODY_LIMIT))
     body.seek(0)
+
+
+def _announced(scope: Scope) -> int:
+    """Return how long the body is to be, 0 where that is not said."""
+    length = dict(scope["headers"]).get(b"content-length", b"")
+    return int(length) if length.isdigit() else 0
 
 
 def _environ(scope: Scope) -> Environ:
@@ -239,6 +252,7 @@ def _environ(scope: Scope) -> Environ:
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
         "parley.arrived": time.time(),
+        "parley.body_too_large": _announced(scope) > settings.BODY_LIMIT,
     }
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1").upper(), raw_value.decode("latin-1")

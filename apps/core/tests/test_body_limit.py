@@ -101,3 +101,31 @@ def test_a_length_that_is_none_is_refused(
     said = raw(server, head(alice, f"Content-Length: {length}"), b'{"bio": "x"}')
     assert said.startswith(b"HTTP/1.1 4")
     assert User.objects.get().bio == ""
+
+
+def asking_first(alice: Person, size: int) -> str:
+    """Return the head of a request whose client sends its body only when it is told to."""
+    return head(alice, f"Expect: 100-continue\nContent-Length: {size}").replace(
+        "Connection: close\n", ""
+    )
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_who_asks_first_is_told_to_send_a_body_within_the_limit(
+    server: ServerProcess, alice: Person
+) -> None:
+    said = raw(server, asking_first(alice, LIMIT), padded(LIMIT))
+    assert said.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200")
+    assert b"connection: close" not in said
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_who_asks_first_is_told_at_once_that_a_body_is_over_the_limit(
+    server: ServerProcess, alice: Person
+) -> None:
+    """And is hung up on: what it sends next might be the body or another request."""
+    said = raw(server, asking_first(alice, LIMIT + 1))
+    assert said.startswith(b"HTTP/1.1 413")
+    assert b"\r\nconnection: close\r\n" in said
