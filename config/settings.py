@@ -138,10 +138,10 @@ if REDIS_URL:
     CACHES = {
         alias: {
             "BACKEND": "django_redis.cache.RedisCache",
-            "LOCATION": f"{REDIS_URL}/{REDIS_DATABASES[database]}",
+            # Aliases with one address share their connections, and so must have one patience.
+            "LOCATION": f"{REDIS_URL}/{REDIS_DATABASES[database]}"
+            f"?socket_timeout={patience}&socket_connect_timeout={patience}",
             "OPTIONS": {
-                "SOCKET_CONNECT_TIMEOUT": patience,
-                "SOCKET_TIMEOUT": patience,
                 # A thread that finds every connection taken waits for one; an error would look
                 # like a Redis that is down.
                 "CONNECTION_POOL_CLASS": "redis.connection.BlockingConnectionPool",
@@ -153,12 +153,13 @@ if REDIS_URL:
             },
         }
         # The default alias is the cache, "session" keeps who is online, "main" the rate limits.
-        # Each request asks the last, and waits no longer than a few times what Redis ever takes: to
-        # go without for a moment costs less than a Redis that hangs would cost whoever comes then.
+        # The last two are asked by requests, and waited for no longer than a few times what Redis
+        # ever takes: to go without for a second costs less than a Redis that hangs would cost
+        # whoever comes then.
         for alias, database, patience in (
             ("default", "cache", 1),
-            ("session", "session", 0.3),
-            ("main", "main", 0.1),
+            ("session", "session", 0.05),
+            ("main", "main", 0.05),
         )
     }
     CHANNEL_LAYERS = {

@@ -16,10 +16,11 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-# A Redis that hangs would hold every request for its time-out; after one failure it is left alone
-# for this long, in seconds. A server's own look at Redis (config/vitals.py) comes sooner than that,
-# so that no request of a server pays for trying.
-PAUSE = 5.0
+# After a failure Redis is left alone. How long the probe waits before each look at it, in seconds:
+# one that is often slow costs a process one short wait in this time, and no more.
+PROBE_SECONDS = 1.0
+# How often a line is written about refusals at the most, in seconds.
+COMPLAINT_SECONDS = 5.0
 
 
 class RedisDown(Exception):
@@ -27,42 +28,33 @@ class RedisDown(Exception):
 
 
 class Breaker:
-    """Whether Redis may be asked. All aliases are one server, and go without it together."""
+    """Whether Redis may be asked. All aliases are one server, and go without it together.
+
+    It is open from a failure until the probe has found that Redis answers again.
+    """
 
     def __init__(self) -> None:
+        self.open = False
         self._lock = threading.Lock()
-        self._next_try: float | None = None
         self._next_word = 0.0
 
-    def enter(self, *, in_pause: bool) -> bool:
-        """Return whether this call is the one that tries, after a pause, how Redis is; raise
-        RedisDown in a pause, unless that does not matter, and while another thread tries."""
+    def trip(self) -> bool:
+        """Have Redis left alone; return whether this call is the one that did it."""
         with self._lock:
-            if self._next_try is None:
-                return False
-            now = time.monotonic()
-            if now < self._next_try and not in_pause:
-                raise RedisDown
-            # As long as a try may take, the others go without.
-            self._next_try = now + PAUSE
-            return True
-
-    def trip(self) -> None:
-        """Have Redis left alone for a while."""
-        with self._lock:
-            self._next_try = time.monotonic() + PAUSE
+            was_open, self.open = self.open, True
+            return not was_open
 
     def reset(self) -> None:
         """Let everybody ask again."""
         with self._lock:
-            self._next_try = None
+            self.open = False
 
     def complain(self, **what: str) -> None:
         """Write a line about a refusal, unless one was written a moment ago."""
         with self._lock:
             if time.monotonic() < self._next_word:
                 return
-            self._next_word = time.monotonic() + PAUSE
+            self._next_word = time.monotonic() + COMPLAINT_SECONDS
         log.warning("redis refuses", **what)
 
 
@@ -74,29 +66,42 @@ def key(name: str) -> str:
     return f"{settings.APP_NAME}:{name}"
 
 
-def with_redis(alias: str, operation: Callable[[Any], T], *, in_pause: bool = False) -> T:
-    """Return what the operation makes of the client of that cache alias; raise RedisDown.
-
-    `in_pause` is for those who have the time to try how Redis is.
-    """
-    tries = breaker.enter(in_pause=in_pause)
+def with_redis(alias: str, operation: Callable[[Any], T]) -> T:
+    """Return what the operation makes of the client of that cache alias; raise RedisDown."""
+    if breaker.open:
+        raise RedisDown
     try:
-        result = operation(get_redis_connection(alias))
+        return operation(get_redis_connection(alias))
     except ResponseError as error:
         # A refusal, such as that of a full Redis to write, took no time: others need no pause.
         breaker.complain(alias=alias, error=type(error).__name__)
-        if tries:
-            breaker.reset()
         raise RedisDown from error
     except (RedisError, ConnectionInterrupted, OSError) as error:
-        breaker.trip()
-        log.warning("redis is down", alias=alias, error=type(error).__name__)
-        _hang_up()
+        # Only the probe finds out when Redis is back: a call that was made before the failure may
+        # be answered after it, and one that is made to try would hold up a request.
+        if breaker.trip():
+            log.warning("redis is down", alias=alias, error=type(error).__name__)
+            _hang_up()
+            _start_probe(breaker)
         raise RedisDown from error
-    if tries:
-        # Only then: one that was asked before the failure may be answered after it.
-        breaker.reset()
-    return result
+
+
+def _start_probe(tripped: Breaker) -> None:
+    threading.Thread(target=_probe, args=(tripped,), name="redis probe", daemon=True).start()
+
+
+def _probe(tripped: Breaker) -> None:
+    """Look again and again whether Redis answers, with the patience that a request has; have it
+    asked again when it does."""
+    while tripped.open:
+        time.sleep(PROBE_SECONDS)
+        try:
+            get_redis_connection("main").ping()
+        except Exception as error:  # noqa: BLE001
+            log.debug("redis is still down", error=type(error).__name__)
+        else:
+            log.info("redis is back")
+            tripped.reset()
 
 
 def _hang_up() -> None:

@@ -1,5 +1,6 @@
 """Fixtures of the tests of core."""
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -9,6 +10,7 @@ from pytest_django import Settings
 
 from apps.core import redis as core_redis
 from apps.core.ratelimit import limiter
+from apps.core.testing.servers import PrivateRedis
 
 
 @pytest.fixture
@@ -31,6 +33,7 @@ def dead_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[str]
     settings.LIMITER = "apps.core.ratelimit.RedisLimiter"
     monkeypatch.setattr(core_redis, "breaker", core_redis.Breaker())
     monkeypatch.setattr(core_redis, "_hang_up", lambda: None)
+    monkeypatch.setattr(core_redis, "_start_probe", lambda _: None)
     limiter.cache_clear()
     asked: list[str] = []
     connect = get_redis_connection
@@ -41,3 +44,40 @@ def dead_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[str]
 
     monkeypatch.setattr(core_redis, "get_redis_connection", counted)
     return asked
+
+
+@pytest.fixture
+def shared_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Redis of this run, waited for longer than by a server: the machine may be busy."""
+    if not settings.REDIS_URL:
+        pytest.skip("There is no Redis in this run.")
+    patience = "socket_timeout=10&socket_connect_timeout=10"
+    settings.CACHES = {
+        alias: {**cache, "LOCATION": f"{cache['LOCATION'].partition('?')[0]}?{patience}"}
+        for alias, cache in settings.CACHES.items()
+    }
+    monkeypatch.setattr(core_redis, "breaker", core_redis.Breaker())
+
+
+@pytest.fixture
+def private_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateRedis]:
+    """A Redis of our own, with which the process talks as it does with any."""
+    with PrivateRedis() as server:
+        settings.CACHES = {
+            alias: {
+                "BACKEND": "django_redis.cache.RedisCache",
+                "LOCATION": f"{server.url}/{number}",
+                "OPTIONS": {
+                    "SOCKET_CONNECT_TIMEOUT": 0.3,
+                    "SOCKET_TIMEOUT": 0.3,
+                    "CONNECTION_POOL_CLASS": "redis.connection.BlockingConnectionPool",
+                    "CONNECTION_POOL_KWARGS": {"max_connections": 3, "timeout": 0.3},
+                },
+            }
+            for number, alias in enumerate(("default", "main"))
+        }
+        monkeypatch.setattr(core_redis, "breaker", core_redis.Breaker())
+        monkeypatch.setattr(core_redis, "PROBE_SECONDS", 0.02)
+        yield server
+        for alias in settings.CACHES:
+            get_redis_connection(alias).connection_pool.disconnect()

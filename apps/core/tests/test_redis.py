@@ -1,8 +1,9 @@
 """A Redis that hangs or refuses costs a process next to nothing, and heals by itself."""
 
+import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,6 +21,8 @@ from apps.core.testing.server import until
 from apps.core.testing.servers import PrivateRedis
 from config import env
 
+START_PROBE = core_redis._start_probe
+
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -28,6 +31,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(core_redis, "breaker", Breaker())
     monkeypatch.setattr(core_redis, "get_redis_connection", asked.append)
     monkeypatch.setattr(core_redis, "_hang_up", lambda: None)
+    monkeypatch.setattr(core_redis, "_start_probe", lambda _: None)
     return asked
 
 
@@ -60,42 +64,7 @@ def test_when_one_alias_fails_all_of_them_leave_redis_alone(calls: list[str]) ->
     assert calls == ["main"]
 
 
-def test_after_a_pause_one_thread_tries_and_the_others_go_without(
-    calls: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(core_redis, "PAUSE", 0)
-    assert down("main", fail)
-    monkeypatch.setattr(core_redis, "PAUSE", 60)
-    trying, go_on = threading.Event(), threading.Event()
-
-    def hang(_: Any) -> str:
-        trying.set()
-        go_on.wait(timeout=60)
-        return "answer"
-
-    with ThreadPoolExecutor(1) as thread:
-        tried = thread.submit(with_redis, "main", hang)
-        assert trying.wait(timeout=10)
-        assert down("main")
-        assert down("session")
-        go_on.set()
-        assert tried.result() == "answer"
-    assert not down("main")
-    assert not down("session")
-
-
-def test_a_try_that_fails_begins_another_pause(
-    calls: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(core_redis, "PAUSE", 0)
-    assert down("main", fail)
-    monkeypatch.setattr(core_redis, "PAUSE", 60)
-    assert down("main", fail)
-    assert down("main")
-    assert calls == ["main", "main"]
-
-
-def test_who_was_asked_before_the_failure_and_answers_after_it_ends_no_pause(
+def test_who_was_asked_before_the_failure_and_answers_after_it_has_nobody_ask_again(
     calls: list[str],
 ) -> None:
     asked, go_on = threading.Event(), threading.Event()
@@ -114,6 +83,49 @@ def test_who_was_asked_before_the_failure_and_answers_after_it_ends_no_pause(
     assert down("main")
 
 
+class Pinged:
+    """A client of Redis that fails so many times before it answers."""
+
+    def __init__(self, failures: int) -> None:
+        self.left = failures
+        self.pings: list[str] = []
+
+    def ping(self) -> bool:
+        self.pings.append(threading.current_thread().name)
+        self.left -= 1
+        if self.left >= 0:
+            raise TimeoutError
+        return True
+
+
+def test_only_the_probe_asks_a_redis_that_failed_until_it_answers(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Pinged(failures=3)
+    monkeypatch.setattr(core_redis, "get_redis_connection", lambda _: client)
+    monkeypatch.setattr(core_redis, "PROBE_SECONDS", 0.02)
+    monkeypatch.setattr(core_redis, "_start_probe", START_PROBE)
+    assert down("main", fail)
+    until(lambda: not down("main"))
+    assert client.pings == ["redis probe"] * 4
+
+
+def test_of_all_calls_that_fail_one_starts_the_probe(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Breaker] = []
+    monkeypatch.setattr(core_redis, "_start_probe", started.append)
+    together_now = threading.Barrier(4)
+
+    def fail_together(_: Any) -> None:
+        together_now.wait(timeout=10)
+        raise TimeoutError
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(down, ["main", "session"] * 2, [fail_together] * 4))
+    assert started == [core_redis.breaker]
+
+
 def test_a_redis_that_refuses_is_asked_again_at_once_and_told_of_now_and_then(
     calls: list[str],
 ) -> None:
@@ -125,29 +137,6 @@ def test_a_redis_that_refuses_is_asked_again_at_once_and_told_of_now_and_then(
     assert [line["event"] for line in lines] == ["redis refuses"]
 
 
-@pytest.fixture
-def private(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateRedis]:
-    """A Redis of our own, with which the process talks as it does with any."""
-    with PrivateRedis() as server:
-        settings.CACHES = {
-            alias: {
-                "BACKEND": "django_redis.cache.RedisCache",
-                "LOCATION": f"{server.url}/{number}",
-                "OPTIONS": {
-                    "SOCKET_CONNECT_TIMEOUT": 0.2,
-                    "SOCKET_TIMEOUT": 0.2,
-                    "CONNECTION_POOL_CLASS": "redis.connection.BlockingConnectionPool",
-                    "CONNECTION_POOL_KWARGS": {"max_connections": 3, "timeout": 0.2},
-                },
-            }
-            for number, alias in enumerate(("default", "main"))
-        }
-        monkeypatch.setattr(core_redis, "breaker", Breaker())
-        yield server
-        for alias in settings.CACHES:
-            get_redis_connection(alias).connection_pool.disconnect()
-
-
 def connected(server: PrivateRedis) -> set[str]:
     """Return the connections that the server knows of."""
     with redis.Redis.from_url(server.url) as client:
@@ -156,7 +145,7 @@ def connected(server: PrivateRedis) -> set[str]:
 
 
 @pytest.mark.integration
-def test_after_a_failure_no_connection_of_before_is_used(private: PrivateRedis) -> None:
+def test_after_a_failure_no_connection_of_before_is_used(private_redis: PrivateRedis) -> None:
     """What has died without a word would cost a time-out each."""
     together = threading.Barrier(3)
 
@@ -167,33 +156,33 @@ def test_after_a_failure_no_connection_of_before_is_used(private: PrivateRedis) 
     with ThreadPoolExecutor(3) as threads:
         for alias in ("default", "main"):
             assert all(threads.map(with_redis, [alias] * 3, [ping] * 3))
-    before = connected(private)
+    before = connected(private_redis)
     assert before
-    private.freeze()
+    private_redis.freeze()
     try:
         assert down("main", lambda client: client.ping())
     finally:
-        private.thaw()
-    until(lambda: not before & connected(private))
+        private_redis.thaw()
+    until(lambda: not before & connected(private_redis))
     until(lambda: not down("default", lambda client: client.ping()))
 
 
 @pytest.mark.integration
-def test_a_frozen_redis_leaves_no_connection_taken(private: PrivateRedis) -> None:
+def test_a_frozen_redis_leaves_no_connection_taken(private_redis: PrivateRedis) -> None:
     """More calls fail than there are connections."""
     for _ in range(5):
         core_redis.breaker.reset()
-        private.freeze()
+        private_redis.freeze()
         try:
             assert down("main", lambda client: client.ping())
         finally:
-            private.thaw()
+            private_redis.thaw()
     core_redis.breaker.reset()
     assert not down("main", lambda client: client.ping())
 
 
 @pytest.mark.skipif(not configured.REDIS_URL, reason="needs Redis")
-@pytest.mark.parametrize(("alias", "patience"), [("default", 1), ("session", 0.3), ("main", 0.1)])
+@pytest.mark.parametrize(("alias", "patience"), [("default", 1), ("session", 0.05), ("main", 0.05)])
 def test_the_system_is_told_to_notice_a_connection_that_died(alias: str, patience: float) -> None:
     pool = get_redis_connection(alias).connection_pool
     connection = pool.get_connection()
@@ -206,3 +195,17 @@ def test_the_system_is_told_to_notice_a_connection_that_died(alias: str, patienc
         assert connection.health_check_interval == 5
     finally:
         pool.release(connection)
+
+
+@pytest.mark.skipif(not configured.REDIS_URL, reason="needs Redis")
+def test_aliases_that_share_a_database_keep_their_own_patience(settings: Settings) -> None:
+    """Some Redis servers have one database only, and django-redis one pool for each address."""
+    settings.CACHES = {
+        alias: {**cache, "LOCATION": re.sub(r"/\d+\?", "/0?", cache["LOCATION"])}
+        for alias, cache in configured.CACHES.items()
+    }
+    found = {
+        alias: get_redis_connection(alias).connection_pool.connection_kwargs["socket_timeout"]
+        for alias in ("default", "session", "main")
+    }
+    assert found == {"default": 1, "session": 0.05, "main": 0.05}
