@@ -181,7 +181,7 @@ if REDIS_URL:
         }
     }
     PRESENCE = "apps.realtime.presence_stores.RedisPresence"
-    LIMITER = "apps.core.ratelimit.RedisLimiter"
+    LIMITER = "apps.core.redis_limiter.RedisLimiter"
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}

@@ -1,9 +1,10 @@
-"""One limiter for HTTP and websocket, atomic in Redis and inside one process alike.
+"""One limiter for HTTP and websocket: what it counts, and how one process counts it.
 
 It is the generic cell rate algorithm (GCRA, ITU-T I.371): of each key only the time is kept at
 which its allowance will be whole again, so that a key costs a few bytes however large its burst.
 docs/decisions/0002-rate-limiter.md says why this is not the `limits` package, and
-docs/decisions/0011-bounded-keys.md how many keys there may be.
+docs/decisions/0011-bounded-keys.md how many keys there may be. How several processes share an
+allowance is in apps/core/redis_limiter.py.
 """
 
 import hashlib
@@ -14,15 +15,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol
+from typing import Protocol
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 
 from apps.core.addresses import network_of
 from apps.core.errors import RateLimited
-from apps.core.redis import RedisDown, with_redis
-from apps.core.redis import key as redis_key
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,21 @@ class Limit:
     rate: float
     burst: int
 
+    @property
+    def allowance(self) -> float:
+        """Return the seconds after which an allowance that is used up is whole again."""
+        return self.burst / self.rate
+
+    def allows(self, wait: float) -> bool:
+        """Return whether an allowance that is whole again after these seconds was large enough."""
+        # Redis counts in whole microseconds.
+        return wait <= self.allowance + 1e-6
+
 
 def seconds_until_whole(whole_at: float, now: float, limit: Limit) -> float:
     """Return the seconds until an allowance is whole again once one more is taken from it.
 
-    More than `burst / rate` means that there is nothing to take. Otherwise it is whole again at
+    More than the limit allows means that there is nothing to take. Otherwise it is whole again at
     `now` plus these.
     """
     return max(whole_at - now, 0.0) + 1 / limit.rate
@@ -47,7 +56,7 @@ class Limiter(Protocol):
 
     def take(self, keys: Sequence[str], limit: Limit) -> list[float]:
         """Take one from the allowance of each key and return the seconds until it is whole again;
-        more than `burst / rate` means that it was refused and nothing was taken."""
+        where the limit does not allow them, nothing was taken."""
 
 
 def digest(key: str) -> str:
@@ -70,17 +79,20 @@ class LocalLimiter:
         with self._lock:
             now = time.monotonic()
             waits = [self._take(digest(key), limit, now) for key in keys]
-            # Two for each that may have been added: the rest catches up, and no call pays for all.
-            for _ in range(2 * len(keys)):
-                self._forget_oldest(now)
+            self._forget_some(len(keys), now)
             return waits
 
     def _take(self, key: str, limit: Limit, now: float) -> float:
         wait = seconds_until_whole(self._whole_at.get(key, 0.0), now, limit)
-        if wait <= limit.burst / limit.rate + 1e-9:
+        if limit.allows(wait):
             self._whole_at[key] = now + wait
             self._whole_at.move_to_end(key)
         return wait
+
+    def _forget_some(self, added: int, now: float) -> None:
+        # Two for each that may have been added: the rest catches up, and no call pays for all.
+        for _ in range(2 * added):
+            self._forget_oldest(now)
 
     def _forget_oldest(self, now: float) -> None:
         """Forget a key whose allowance is whole, or one too many."""
@@ -89,41 +101,6 @@ class LocalLimiter:
             return
         if len(self._whole_at) > self.MOST_KEYS or self._whole_at[oldest] <= now:
             del self._whole_at[oldest]
-
-
-class RedisLimiter:
-    """Keeps the times in Redis, by its clock; in this process while Redis is down."""
-
-    # Times are whole microseconds, since Redis cuts a script's numbers to integers.
-    SCRIPT = """
-        local now = redis.call('TIME')
-        now = now[1] * 1000000 + now[2]
-        local wait = math.max((tonumber(redis.call('GET', KEYS[1])) or 0) - now, 0) + ARGV[1]
-        if wait <= tonumber(ARGV[2]) then
-            local at = string.format('%.0f', now + wait)
-            redis.call('SET', KEYS[1], at, 'PX', math.ceil(wait / 1000))
-        end
-        return wait
-    """
-
-    def __init__(self) -> None:
-        self._meanwhile = LocalLimiter()
-
-    def take(self, keys: Sequence[str], limit: Limit) -> list[float]:
-        """See Limiter."""
-        one, all_of_it = round(1e6 / limit.rate), round(1e6 * limit.burst / limit.rate)
-
-        def ask(client: Any) -> list[int]:
-            pipeline = client.pipeline(transaction=False)
-            for key in keys:
-                pipeline.eval(self.SCRIPT, 1, redis_key(f"limit:{digest(key)}"), one, all_of_it)
-            waits: list[int] = pipeline.execute()
-            return waits
-
-        try:
-            return [wait / 1e6 for wait in with_redis("main", ask)]
-        except RedisDown:
-            return self._meanwhile.take(keys, limit)
 
 
 @cache
@@ -142,16 +119,15 @@ def refusals(
     keys: Sequence[str], limit: Limit, by: Limiter | None = None
 ) -> list[RateLimited | None]:
     """Take one from the allowance of each key; return for each the refusal if it is used up."""
-    allowance = limit.burst / limit.rate
     return [
-        RateLimited(
+        None
+        if limit.allows(wait)
+        else RateLimited(
             limit=limit.burst,
             remaining=0,
             reset=math.ceil(wait - 1 / limit.rate),
-            retry_after=max(1, math.ceil(wait - allowance)),
+            retry_after=max(1, math.ceil(wait - limit.allowance)),
         )
-        if wait > allowance + 1e-6
-        else None
         for wait in (by or limiter()).take(keys, limit)
     ]
 

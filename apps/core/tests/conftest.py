@@ -1,6 +1,7 @@
 """Fixtures of the tests of core."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -8,9 +9,12 @@ import pytest
 from django_redis import get_redis_connection
 from pytest_django import Settings
 
+from apps.core import ratelimit, redis_limiter
 from apps.core import redis as core_redis
 from apps.core.ratelimit import limiter
+from apps.core.redis_limiter import RedisLimiter
 from apps.core.testing.servers import PrivateRedis
+from apps.core.tests.limiting import Processes, settled
 
 
 @pytest.fixture
@@ -30,7 +34,7 @@ def dead_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[str]
     dead = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
     settings.CACHES = {"default": dead, "main": dead, "session": dead}
     settings.REDIS_URL = "redis://127.0.0.1:1"
-    settings.LIMITER = "apps.core.ratelimit.RedisLimiter"
+    settings.LIMITER = "apps.core.redis_limiter.RedisLimiter"
     monkeypatch.setattr(core_redis, "breaker", core_redis.Breaker())
     monkeypatch.setattr(core_redis, "_hang_up", lambda: None)
     monkeypatch.setattr(core_redis, "_start_probe", lambda _: None)
@@ -81,3 +85,37 @@ def private_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterat
         yield server
         for alias in settings.CACHES:
             get_redis_connection(alias).connection_pool.disconnect()
+
+
+@pytest.fixture
+def key() -> str:
+    """A key that nobody else has used: Redis outlives a test."""
+    return str(uuid4())
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The clock of the limiters, which stands still until it is set."""
+    clock = SimpleNamespace(now=1_000.0)
+    for module in (ratelimit, redis_limiter):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limiters report when it is urgent, and not because time goes by."""
+    monkeypatch.setattr(redis_limiter, "GATHER_SECONDS", 3600.0)
+
+
+@pytest.fixture
+def processes() -> Iterator[Processes]:
+    """Makes limiters, each as a process has it, and lets none report after the test."""
+    made: list[RedisLimiter] = []
+
+    def make() -> RedisLimiter:
+        made.append(RedisLimiter())
+        return made[-1]
+
+    yield make
+    settled(*made)

@@ -1,6 +1,5 @@
 """The limiter. Original defect 37 is about it; tests of requests are in test_request_limits.py."""
 
-import math
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -11,52 +10,27 @@ from uuid import uuid4
 import pytest
 from django.conf import settings as configured
 
-from apps.core import ratelimit
-from apps.core import redis as core_redis
 from apps.core.errors import RateLimited
 from apps.core.ratelimit import (
     Limit,
     Limiter,
     LocalLimiter,
-    RedisLimiter,
     digest,
     limiter,
     spend,
 )
+from apps.core.redis_limiter import RedisLimiter
 from apps.core.testing.server import until
+from apps.core.tests.limiting import SMALL, count, passes
 from apps.core.tests.together import together
 
-SLOW = Limit(rate=1 / 3600, burst=10)
-needs_redis = pytest.mark.skipif(not configured.REDIS_URL, reason="REDIS_URL is not set.")
 
-
-@pytest.fixture(params=[LocalLimiter, pytest.param(RedisLimiter, marks=needs_redis)])
+@pytest.fixture(params=[LocalLimiter, RedisLimiter])
 def any_limiter(request: pytest.FixtureRequest) -> Limiter:
+    if request.param is RedisLimiter:
+        request.getfixturevalue("shared_redis")
     made: Limiter = request.param()
     return made
-
-
-@pytest.fixture
-def key() -> str:
-    """A key that nobody else has used: Redis outlives a test."""
-    return str(uuid4())
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A clock that stands still until it is set."""
-    clock = SimpleNamespace(now=1_000.0)
-    monkeypatch.setattr(ratelimit, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    return clock
-
-
-def passes(limiter: Limiter, key: str, limit: Limit) -> bool:
-    return limiter.take([key], limit)[0] <= limit.burst / limit.rate + 1e-6
-
-
-def count(limiter: Limiter, key: str, limit: Limit) -> int:
-    """Return how many pass at once."""
-    return next(n for n in range(10_000) if not passes(limiter, key, limit))
 
 
 class Dawdling(OrderedDict[str, float]):
@@ -72,7 +46,7 @@ def test_of_fifty_threads_just_as_many_pass_as_may(key: str) -> None:
     """Original defect 37: count, then expire, was not atomic."""
     local = LocalLimiter()
     local._whole_at = Dawdling()
-    answers = together(*[lambda: passes(local, key, SLOW)] * 50)
+    answers = together(*[lambda: passes(local, key, SMALL)] * 50)
     assert answers.count(True) == 10
     assert answers.count(False) == 40
 
@@ -82,7 +56,7 @@ def test_of_the_threads_of_a_process_just_as_many_pass_as_may(
 ) -> None:
     """Original defect 37. Here with no more threads than a process has, and so connections."""
     threads = configured.HTTP_THREADS + configured.REALTIME_THREADS
-    answers = together(*[lambda: [passes(any_limiter, key, SLOW) for _ in range(10)]] * threads)
+    answers = together(*[lambda: [passes(any_limiter, key, SMALL) for _ in range(10)]] * threads)
     assert sum(each.count(True) for each in answers if isinstance(each, list)) == 10
     assert all(isinstance(each, list) for each in answers)
 
@@ -96,8 +70,8 @@ def test_a_refusal_takes_nothing(any_limiter: Limiter, key: str) -> None:
 
 
 def test_keys_do_not_meet(any_limiter: Limiter, key: str) -> None:
-    count(any_limiter, key, SLOW)
-    assert passes(any_limiter, f"{key}2", SLOW)
+    count(any_limiter, key, SMALL)
+    assert passes(any_limiter, f"{key}2", SMALL)
 
 
 def test_the_burst_passes_at_once_and_then_the_rate(clock: SimpleNamespace) -> None:
@@ -147,7 +121,7 @@ def few_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_of_too_many_keys_the_oldest_are_forgotten(at_once: int) -> None:
     local, keys = LocalLimiter(), [str(number) for number in range(20)]
     for first in range(0, 20, at_once):
-        local.take(keys[first : first + at_once], SLOW)
+        local.take(keys[first : first + at_once], SMALL)
     assert list(local._whole_at) == [digest(key) for key in keys[-3:]]
 
 
@@ -155,16 +129,8 @@ def test_of_too_many_keys_the_oldest_are_forgotten(at_once: int) -> None:
 def test_a_key_in_use_is_not_among_the_oldest() -> None:
     local = LocalLimiter()
     for number in range(10):
-        local.take(["in use", str(number)], SLOW)
-    assert not passes(local, "in use", SLOW)
-
-
-@pytest.mark.usefixtures("few_keys", "dead_redis")
-def test_keys_are_bounded_also_while_redis_is_down() -> None:
-    redis_limiter = RedisLimiter()
-    for number in range(20):
-        redis_limiter.take([str(number)], SLOW)
-    assert len(redis_limiter._meanwhile._whole_at) == 3
+        local.take(["in use", str(number)], SMALL)
+    assert not passes(local, "in use", SMALL)
 
 
 class Watched(OrderedDict[str, float]):
@@ -185,18 +151,18 @@ def test_no_call_pays_for_all_the_keys() -> None:
     """When each call swept the table, whoever filled it had it swept by everybody's requests."""
     local = LocalLimiter()
     local._whole_at = watched = Watched()
-    local.take([str(number) for number in range(10_001)], SLOW)
+    local.take([str(number) for number in range(10_001)], SMALL)
     watched.walked = 0
-    local.take(["one more"], SLOW)
+    local.take(["one more"], SMALL)
     assert watched.walked <= 2
 
 
 @pytest.mark.parametrize("key", ["", "x", "x" * 1_000_000, "é", "\ud800"], ids=len)
 def test_a_key_is_stored_in_the_same_few_bytes_whatever_its_length(key: str) -> None:
     local = LocalLimiter()
-    local.take([key], SLOW)
+    local.take([key], SMALL)
     assert [len(stored) for stored in local._whole_at] == [32]
-    assert passes(local, f"{key}2", SLOW)
+    assert passes(local, f"{key}2", SMALL)
 
 
 def test_a_refusal_says_when_to_come_back(clock: SimpleNamespace) -> None:
@@ -211,41 +177,3 @@ def test_a_refusal_says_when_to_come_back(clock: SimpleNamespace) -> None:
     assert (headers["RateLimit-Limit"], headers["RateLimit-Remaining"]) == ("3", "0")
     assert 25 <= int(headers["RateLimit-Reset"]) <= 30
     assert 5 <= int(headers["Retry-After"]) <= 10
-
-
-def test_without_its_redis_a_process_limits_on_its_own(dead_redis: list[str], key: str) -> None:
-    """Original defects 35 and 37: a dead Redis gave 500."""
-    assert count(RedisLimiter(), key, SLOW) == 10
-
-
-def test_a_dead_redis_is_left_alone_for_a_while(dead_redis: list[str], key: str) -> None:
-    """Or each request would wait for its time-out."""
-    redis_limiter = RedisLimiter()
-    for _ in range(5):
-        redis_limiter.take([key], SLOW)
-    assert dead_redis == ["main"]
-    core_redis.breaker.reset()
-    redis_limiter.take([key], SLOW)
-    assert dead_redis == ["main", "main"]
-
-
-@needs_redis
-def test_redis_forgets_a_key_once_its_allowance_is_whole(key: str) -> None:
-    RedisLimiter().take([key], SLOW)
-    stored = core_redis.key(f"limit:{digest(key)}")
-    left = core_redis.with_redis("main", lambda client: client.pttl(stored))
-    assert 0 < left <= math.ceil(1000 / SLOW.rate)
-
-
-@needs_redis
-def test_redis_is_never_given_the_key_itself(key: str) -> None:
-    """It may be a megabyte long, or somebody's e-mail."""
-    RedisLimiter().take([key], SLOW)
-    found = core_redis.with_redis("main", lambda client: client.keys(f"*{key}*"))
-    assert found == []
-
-
-@needs_redis
-def test_two_processes_share_one_allowance(key: str) -> None:
-    assert count(RedisLimiter(), key, SLOW) == 10
-    assert count(RedisLimiter(), key, SLOW) == 0

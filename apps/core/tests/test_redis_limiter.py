@@ -1,0 +1,201 @@
+"""What processes count together: exactly where a limit is small, else a little ahead of Redis."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from apps.core import ratelimit, redis_limiter
+from apps.core import redis as core_redis
+from apps.core.ratelimit import Limit
+from apps.core.redis_limiter import MOST_AHEAD, RedisLimiter, most_ahead
+from apps.core.testing.server import until
+from apps.core.tests.limiting import LARGE, SMALL, Processes, count, passes, settled, stored
+from apps.core.tests.together import together
+from config import settings as shipped
+
+
+@pytest.mark.parametrize(
+    ("burst", "ahead"),
+    [(1, 0), (10, 0), (100, 0), (101, 10), (120, 12), (200, 20), (600, 20), (100_000, 20)],
+)
+def test_a_process_is_ahead_by_a_small_part_of_the_burst_and_of_a_small_one_by_nothing(
+    burst: int, ahead: int
+) -> None:
+    assert most_ahead(Limit(1, burst)) == ahead
+
+
+def test_of_the_limits_as_they_come_only_the_frequent_ones_are_not_exact() -> None:
+    ahead = [
+        name
+        for name, per_minute in shipped.ACTION_LIMITS.items()
+        if most_ahead(Limit(per_minute / 60, per_minute))
+    ]
+    assert ahead == ["send_message", "typing"]
+    assert most_ahead(Limit(100, 200)) == 20
+
+
+@pytest.mark.usefixtures("shared_redis")
+def test_of_a_large_limit_a_process_alone_lets_just_as_many_pass_as_may(
+    processes: Processes, key: str
+) -> None:
+    assert count(processes(), key, LARGE) == 200
+
+
+@pytest.mark.usefixtures("shared_redis", "unhurried")
+def test_of_the_threads_of_two_processes_no_more_pass_than_both_may_be_ahead(
+    processes: Processes, key: str
+) -> None:
+    one, other = processes(), processes()
+
+    def fifty(process: RedisLimiter) -> list[bool]:
+        return [passes(process, key, LARGE) for _ in range(50)]
+
+    answers = together(*[lambda: fifty(one), lambda: fifty(other)] * 4)
+    passed = sum(each.count(True) for each in answers if isinstance(each, list))
+    assert 200 <= passed <= 200 + 2 * MOST_AHEAD
+    settled(one, other)
+    assert not passes(one, key, LARGE)
+    assert not passes(other, key, LARGE)
+
+
+@pytest.mark.usefixtures("shared_redis")
+def test_of_the_threads_of_two_processes_just_as_many_pass_as_a_small_limit_says(
+    processes: Processes, key: str
+) -> None:
+    one, other = processes(), processes()
+
+    def ten(process: RedisLimiter) -> list[bool]:
+        return [passes(process, key, SMALL) for _ in range(10)]
+
+    answers = together(*[lambda: ten(one), lambda: ten(other)] * 4)
+    assert sum(each.count(True) for each in answers if isinstance(each, list)) == 10
+    assert all(isinstance(each, list) for each in answers)
+
+
+@pytest.mark.usefixtures("shared_redis", "unhurried")
+def test_a_process_that_is_told_nothing_lets_no_more_pass_than_it_may_be_ahead(
+    processes: Processes, key: str
+) -> None:
+    one, other = processes(), processes()
+    assert passes(one, key, LARGE)
+    assert count(other, key, LARGE) == 200
+    settled(other)
+    assert count(one, key, LARGE) <= MOST_AHEAD
+
+
+@pytest.mark.usefixtures("shared_redis")
+def test_what_was_too_much_is_counted_too(processes: Processes, key: str) -> None:
+    """It is missing from what comes next, so that none of it adds up."""
+    one, other = processes(), processes()
+    passed = 1
+    assert passes(one, key, LARGE)
+    for process in (other, one):
+        passed += count(process, key, LARGE)
+        settled(process)
+    left = core_redis.with_redis("main", lambda client: client.pttl(stored(key)))
+    assert passed - 1 < left / 1000 * LARGE.rate <= passed
+
+
+@pytest.mark.usefixtures("shared_redis", "unhurried")
+def test_what_a_process_had_not_reported_when_it_died_is_taken_from_nobody(
+    processes: Processes, key: str
+) -> None:
+    dead = processes()
+    assert all(passes(dead, key, LARGE) for _ in range(9))
+    assert count(processes(), key, LARGE) == 200
+
+
+@pytest.mark.usefixtures("shared_redis", "unhurried")
+def test_a_report_counts_from_when_the_first_of_it_passed(
+    processes: Processes, key: str, clock: SimpleNamespace
+) -> None:
+    """Who was late to report would else make the client late."""
+    one, limit = processes(), Limit(rate=1 / 10, burst=200)
+    assert all(passes(one, key, limit) for _ in range(8))
+    clock.now += 50
+    settled(one)
+    left = core_redis.with_redis("main", lambda client: client.pttl(stored(key)))
+    assert 0 < left <= 30_000
+
+
+@pytest.mark.usefixtures("shared_redis", "unhurried")
+def test_a_refusal_for_what_others_took_says_when_to_come_back(
+    processes: Processes, key: str
+) -> None:
+    one, other, limit = processes(), processes(), Limit(rate=1 / 10, burst=200)
+    assert passes(one, key, limit)
+    settled(one)
+    count(other, key, limit)
+    settled(other)
+    assert passes(one, key, limit)
+    settled(one)
+    [refusal] = ratelimit.refusals([key], limit, one)
+    assert refusal is not None
+    headers = {name: int(value) for name, value in refusal.headers.items()}
+    assert (headers["RateLimit-Limit"], headers["RateLimit-Remaining"]) == (200, 0)
+    # One or two more than may have passed.
+    assert 1_990 <= headers["RateLimit-Reset"] <= 2_020
+    assert headers["Retry-After"] == headers["RateLimit-Reset"] - 1_990
+
+
+class ScriptedRedis:
+    """Stands in for with_redis(): gives the answers that it was given, each after it has done what
+    is to be done meanwhile."""
+
+    def __init__(self, answers: list[float], meanwhile: Callable[[], object] = int) -> None:
+        self.answers = answers
+        self._meanwhile = meanwhile
+
+    def __call__(self, alias: str, operation: Callable[[Any], Any]) -> Any:
+        self._meanwhile()
+        return [round(1e6 * self.answers.pop(0))]
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_what_passes_while_redis_answers_is_added_to_what_it_answers(
+    processes: Processes, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = processes()
+    redis = ScriptedRedis([190 / LARGE.rate], lambda: [passes(one, key, LARGE) for _ in range(5)])
+    monkeypatch.setattr(redis_limiter, "with_redis", redis)
+    monkeypatch.setattr(core_redis, "breaker", core_redis.Breaker())
+    assert passes(one, key, LARGE)
+    one._urgent.set()
+    until(lambda: not redis.answers and not one._reported)
+    assert count(one, key, LARGE) == 5
+    redis.answers += [200 / LARGE.rate] * 2
+
+
+def test_who_comes_back_when_they_were_told_to_is_not_refused_again(
+    clock: SimpleNamespace, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What passed here and was refused by Redis has taken nothing here either."""
+    minute, limit = 60, Limit(rate=1 / 60, burst=10)
+    # Another process takes one after the ninth; half of it has come back since.
+    redis = ScriptedRedis([taken * minute for taken in (*range(1, 10), 10.5, 10)])
+    monkeypatch.setattr(redis_limiter, "with_redis", redis)
+    monkeypatch.setattr(core_redis, "breaker", core_redis.Breaker())
+    one = RedisLimiter()
+    assert [passes(one, key, limit) for _ in range(10)] == [True] * 9 + [False]
+    clock.now += minute / 2
+    assert passes(one, key, limit)
+
+
+@pytest.mark.usefixtures("shared_redis")
+def test_redis_forgets_a_key_once_its_allowance_is_whole(processes: Processes, key: str) -> None:
+    passes(processes(), key, SMALL)
+    left = core_redis.with_redis("main", lambda client: client.pttl(stored(key)))
+    assert 0 < left <= 3_600_000
+
+
+@pytest.mark.usefixtures("shared_redis")
+def test_redis_is_never_given_the_key_itself(processes: Processes, key: str) -> None:
+    """It may be a megabyte long, or somebody's e-mail."""
+    one = processes()
+    for limit in (SMALL, LARGE):
+        passes(one, key, limit)
+    settled(one)
+    found = core_redis.with_redis("main", lambda client: client.keys(f"*{key}*"))
+    assert found == []
