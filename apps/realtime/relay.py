@@ -58,7 +58,8 @@ class Relay:
         self._heard_at = 0.0
         self._spawn: Spawn = asyncio.get_running_loop().create_task
         self._sending: asyncio.Task[None] | None = None
-        self._layer_took_it = False
+        # Whether the last message that was sent by the layer was taken.
+        self._layer_takes = True
 
     def start(self, spawn: Spawn) -> None:
         """Begin to send and to hear."""
@@ -102,10 +103,11 @@ class Relay:
                 "frames": [frame for wakeup in wakeups for frame in wakeup["frames"]],
                 "ended": [session for wakeup in wakeups for session in wakeup["ended"]],
             }
+            # Nobody waits to see whether a layer that has failed works again.
+            patience = PATIENCE_SECONDS if self._layer_takes else 0.0
             self._sending = self._spawn(self._send_by_layer(message))
-            patience = PATIENCE_SECONDS if second_way.exists() else None
-            await asyncio.wait({self._sending}, timeout=patience)
-            if self._sending.done() and self._layer_took_it:
+            await asyncio.wait({self._sending}, timeout=patience if second_way.exists() else None)
+            if self._sending.done() and self._layer_takes:
                 return
         if wakeups and second_way.exists():
             try:
@@ -114,12 +116,12 @@ class Relay:
                 log.warning("wake-up not told", error=type(error).__name__)
 
     async def _send_by_layer(self, message: dict[str, Any]) -> None:
-        self._layer_took_it = False
         try:
             async with asyncio.timeout(STEP_SECONDS):
                 await channel_layer().group_send(GROUP, message)
-            self._layer_took_it = True
+            self._layer_takes = True
         except Exception as error:  # noqa: BLE001
+            self._layer_takes = False
             frames = len(message["frames"])
             log.warning("wake-up not sent", error=type(error).__name__, frames=frames)
 

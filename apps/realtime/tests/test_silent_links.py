@@ -17,10 +17,11 @@ from apps.core.testing.server import ServerProcess, until
 from apps.core.testing.servers import PrivateRedis
 from apps.core.testing.socket import TestSocket
 from apps.realtime import relay as relay_module
+from apps.realtime import second_way
 from apps.realtime.relay import Relay
 from apps.realtime.tests.test_bad_neighbours import bearer
 from apps.realtime.tests.test_losing_nothing import send
-from apps.realtime.wakeups import GROUP
+from apps.realtime.wakeups import GROUP, Wakeup
 
 
 @pytest.fixture
@@ -195,6 +196,56 @@ def test_a_channel_that_is_replaced_is_discarded(
             assert list(layer.groups[GROUP]) == used[3:]
 
     asyncio.run(scenario())
+
+
+class HangingLayer(InMemoryChannelLayer):
+    """A layer whose messages wait until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+        self.sent: list[Any] = []
+
+    async def group_send(self, group: str, message: Any) -> None:
+        await self.go.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        self.sent.append(message["ended"])
+
+
+def test_only_the_first_wake_up_waits_for_a_layer_that_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And none when a try of it has come to its end; once it takes one, it has them all again."""
+    told: list[Any] = []
+
+    async def tell(_: Any, wakeups: list[Wakeup]) -> None:
+        told.extend(one["ended"] for one in wakeups)
+
+    monkeypatch.setattr(second_way, "exists", lambda: True)
+    monkeypatch.setattr(second_way, "listen", AsyncMock())
+    monkeypatch.setattr(relay_module, "in_thread", tell)
+    monkeypatch.setattr(relay_module, "STEP_SECONDS", 0.01)
+
+    async def scenario() -> None:
+        layer = HangingLayer()
+        monkeypatch.setattr(relay_module, "channel_layer", lambda: layer)
+        async with running(relay := Relay(ignored, ignored)):
+            relay.send({"frames": [], "ended": ["first"]})
+            await so(lambda: len(told) == 1)
+            for patience in ("PATIENCE_SECONDS", "STEP_SECONDS"):
+                monkeypatch.setattr(relay_module, patience, 3600.0)
+            relay.send({"frames": [], "ended": ["second"]})
+            await so(lambda: len(told) == 2)
+            layer.go.set()
+            await so(lambda: relay._layer_takes)
+            relay.send({"frames": [], "ended": ["third"]})
+            await so(lambda: ["third"] in layer.sent)
+            relay.send({"frames": [], "ended": ["fourth"]})
+            await so(lambda: ["fourth"] in layer.sent)
+
+    asyncio.run(scenario())
+    assert told == [["first"], ["second"]]
 
 
 def ignored(_: Any) -> None:
