@@ -11,47 +11,63 @@ import structlog
 
 from apps.core.private import private_file
 
+# What every line has, whoever logs it.
+_COMMON: list[structlog.types.Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
 
 def configure(config: Mapping[str, str]) -> None:
     """Send every log line, of ours and of the libraries, through one renderer.
 
     `config` has level, format (json or console), output (stdout, stderr or file) and path.
     """
-    shared: list[structlog.types.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
+    _configure_structlog()
+    output = _output(config)
+    output.setFormatter(_formatter(config["format"]))
+    logging.basicConfig(handlers=[output], level=config["level"].upper(), force=True)
+    _quieten_libraries()
+
+
+def _configure_structlog() -> None:
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *shared,
+            *_COMMON,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    as_json = config["format"] == "json"
-    last: list[structlog.types.Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-        if as_json
+
+
+def _formatter(form: str) -> logging.Formatter:
+    renderers: list[structlog.types.Processor]
+    if form == "json":
+        renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    else:
         # Not its default, which shows the values of local variables, passwords among them.
-        else [
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
+        traceback = structlog.dev.plain_traceback
+        renderers = [
+            structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=traceback)
         ]
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_COMMON,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
     )
-    handler = _handler(config)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=config["level"].upper(), force=True)
+
+
+def _output(config: Mapping[str, str]) -> logging.Handler:
+    if config["output"] == "file":
+        return PrivateFileHandler(config["path"])
+    return logging.StreamHandler(sys.stderr if config["output"] == "stderr" else sys.stdout)
+
+
+def _quieten_libraries() -> None:
     # Our own line says all of theirs, and theirs would show the token in a websocket's address.
     for name in ("uvicorn", "uvicorn.access", "websockets", "daphne"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -64,6 +80,16 @@ def configure(config: Mapping[str, str]) -> None:
     # fields, is answered with 400 and needs no traceback.
     logging.getLogger("django.security").setLevel(logging.CRITICAL)
     logging.getLogger("django.channels.server").setLevel(logging.WARNING)
+
+
+def _tells_more(record: logging.LogRecord) -> bool:
+    """Django's line of an answer of 5xx, beside ours, is of use only when it has a traceback."""
+    return record.exc_info is not None
+
+
+def _is_no_refusal(record: logging.LogRecord) -> bool:
+    """Uvicorn takes a websocket that was refused before its upgrade for a mistake of ours."""
+    return "without completing handshake" not in record.getMessage()
 
 
 class PrivateFileHandler(logging.handlers.WatchedFileHandler):
@@ -83,19 +109,3 @@ class PrivateFileHandler(logging.handlers.WatchedFileHandler):
             super().emit(record)
         except OSError:
             self.handleError(record)
-
-
-def _tells_more(record: logging.LogRecord) -> bool:
-    """Django's line of an answer of 5xx, beside ours, is of use only when it has a traceback."""
-    return record.exc_info is not None
-
-
-def _is_no_refusal(record: logging.LogRecord) -> bool:
-    """Uvicorn takes a websocket that was refused before its upgrade for a mistake of ours."""
-    return "without completing handshake" not in record.getMessage()
-
-
-def _handler(config: Mapping[str, str]) -> logging.Handler:
-    if config["output"] == "file":
-        return PrivateFileHandler(config["path"])
-    return logging.StreamHandler(sys.stderr if config["output"] == "stderr" else sys.stdout)

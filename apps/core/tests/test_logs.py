@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from apps.accounts.tests.people import PASSWORD, Person
-from apps.core.logs import PrivateFileHandler, _handler
+from apps.core.logs import PrivateFileHandler, _output
 from apps.core.testing.client import ContractClient
 from apps.core.testing.server import ServerProcess, until
 from apps.core.testing.socket import TestSocket
@@ -119,6 +119,6 @@ def test_what_is_no_http_fills_no_log(start_server: Callable[..., ServerProcess]
 def test_lines_go_where_the_settings_say(
     tmp_path: Path, output: str, kind: type[logging.Handler]
 ) -> None:
-    handler = _handler({"output": output, "path": str(tmp_path / "new" / "app.log")})
+    handler = _output({"output": output, "path": str(tmp_path / "new" / "app.log")})
     assert type(handler) is kind
     handler.close()
