@@ -9,7 +9,9 @@ from typing import Any
 
 import structlog
 
+from apps.core.log_queue import LogQueue
 from apps.core.private import private_file
+from apps.core.unbuffered import unbuffered
 
 # What every line has, whoever logs it.
 _COMMON: list[structlog.types.Processor] = [
@@ -21,14 +23,14 @@ _COMMON: list[structlog.types.Processor] = [
 
 
 def configure(config: Mapping[str, str]) -> None:
-    """Send every log line, of ours and of the libraries, through one renderer.
+    """Send every log line, of ours and of the libraries, through one renderer and one queue.
 
     `config` has level, format (json or console), output (stdout, stderr or file) and path.
     """
     _configure_structlog()
-    output = _output(config)
-    output.setFormatter(_formatter(config["format"]))
-    logging.basicConfig(handlers=[output], level=config["level"].upper(), force=True)
+    queue = LogQueue(_output(config))
+    queue.setFormatter(_formatter(config["format"]))
+    logging.basicConfig(handlers=[queue], level=config["level"].upper(), force=True)
     _quieten_libraries()
 
 
@@ -64,7 +66,8 @@ def _formatter(form: str) -> logging.Formatter:
 def _output(config: Mapping[str, str]) -> logging.Handler:
     if config["output"] == "file":
         return PrivateFileHandler(config["path"])
-    return logging.StreamHandler(sys.stderr if config["output"] == "stderr" else sys.stdout)
+    stream = sys.stderr if config["output"] == "stderr" else sys.stdout
+    return logging.StreamHandler(unbuffered(stream.fileno()))
 
 
 def _quieten_libraries() -> None:
@@ -101,7 +104,7 @@ class PrivateFileHandler(logging.handlers.WatchedFileHandler):
 
     def _open(self) -> Any:
         private_file(Path(self.baseFilename))
-        return super()._open()
+        return unbuffered(Path(self.baseFilename))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the line. That its file cannot be opened any more fails no request."""

@@ -168,6 +168,39 @@ def test_a_worker_whose_database_hangs_ends_as_well(how: signal.Signals) -> None
             worker.wait()
 
 
+# manage.py tidy, told to stop right after it has logged a lot.
+TALKATIVE_WORKER = """
+import logging
+import signal
+import django
+from django.core.management import execute_from_command_line
+
+django.setup()
+from config import tidying
+
+def talk():
+    for number in range(1000):
+        logging.warning("line %d", number)
+    signal.raise_signal(signal.SIGTERM)
+
+tidying.PRUNES = {"nothing": talk}
+execute_from_command_line(["manage.py", "tidy", "--every", "3600"])
+"""
+
+
+def test_a_worker_has_written_all_that_it_logged_when_it_ends() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", TALKATIVE_WORKER],
+        cwd=settings.BASE_DIR,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings_test"},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    assert "line 999 " in ended.stdout
+
+
 @both_signals
 def test_a_worker_that_is_told_to_stop_ends_without_a_word_of_complaint(
     tmp_path: Path, how: signal.Signals

@@ -48,12 +48,21 @@ def database_url() -> str:
 
 
 class ServerProcess:
-    """`manage.py serve` on a free port and the running test's database, as a context manager."""
+    """`manage.py serve` on a free port and the running test's database, as a context manager.
 
-    def __init__(self, log: Path, environment: Mapping[str, str] | None = None) -> None:
+    What it writes goes to the end of `log`, or into `pipe`, the number of a file.
+    """
+
+    def __init__(
+        self,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        pipe: int | None = None,
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
+        self._pipe = pipe
         self._environment = {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "config.settings_test",
@@ -76,7 +85,7 @@ class ServerProcess:
                 command,
                 cwd=settings.BASE_DIR,
                 env=self._environment,
-                stdout=output,
+                stdout=output if self._pipe is None else self._pipe,
                 stderr=subprocess.STDOUT,
             )
 

@@ -101,11 +101,13 @@ def test_no_line_of_a_server_holds_a_token_a_password_or_a_query(
 @pytest.mark.django_db(transaction=True)
 def test_what_is_no_http_fills_no_log(start_server: Callable[..., ServerProcess]) -> None:
     server = start_server()
-    before = server.log.read_text()
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
         connection.sendall(b"this is no HTTP\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 400")
-    assert server.log.read_text() == before
+    server.stop()
+    banner, _, logged = server.log.read_text().partition("  data   ")
+    assert banner.startswith("Parley ")
+    assert logged.splitlines()[1:] == ["Stopped."]
 
 
 @pytest.mark.parametrize(

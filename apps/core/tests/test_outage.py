@@ -29,6 +29,7 @@ def test_without_its_database_a_server_lives_and_says_503(start_server: Start) -
     page = server.call("GET", "/admin/", cookies={"sessionid": "x" * 32})
     assert page.status_code == 503
     assert int(page.headers["Retry-After"]) > 0
+    server.stop()
     logged = server.log.read_text()
     assert "OperationalError" in logged
     assert PASSWORD not in logged

@@ -47,6 +47,11 @@ def slow_heads(streams: Any) -> Any:
     return heads(streams)
 
 
+def written_at_once(queue: Any, record: Any) -> None:
+    """Have whoever logs write the line."""
+    queue._write([queue.format(record)])
+
+
 HUB = "apps.realtime.hub"
 STORES = "apps.realtime.presence_stores"
 RELAY = "apps.realtime.relay"
@@ -69,5 +74,7 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "never-sweeps": [(f"{HUB}:Hub", "_sweep_sessions", nothing)],
     "quick-eared": [(RELAY, "PROBE_SECONDS", 0.2), (RELAY, "SILENCE_SECONDS", 1.0)],
     "one-way": [("apps.realtime.second_way", "exists", lambda: False)],
+    "short-queue": [("apps.core.log_queue", "MOST_LINES", 5)],
+    "waits-for-its-reader": [("apps.core.log_queue:LogQueue", "emit", written_at_once)],
     "never-renews": [(RELAY, "SILENCE_SECONDS", 3600.0)],
 }

@@ -1,11 +1,8 @@
 """The server: REST and websockets on one port."""
 
 import asyncio
-import logging
-import os
-import sys
 import threading
-from typing import Any, NoReturn
+from typing import Any
 
 import uvicorn
 from django.conf import settings
@@ -13,7 +10,7 @@ from django.core.management.base import BaseCommand
 
 from apps.core.connections import raise_file_limit
 from apps.realtime.transport import UVICORN
-from config.stopping import when_told_to_stop
+from config.stopping import end, when_told_to_stop
 from config.tidying import tidy_beside
 
 # Seconds that requests and sockets which did not end in time get to leave.
@@ -51,21 +48,26 @@ class Command(BaseCommand):
         if not settings.REDIS_URL:
             # One process is all there is: it does the worker's work as well.
             tidy_beside(stop)
-        # Not uvicorn's run(): when the loop is closed it waits for every task that was cancelled,
-        # and one may wait for a Redis that hangs.
-        runner = asyncio.Runner(loop_factory=config.get_loop_factory())
-        try:
-            runner.run(_serve(server))
-        except SystemExit:
-            self.stderr.write(_why_not(options["port"]))
-            _end(1)
-        finally:
-            stop.set()
-            # One that never served has nothing to save, and perhaps no tables to save it in.
-            if server.started:
-                _save_what_is_in_memory()
-        self.stdout.write("Stopped.")
-        _end(0)
+        failure = _run(server, config, options["port"])
+        stop.set()
+        # One that never served has nothing to save, and perhaps no tables to save it in.
+        if server.started:
+            _save_what_is_in_memory()
+        if failure:
+            end(1, failure, self.stderr)
+        end(0, "Stopped.", self.stdout)
+
+
+def _run(server: uvicorn.Server, config: uvicorn.Config, port: int) -> str:
+    """Serve until told to stop. Return why it could not, or nothing."""
+    # Not uvicorn's run(): when the loop is closed it waits for every task that was cancelled, and
+    # one may wait for a Redis that hangs.
+    runner = asyncio.Runner(loop_factory=config.get_loop_factory())
+    try:
+        runner.run(_serve(server))
+    except SystemExit:
+        return _why_not(port)
+    return ""
 
 
 async def _serve(server: uvicorn.Server) -> None:
@@ -89,15 +91,6 @@ def _save() -> None:
 
     view_counter.flush()
     announce_departures(hurry=True)
-
-
-def _end(code: int) -> NoReturn:
-    """End the process. The interpreter's own end waits for every thread of the pools, and one that
-    hangs in a frozen database would keep the process from ever ending."""
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
 
 
 def _why_not(port: int) -> str:

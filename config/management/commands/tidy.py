@@ -1,8 +1,9 @@
 """Deleting what nobody may count on any more, as a command or as the worker's work."""
 
+import logging
 import os
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand
 
@@ -22,9 +23,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Prune and say what was deleted; with --every until the process is told to stop."""
         if options["every"]:
-            # A prune that is cut short is rolled back, and the next one finds the same rows. An
-            # exception would wait with it for a database that hangs.
-            when_told_to_stop(lambda: os._exit(0))
+            when_told_to_stop(_end)
             keep_tidy(threading.Event(), options["every"])
         for name, count in tidy().items():
             self.stdout.write(f"{count} {name} deleted")
+
+
+def _end() -> NoReturn:
+    """End the process at once. A prune that is cut short is rolled back, and the next one finds the
+    same rows; an exception would wait with it for a database that hangs."""
+    logging.shutdown()
+    os._exit(0)
