@@ -3,6 +3,7 @@
 import logging
 import logging.handlers
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import structlog
 from apps.core.log_queue import LogQueue
 from apps.core.private import private_file
 from apps.core.unbuffered import unbuffered
+
+log = structlog.get_logger(__name__)
 
 # What every line has, whoever logs it.
 _COMMON: list[structlog.types.Processor] = [
@@ -32,6 +35,24 @@ def configure(config: Mapping[str, str]) -> None:
     queue.setFormatter(_formatter(config["format"]))
     logging.basicConfig(handlers=[queue], level=config["level"].upper(), force=True)
     _quieten_libraries()
+
+
+def log_instead_of_printing() -> None:
+    """Log what Python prints to stderr by itself: warnings, and exceptions that nobody catches in
+    threads and in destructors. Whoever reads stderr may hang, and the event loop with them."""
+    logging.captureWarnings(True)
+    threading.excepthook = _log_end_of_thread
+    sys.unraisablehook = _log_unraisable
+
+
+def _log_end_of_thread(failure: threading.ExceptHookArgs) -> None:
+    # The one exception that is an ordinary end.
+    if failure.exc_type is not SystemExit:
+        log.error("a thread failed", exc_info=failure.exc_value)
+
+
+def _log_unraisable(failure: "sys.UnraisableHookArgs") -> None:
+    log.error("an exception was ignored", exc_info=failure.exc_value)
 
 
 def _configure_structlog() -> None:

@@ -230,3 +230,43 @@ def test_a_process_whose_output_nobody_reads_ends_as_well(output: str) -> None:
             check=False,
         )
     assert ended.returncode == 3
+
+
+# What Python would print to stderr by itself.
+UNCAUGHT = """
+import sys, threading, warnings
+from apps.core.logs import configure, log_instead_of_printing
+
+configure({"level": "info", "format": "json", "output": "stdout", "path": ""})
+log_instead_of_printing()
+
+class Fragile:
+    def __del__(self):
+        raise OSError("in a destructor")
+
+def fail(error):
+    raise error
+
+for error in (OSError("in a thread"), SystemExit("as ever")):
+    thread = threading.Thread(target=fail, args=[error])
+    thread.start()
+    thread.join()
+Fragile()
+warnings.warn("of something old", RuntimeWarning)
+"""
+
+
+def test_what_python_would_print_is_logged() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", UNCAUGHT],
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    thread, destructor, warning = map(json.loads, ended.stdout.splitlines())
+    assert "OSError: in a thread" in thread["exception"]
+    assert "OSError: in a destructor" in destructor["exception"]
+    assert "RuntimeWarning: of something old" in warning["event"]
+    assert ended.stderr == ""

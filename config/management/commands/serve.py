@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from apps.core.connections import raise_file_limit
+from apps.core.logs import log_instead_of_printing
 from apps.realtime.transport import UVICORN
 from config.stopping import end, when_told_to_stop
 from config.tidying import tidy_beside
@@ -29,6 +30,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the server and end the process, with 1 when it could not be started."""
         raise_file_limit()
+        log_instead_of_printing()
         config = uvicorn.Config(
             "config.asgi:application",
             host=settings.SERVER_HOST,
