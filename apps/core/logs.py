@@ -104,6 +104,8 @@ def _quieten_libraries() -> None:
     # fields, is answered with 400 and needs no traceback.
     logging.getLogger("django.security").setLevel(logging.CRITICAL)
     logging.getLogger("django.channels.server").setLevel(logging.WARNING)
+    # With APP_DEBUG it has a handler of its own, which prints each line once more to stderr.
+    logging.getLogger("django").handlers.clear()
 
 
 def _tells_more(record: logging.LogRecord) -> bool:

@@ -110,6 +110,11 @@ def test_what_is_no_http_fills_no_log(start_server: Callable[..., ServerProcess]
     assert logged.splitlines()[1:] == ["Stopped."]
 
 
+def test_django_prints_no_line_of_its_own() -> None:
+    """With APP_DEBUG it would print to stderr what stands in our lines, and wait for its reader."""
+    assert logging.getLogger("django").handlers == []
+
+
 @pytest.mark.parametrize(
     ("output", "kind"),
     [
