@@ -24,6 +24,18 @@ async def fails(self):
 Vitals.begin = fails
 execute_from_command_line(["manage.py", "serve", "--port", sys.argv[1]])
 """
+# manage.py serve, with a mistake in it.
+FAILS = """
+import sys
+import uvicorn
+from django.core.management import execute_from_command_line
+
+async def fails(self):
+    raise OSError("the disk is on fire")
+
+uvicorn.Server.serve = fails
+execute_from_command_line(["manage.py", "serve", "--port", sys.argv[1]])
+"""
 START, END = {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}
 
 
@@ -70,10 +82,10 @@ def test_after_a_step_that_fails_no_other_is_taken_and_it_is_known_why() -> None
     assert lifespan.failure == "The server could not start: OSError: the disk is on fire"
 
 
-@pytest.mark.integration
-def test_a_server_that_cannot_start_ends_with_one_sentence() -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", CANNOT_START, str(free_port())],
+def served(*command: str) -> subprocess.CompletedProcess[str]:
+    """Return how the server ended, and what it had said."""
+    return subprocess.run(
+        [sys.executable, *command],
         cwd=settings.BASE_DIR,
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings_test"},
         capture_output=True,
@@ -81,23 +93,28 @@ def test_a_server_that_cannot_start_ends_with_one_sentence() -> None:
         timeout=60,
         check=False,
     )
+
+
+@pytest.mark.integration
+def test_a_server_that_cannot_start_ends_with_one_sentence() -> None:
+    ended = served("-c", CANNOT_START, str(free_port()))
     assert ended.returncode == 1
     assert ended.stderr == "The server could not start: OSError: the disk is on fire\n"
     assert "Traceback" not in ended.stdout
 
 
 @pytest.mark.integration
+def test_a_server_that_fails_ends_with_one_sentence_and_logs_the_rest() -> None:
+    ended = served("-c", FAILS, str(free_port()))
+    assert ended.returncode == 1
+    assert ended.stderr == "The server failed: OSError: the disk is on fire\n"
+    assert "Traceback" in ended.stdout
+
+
+@pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
 def test_a_server_whose_port_is_taken_says_which(server: ServerProcess) -> None:
-    ended = subprocess.run(
-        [sys.executable, "manage.py", "serve", "--port", str(server.port)],
-        cwd=settings.BASE_DIR,
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings_test"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = served("manage.py", "serve", "--port", str(server.port))
     said = f"Could not serve on port {server.port}. Set SERVER_PORT to a free one.\n"
     assert (ended.returncode, ended.stderr) == (1, said)
     assert "Traceback" not in ended.stdout

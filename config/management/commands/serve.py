@@ -4,6 +4,7 @@ import asyncio
 import threading
 from typing import Any
 
+import structlog
 import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand
@@ -13,6 +14,8 @@ from apps.core.logs import log_instead_of_printing
 from apps.realtime.transport import UVICORN
 from config.stopping import end, when_told_to_stop
 from config.tidying import tidy_beside
+
+log = structlog.get_logger(__name__)
 
 # Seconds that requests and sockets which did not end in time get to leave.
 LAST_MOMENT = 1
@@ -69,6 +72,9 @@ def _run(server: uvicorn.Server, config: uvicorn.Config, port: int) -> str:
         runner.run(_serve(server))
     except SystemExit:
         return _why_not(port)
+    except Exception as error:
+        log.critical("the server failed", exc_info=True)
+        return f"The server failed: {type(error).__name__}: {error}"
     return ""
 
 
