@@ -22,6 +22,7 @@ from rest_framework.response import Response
 from apps.core.envelope import dumps
 from apps.core.errors import BadRequest, Conflict, Invalid, MethodNotAllowed, RateLimited
 from apps.core.models import IdempotencyKey
+from apps.core.redaction import Overlay, redact_json
 
 KEPT_FOR = timedelta(hours=24)
 # Of one person: seven a minute, all day long.
@@ -202,20 +203,13 @@ def _subject_of(body: Mapping[str, Any]) -> UUID | None:
         return None
 
 
-def redact(subjects: Iterable[UUID], overlay: Mapping[str, Mapping[str, Any]]) -> None:
+def redact(subjects: Iterable[UUID], overlay: Overlay) -> None:
     """Overwrite parts of the kept answers that show something that was deleted.
 
-    Each object of an answer that `overlay` names, such as `data`, has the given keys replaced. An
-    answer is kept in the transaction of its effect: whoever deletes what it shows, and has its row
-    locked, finds it here.
+    An answer is kept in the transaction of its effect: whoever deletes what it shows, and has its
+    row locked, finds it here.
     """
-    rows = IdempotencyKey.objects.filter(subject__in=list(subjects)).order_by("pk")
-    redacted = list(rows.select_for_update())
-    for row in redacted:
-        body: dict[str, Any] = row.body or {}
-        for name in overlay.keys() & body.keys():
-            body[name] |= overlay[name]
-    IdempotencyKey.objects.bulk_update(redacted, ["body"])
+    redact_json(IdempotencyKey.objects.filter(subject__in=list(subjects)), "body", overlay)
 
 
 def _owner(request: Request) -> UUID:

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from apps.core.redaction import Overlay, redact_json
 from apps.core.sql import insert
 from apps.realtime.frames import Frame, render
 from apps.realtime.models import Event, Stream, new_epoch
@@ -105,18 +106,9 @@ def heads(streams: Iterable[str]) -> dict[str, tuple[int, str]]:
     return dict.fromkeys(names, (0, "")) | {name: (head, epoch) for name, head, epoch in rows}
 
 
-def redact(subjects: Iterable[UUID], overlay: Mapping[str, Mapping[str, Any]]) -> None:
-    """Overwrite parts of the logged payloads that tell of something that was deleted.
-
-    Each object of an event's data that `overlay` names has the given keys replaced.
-    """
-    events = Event.objects.filter(subject__in=list(subjects)).order_by("pk").select_for_update()
-    redacted = []
-    for event in events:
-        for name in overlay.keys() & event.data.keys():
-            event.data[name] |= overlay[name]
-            redacted.append(event)
-    Event.objects.bulk_update(redacted, ["data"])
+def redact(subjects: Iterable[UUID], overlay: Overlay) -> None:
+    """Overwrite parts of the logged payloads that tell of something that was deleted."""
+    redact_json(Event.objects.filter(subject__in=list(subjects)), "data", overlay)
 
 
 def events_prune() -> int:
