@@ -78,4 +78,4 @@ def _shared_server(
 def server(transactional_db: Any, _shared_server: ServerProcess) -> Iterator[ServerProcess]:
     """A server process that many tests share; its sockets are gone before tables are emptied."""
     yield _shared_server
-    until(lambda: _shared_server.call("GET", "/health").json()["websocket"]["connections"] == 0)
+    until(lambda: _shared_server.open_sockets() == 0)

@@ -107,6 +107,11 @@ class ServerProcess:
         """Return the answer to one request on a connection of its own."""
         return httpx.request(method, f"{self.url}{path}", timeout=30, **options)
 
+    def open_sockets(self) -> int:
+        """Return how many websockets are connected to the process, as it says itself."""
+        count: int = self.call("GET", "/health").json()["websocket"]["connections"]
+        return count
+
     def stop(self, how: signal.Signals = signal.SIGINT) -> int:
         """Ask the process to stop, by SIGINT or by SIGTERM, and return its exit code."""
         return self._end(how)

@@ -37,14 +37,14 @@ def test_a_reader_that_stalls_until_it_is_taken_for_gone_costs_no_other_an_event
             reader.ask("subscribe", {"stream": "feed"})
         stalled = opened.enter_context(raw_websocket(server.port, alice.access, room=LITTLE))
         stalled.sendall(command("subscribe", {"stream": "feed"}))
-        until(lambda: connections(server) == 6)
+        until(lambda: server.open_sockets() == 6)
         told, kept = 0, [-1]
         # Until three in a row stay behind in the server, which is less than makes it wait.
         while kept[-1] != kept[-4:][0] or len(kept) < 4:
             told += announce("feed", 1)
             readers[0].expect("test")
             kept.append(kept_for(server, stalled))
-        until(lambda: connections(server) == 5)
+        until(lambda: server.open_sockets() == 5)
         announce("feed", 3)
         for reader, seen in zip(readers, [told, 0, 0, 0, 0], strict=True):
             got = [reader.expect("test")["seq"] for _ in range(told + 3 - seen)]
@@ -77,7 +77,7 @@ def test_a_flood_of_frames_that_no_application_sees_is_cut_off(
         hers.sendall(first)
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
             hers.sendall(flood * (FLOOD_BYTES // len(flood)))
-    until(lambda: connections(server) == 0)
+    until(lambda: server.open_sockets() == 0)
 
 
 def test_a_flood_is_answered_with_its_close_code(server: ServerProcess, alice: Person) -> None:
@@ -99,7 +99,7 @@ def test_a_socket_that_does_not_read_its_close_is_hung_up_on(
         announce(stream, 600)
         hers.sendall(command("subscribe", {"stream": stream, "after": 0}))
         hers.sendall(masked(Opcode.CLOSE, (1000).to_bytes(2)))
-        until(lambda: connections(server) == 0)
+        until(lambda: server.open_sockets() == 0)
         until(lambda: established(server.port) == 0)
 
 
@@ -111,11 +111,6 @@ def announce(stream: str, count: int) -> int:
     """Log events of 15 kB each and return how many."""
     with transaction.atomic():
         publish([Announcement(stream, "test", {"long": "x" * 15_000})] * count)
-    return count
-
-
-def connections(server: ServerProcess) -> int:
-    count: int = server.call("GET", "/health").json()["websocket"]["connections"]
     return count
 
 

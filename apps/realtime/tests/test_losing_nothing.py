@@ -135,20 +135,15 @@ def test_a_reader_that_stalls_is_cut_off_and_loses_nothing(
     """Original defect 30."""
     server = start_server(PARLEY_TAMPER="hurried")
     stalled = TestSocket(server.url, token=bob.access, max_queue=1)
-    until(lambda: connections(server) == 1)
+    until(lambda: server.open_sockets() == 1)
     stream = f"user.{bob.id}"
     with transaction.atomic():
         publish([Announcement(stream, "test", {"long": "x" * 50_000})] * 600)
-    until(lambda: connections(server) == 0, seconds=30)
+    until(lambda: server.open_sockets() == 0, seconds=30)
     with TestSocket(server.url, token=bob.access, max_queue=None) as again:
         again.send("subscribe", {"stream": stream, "after": 0})
         assert [again.expect("test")["seq"] for _ in range(600)] == list(range(1, 601))
     stalled.close()
-
-
-def connections(server: ServerProcess) -> int:
-    count: int = server.call("GET", "/health").json()["websocket"]["connections"]
-    return count
 
 
 @pytest.mark.skipif(not settings.REDIS_URL, reason="There is no Redis in this run.")

@@ -47,7 +47,7 @@ def test_only_acquaintances_hear_of_the_first_device_and_the_last(
         tablet = TestSocket(server.url, token=bob.another_device().access)
         tablet.settle()
         phone.close()
-        until(lambda: presences(server) == 3)
+        until(lambda: server.open_sockets() == 3)
         assert changes(hers) == []
         tablet.close()
         gone = hers.expect("user_offline")["data"]
@@ -193,11 +193,6 @@ def test_a_killed_process_leaves_nobody_online(
 @pytest.mark.django_db
 def test_presence_of_nobody_needs_no_redis() -> None:
     assert presence_of([]) == {}
-
-
-def presences(server: ServerProcess) -> int:
-    connections: int = server.call("GET", "/health").json()["websocket"]["connections"]
-    return connections
 
 
 def changes(socket: TestSocket) -> list[str]:
