@@ -4,7 +4,6 @@ import os
 import select
 import time
 from contextlib import suppress
-from types import TracebackType
 
 FILLING = b"-"
 
@@ -16,12 +15,7 @@ class UnreadPipe:
         self._reader, self.writer = os.pipe()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._reader)
         os.close(self.writer)
 

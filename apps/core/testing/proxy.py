@@ -2,7 +2,6 @@
 
 import socket
 import threading
-from types import TracebackType
 
 CHUNK = 65536
 
@@ -25,12 +24,7 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for one in (self._listener, *self._sockets):
             one.close()
 

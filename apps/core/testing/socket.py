@@ -3,7 +3,6 @@
 import json
 import time
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Any
 
 from websockets.exceptions import ConnectionClosed
@@ -30,12 +29,7 @@ class TestSocket:
     def __enter__(self) -> "TestSocket":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
