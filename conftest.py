@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core.cache import cache
 
 from apps.accounts.models import User
@@ -50,6 +51,20 @@ def moderator(db: Any) -> Person:
 def nobody() -> ContractClient:
     """A client that is not logged in."""
     return stranger_client()
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The passwords that were hashed, which is what takes a login its time."""
+    passwords = []
+    encode = MD5PasswordHasher.encode
+
+    def noted(hasher: MD5PasswordHasher, password: str, salt: str) -> str:
+        passwords.append(password)
+        return encode(hasher, password, salt)
+
+    monkeypatch.setattr(MD5PasswordHasher, "encode", noted)
+    return passwords
 
 
 @pytest.fixture

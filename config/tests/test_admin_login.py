@@ -24,20 +24,6 @@ def maud(db: Any) -> Person:
     return person(f"Maud-{uuid4().hex[:8]}", User.Role.MODERATOR)
 
 
-@pytest.fixture
-def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The passwords that were hashed."""
-    passwords = []
-    encode = MD5PasswordHasher.encode
-
-    def noted(hasher: MD5PasswordHasher, password: str, salt: str) -> str:
-        passwords.append(password)
-        return encode(hasher, password, salt)
-
-    monkeypatch.setattr(MD5PasswordHasher, "encode", noted)
-    return passwords
-
-
 def enter(email: str, password: str = PASSWORD, browser: Client | None = None) -> Any:
     form = {"username": email, "password": password, "next": "/admin/"}
     return (browser or Client(REMOTE_ADDR=elsewhere())).post("/admin/login/", form)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from django.contrib.auth.hashers import MD5PasswordHasher
 
 from apps.accounts.models import Session, User
 from apps.accounts.tests.people import PASSWORD, Person, set_status
@@ -21,20 +20,6 @@ refused = pytest.mark.parametrize(("email", "password"), REFUSED.values(), ids=R
 def disabled(bob: Person) -> Person:
     set_status(bob.user, User.Status.BANNED)
     return bob
-
-
-@pytest.fixture
-def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The passwords that were hashed, which is what takes a login its time."""
-    passwords = []
-    encode = MD5PasswordHasher.encode
-
-    def counted(hasher: MD5PasswordHasher, password: str, salt: str) -> str:
-        passwords.append(password)
-        return encode(hasher, password, salt)
-
-    monkeypatch.setattr(MD5PasswordHasher, "encode", counted)
-    return passwords
 
 
 def log_in(client: ContractClient, email: str, password: str, **headers: str) -> Any:
