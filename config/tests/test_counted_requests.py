@@ -1,0 +1,57 @@
+"""Which requests to a real server count against the limit of their address, and which never do."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from apps.accounts.tests.people import elsewhere
+from apps.core.testing.server import ServerProcess
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+PREFLIGHT = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "GET"}
+Request = tuple[str, str, dict[str, str]]
+
+# Of the paths one of each kind; test_request_limits.py has all of them.
+COUNTED: list[Request] = [
+    *(("GET", path, {}) for path in ("/", "/nothing", "/api/v1/posts", "/static/nothing")),
+    ("POST", "/api/v1/auth/login", {}),
+    ("OPTIONS", "/api/v1/posts", {}),
+    ("GET", "/ws", HANDSHAKE),
+    ("GET", "/ws/connect", HANDSHAKE),
+]
+NEVER: list[Request] = [
+    ("GET", "/health", {}),
+    ("GET", "/ready", {}),
+    ("OPTIONS", "/api/v1/posts", PREFLIGHT),
+]
+
+
+def test_all_count_but_those_of_who_watches_and_what_browsers_ask_before(
+    start_server: Callable[..., ServerProcess],
+) -> None:
+    server = start_server(
+        RATE_LIMIT_BURST="2", RATE_LIMIT_REQUESTS_PER_SECOND="1", SERVER_TRUSTED_PROXIES="1"
+    )
+
+    def refused(request: Request) -> bool:
+        """Make it eight times at once from an address of its own, and return whether some are
+        refused and some are not."""
+        method, path, headers = request
+        headers = headers | {"X-Forwarded-For": elsewhere()}
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(client.request, method, path, headers=headers) for _ in range(8)]
+        statuses = {one.result().status_code for one in asked}
+        assert statuses != {429}
+        return 429 in statuses
+
+    with httpx.Client(base_url=server.url, timeout=30) as client, ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(refused, COUNTED + NEVER)) == [True] * 8 + [False] * 3
