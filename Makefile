@@ -53,10 +53,10 @@ build: $(RUNTIME) ## Compile to byte code and collect the static files (image: d
 ## Test
 
 test: $(DEVELOPMENT) ## The whole suite, on SQLite and then on PostgreSQL and Redis
-	@$(PYTHON) -m apps.core.testing.suite
+	@$(PYTHON) -m testing.suite
 
 test-integration: $(DEVELOPMENT) ## Only the tests with real server processes, on both backends
-	@$(PYTHON) -m apps.core.testing.suite -m integration
+	@$(PYTHON) -m testing.suite -m integration
 
 # The list of CI; the cheap steps come first and the tests last.
 CHECKS := check-format check-lint check-types check-layers check-migrations check-schema \
@@ -89,7 +89,7 @@ check-dependencies: $(DEVELOPMENT) ## Every dependency is declared and used
 	@$(VENV)/bin/deptry .
 
 check-fuzz: $(DEVELOPMENT) ## No input to any route makes a 5xx or leaves the envelope
-	@$(PYTHON) -m apps.core.testing.fuzz
+	@$(PYTHON) -m testing.fuzz
 
 # Named behind it, or alone, each of these is measured without the others: make bench http memory
 BENCHMARKS := http fanout memory messages neighbours

@@ -12,9 +12,9 @@ from django.core.cache import cache
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person, person, stranger_client
 from apps.core.ratelimit import limiter
-from apps.core.testing.client import ContractClient
-from apps.core.testing.server import ServerProcess, until
 from apps.posts import viewing
+from testing.client import ContractClient
+from testing.server import ServerProcess, until
 
 
 @pytest.fixture(autouse=True)

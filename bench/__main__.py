@@ -4,8 +4,8 @@ import signal
 import sys
 from importlib import import_module
 
-from apps.core.testing.binaries import ServerUnavailable
 from bench.report import Report
+from testing.binaries import ServerUnavailable
 
 NAMES = ("http", "fanout", "memory", "messages", "neighbours")
 

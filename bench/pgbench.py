@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psycopg
 
-from apps.core.testing.binaries import postgres_folder
 from bench.servers import Backend
+from testing.binaries import postgres_folder
 
 SCRIPT = Path(__file__).with_name("messages.sql")
 PAIRS = 200

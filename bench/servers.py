@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-from apps.core.testing.servers import PrivatePostgres, private_redis
+from testing.servers import PrivatePostgres, private_redis
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 30

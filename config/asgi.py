@@ -6,8 +6,8 @@ from config.wsgi import application as wsgi_application  # isort: skip
 from channels.routing import ProtocolTypeRouter
 from django.conf import settings
 
-from apps.core.bridge import WsgiBridge
-from apps.core.middleware import admit
+from apps.core.http.bridge import WsgiBridge
+from apps.core.http.middleware import admit
 from config.health import HealthFront
 from config.lanes import pool_of
 from config.lifespan import Lifespan, settle_memory

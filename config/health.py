@@ -8,9 +8,9 @@ from typing import Any
 import structlog
 from django.conf import settings
 
-from apps.core.envelope import dumps, timestamp
 from apps.core.errors import MethodNotAllowed
-from apps.core.middleware import SecurityHeaders, request_id
+from apps.core.http.envelope import dumps, timestamp
+from apps.core.http.middleware import SecurityHeaders, request_id
 from apps.realtime.hub import running_hub
 from config.readiness import Readiness
 from config.vitals import Vitals

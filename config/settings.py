@@ -51,10 +51,10 @@ INSTALLED_APPS = [
 
 # What stands before ApiGate must wait for nothing: when no thread is free it runs on the loop.
 MIDDLEWARE = [
-    "apps.core.middleware.RequestLog",
-    "apps.core.middleware.SecurityHeaders",
+    "apps.core.http.middleware.RequestLog",
+    "apps.core.http.middleware.SecurityHeaders",
     "corsheaders.middleware.CorsMiddleware",
-    "apps.core.middleware.ApiGate",
+    "apps.core.http.middleware.ApiGate",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -227,10 +227,10 @@ SIMPLE_JWT = {
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": ["apps.core.envelope.EnvelopeRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["apps.core.parsers.StrictJSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "apps.core.schema.EnvelopeSchema",
-    "EXCEPTION_HANDLER": "apps.core.handler.handle",
+    "DEFAULT_RENDERER_CLASSES": ["apps.core.http.envelope.EnvelopeRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["apps.core.http.parsers.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "apps.core.http.schema.EnvelopeSchema",
+    "EXCEPTION_HANDLER": "apps.core.http.handler.handle",
     "URL_FORMAT_OVERRIDE": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }

@@ -16,7 +16,7 @@ INSTALLED_APPS = [*INSTALLED_APPS, "django_migration_linter"]
 MIGRATION_LINTER_OPTIONS = {"ignore_name": ["0004_email_in_ascii"]}
 if os.environ.get("PARLEY_TAMPER"):
     INSTALLED_APPS = [*INSTALLED_APPS, "apps.realtime.tests.tampered.TamperedConfig"]
-PASSWORD_HASHERS = ["apps.core.testing.hashing.NoticedHasher"]
+PASSWORD_HASHERS = ["testing.hashing.NoticedHasher"]
 # A test of servers whose threads all hang need not wait as long as their clients would.
 THREAD_WAIT = float(os.environ.get("PARLEY_THREAD_WAIT", THREAD_WAIT))
 # A test of the limits themselves starts its server with limits of its own.

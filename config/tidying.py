@@ -6,7 +6,7 @@ import structlog
 from django.db import close_old_connections, connections
 
 from apps.accounts.services import accounts_prune
-from apps.core.idempotency import idempotency_keys_prune
+from apps.core.http.idempotency import idempotency_keys_prune
 from apps.posts.viewing import views_prune
 from apps.realtime.log import events_prune
 from config.limits import lift_statement_limit

@@ -5,7 +5,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerView
 
-from apps.core import views
+from apps.core.http import views
 from config.api import router
 from config.documents import openapi_yaml
 

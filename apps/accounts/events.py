@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from apps.core.envelope import rfc3339
+from apps.core.http.envelope import rfc3339
 from apps.realtime import registry
 from apps.realtime.frames import user_stream
 from apps.realtime.log import Announcement, publish

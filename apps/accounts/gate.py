@@ -15,7 +15,7 @@ from apps.accounts.serializers import OwnUser
 from apps.accounts.services import ticket_redeem
 from apps.accounts.tokens import read_access
 from apps.core.errors import UnknownHost
-from apps.core.middleware import address_behind
+from apps.core.http.middleware import address_behind
 from apps.core.ratelimit import spend_address
 from apps.realtime.sockets import Visitor
 

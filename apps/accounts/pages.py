@@ -25,7 +25,7 @@ from apps.accounts.selectors import living_sessions
 from apps.accounts.serializers import LoginInput, PasswordChangeInput
 from apps.accounts.sessions import session_logout, session_note_use
 from apps.core.errors import DomainError, RateLimited
-from apps.core.handler import as_domain_error
+from apps.core.http.handler import as_domain_error
 from apps.core.ratelimit import spend_action
 
 # Where Django's session of a browser holds the id of ours.

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 from apps.accounts.models import Session, User
 from apps.accounts.sessions import Device
-from apps.core.middleware import client_address
+from apps.core.http.middleware import client_address
 
 
 class PersonRequest(Request):

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from apps.accounts.emails import LONGEST, canonical_email
 from apps.accounts.models import User
 from apps.accounts.passwords import normalized
-from apps.core.pagination import ListQuery
+from apps.core.http.pagination import ListQuery
 from apps.core.serializers import CamelSerializer, Text, one_at_least
 
 

@@ -27,7 +27,7 @@ from apps.accounts.models import Session, User, WebsocketTicket
 from apps.accounts.policies import may_set_status
 from apps.accounts.selectors import living_sessions, session_living
 from apps.accounts.sessions import locked_sessions_end, sessions_end, sessions_locked
-from apps.core.conditional import require_match
+from apps.core.http.conditional import require_match
 
 TICKET_SECONDS = 30
 TICKETS_KEPT = 10

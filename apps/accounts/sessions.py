@@ -18,7 +18,7 @@ from apps.accounts.models import Session, User
 from apps.accounts.selectors import living_sessions
 from apps.accounts.tokens import TokenPair, issue_pair, new_jti, read_refresh
 from apps.core.addresses import network_of
-from apps.core.sql import not_waiting
+from apps.core.db.sql import not_waiting
 from apps.realtime.hub import sessions_close
 
 # How long a spent refresh token is still answered, to the device that spent it.

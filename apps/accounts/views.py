@@ -25,14 +25,14 @@ from apps.accounts.serializers import (
     UserQuery,
 )
 from apps.core.addresses import network_of
-from apps.core.conditional import conditional_answer
-from apps.core.envelope import answer
-from apps.core.idempotency import Finish, in_two_steps
-from apps.core.middleware import client_address
-from apps.core.pagination import ListQuery, paginate
+from apps.core.http.conditional import conditional_answer
+from apps.core.http.envelope import answer
+from apps.core.http.idempotency import Finish, in_two_steps
+from apps.core.http.middleware import client_address
+from apps.core.http.pagination import ListQuery, paginate
+from apps.core.http.schema import paginated
+from apps.core.http.viewsets import ApiViewSet
 from apps.core.ratelimit import spend_action
-from apps.core.schema import paginated
-from apps.core.viewsets import ApiViewSet
 
 
 class AuthViewSet(ApiViewSet):

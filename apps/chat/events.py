@@ -8,7 +8,7 @@ from uuid import UUID
 
 from apps.chat.models import Message
 from apps.chat.selectors import peers_of
-from apps.core.envelope import rfc3339
+from apps.core.http.envelope import rfc3339
 from apps.realtime import registry
 from apps.realtime.frames import user_stream
 from apps.realtime.log import Announcement, publish, redact, signal

@@ -14,11 +14,11 @@ from django.db import InterfaceError, OperationalError
 
 from apps.chat.errors import TooManyWaiting
 from apps.chat.services import Draft, Sent, messages_send
+from apps.core.db.failures import met_a_lock, surely_undone
+from apps.core.db.sql import waiting_briefly
 from apps.core.errors import DomainError
-from apps.core.failures import met_a_lock, surely_undone
-from apps.core.handler import as_domain_error
+from apps.core.http.handler import as_domain_error
 from apps.core.ratelimit import action_refusals
-from apps.core.sql import waiting_briefly
 from apps.realtime.threads import in_thread
 
 LARGEST_GROUP = 200

@@ -22,7 +22,7 @@ from apps.chat import events
 from apps.chat.errors import ConversationNotFound
 from apps.chat.models import DeliveryCursor, Membership, Message
 from apps.chat.serializers import MOST_IDS
-from apps.core.sql import insert
+from apps.core.db.sql import insert
 from apps.realtime.frames import user_stream
 from apps.realtime.models import Event
 

@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from apps.accounts.serializers import PublicUser
 from apps.chat.models import Message
-from apps.core.pagination import ListQuery
+from apps.core.http.pagination import ListQuery
 from apps.core.serializers import (
     CamelSerializer,
     Identifier,

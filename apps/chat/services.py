@@ -18,10 +18,10 @@ from apps.chat.errors import MessageNotFound, NotYourMessageToDelete
 from apps.chat.models import Conversation, Membership, Message, pair_of
 from apps.chat.policies import require_may_send, require_sender, takes_part
 from apps.chat.serializers import MessageShape
-from apps.core import idempotency
+from apps.core.db.sql import insert, matching
 from apps.core.errors import DomainError
+from apps.core.http import idempotency
 from apps.core.ids import uuid7
-from apps.core.sql import insert, matching
 
 TRIES = 3
 

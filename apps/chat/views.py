@@ -17,10 +17,10 @@ from apps.chat.serializers import (
     UnreadAnswer,
     UpdatedAnswer,
 )
-from apps.core.envelope import answer
-from apps.core.pagination import ListQuery, paginate
-from apps.core.schema import paginated
-from apps.core.viewsets import ApiViewSet
+from apps.core.http.envelope import answer
+from apps.core.http.pagination import ListQuery, paginate
+from apps.core.http.schema import paginated
+from apps.core.http.viewsets import ApiViewSet
 
 
 class MessageViewSet(ApiViewSet):

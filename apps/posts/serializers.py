@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.accounts.serializers import PublicUser
-from apps.core.pagination import ListQuery
+from apps.core.http.pagination import ListQuery
 from apps.core.serializers import (
     CamelSerializer,
     Identifier,

@@ -10,9 +10,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.core import idempotency
-from apps.core.conditional import require_match
 from apps.core.errors import Forbidden
+from apps.core.http import idempotency
+from apps.core.http.conditional import require_match
 from apps.posts import events
 from apps.posts.errors import (
     AlreadyPublished,

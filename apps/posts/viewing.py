@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.core.addresses import network_of
-from apps.core.sql import insert
+from apps.core.db.sql import insert
 from apps.posts.models import Post, PostView
 
 log = structlog.get_logger(__name__)

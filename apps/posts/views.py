@@ -9,12 +9,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.requests import PersonRequest, viewer_of
-from apps.core.conditional import conditional_answer
-from apps.core.envelope import answer
-from apps.core.middleware import client_address
-from apps.core.pagination import paginate
-from apps.core.schema import IF_MATCH, paginated
-from apps.core.viewsets import ApiViewSet
+from apps.core.http.conditional import conditional_answer
+from apps.core.http.envelope import answer
+from apps.core.http.middleware import client_address
+from apps.core.http.pagination import paginate
+from apps.core.http.schema import IF_MATCH, paginated
+from apps.core.http.viewsets import ApiViewSet
 from apps.posts import selectors, services
 from apps.posts.models import Post
 from apps.posts.serializers import (

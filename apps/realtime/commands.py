@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from apps.core.envelope import timestamp
+from apps.core.http.envelope import timestamp
 from apps.realtime.frames import render
 from apps.realtime.presence import presence_of
 from apps.realtime.registry import audience_of, command

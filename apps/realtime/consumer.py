@@ -12,9 +12,9 @@ import structlog
 from channels.consumer import AsyncConsumer
 from channels.exceptions import StopConsumer
 
-from apps.core.envelope import dumps, timestamp
 from apps.core.errors import BadRequest, Busy, DomainError, NotFound
-from apps.core.handler import as_domain_error
+from apps.core.http.envelope import dumps, timestamp
+from apps.core.http.handler import as_domain_error
 from apps.core.ids import uuid7
 from apps.realtime import closing, eager, registry
 from apps.realtime.frames import render, user_stream

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from apps.core.envelope import dumps, rfc3339, timestamp
+from apps.core.http.envelope import dumps, rfc3339, timestamp
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.utils.module_loading import import_string
 
-from apps.core.envelope import rfc3339
+from apps.core.http.envelope import rfc3339
 from apps.realtime.frames import user_stream
 from apps.realtime.log import signal
 from apps.realtime.models import LastSeen

@@ -5,9 +5,9 @@ from typing import Any
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
-from apps.core.connections import connections
-from apps.core.hangup import HangingUp, keep_little_unsent
-from apps.core.http_protocol import BoundedHttpProtocol
+from apps.core.http.connections import connections
+from apps.core.http.hangup import HangingUp, keep_little_unsent
+from apps.core.http.protocol import BoundedHttpProtocol
 from apps.core.ratelimit import Limit, seconds_until_whole
 from apps.realtime.closing import REASONS, TOO_MANY_FRAMES
 

@@ -10,8 +10,8 @@ from pytest_django import Settings
 
 from apps.accounts.models import Session, User
 from apps.accounts.tests.people import PASSWORD, Person, elsewhere, person
-from apps.core.testing.client import ContractClient
 from apps.realtime.models import Event
+from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 

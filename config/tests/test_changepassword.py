@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 
 from apps.accounts.models import User
 from apps.accounts.tests.people import PASSWORD, Person, set_status
-from apps.core.testing.client import ContractClient
+from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from apps.accounts.tests.people import elsewhere
-from apps.core.testing.server import ServerProcess
+from testing.server import ServerProcess
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from django.conf import settings
 
-import apps.core.idempotency  # noqa: F401
+import apps.core.http.idempotency  # noqa: F401
 from apps.core.errors import DomainError
 from apps.realtime import closing, registry
 from config.tests.pages import DOCS, section

@@ -12,7 +12,7 @@ from typing import IO, Any
 import pytest
 from django.conf import settings
 
-from apps.core.testing.server import ServerProcess, until
+from testing.server import ServerProcess, until
 
 STORY = settings.BASE_DIR / "docs" / "first-steps.md"
 BLOCK = re.compile(r"^```(\w+)(?: (\w+)=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -13,8 +13,8 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from apps.core.testing.server import ServerProcess, until
-from apps.core.testing.servers import PrivatePostgres
+from testing.server import ServerProcess, until
+from testing.servers import PrivatePostgres
 
 pytestmark = [
     pytest.mark.integration,

@@ -9,12 +9,12 @@ import pytest
 from django.conf import settings
 from structlog.testing import capture_logs
 
-from apps.core.testing.asgi import Answer, ask, asked
-from apps.core.testing.server import ServerProcess, until
 from config import readiness, vitals
 from config.health import HealthFront
 from config.readiness import Database, Readiness
 from config.vitals import Pulse, Vitals
+from testing.asgi import Answer, ask, asked
+from testing.server import ServerProcess, until
 
 SOUND = Database(answers=True, migrated=True)
 

@@ -16,11 +16,11 @@ from pytest_django import Settings
 
 from apps.accounts.models import User
 from apps.accounts.tests.people import PASSWORD, Person
-from apps.core.testing.client import ContractClient
-from apps.core.testing.server import ServerProcess, until
 from apps.posts.models import Post
 from apps.posts.tests.factories import published_by
 from config.lanes import pool_of
+from testing.client import ContractClient
+from testing.server import ServerProcess, until
 
 Start = Callable[..., ServerProcess]
 LOGIN = {"email": "alice@example.com", "password": PASSWORD}

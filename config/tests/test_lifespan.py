@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from apps.core.testing.server import ServerProcess, free_port
 from config.lifespan import Lifespan
+from testing.server import ServerProcess, free_port
 
 # manage.py serve, with a first step that fails.
 CANNOT_START = """

@@ -10,12 +10,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from pytest_django import Settings
 
 from apps.accounts.tests.people import Person
-from apps.core.handler import as_domain_error
-from apps.core.testing.server import ServerProcess, until
+from apps.core.http.handler import as_domain_error
 from apps.core.tests.together import together
 from apps.posts.models import Post
 from apps.posts.tests.factories import published_by, row
 from config import limits
+from testing.server import ServerProcess, until
 
 on_postgresql = pytest.mark.skipif(
     connection.vendor != "postgresql", reason="SQLite has no such limits"

@@ -13,12 +13,12 @@ from apps.accounts.tests.people import PASSWORD, Person, person
 from apps.chat.models import Message
 from apps.chat.receipts import messages_mark_read
 from apps.chat.services import Draft, message_delete, messages_send
-from apps.core.testing import queries
-from apps.core.testing.client import ContractClient
-from apps.core.testing.queries import budgets, statements, within_budget
 from apps.posts.models import Post
 from apps.posts.services import post_create, post_update
 from config.api import router
+from testing import queries
+from testing.client import ContractClient
+from testing.queries import budgets, statements, within_budget
 
 pytestmark = pytest.mark.django_db
 

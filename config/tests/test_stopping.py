@@ -12,10 +12,10 @@ import pytest
 from django.conf import settings
 
 from apps.accounts.tests.people import Person
-from apps.core.testing.server import ServerProcess, database_url, free_port, until
-from apps.core.testing.socket import TestSocket
 from apps.posts.models import Post
 from apps.posts.tests.factories import published_by, row
+from testing.server import ServerProcess, database_url, free_port, until
+from testing.socket import TestSocket
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from apps.core.testing.server import until
 from config import tidying
+from testing.server import until
 
 
 def test_it_goes_on_after_a_failure_and_ends_when_told(monkeypatch: pytest.MonkeyPatch) -> None:

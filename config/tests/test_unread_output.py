@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from apps.accounts.tests.people import Person
-from apps.core.testing.pipe import UnreadPipe
-from apps.core.testing.server import ServerProcess
-from apps.core.testing.socket import TestSocket
 from apps.realtime.tests.test_losing_nothing import contents, send
+from testing.pipe import UnreadPipe
+from testing.server import ServerProcess
+from testing.socket import TestSocket
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 

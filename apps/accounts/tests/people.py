@@ -9,7 +9,7 @@ from apps.accounts.logins import user_login, user_register
 from apps.accounts.models import User
 from apps.accounts.services import user_set_status
 from apps.accounts.sessions import Device
-from apps.core.testing.client import ContractClient
+from testing.client import ContractClient
 
 PASSWORD = "correct horse 9"
 

@@ -11,7 +11,7 @@ from django.db import connection
 from apps.accounts.emails import canonical_email
 from apps.accounts.models import User
 from apps.accounts.tests.people import PASSWORD, Person
-from apps.core.testing.client import ContractClient
+from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 

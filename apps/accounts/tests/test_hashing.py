@@ -10,8 +10,8 @@ from pytest_django import Settings
 
 from apps.accounts.models import User
 from apps.accounts.tests.people import PASSWORD, Person
-from apps.core.testing.client import ContractClient
 from apps.core.tests.together import together
+from testing.client import ContractClient
 
 NEW = "battery staple 7"
 KEY = {"Idempotency-Key": "a-key"}

@@ -6,7 +6,7 @@ import pytest
 
 from apps.accounts.models import Session, User
 from apps.accounts.tests.people import PASSWORD, Person, set_status
-from apps.core.testing.client import ContractClient
+from testing.client import ContractClient
 
 REFUSED = {
     "an unknown address": ("nobody@example.com", PASSWORD),

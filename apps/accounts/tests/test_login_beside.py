@@ -10,8 +10,8 @@ from django.db import connection
 
 from apps.accounts.models import Session, User
 from apps.accounts.tests.people import PASSWORD, Person
-from apps.core.testing.client import ContractClient
 from apps.core.tests.together import overlapping, together
+from testing.client import ContractClient
 
 NEW = "battery staple 7"
 OLD_HASH = MD5PasswordHasher().encode(PASSWORD, "short")

@@ -10,10 +10,10 @@ from pytest_django import Settings
 
 from apps.accounts.models import Session, User
 from apps.accounts.tests.people import PASSWORD, Person, elsewhere, person
-from apps.core.testing.client import ContractClient
 from apps.core.tests.together import together
 from apps.realtime.frames import user_stream
 from apps.realtime.models import Event
+from testing.client import ContractClient
 
 
 def log_in(email: str, password: str = PASSWORD, address: str = "", **headers: str) -> Any:

@@ -7,7 +7,7 @@ from pytest_django import Settings
 
 from apps.accounts.models import Session, User
 from apps.accounts.tests.people import PASSWORD, Person
-from apps.core.testing.client import ContractClient
+from testing.client import ContractClient
 
 NEW = "battery staple 7"
 

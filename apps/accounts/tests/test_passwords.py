@@ -9,7 +9,7 @@ from django.core.management import call_command
 from apps.accounts import passwords
 from apps.accounts.models import User
 from apps.accounts.tests.people import PASSWORD, Person
-from apps.core.testing.client import ContractClient
+from testing.client import ContractClient
 
 COMPOSED = unicodedata.normalize("NFC", "crème brûlée 9")
 DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)

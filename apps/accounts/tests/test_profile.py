@@ -6,7 +6,7 @@ import pytest
 
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person
-from apps.core.testing.client import ContractClient
+from testing.client import ContractClient
 
 OWN = {
     "id",

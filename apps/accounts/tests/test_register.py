@@ -6,8 +6,8 @@ import pytest
 
 from apps.accounts.models import Session, User
 from apps.accounts.tests.people import PASSWORD, Person
-from apps.core.testing.client import ContractClient
 from apps.core.tests.together import together
+from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 

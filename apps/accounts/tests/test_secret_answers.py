@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from apps.accounts.tests.people import PASSWORD, Person
-from apps.core.testing.client import ContractClient
+from testing.client import ContractClient
 
 KEY = {"Idempotency-Key": "a-key"}
 NEW = {"currentPassword": PASSWORD, "newPassword": "battery staple 7"}

@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps.accounts.models import Session, User
 from apps.accounts.sessions import session_end
 from apps.accounts.tests.people import Person
-from apps.core.testing.client import ContractClient
+from testing.client import ContractClient
 
 
 def session_of(device: Person) -> str:

@@ -12,9 +12,9 @@ from django.utils import timezone
 from apps.accounts.models import Session
 from apps.accounts.sessions import REFRESH_GRACE
 from apps.accounts.tests.people import Person
-from apps.core.testing.client import ContractClient
-from apps.core.testing.server import ServerProcess
 from apps.core.tests.together import overlapping, together
+from testing.client import ContractClient
+from testing.server import ServerProcess
 
 
 def refresh(client: ContractClient, token: str, **environ: Any) -> Any:

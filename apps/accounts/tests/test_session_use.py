@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apps.accounts.models import Session
 from apps.accounts.tests.people import Person
-from apps.core.testing.server import until
+from testing.server import until
 
 
 def test_a_use_is_noted_once_in_a_while(alice: Person) -> None:

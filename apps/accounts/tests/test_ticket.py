@@ -12,8 +12,8 @@ from apps.accounts.errors import InvalidToken, SessionOver
 from apps.accounts.models import Session, WebsocketTicket
 from apps.accounts.services import accounts_prune, ticket_issue, ticket_redeem
 from apps.accounts.tests.people import Person
-from apps.core.testing.client import ContractClient
 from apps.core.tests.together import together
+from testing.client import ContractClient
 
 
 def ticket_of(person: Person) -> str:

@@ -10,7 +10,7 @@ import pytest
 from apps.accounts.models import Session
 from apps.accounts.tests.forged import FORGERIES, Forgery, claims_of, sign
 from apps.accounts.tests.people import Person
-from apps.core.testing.client import ContractClient
+from testing.client import ContractClient
 
 forgeries = pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES)
 

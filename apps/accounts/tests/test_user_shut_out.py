@@ -7,7 +7,7 @@ from apps.accounts.models import Session, User
 from apps.accounts.policies import may_set_status
 from apps.accounts.services import ticket_issue, ticket_redeem, user_set_status
 from apps.accounts.tests.people import PASSWORD, Person, set_status
-from apps.core.testing.client import ContractClient
+from testing.client import ContractClient
 
 disabling = pytest.mark.parametrize("status", ["suspended", "banned", "pending"])
 

@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person, person, set_status
-from apps.core.testing.client import ContractClient
+from testing.client import ContractClient
 
 PUBLIC = {"id", "name", "role", "bio", "avatarUrl", "createdAt"}
 

@@ -15,12 +15,12 @@ from apps.chat.selectors import memberships_of
 from apps.chat.services import message_delete
 from apps.chat.tests.factories import said, said_often
 from apps.core.ids import uuid7
-from apps.core.testing.client import ContractClient
-from apps.core.testing.server import until
 from apps.realtime import presence_stores
 from apps.realtime.models import LastSeen
 from apps.realtime.presence import presence
 from apps.realtime.sockets import Device
+from testing.client import ContractClient
+from testing.server import until
 
 pytestmark = pytest.mark.django_db
 

@@ -14,9 +14,9 @@ from apps.chat.models import Message
 from apps.chat.serializers import MessageShape
 from apps.chat.services import message_delete
 from apps.chat.tests.factories import everything, said
-from apps.core.envelope import answer
+from apps.core.http.envelope import answer
 from apps.core.models import IdempotencyKey
-from apps.core.testing.server import until
+from testing.server import until
 
 pytestmark = pytest.mark.django_db
 

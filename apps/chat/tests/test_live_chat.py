@@ -6,9 +6,9 @@ from django.db import connection, transaction
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person
 from apps.chat.services import Draft, message_send
-from apps.core.testing.server import ServerProcess
-from apps.core.testing.socket import TestSocket
 from apps.realtime.models import Stream
+from testing.server import ServerProcess
+from testing.socket import TestSocket
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 

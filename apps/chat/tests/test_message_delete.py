@@ -12,11 +12,11 @@ from apps.chat.receipts import messages_mark_read
 from apps.chat.services import message_delete
 from apps.chat.tests.factories import everything, row, said, told, told_kinds
 from apps.core.ids import uuid7
-from apps.core.testing.client import ContractClient
 from apps.core.tests.together import together
 from apps.realtime.frames import user_stream
 from apps.realtime.log import events_after
 from apps.realtime.models import Event
+from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 

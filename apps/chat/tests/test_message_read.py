@@ -10,8 +10,8 @@ from apps.chat.receipts import Marked, messages_mark_read
 from apps.chat.services import message_delete
 from apps.chat.tests.factories import everything, row, said, said_often, told, told_kinds
 from apps.core.ids import uuid7
-from apps.core.testing.client import ContractClient
 from apps.core.tests.together import together
+from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 

@@ -13,13 +13,13 @@ from apps.chat.models import Conversation, Membership, Message
 from apps.chat.services import Sent, message_send, messages_send
 from apps.chat.tests.factories import draft, everything, said, told, told_kinds
 from apps.core.ids import uuid7
-from apps.core.testing.client import ContractClient
 from apps.core.tests.together import together
 from apps.realtime.frames import user_stream
 from apps.realtime.log import events_after
 from apps.realtime.models import Event
 from apps.realtime.presence import presence
 from apps.realtime.sockets import Device
+from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 

@@ -12,11 +12,11 @@ from apps.chat import events, receipts
 from apps.chat.models import Conversation, DeliveryCursor, Message
 from apps.chat.receipts import Marked, messages_mark_delivered, messages_mark_read
 from apps.chat.tests.factories import everything, said, said_often, told, told_kinds
-from apps.core.testing.queries import statements
 from apps.core.tests.together import together
 from apps.realtime.frames import user_stream
 from apps.realtime.log import events_after
 from apps.realtime.transport import FRAME_BYTES
+from testing.queries import statements
 
 pytestmark = pytest.mark.django_db
 

@@ -14,9 +14,9 @@ from apps.chat import commands
 from apps.chat.tests.factories import said
 from apps.core.errors import RateLimited
 from apps.core.ids import uuid7
-from apps.core.testing.server import ServerProcess
-from apps.core.testing.socket import TestSocket
 from apps.realtime.sockets import Visitor
+from testing.server import ServerProcess
+from testing.socket import TestSocket
 
 pytestmark = pytest.mark.django_db
 

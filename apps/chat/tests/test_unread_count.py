@@ -10,7 +10,7 @@ from apps.chat import selectors
 from apps.chat.receipts import messages_mark_delivered, messages_mark_read
 from apps.chat.services import message_delete
 from apps.chat.tests.factories import said, said_often
-from apps.core.testing.client import ContractClient
+from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 

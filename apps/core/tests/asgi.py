@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from apps.core.bridge import WsgiBridge
+from apps.core.http.bridge import WsgiBridge
 from apps.core.tests.hanging import pool_of
 from apps.core.threads import BoundedPool
 

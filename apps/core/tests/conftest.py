@@ -13,8 +13,8 @@ from apps.core import ratelimit, redis_limiter
 from apps.core import redis as core_redis
 from apps.core.ratelimit import limiter
 from apps.core.redis_limiter import RedisLimiter
-from apps.core.testing.servers import PrivateRedis
 from apps.core.tests.limiting import Processes, settled
+from testing.servers import PrivateRedis
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from apps.core import redis as core_redis
 from apps.core.ratelimit import Limit, Limiter, digest
 from apps.core.redis_limiter import RedisLimiter
-from apps.core.testing.server import until
+from testing.server import until
 
 SMALL = Limit(rate=1 / 3600, burst=10)
 LARGE = Limit(rate=1 / 3600, burst=200)

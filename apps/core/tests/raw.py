@@ -8,8 +8,8 @@ from typing import Any
 
 import uvicorn
 
-from apps.core.testing.server import until
 from apps.realtime.transport import UVICORN
+from testing.server import until
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 Connect = Callable[[], socket.socket]

@@ -8,7 +8,7 @@ from django.conf import settings
 
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person
-from apps.core.testing.server import ServerProcess
+from testing.server import ServerProcess
 
 LIMIT = settings.BODY_LIMIT
 CHUNK = 64 * 1024

@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 from pytest_django import Settings
 
-from apps.core.bridge import WsgiBridge
+from apps.core.http.bridge import WsgiBridge
 from apps.core.tests.asgi import SCOPE, Echo, bridge_to, call, status
 from apps.core.tests.hanging import pool_of
 from apps.core.threads import BoundedPool

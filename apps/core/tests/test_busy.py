@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from apps.core import bridge, middleware
 from apps.core.errors import RateLimited
+from apps.core.http import bridge, middleware
 from apps.core.tests.asgi import SCOPE, Echo, header, served, status
 from apps.core.tests.hanging import Hanging, begun, pool_of, so
 from apps.core.threads import BoundedPool

@@ -3,7 +3,7 @@
 import pytest
 from pytest_django import Settings
 
-from apps.core.middleware import address_behind
+from apps.core.http.middleware import address_behind
 
 PEER = "10.0.0.1"
 

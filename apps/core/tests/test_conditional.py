@@ -6,8 +6,8 @@ import pytest
 from django.test import RequestFactory
 from rest_framework.request import Request
 
-from apps.core.conditional import conditional_answer, require_match
 from apps.core.errors import PreconditionFailed
+from apps.core.http.conditional import conditional_answer, require_match
 
 DATA = {"id": 1, "name": "Ada"}
 

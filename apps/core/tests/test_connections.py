@@ -9,10 +9,10 @@ import pytest
 from pytest_django import Settings
 
 from apps.accounts.tests.people import Person
-from apps.core.connections import Connections, raise_file_limit
-from apps.core.testing.server import ServerProcess, until
-from apps.core.testing.socket import TestSocket
+from apps.core.http.connections import Connections, raise_file_limit
 from apps.core.tests.raw import send
+from testing.server import ServerProcess, until
+from testing.socket import TestSocket
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 

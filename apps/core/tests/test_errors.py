@@ -7,8 +7,8 @@ from django.db import OperationalError
 
 from apps.accounts import selectors
 from apps.accounts.tests.people import Person
-from apps.core.testing.client import ContractClient
 from apps.core.tests.routes import SOME_ID, WITH_A_BODY, routes
+from testing.client import ContractClient
 
 METHODS = ("get", "post", "put", "patch", "delete")
 META = {"requestId", "timestamp", "path", "method", "version", "durationMs"}
@@ -75,7 +75,7 @@ def test_an_exception_outside_of_every_view_is_500_too(
     def fail(*_: Any) -> None:
         raise RuntimeError("the secret is 42")
 
-    monkeypatch.setattr("apps.core.middleware.spend_address", fail)
+    monkeypatch.setattr("apps.core.http.middleware.spend_address", fail)
     nobody.raise_request_exception = False
     body = refused(nobody.get("/api/v1/posts"), 500, "INTERNAL_ERROR")
     assert body["message"] == "Internal server error"

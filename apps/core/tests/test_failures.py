@@ -13,8 +13,8 @@ from django.db import (
 
 from apps.accounts.tests.people import Person
 from apps.chat.services import Draft, message_send
-from apps.core.failures import surely_undone
-from apps.core.handler import as_domain_error
+from apps.core.db.failures import surely_undone
+from apps.core.http.handler import as_domain_error
 
 # A traceback shows lines of this file, too.
 WORDS = "Xylophone"

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from pytest_django import Settings
 
-from apps.core.testing.client import ContractClient
+from testing.client import ContractClient
 
 ALLOWED, FOREIGN = "https://app.example.com", "https://evil.example.com"
 SECURE = {
@@ -93,7 +93,7 @@ def preflight(client: ContractClient, origin: str) -> Any:
 def test_a_preflight_of_an_allowed_origin_names_methods_and_headers(
     nobody: ContractClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.core.testing.client.check_answer", lambda *_: None)
+    monkeypatch.setattr("testing.client.check_answer", lambda *_: None)
     response = preflight(nobody, ALLOWED)
     assert response.status_code == 200
     assert response["Access-Control-Allow-Origin"] == ALLOWED
@@ -105,5 +105,5 @@ def test_a_preflight_of_an_allowed_origin_names_methods_and_headers(
 def test_a_preflight_of_another_origin_allows_nothing(
     nobody: ContractClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.core.testing.client.check_answer", lambda *_: None)
+    monkeypatch.setattr("testing.client.check_answer", lambda *_: None)
     assert "Access-Control-Allow-Origin" not in preflight(nobody, FOREIGN)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from apps.core import http_protocol
-from apps.core.http_protocol import HEAD_BYTES, PIPELINED
-from apps.core.testing.server import ServerProcess
+from apps.core.http import protocol
+from apps.core.http.protocol import HEAD_BYTES, PIPELINED
 from apps.core.tests.raw import Serve, said, send, serving
+from testing.server import ServerProcess
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -161,8 +161,8 @@ def test_what_is_no_http_is_refused_in_the_envelope(serve: Serve) -> None:
 @pytest.fixture
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody wait for ten seconds."""
-    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.3)
-    monkeypatch.setattr(http_protocol, "LINGER_SECONDS", 0.1)
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.1)
 
 
 def trickle(connection: socket.socket, byte: bytes) -> bytes:

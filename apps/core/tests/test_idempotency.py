@@ -12,13 +12,13 @@ from django.utils import timezone
 from apps.accounts.errors import SessionOver
 from apps.accounts.models import User, WebsocketTicket
 from apps.accounts.tests.people import PASSWORD, Person
-from apps.core import idempotency
-from apps.core.idempotency import idempotency_keys_prune
+from apps.core.http import idempotency
+from apps.core.http.idempotency import idempotency_keys_prune
 from apps.core.models import IdempotencyKey
-from apps.core.testing.client import ContractClient
 from apps.core.tests.together import together
 from apps.posts import services
 from apps.posts.models import Post
+from testing.client import ContractClient
 
 KEY = {"Idempotency-Key": "a-key"}
 POST = {"title": "A title", "content": "Some content."}

@@ -18,8 +18,8 @@ from django.conf import settings
 from apps.core import log_queue
 from apps.core.log_queue import LogQueue
 from apps.core.logs import _formatter
-from apps.core.testing.pipe import UnreadPipe
 from apps.core.unbuffered import unbuffered
+from testing.pipe import UnreadPipe
 
 
 class Log:

@@ -11,9 +11,9 @@ import pytest
 
 from apps.accounts.tests.people import PASSWORD, Person
 from apps.core.logs import PrivateFileHandler, _output
-from apps.core.testing.client import ContractClient
-from apps.core.testing.server import ServerProcess, until
-from apps.core.testing.socket import TestSocket
+from testing.client import ContractClient
+from testing.server import ServerProcess, until
+from testing.socket import TestSocket
 
 pytestmark = pytest.mark.django_db
 

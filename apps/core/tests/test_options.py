@@ -7,7 +7,7 @@ from pytest_django import Settings
 
 from apps.accounts.models import Session
 from apps.accounts.tests.people import Person
-from apps.core.testing.client import ContractClient
+from testing.client import ContractClient
 
 SOME_ID = "0192f0c0-0000-7000-8000-000000000000"
 METHODS = {

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from apps.accounts.tests.people import PASSWORD, Person
-from apps.core.testing.server import ServerProcess
+from testing.server import ServerProcess
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 

@@ -13,8 +13,8 @@ from django.utils import timezone
 from apps.accounts.models import Session, User
 from apps.accounts.tests.people import Person
 from apps.core.errors import Invalid
-from apps.core.pagination import paginate
-from apps.core.testing.client import ContractClient
+from apps.core.http.pagination import paginate
+from testing.client import ContractClient
 
 NOW = timezone.now()
 

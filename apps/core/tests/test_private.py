@@ -13,8 +13,8 @@ from django.conf import settings
 
 from apps.core.logs import PrivateFileHandler
 from apps.core.private import private_directory, private_file
-from apps.core.testing.server import ServerProcess
 from config import env
+from testing.server import ServerProcess
 
 
 def mode(path: Path) -> int:

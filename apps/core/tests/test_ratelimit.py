@@ -20,9 +20,9 @@ from apps.core.ratelimit import (
     spend,
 )
 from apps.core.redis_limiter import RedisLimiter
-from apps.core.testing.server import until
 from apps.core.tests.limiting import SMALL, count, passes
 from apps.core.tests.together import together
+from testing.server import until
 
 
 @pytest.fixture(params=[LocalLimiter, RedisLimiter])

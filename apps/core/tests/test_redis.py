@@ -17,9 +17,9 @@ from structlog.testing import capture_logs
 
 from apps.core import redis as core_redis
 from apps.core.redis import Breaker, RedisDown, with_redis
-from apps.core.testing.server import until
-from apps.core.testing.servers import PrivateRedis
 from config import env
+from testing.server import until
+from testing.servers import PrivateRedis
 
 START_PROBE = core_redis._start_probe
 

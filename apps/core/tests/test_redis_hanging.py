@@ -14,10 +14,10 @@ from apps.core import redis_limiter
 from apps.core.ratelimit import Limit, LocalLimiter, action_refusals, limiter, spend_address
 from apps.core.redis import RedisDown
 from apps.core.redis_limiter import RedisLimiter
-from apps.core.testing.server import until
-from apps.core.testing.servers import PrivateRedis
 from apps.core.tests.limiting import LARGE, SMALL, Processes, count, passes, settled
 from config import settings as shipped
+from testing.server import until
+from testing.servers import PrivateRedis
 
 LONG = 10.0
 

@@ -10,10 +10,10 @@ from apps.core import ratelimit, redis_limiter
 from apps.core import redis as core_redis
 from apps.core.ratelimit import Limit
 from apps.core.redis_limiter import MOST_AHEAD, RedisLimiter, most_ahead
-from apps.core.testing.server import until
 from apps.core.tests.limiting import LARGE, SMALL, Processes, count, passes, settled, stored
 from apps.core.tests.together import together
 from config import settings as shipped
+from testing.server import until
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from apps.core.testing.client import ContractClient
+from testing.client import ContractClient
 
 
 @pytest.mark.parametrize("given", ["a", "Az09._-", "x" * 64])

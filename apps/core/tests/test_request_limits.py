@@ -10,8 +10,8 @@ from pytest_django import Settings
 from apps.accounts.models import User
 from apps.accounts.tests.people import PASSWORD, Person
 from apps.core.errors import RateLimited
-from apps.core.middleware import admit
-from apps.core.testing.client import ContractClient
+from apps.core.http.middleware import admit
+from testing.client import ContractClient
 
 
 def get(client: ContractClient, address: str, path: str = "/api/v1/nothing", **headers: str) -> Any:

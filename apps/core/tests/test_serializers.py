@@ -7,7 +7,7 @@ import pytest
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
-from apps.core.handler import as_domain_error
+from apps.core.http.handler import as_domain_error
 from apps.core.serializers import (
     CamelSerializer,
     Identifier,

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 import redis
 
-from apps.core.testing import binaries
-from apps.core.testing.binaries import ServerUnavailable
-from apps.core.testing.servers import (
+from testing import binaries
+from testing.binaries import ServerUnavailable
+from testing.servers import (
     PrivatePostgres,
     PrivateRedis,
     PrivateServer,
@@ -21,7 +21,7 @@ from apps.core.testing.servers import (
 
 OWNER = """
 import time
-from apps.core.testing.servers import PrivateRedis
+from testing.servers import PrivateRedis
 with PrivateRedis() as server:
     print(server.url, flush=True)
     time.sleep(60)

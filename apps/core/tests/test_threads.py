@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from apps.core.errors import ServiceUnavailable
-from apps.core.testing.server import until
 from apps.core.tests.hanging import LONG, Hanging, begun, pool_of, so, waiting
 from apps.core.threads import BoundedPool
+from testing.server import until
 
 
 def at_rest(pool: BoundedPool, threads: int) -> bool:

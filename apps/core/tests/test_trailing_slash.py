@@ -4,7 +4,7 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 
-from apps.core.testing.client import ContractClient
+from testing.client import ContractClient
 
 HERE = "http://testserver"
 

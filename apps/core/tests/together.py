@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from django.db import connection, connections, transaction
 
-from apps.core.testing.server import until
+from testing.server import until
 
 T = TypeVar("T")
 

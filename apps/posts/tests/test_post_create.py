@@ -6,9 +6,9 @@ import pytest
 from pytest_django import Settings
 
 from apps.accounts.tests.people import Person
-from apps.core.testing.client import ContractClient
 from apps.posts.models import Post, PostSlug
 from apps.posts.tests.factories import CONTENT, told
+from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 

@@ -8,11 +8,11 @@ import pytest
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person, person
 from apps.core.models import IdempotencyKey
-from apps.core.testing.client import ContractClient
 from apps.posts.models import Post, PostSlug
 from apps.posts.services import post_create, post_delete, post_update
 from apps.posts.tests.factories import archived_by, draft_of, published_by, row, told
 from apps.realtime.models import Event
+from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 

@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from apps.accounts.tests.people import Person, person
 from apps.core.ids import uuid7
-from apps.core.testing.client import ContractClient
 from apps.posts.models import Post
 from apps.posts.services import post_delete
 from apps.posts.tests.factories import post_of, published_by
+from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 

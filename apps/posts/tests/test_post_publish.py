@@ -6,7 +6,6 @@ import pytest
 
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person, person
-from apps.core.testing.client import ContractClient
 from apps.core.tests.together import together
 from apps.posts.errors import AlreadyPublished
 from apps.posts.models import Post
@@ -14,6 +13,7 @@ from apps.posts.services import post_publish, post_update
 from apps.posts.tests.factories import archived_by, draft_of, post_of, published_by, row, told
 from apps.realtime.log import events_after
 from apps.realtime.models import Event
+from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 

@@ -9,11 +9,11 @@ from django.db import DatabaseError, OperationalError
 from apps.accounts.services import profile_update
 from apps.accounts.tests.people import Person
 from apps.core.ids import uuid7
-from apps.core.testing.client import ContractClient
 from apps.posts import selectors
 from apps.posts.models import Post
 from apps.posts.services import post_publish, post_update
 from apps.posts.tests.factories import draft_of, post_of, published_by
+from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 

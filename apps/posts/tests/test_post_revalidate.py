@@ -6,10 +6,10 @@ import pytest
 from django.db.models import F
 
 from apps.accounts.tests.people import Person
-from apps.core.testing.client import ContractClient
 from apps.posts.models import Post
 from apps.posts.services import post_update
 from apps.posts.tests.factories import draft_of, published_by
+from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 

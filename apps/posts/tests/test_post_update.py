@@ -9,7 +9,6 @@ from django.db.models import F
 
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person
-from apps.core.testing.client import ContractClient
 from apps.core.tests.together import together
 from apps.posts import services
 from apps.posts.errors import PostChanged, PostNotFound
@@ -18,6 +17,7 @@ from apps.posts.services import post_delete, post_update
 from apps.posts.slugs import claim_slug
 from apps.posts.tests.factories import archived_by, draft_of, post_of, published_by, row, told
 from apps.realtime.models import Event
+from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 

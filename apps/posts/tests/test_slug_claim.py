@@ -6,12 +6,12 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from apps.accounts.tests.people import Person
-from apps.core.testing.client import ContractClient
 from apps.core.tests.together import together
 from apps.posts.models import Post, PostSlug
 from apps.posts.services import post_create, post_delete, post_update
 from apps.posts.slugs import slug_of
 from apps.posts.tests.factories import CONTENT, draft_of, published_by, row
+from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 

@@ -9,14 +9,14 @@ import pytest
 from django.utils import timezone
 
 from apps.accounts.tests.people import Person
-from apps.core.testing.client import ContractClient
-from apps.core.testing.server import ServerProcess, until
 from apps.core.tests.together import together
 from apps.posts import viewing
 from apps.posts.models import Post, PostView
 from apps.posts.services import post_update
 from apps.posts.tests.factories import archived_by, draft_of, published_by, row
 from apps.posts.viewing import View, ViewCounter, views_prune
+from testing.client import ContractClient
+from testing.server import ServerProcess, until
 
 pytestmark = pytest.mark.django_db
 

@@ -10,10 +10,10 @@ from django.db import transaction
 from websockets.frames import Opcode
 
 from apps.accounts.tests.people import Person
-from apps.core.testing.raw_socket import command, masked, raw_websocket
-from apps.core.testing.server import ServerProcess, until
-from apps.core.testing.socket import TestSocket
 from apps.realtime.log import Announcement, publish
+from testing.raw_socket import command, masked, raw_websocket
+from testing.server import ServerProcess, until
+from testing.socket import TestSocket
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 

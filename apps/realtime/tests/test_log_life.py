@@ -9,12 +9,12 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from apps.accounts.tests.people import Person
-from apps.core.testing.server import ServerProcess
-from apps.core.testing.socket import TestSocket
 from apps.realtime import log
 from apps.realtime.log import events_after, events_prune
 from apps.realtime.models import Event, Stream
 from apps.realtime.tests.test_streams_following import log_events, seqs
+from testing.server import ServerProcess
+from testing.socket import TestSocket
 
 OLD = timezone.now() - settings.EVENT_RETENTION - timedelta(hours=1)
 

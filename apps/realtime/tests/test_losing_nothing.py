@@ -9,10 +9,10 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.accounts.tests.people import Person
-from apps.core.testing.server import ServerProcess, until
-from apps.core.testing.servers import PrivateRedis
-from apps.core.testing.socket import TestSocket
 from apps.realtime.log import Announcement, publish
+from testing.server import ServerProcess, until
+from testing.servers import PrivateRedis
+from testing.socket import TestSocket
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 

@@ -8,12 +8,12 @@ from django.conf import settings
 
 from apps.core.ids import uuid7
 from apps.core.redis import RedisDown, with_redis
-from apps.core.testing.server import until
 from apps.realtime import presence_stores
 from apps.realtime.feed import Feed
 from apps.realtime.frames import Frame
 from apps.realtime.presence import ALIVE_FOR, Departure, Presence, TooManySockets
 from apps.realtime.sockets import Device, Socket
+from testing.server import until
 
 
 def device() -> Device:

@@ -10,8 +10,6 @@ from apps.accounts.models import User
 from apps.accounts.tests.people import Person
 from apps.chat.services import Draft, message_send
 from apps.core.ids import uuid7
-from apps.core.testing.server import ServerProcess, until
-from apps.core.testing.socket import TestSocket
 from apps.realtime import presence as presence_module
 from apps.realtime import presence_stores
 from apps.realtime.models import LastSeen
@@ -21,6 +19,8 @@ from apps.realtime.presence import (
     presence_of,
 )
 from apps.realtime.sockets import Device
+from testing.server import ServerProcess, until
+from testing.socket import TestSocket
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 from django.conf import settings
 
 from apps.accounts.tests.people import Person
-from apps.core.testing.server import ServerProcess
-from apps.core.testing.socket import TestSocket
 from apps.realtime.models import LastSeen
+from testing.server import ServerProcess
+from testing.socket import TestSocket
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 

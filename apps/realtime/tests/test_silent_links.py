@@ -12,16 +12,16 @@ from channels.layers import InMemoryChannelLayer
 from django.db import connection
 
 from apps.accounts.tests.people import Person
-from apps.core.testing.proxy import Proxy
-from apps.core.testing.server import ServerProcess, until
-from apps.core.testing.servers import PrivateRedis
-from apps.core.testing.socket import TestSocket
 from apps.realtime import relay as relay_module
 from apps.realtime import second_way
 from apps.realtime.relay import Relay
 from apps.realtime.tests.test_bad_neighbours import bearer
 from apps.realtime.tests.test_losing_nothing import send
 from apps.realtime.wakeups import GROUP, Wakeup
+from testing.proxy import Proxy
+from testing.server import ServerProcess, until
+from testing.servers import PrivateRedis
+from testing.socket import TestSocket
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from apps.accounts.tests.people import Person
-from apps.core.testing.server import ServerProcess
-from apps.core.testing.socket import TestSocket
+from testing.server import ServerProcess
+from testing.socket import TestSocket
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 

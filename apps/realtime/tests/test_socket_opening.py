@@ -8,9 +8,9 @@ from django.conf import settings
 from websockets.exceptions import InvalidStatus
 
 from apps.accounts.tests.people import Person
-from apps.core.testing.raw_socket import raw_websocket
-from apps.core.testing.server import ServerProcess
-from apps.core.testing.socket import TestSocket
+from testing.raw_socket import raw_websocket
+from testing.server import ServerProcess
+from testing.socket import TestSocket
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 

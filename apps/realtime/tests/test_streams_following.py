@@ -4,11 +4,11 @@ import pytest
 from django.db import transaction
 
 from apps.accounts.tests.people import Person
-from apps.core.testing.server import ServerProcess
-from apps.core.testing.socket import TestSocket
 from apps.posts import services as posts
 from apps.realtime.log import Announcement, publish
 from apps.realtime.models import Event, Stream
+from testing.server import ServerProcess
+from testing.socket import TestSocket
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 

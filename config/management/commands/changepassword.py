@@ -11,7 +11,7 @@ from apps.accounts.models import User
 from apps.accounts.serializers import NewPassword
 from apps.accounts.services import password_set
 from apps.core.errors import Invalid
-from apps.core.handler import as_domain_error
+from apps.core.http.handler import as_domain_error
 
 
 class Command(BaseCommand):

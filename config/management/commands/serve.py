@@ -9,7 +9,7 @@ import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from apps.core.connections import raise_file_limit
+from apps.core.http.connections import raise_file_limit
 from apps.core.logs import log_instead_of_printing
 from apps.realtime.transport import UVICORN
 from config.stopping import end, when_told_to_stop

@@ -25,8 +25,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from apps.core.testing import binaries
-from apps.core.testing.binaries import ServerUnavailable
+from testing import binaries
+from testing.binaries import ServerUnavailable
 
 START_SECONDS = 30
 STOP_SECONDS = 20

@@ -14,10 +14,10 @@ from uvicorn.protocols.http.httptools_impl import (
 from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from apps.core.connections import connections
-from apps.core.envelope import dumps, timestamp
 from apps.core.errors import BadRequest, DomainError, HeadersTooLarge, RequestTimeout
-from apps.core.hangup import HangingUp
+from apps.core.http.connections import connections
+from apps.core.http.envelope import dumps, timestamp
+from apps.core.http.hangup import HangingUp
 from apps.core.ids import uuid7
 
 HEAD_BYTES = 32 * 1024

@@ -8,7 +8,7 @@ import yaml
 from django.conf import settings
 from rest_framework.test import APIClient
 
-from apps.core.testing.hashing import hashes_here
+from testing.hashing import hashes_here
 
 
 class ContractClient(APIClient):

@@ -10,7 +10,7 @@ import orjson
 import yaml
 from django.conf import settings
 
-from apps.core.testing.fuzz.people import PASSWORD, People, Person, new_email, newcomer
+from testing.fuzz.people import PASSWORD, People, Person, new_email, newcomer
 
 # What can be done once only, for it ends, deletes or uses something up.
 SPENDING = {

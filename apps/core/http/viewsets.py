@@ -9,8 +9,8 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from apps.core.addresses import network_of
-from apps.core.idempotency import IdempotentMixin
-from apps.core.middleware import client_address
+from apps.core.http.idempotency import IdempotentMixin
+from apps.core.http.middleware import client_address
 from apps.core.ratelimit import spend_action
 
 

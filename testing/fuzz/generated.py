@@ -12,8 +12,8 @@ from schemathesis.engine.recorder import ScenarioRecorder
 from schemathesis.openapi.checks import RejectedPositiveData
 
 from apps.core.serializers import shows_something
-from apps.core.testing.fuzz.findings import Findings
-from apps.core.testing.fuzz.people import PASSWORD, People, Person
+from testing.fuzz.findings import Findings
+from testing.fuzz.people import PASSWORD, People, Person
 
 SEED = 20_240_229
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "20"))

@@ -1,4 +1,4 @@
-"""The API under random and hostile input: python -m apps.core.testing.fuzz.
+"""The API under random and hostile input: python -m testing.fuzz.
 
 A real server with a database of its own first gets what schemathesis makes of openapi.yaml, right
 and wrong, from two people and from nobody, and then a list of nasties on every route. The seed is
@@ -15,12 +15,12 @@ from pathlib import Path
 import django
 from django.core.management import call_command
 
-from apps.core.testing.fuzz.findings import Findings
-from apps.core.testing.fuzz.generated import ending_sessions, in_the_name_of
-from apps.core.testing.fuzz.nasties import send_nasties
-from apps.core.testing.fuzz.people import People, people_on
-from apps.core.testing.server import ServerProcess
-from apps.core.testing.suite import BACKEND_SETTINGS
+from testing.fuzz.findings import Findings
+from testing.fuzz.generated import ending_sessions, in_the_name_of
+from testing.fuzz.nasties import send_nasties
+from testing.fuzz.people import People, people_on
+from testing.server import ServerProcess
+from testing.suite import BACKEND_SETTINGS
 
 
 def main() -> int:

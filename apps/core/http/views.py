@@ -7,9 +7,9 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from apps.core.envelope import bare_refusal
 from apps.core.errors import BadRequest, Forbidden, NotFound, UnknownHost
-from apps.core.handler import unexpected
+from apps.core.http.envelope import bare_refusal
+from apps.core.http.handler import unexpected
 
 
 # Who asks for a cookie's token here would hide from a program that its path is wrong.

@@ -7,8 +7,8 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.core.envelope import answer, dumps
 from apps.core.errors import PreconditionFailed
+from apps.core.http.envelope import answer, dumps
 
 
 def conditional_answer(

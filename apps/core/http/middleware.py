@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.encoding import escape_uri_path
 
 from apps.core.addresses import address_of, network_of
-from apps.core.envelope import bare_refusal
 from apps.core.errors import DomainError, PayloadTooLarge, RequestTimeout
+from apps.core.http.envelope import bare_refusal
 from apps.core.ids import uuid7
 from apps.core.ratelimit import spend_address, spend_address_here
 

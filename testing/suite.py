@@ -1,4 +1,4 @@
-"""The whole suite on both backends: python -m apps.core.testing.suite [arguments for pytest].
+"""The whole suite on both backends: python -m testing.suite [arguments for pytest].
 
 First on what Parley runs on without any setting, then on PostgreSQL and Redis: on the servers that
 DATABASE_URL and REDIS_URL name, else on private ones that end with the run. A server that nobody
@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import psycopg
 import redis
 
-from apps.core.testing.binaries import ServerUnavailable
-from apps.core.testing.servers import private_postgres, private_redis
+from testing.binaries import ServerUnavailable
+from testing.servers import private_postgres, private_redis
 
 # Whatever of these a developer has set must not decide what a run is about.
 BACKEND_SETTINGS = ("DATABASE_URL", "REDIS_URL", "DB_HOST", "REDIS_HOST")

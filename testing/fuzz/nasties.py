@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from apps.core.testing.fuzz.findings import Findings
-from apps.core.testing.fuzz.people import People
-from apps.core.testing.fuzz.routes import Request, Route, routes
+from testing.fuzz.findings import Findings
+from testing.fuzz.people import People
+from testing.fuzz.routes import Request, Route, routes
 
 DEEP = 10_000
 MEGABYTE = 1_000_000

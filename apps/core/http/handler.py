@@ -13,8 +13,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from apps.core import errors
-from apps.core.envelope import refusal
-from apps.core.failures import hide_values
+from apps.core.db.failures import hide_values
+from apps.core.http.envelope import refusal
 
 log = structlog.get_logger(__name__)
 

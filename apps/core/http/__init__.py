@@ -1,0 +1,1 @@
+"""REST: the way of a request, and what every answer has in common."""

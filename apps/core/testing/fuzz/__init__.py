@@ -1,1 +1,0 @@
-"""The API under random and hostile input: python -m apps.core.testing.fuzz."""

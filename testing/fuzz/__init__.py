@@ -1,0 +1,1 @@
+"""The API under random and hostile input: python -m testing.fuzz."""
