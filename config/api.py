@@ -1,13 +1,9 @@
-"""The one page that registers every viewset."""
+"""The router of the API, to which every app adds the routes of its feature."""
 
 from rest_framework.routers import SimpleRouter
 
-from apps.accounts.views import AuthViewSet, UserViewSet
-from apps.chat.views import MessageViewSet
-from apps.posts.views import PostViewSet
+from apps.core.features import routes
 
 router = SimpleRouter(trailing_slash=False)
-router.register("auth", AuthViewSet, basename="auth")
-router.register("users", UserViewSet, basename="users")
-router.register("posts", PostViewSet, basename="posts")
-router.register("messages", MessageViewSet, basename="messages")
+for prefix, viewset in routes().items():
+    router.register(prefix, viewset, basename=prefix)

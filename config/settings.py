@@ -1,8 +1,12 @@
 """Parley's settings, by topic. Names of variables are in docs/settings.md and .env.example."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from django.utils.functional import SimpleLazyObject
+
+from apps.core.features import enums
 from apps.core.private import private_directory
 from config import env
 from config.env import BASE_DIR
@@ -245,29 +249,13 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "OAS_VERSION": "3.1.0",
-    "ENUM_NAME_OVERRIDES": {
-        "UserRole": "apps.accounts.models.User.Role",
-        "UserStatus": "apps.accounts.models.User.Status",
-        "PostStatus": "apps.posts.models.Post.Status",
-        "MessageType": "apps.chat.models.Message.Type",
-        "MessageStatus": "apps.chat.models.Message.Status",
-    },
+    # The features can be asked only after the settings are there.
+    "ENUM_NAME_OVERRIDES": SimpleLazyObject(enums),
 }
 RATE_LIMIT_REQUESTS_PER_SECOND = env.integer("RATE_LIMIT_REQUESTS_PER_SECOND", 100, at_least=1)
 RATE_LIMIT_BURST = env.integer("RATE_LIMIT_BURST", 200, at_least=1)
-# Fixed names, each with how many a person (or, before they are known, a network) may do per minute.
-ACTION_LIMITS = {
-    "register": 60,
-    "login_address": 60,  # from one address
-    "login": 10,  # to one account from one address
-    "login_account": 100,  # to one account from anywhere: the rest is held back, not refused
-    "password": 10,
-    "ws_ticket": 60,
-    "create_post": 10,
-    "send_message": 600,
-    "typing": 120,
-    "search_users": 60,
-}
+# Actions that are allowed more or less often a minute than their features declare, by name.
+ACTION_LIMITS: Mapping[str, int] = {}
 
 # --- Websockets ----------------------------------------------------------------------------------
 WEBSOCKET_QUERY_TOKEN = env.boolean("WEBSOCKET_QUERY_TOKEN", True)

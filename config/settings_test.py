@@ -8,7 +8,8 @@ os.environ.setdefault("LOG_LEVEL", "warning")
 os.environ["APP_NAME"] = f"parley-test-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
 
 from config.settings import *  # noqa: F403
-from config.settings import ACTION_LIMITS, DATA_DIR, DATABASES, INSTALLED_APPS, THREAD_WAIT
+from config.settings import DATA_DIR, DATABASES, INSTALLED_APPS, THREAD_WAIT
+from testing.limits import AllActions
 
 INSTALLED_APPS = [*INSTALLED_APPS, "django_migration_linter"]
 # On SQLite a constraint comes with the table made anew, all of whose columns the linter takes for
@@ -22,7 +23,7 @@ THREAD_WAIT = float(os.environ.get("PARLEY_THREAD_WAIT", THREAD_WAIT))
 # A test of the limits themselves starts its server with limits of its own.
 if "RATE_LIMIT_BURST" not in os.environ:
     RATE_LIMIT_REQUESTS_PER_SECOND = RATE_LIMIT_BURST = 100_000
-ACTION_LIMITS = dict.fromkeys(ACTION_LIMITS, 100_000)
+ACTION_LIMITS = AllActions(100_000)
 
 # Threads of a test share the database only when it is a file; runs side by side must not.
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":

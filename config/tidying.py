@@ -5,28 +5,18 @@ import threading
 import structlog
 from django.db import close_old_connections, connections
 
-from apps.accounts.services import accounts_prune
-from apps.core.http.idempotency import idempotency_keys_prune
-from apps.posts.viewing import views_prune
-from apps.realtime.log import events_prune
+from apps.core.features import prunes
 from config.limits import lift_statement_limit
 
 log = structlog.get_logger(__name__)
 
 EVERY_SECONDS = 3600
 
-PRUNES = {
-    "events": events_prune,
-    "sessions and tickets": accounts_prune,
-    "idempotency keys": idempotency_keys_prune,
-    "views": views_prune,
-}
-
 
 def tidy() -> dict[str, int]:
     """Delete what has expired and return how much of what."""
     close_old_connections()
-    return {name: prune() for name, prune in PRUNES.items()}
+    return {name: prune() for name, prune in prunes().items()}
 
 
 def keep_tidy(stop: threading.Event, every: float) -> None:

@@ -22,6 +22,7 @@ from django.utils.module_loading import import_string
 
 from apps.core.addresses import network_of
 from apps.core.errors import RateLimited
+from apps.core.features import limits
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def spend_address_here(address: str) -> None:
 def spend_action(action: str, who: object) -> None:
     """Count one deed of a person or, before they are known, of the network of their address.
 
-    `action` is a name of settings.ACTION_LIMITS, which holds how many are allowed per minute.
+    `action` is one of those whose limits the features declare.
     """
     [refusal] = action_refusals(action, [who])
     if refusal is not None:
@@ -166,6 +167,6 @@ def spend_action(action: str, who: object) -> None:
 
 def action_refusals(action: str, people: Sequence[object]) -> list[RateLimited | None]:
     """Count one deed of each, in one look into Redis; return for each the refusal, if any."""
-    per_minute = settings.ACTION_LIMITS[action]
+    per_minute = settings.ACTION_LIMITS.get(action, limits()[action])
     keys = [f"action:{action}:{who}" for who in people]
     return refusals(keys, Limit(per_minute / 60, per_minute))

@@ -12,6 +12,7 @@ from apps.accounts.models import Session, User
 from apps.accounts.tests.people import PASSWORD, Person, elsewhere, person
 from apps.realtime.models import Event
 from testing.client import ContractClient
+from testing.limits import AllActions
 
 pytestmark = pytest.mark.django_db
 
@@ -42,7 +43,7 @@ def came_in(answer: Any) -> bool:
 def test_a_form_with_an_empty_field_costs_nobody_anything(
     maud: Person, hashed: list[str], settings: Settings, email: str, password: str
 ) -> None:
-    settings.ACTION_LIMITS = dict.fromkeys(settings.ACTION_LIMITS, 1)
+    settings.ACTION_LIMITS = AllActions(1)
     here = elsewhere()
     for _ in range(5):
         browser = Client(REMOTE_ADDR=here)
@@ -61,7 +62,7 @@ def test_a_form_with_an_empty_field_costs_nobody_anything(
 def test_what_is_too_long_to_be_right_is_not_looked_at(
     maud: Person, hashed: list[str], settings: Settings, email: str, password: str
 ) -> None:
-    settings.ACTION_LIMITS = dict.fromkeys(settings.ACTION_LIMITS, 1)
+    settings.ACTION_LIMITS = AllActions(1)
     here = elsewhere()
     for _ in range(3):
         answer = enter(email.format(maud.user.email), password, Client(REMOTE_ADDR=here))
@@ -72,7 +73,7 @@ def test_what_is_too_long_to_be_right_is_not_looked_at(
 
 
 def test_the_pages_and_the_api_count_together(maud: Person, settings: Settings) -> None:
-    settings.ACTION_LIMITS = settings.ACTION_LIMITS | {"login": 3}
+    settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(login=3)
     here = elsewhere()
     browser = Client(REMOTE_ADDR=here)
     assert log_in(maud.user.email, "a guess", here).status_code == 401
@@ -89,7 +90,7 @@ def test_the_pages_and_the_api_count_together(maud: Person, settings: Settings) 
 def test_guesses_from_anywhere_are_held_back_and_refuse_nobody(
     maud: Person, settings: Settings
 ) -> None:
-    settings.ACTION_LIMITS = settings.ACTION_LIMITS | {"login_account": 2}
+    settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(login_account=2)
     for _ in range(5):
         enter(maud.user.email, "a guess")
     answer = enter(maud.user.email)
@@ -164,7 +165,7 @@ def test_a_wrong_form_changes_nothing(
 
 
 def test_an_old_password_may_be_guessed_only_so_often(browser: Client, settings: Settings) -> None:
-    settings.ACTION_LIMITS = settings.ACTION_LIMITS | {"password": 2}
+    settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(password=2)
     for _ in range(2):
         change(browser, old="a guess")
     assert "Too many requests" in change(browser).text

@@ -8,8 +8,8 @@ from functools import cache
 import pytest
 from django.conf import settings
 
+from apps.core.features import limits
 from config import env
-from config.settings import ACTION_LIMITS
 from config.tests.pages import DOCS, section
 
 PAGE = (DOCS / "security.md").read_text()
@@ -106,4 +106,4 @@ def test_every_file_that_is_named_is_there() -> None:
 
 def test_the_limits_that_are_named_are_the_real_ones() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", section("security.md", CHAPTERS[1]), re.MULTILINE)
-    assert {name: int(limit) for name, limit in rows} == ACTION_LIMITS
+    assert {name: int(limit) for name, limit in rows} == limits()

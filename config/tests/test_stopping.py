@@ -143,7 +143,7 @@ def hang():
         except BaseException:
             pass
 
-tidying.PRUNES = {"nothing": hang}
+tidying.prunes = lambda: {"nothing": hang}
 execute_from_command_line(["manage.py", "tidy", "--every", "3600"])
 """
 

@@ -18,7 +18,7 @@ def test_it_goes_on_after_a_failure_and_ends_when_told(monkeypatch: pytest.Monke
         return 0
 
     monkeypatch.setattr(tidying, "EVERY_SECONDS", 0.01)
-    monkeypatch.setattr(tidying, "PRUNES", {"things": prune})
+    monkeypatch.setattr(tidying, "prunes", lambda: {"things": prune})
     stop = threading.Event()
     thread = tidying.tidy_beside(stop)
     until(lambda: len(calls) > 2)

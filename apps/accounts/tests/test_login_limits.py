@@ -45,7 +45,7 @@ def limits(settings: Settings) -> Any:
     """A function that sets limits of actions for the test."""
 
     def to(**per_minute: int) -> None:
-        settings.ACTION_LIMITS = settings.ACTION_LIMITS | per_minute
+        settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(**per_minute)
 
     return to
 

@@ -75,7 +75,7 @@ def test_a_refused_change_changes_nothing(
 def test_a_present_password_may_be_guessed_only_so_often(
     alice: Person, nobody: ContractClient, settings: Settings
 ) -> None:
-    settings.ACTION_LIMITS = settings.ACTION_LIMITS | {"password": 2}
+    settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(password=2)
     for _ in range(2):
         assert change(alice, currentPassword="a guess").status_code == 422
     assert change(alice).status_code == 429

@@ -67,7 +67,7 @@ def test_of_many_issued_at_once_ten_are_left(alice: Person) -> None:
 def test_a_person_may_ask_for_tickets_only_so_often(
     alice: Person, bob: Person, settings: Settings
 ) -> None:
-    settings.ACTION_LIMITS = settings.ACTION_LIMITS | {"ws_ticket": 2}
+    settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(ws_ticket=2)
     tablet = alice.another_device()
     statuses = [one.post("/auth/ws-ticket").status_code for one in (alice, tablet, alice)]
     assert statuses == [200, 200, 429]

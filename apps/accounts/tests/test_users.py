@@ -108,7 +108,7 @@ def test_people_are_paged_by_cursor(nobody: ContractClient) -> None:
 def test_a_search_which_looks_at_every_name_has_a_limit_of_its_own(
     nobody: ContractClient, alice: Person, settings: Settings
 ) -> None:
-    settings.ACTION_LIMITS = settings.ACTION_LIMITS | {"search_users": 2}
+    settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(search_users=2)
 
     def status(**query: str) -> int:
         answer = nobody.get("/api/v1/users", query, REMOTE_ADDR="203.0.113.77")

@@ -281,7 +281,7 @@ def test_who_is_not_logged_in_sends_nothing(bob: Person, nobody: ContractClient)
 def test_messages_beyond_the_limit_are_refused(
     alice: Person, bob: Person, carol: Person, settings: Settings
 ) -> None:
-    settings.ACTION_LIMITS = {**settings.ACTION_LIMITS, "send_message": 3}
+    settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(send_message=3)
     assert [send(alice, bob.id).status_code for _ in range(3)] == [201] * 3
     before = everything()
     response = send(alice, carol.id)

@@ -108,7 +108,7 @@ def test_typing_ends_with_the_socket(
 def test_typing_beyond_the_limit_is_refused_and_told_to_nobody(
     bob: Person, carol: Person, hers: Typist, settings: Settings
 ) -> None:
-    settings.ACTION_LIMITS = settings.ACTION_LIMITS | {"typing": 3}
+    settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(typing=3)
 
     async def type_too_often() -> None:
         for _ in range(3):

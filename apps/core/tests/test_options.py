@@ -8,6 +8,7 @@ from pytest_django import Settings
 from apps.accounts.models import Session
 from apps.accounts.tests.people import Person
 from testing.client import ContractClient
+from testing.limits import AllActions
 
 SOME_ID = "0192f0c0-0000-7000-8000-000000000000"
 METHODS = {
@@ -44,7 +45,7 @@ def test_a_bad_token_does_not_matter(nobody: ContractClient) -> None:
 
 
 def test_asking_is_no_use_of_a_session_and_no_deed(alice: Person, settings: Settings) -> None:
-    settings.ACTION_LIMITS = dict.fromkeys(settings.ACTION_LIMITS, 1)
+    settings.ACTION_LIMITS = AllActions(1)
     before = Session.objects.values().get()
     for _ in range(3):
         for path in METHODS:

@@ -149,7 +149,7 @@ def test_an_address_that_is_written_otherwise_is_not_another_client(
 def test_what_a_stranger_does_is_limited_by_their_network(
     nobody: ContractClient, network: str, settings: Settings, db: Any
 ) -> None:
-    settings.ACTION_LIMITS = settings.ACTION_LIMITS | {"register": 2}
+    settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(register=2)
     statuses = []
     for number in range(3):
         body = {"name": "Nobody", "email": f"{number}@example.com", "password": PASSWORD}
@@ -175,7 +175,7 @@ def test_behind_a_trusted_proxy_clients_are_told_apart_by_what_it_adds(
 def test_an_action_has_its_own_limit_for_each_person(
     alice: Person, bob: Person, settings: Settings
 ) -> None:
-    settings.ACTION_LIMITS = settings.ACTION_LIMITS | {"create_post": 2}
+    settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(create_post=2)
     body = {"title": "A title", "content": "Some content."}
     assert [alice.post("/posts", body).status_code for _ in range(3)] == [201, 201, 429]
     assert alice.get("/posts").status_code == 200

@@ -143,7 +143,7 @@ def test_who_is_not_logged_in_cannot_write(nobody: ContractClient) -> None:
 
 
 def test_posts_beyond_the_limit_are_refused(alice: Person, bob: Person, settings: Settings) -> None:
-    settings.ACTION_LIMITS = {**settings.ACTION_LIMITS, "create_post": 3}
+    settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(create_post=3)
     body = {**GUIDES_BODY, "status": "published"}
     assert [alice.post("/posts", body).status_code for _ in range(3)] == [201] * 3
     response = alice.post("/posts", body)

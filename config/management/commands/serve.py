@@ -9,6 +9,7 @@ import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from apps.core.features import features
 from apps.core.http.connections import raise_file_limit
 from apps.core.logs import log_instead_of_printing
 from apps.realtime.transport import UVICORN
@@ -86,19 +87,19 @@ async def _serve(server: uvicorn.Server) -> None:
 
 
 def _save_what_is_in_memory() -> None:
-    """Write the views that are not written yet, and when people were last seen, unless the database
-    hangs."""
+    """Do what each feature does at the end, unless the database hangs."""
     saving = threading.Thread(target=_save, name="last flush", daemon=True)
     saving.start()
     saving.join(settings.SERVER_SHUTDOWN_TIMEOUT)
 
 
 def _save() -> None:
-    from apps.posts.viewing import view_counter
-    from apps.realtime.presence import announce_departures
-
-    view_counter.flush()
-    announce_departures(hurry=True)
+    for label, feature in features().items():
+        for save in feature.at_stop:
+            try:
+                save()
+            except Exception:
+                log.warning("not saved at the end", feature=label, exc_info=True)
 
 
 def _why_not(port: int) -> str:

@@ -1,0 +1,23 @@
+"""What accounts bring to the whole."""
+
+from apps.accounts.demo import demo
+from apps.accounts.models import User
+from apps.accounts.services import accounts_prune
+from apps.accounts.views import AuthViewSet, UserViewSet
+from apps.core.features import Feature
+
+FEATURE = Feature(
+    routes={"auth": AuthViewSet, "users": UserViewSet},
+    limits={
+        "register": 60,
+        "login_address": 60,  # from one address
+        "login": 10,  # to one account from one address
+        "login_account": 100,  # to one account from anywhere: the rest is delayed, not refused
+        "password": 10,
+        "ws_ticket": 60,
+        "search_users": 60,
+    },
+    prunes={"sessions and tickets": accounts_prune},
+    enums={"UserRole": User.Role, "UserStatus": User.Status},
+    demo=demo,
+)

@@ -1,0 +1,49 @@
+"""Conversations for an installation that is only tried."""
+
+from apps.accounts.demo import demo_users
+from apps.accounts.models import User
+from apps.chat.models import Membership
+from apps.chat.receipts import messages_mark_read
+from apps.chat.services import Draft, messages_send
+
+LINES = (
+    "Did you read the one about the log?",
+    "I did, twice. The second time aloud.",
+    "And?",
+    "I will try it on Monday.",
+    "Tell me how it went!",
+    "It went well. See you at six?",
+)
+
+
+def demo() -> str:
+    """Have the users of the demonstration talk to those next to them, and return how much."""
+    users = demo_users()
+    messages = sum(
+        _conversation(users[one], users[other])
+        for one in range(len(users))
+        for other in (one + 1, one + 3)
+        if other < len(users)
+    )
+    return f"Added {messages} messages."
+
+
+def _conversation(one: User, other: User) -> int:
+    """Have two users talk, unless they have done so; the last line stays unread."""
+    if Membership.objects.filter(user=one, peer=other).exists():
+        return 0
+    turns = [(one, other), (other, one)]
+    outcomes = messages_send(
+        [
+            Draft(turns[number % 2][0].pk, turns[number % 2][1].pk, line)
+            for number, line in enumerate(LINES)
+        ]
+    )
+    membership = Membership.objects.get(user=one, peer=other)
+    for reader in (one, other):
+        messages_mark_read(
+            reader_id=reader.pk,
+            conversation_id=membership.conversation_id,
+            up_to=len(LINES) - 1,
+        )
+    return len(outcomes)

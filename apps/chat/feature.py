@@ -1,0 +1,13 @@
+"""What the chat brings to the whole."""
+
+from apps.chat.demo import demo
+from apps.chat.models import Message
+from apps.chat.views import MessageViewSet
+from apps.core.features import Feature
+
+FEATURE = Feature(
+    routes={"messages": MessageViewSet},
+    limits={"send_message": 600, "typing": 120},
+    enums={"MessageType": Message.Type, "MessageStatus": Message.Status},
+    demo=demo,
+)

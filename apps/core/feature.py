@@ -1,0 +1,6 @@
+"""What core brings to the whole."""
+
+from apps.core.features import Feature
+from apps.core.http.idempotency import idempotency_keys_prune
+
+FEATURE = Feature(prunes={"idempotency keys": idempotency_keys_prune})

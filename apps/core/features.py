@@ -1,0 +1,78 @@
+"""What each app brings to the whole: declared in its `feature.py`, collected here.
+
+Nothing outside of an app's folder names what is in it; whoever needs the routes, limits or prunes
+of all apps asks this module for them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from typing import Any, TypeVar
+
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import module_has_submodule
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Feature:
+    """The declaration of one app, which its `feature.py` holds under the name FEATURE."""
+
+    # Viewsets by the prefix of their routes below /api/v1.
+    routes: Mapping[str, Any] = field(default_factory=dict)
+    # How many times a minute a user, or the network of an anonymous user, may do what the name
+    # stands for.
+    limits: Mapping[str, int] = field(default_factory=dict)
+    # What deletes rows whose time is over, by what it deletes; each returns how many there were.
+    prunes: Mapping[str, Callable[[], int]] = field(default_factory=dict)
+    # What must be done before a server ends, once it serves nobody any more.
+    at_stop: Sequence[Callable[[], None]] = ()
+    # The choices of model fields by the names that they have in openapi.yaml.
+    enums: Mapping[str, Any] = field(default_factory=dict)
+    # Fills an empty installation with examples and returns what to say of them.
+    demo: Callable[[], str] | None = None
+
+
+@cache
+def features() -> Mapping[str, Feature]:
+    """Return the declarations by the labels of their apps, in the order of INSTALLED_APPS."""
+    return {
+        config.label: import_module(f"{config.name}.feature").FEATURE
+        for config in apps.get_app_configs()
+        if module_has_submodule(config.module, "feature")
+    }
+
+
+def routes() -> Mapping[str, Any]:
+    """Return the viewsets of all apps by their prefixes."""
+    return _merged("routes", lambda feature: feature.routes)
+
+
+@cache
+def limits() -> Mapping[str, int]:
+    """Return how many times a minute each limited action is allowed."""
+    return _merged("limits", lambda feature: feature.limits)
+
+
+def prunes() -> Mapping[str, Callable[[], int]]:
+    """Return the prunes of all apps by what they delete."""
+    return _merged("prunes", lambda feature: feature.prunes)
+
+
+def enums() -> Mapping[str, Any]:
+    """Return the choices of all apps by their names in openapi.yaml."""
+    return _merged("enums", lambda feature: feature.enums)
+
+
+def _merged(kind: str, of: Callable[[Feature], Mapping[str, T]]) -> Mapping[str, T]:
+    """Return the entries of all features; raise ImproperlyConfigured for a name that two have."""
+    merged: dict[str, T] = {}
+    for label, feature in features().items():
+        for name, value in of(feature).items():
+            if name in merged:
+                raise ImproperlyConfigured(f"{label} declares {kind} of the taken name {name!r}.")
+            merged[name] = value
+    return merged

@@ -1,0 +1,12 @@
+"""What realtime brings to the whole."""
+
+from functools import partial
+
+from apps.core.features import Feature
+from apps.realtime.log import events_prune
+from apps.realtime.presence import announce_departures
+
+FEATURE = Feature(
+    prunes={"events": events_prune},
+    at_stop=[partial(announce_departures, hurry=True)],
+)
