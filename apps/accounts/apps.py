@@ -6,6 +6,7 @@ class AccountsConfig(AppConfig):
 
     name = "apps.accounts"
     label = "accounts"
+    layer = "accounts"
 
     def ready(self) -> None:
         """Register who may follow user.<id>."""

@@ -6,3 +6,4 @@ class CoreConfig(AppConfig):
 
     name = "apps.core"
     label = "core"
+    layer = "core"

@@ -6,6 +6,7 @@ class PostsConfig(AppConfig):
 
     name = "apps.posts"
     label = "posts"
+    layer = "features"
 
     def ready(self) -> None:
         """Register who may follow the feed."""

@@ -6,6 +6,7 @@ class RealtimeConfig(AppConfig):
 
     name = "apps.realtime"
     label = "realtime"
+    layer = "realtime"
 
     def ready(self) -> None:
         """Register the commands that need no feature."""
