@@ -127,7 +127,7 @@ def send_nasties(people: People, findings: Findings) -> None:
                         f"{request.method} {request.path[:200]}?{request.query[:200]}\n"
                         f"{request.body[:200]!r}\n{status} {body[:500]!r}",
                     )
-                if route.spends and 200 <= status < 300:
+                if route.single_use and 200 <= status < 300:
                     route.renew()
 
 

@@ -1,7 +1,7 @@
 """Right requests to every route of openapi.yaml, for nasties.py to spoil."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -10,18 +10,8 @@ import orjson
 import yaml
 from django.conf import settings
 
-from testing.fuzz.people import PASSWORD, People, Person, new_email, newcomer
-
-# What can be done once only, for it ends, deletes or uses something up.
-SPENDING = {
-    "auth_logout",
-    "auth_password_change",
-    "auth_refresh",
-    "auth_session_end",
-    "messages_destroy",
-    "posts_destroy",
-    "posts_publish",
-}
+from testing.fuzz.knowledge import of_all
+from testing.fuzz.people import People, Person, newcomer
 
 
 @dataclass(frozen=True)
@@ -59,7 +49,8 @@ class Route:
         self.fields: list[str] = list(body.get("properties", {}))
         self.queries = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "query"}
         self.has_parameter = "{" in path
-        self.spends = operation["operationId"] in SPENDING
+        self.single_use = operation["operationId"] in of_all("single_use")
+        self._made: dict[str, Any] = {}
         self._operation: str = operation["operationId"]
         self._path = path
         self._body: Mapping[str, Any] = body
@@ -70,7 +61,7 @@ class Route:
         values = {name: orjson.dumps(self._value(name)) for name in self._needed(*fields)} | fields
         body = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in values.items())
         headers = {**self._caller.headers, "Content-Type": "application/json"}
-        query = f"userId={self._people.bob.id}" if "userId" in self.queries else ""
+        query = f"userId={self._value('userId')}" if "userId" in self.queries else ""
         return Request("right", self.method, self.path(), query, headers, b"{%b}" % body)
 
     def path(self, thing: str | None = None) -> str:
@@ -79,8 +70,9 @@ class Route:
 
     def renew(self) -> None:
         """Have something else take the place of what a request has used up."""
-        for spent in ("_caller", "_thing", "_message"):
-            self.__dict__.pop(spent, None)
+        for used in ("_caller", "_thing"):
+            self.__dict__.pop(used, None)
+        self._made.clear()
 
     def _needed(self, *tried: str) -> set[str]:
         needed = set(self._body.get("required", ()))
@@ -92,50 +84,25 @@ class Route:
         return needed
 
     def _value(self, field: str) -> Any:
-        match field:
-            case "email":
-                return self._caller.email if self._operation == "auth_login" else new_email()
-            case "refreshToken":
-                return self._thing
-            case "receiverId":
-                return self._people.bob.id
-            case "messageIds":
-                return [self._message["id"]]
-            case "conversationId":
-                return self._message["conversationId"]
-            case "upTo":
-                return 1
-            case "password" | "currentPassword" | "newPassword":
-                return PASSWORD
-            case _:
-                # A password may not be like the name of its person.
-                return "Some words that may stand anywhere"
+        if field not in self._made:
+            made = of_all("values")
+            make = made.get(f"{self._operation}.{field}") or made.get(field, _some_words)
+            self._made[field] = make(self._caller, self._people.bob)
+        return self._made[field]
 
     @cached_property
     def _caller(self) -> Person:
         return newcomer(self._people.client)
 
     @cached_property
-    def _message(self) -> Any:
-        return self._people.bob.write_to(self._caller)
-
-    @cached_property
     def _thing(self) -> str:
-        caller = self._caller
-        match self._operation:
-            case "auth_refresh":
-                login = caller.post("/auth/login", email=caller.email, password=PASSWORD)
-                return str(login["refreshToken"])
-            case "auth_session_end":
-                return str(caller.get("/auth/sessions")[0]["id"])
-            case "messages_destroy":
-                return str(caller.write_to(self._people.bob)["id"])
-            case "users_retrieve":
-                return self._people.bob.id
-            case "posts_by_slug":
-                return str(caller.write_post("published")["slug"])
-            case _:
-                return str(caller.write_post("draft")["id"])
+        make: Callable[[Person, Person], str] = of_all("things")[self._operation]
+        return make(self._caller, self._people.bob)
+
+
+def _some_words(caller: Person, other: Person) -> str:
+    # A password may not be like the name of its user.
+    return "Some words that may stand anywhere"
 
 
 def routes(people: People) -> Iterator[Route]:
