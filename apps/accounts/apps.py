@@ -7,7 +7,3 @@ class AccountsConfig(AppConfig):
     name = "apps.accounts"
     label = "accounts"
     layer = "accounts"
-
-    def ready(self) -> None:
-        """Register who may follow user.<id>."""
-        from apps.accounts import events  # noqa: F401

@@ -7,7 +7,3 @@ class ChatConfig(AppConfig):
     name = "apps.chat"
     label = "chat"
     layer = "features"
-
-    def ready(self) -> None:
-        """Register the websocket's commands, and who may see whether a person is online."""
-        from apps.chat import commands, events  # noqa: F401

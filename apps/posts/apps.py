@@ -7,7 +7,3 @@ class PostsConfig(AppConfig):
     name = "apps.posts"
     label = "posts"
     layer = "features"
-
-    def ready(self) -> None:
-        """Register who may follow the feed."""
-        from apps.posts import events  # noqa: F401

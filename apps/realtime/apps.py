@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
 
 
 class RealtimeConfig(AppConfig):
@@ -9,5 +10,5 @@ class RealtimeConfig(AppConfig):
     layer = "realtime"
 
     def ready(self) -> None:
-        """Register the commands that need no feature."""
-        from apps.realtime import commands  # noqa: F401
+        """Have each app register what it announces, and which commands of the websocket it has."""
+        autodiscover_modules("events", "commands")
