@@ -1,4 +1,4 @@
-"""What an open websocket is to the rest of the app; the consumer is one."""
+"""What an open websocket is to the rest of the app."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -8,66 +8,67 @@ from uuid import uuid4
 import pytest
 
 from apps.realtime import feed as feed_module
-from apps.realtime.consumer import SocketConsumer
 from apps.realtime.feed import Feed
 from apps.realtime.hub import Hub
-from apps.realtime.sockets import Visitor
+from apps.realtime.open_socket import OpenSocket
+from apps.realtime.sockets import Device
+from apps.realtime.wire import Wire
 
 
-class Connected(SocketConsumer):
+class Connected(OpenSocket):
     """A socket of which what it was sent is noted, and which may fail in a way of its own."""
 
-    def __init__(self, error: Exception | None = None) -> None:
-        super().__init__(Mock())
+    def __init__(self, hub: Hub, error: Exception | None = None) -> None:
         self.got: list[str] = []
         self.hung_up = Mock()
-        self.visitor = Visitor(uuid4(), uuid4())
-        self.welcomed = True
-        self.scope = {"extensions": {"parley.abort": self.hung_up}}
 
         async def send(message: dict[str, Any]) -> None:
             if error is not None:
                 raise error
             self.got.append(message["text"])
 
-        self.base_send = send
+        wire = Wire({"extensions": {"parley.abort": self.hung_up}}, send, "socket")
+        super().__init__(wire, hub, Device(uuid4(), uuid4(), "socket"))
+        self.welcomed = True
+
+
+# What uvicorn raises after a keepalive of its own has closed the connection.
+GONE = RuntimeError("Unexpected ASGI message 'websocket.send', after 'websocket.close'.")
 
 
 class FollowedHub(Hub):
     """A hub with sockets that all follow one stream whose log is not asked."""
 
-    def __init__(self, followers: list[Connected]) -> None:
+    def __init__(self) -> None:
         super().__init__(Mock())
         self._feeds["feed"] = feed = Feed("feed", self.spawn)
-        for follower in followers:
-            follower._hub = self
-            self.add(follower)
+        self.followers = [
+            Connected(self, error) for error in (None, GONE, OSError("no route"), None)
+        ]
+        for follower in self.followers:
             follower.streams.add("feed")
             feed._followers.add(follower)
 
 
-@pytest.fixture
-def followers(monkeypatch: pytest.MonkeyPatch) -> list[Connected]:
+@pytest.fixture(autouse=True)
+def _empty_log(monkeypatch: pytest.MonkeyPatch) -> None:
     async def begin(*_: Any) -> dict[str, tuple[int, str]]:
         return {"feed": (0, "epoch")}
 
     monkeypatch.setattr(feed_module, "in_thread", begin)
-    # What uvicorn raises after a keepalive of its own has closed the connection.
-    gone = RuntimeError("Unexpected ASGI message 'websocket.send', after 'websocket.close'.")
-    return [Connected(), Connected(gone), Connected(OSError()), Connected()]
 
 
-def test_a_socket_that_cannot_be_sent_to_costs_no_other_an_event(
-    followers: list[Connected],
-) -> None:
-    async def scenario() -> None:
-        hub = FollowedHub(followers)
+def test_a_socket_that_cannot_be_sent_to_costs_no_other_an_event() -> None:
+    async def scenario() -> list[Connected]:
+        hub = FollowedHub()
         await asyncio.gather(*hub._tasks)
         frames = [["feed", 1, "first", "", 0], ["broken"], ["feed", 2, "second", "", 0]]
-        hub.take({"frames": frames, "ended": ["no id", str(followers[3].visitor.session_id)]})
+        ended = str(hub.followers[3].visitor.session_id)
+        hub.take({"frames": frames, "ended": ["no id", ended]})
         await asyncio.gather(*hub._tasks)
+        return hub.followers
 
-    asyncio.run(scenario())
+    followers = asyncio.run(scenario())
     assert followers[0].got == ["first", "second"]
     for broken in followers[1:3]:
         assert broken.closed
@@ -75,26 +76,23 @@ def test_a_socket_that_cannot_be_sent_to_costs_no_other_an_event(
     assert followers[3].closed
 
 
-def test_a_socket_that_cannot_be_sent_to_costs_no_other_its_heartbeat(
-    followers: list[Connected],
-) -> None:
-    async def scenario() -> None:
-        hub = FollowedHub(followers)
+def test_a_socket_that_cannot_be_sent_to_costs_no_other_its_heartbeat() -> None:
+    async def scenario() -> list[Connected]:
+        hub = FollowedHub()
         for _ in range(5):
             await hub._heartbeat()
+        return hub.followers
 
-    asyncio.run(scenario())
+    followers = asyncio.run(scenario())
     assert [len(follower.got) for follower in followers] == [1, 0, 0, 1]
 
 
 def test_a_session_that_ended_while_its_socket_was_let_in_closes_it() -> None:
-    late = Connected()
+    session = uuid4()
 
-    async def scenario() -> None:
-        hub = FollowedHub([])
-        hub.close_session(late.visitor.session_id)
-        late._hub = hub
-        hub.add(late)
+    async def scenario() -> OpenSocket:
+        hub = FollowedHub()
+        hub.close_session(session)
+        return OpenSocket(Wire({}, Mock(), "late"), hub, Device(uuid4(), session, "late"))
 
-    asyncio.run(scenario())
-    assert late.closed
+    assert asyncio.run(scenario()).closed

@@ -1,0 +1,92 @@
+"""One websocket whose user is known."""
+
+import itertools
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import structlog
+
+from apps.core.errors import Busy, NotFound
+from apps.core.http.envelope import timestamp
+from apps.realtime import registry
+from apps.realtime.frames import render, user_stream
+from apps.realtime.hub import Hub
+from apps.realtime.outbox import Outbox
+from apps.realtime.presence import presence
+from apps.realtime.sockets import Device, Visitor
+from apps.realtime.threads import in_thread, later
+from apps.realtime.transport import HEARTBEAT_SECONDS
+from apps.realtime.wire import Wire
+
+log = structlog.get_logger("parley.socket")
+
+_numbers = itertools.count()
+
+
+class OpenSocket(Outbox):
+    """A client that the hub knows; see sockets.Socket. It has no channel of its own on the layer:
+    the hub calls push()."""
+
+    def __init__(self, wire: Wire, hub: Hub, device: Device) -> None:
+        super().__init__(wire, hub.spawn)
+        self.device = device
+        self.visitor = Visitor(device.user_id, device.session_id)
+        self.number = next(_numbers)
+        self.streams: set[str] = set()
+        self.welcomed = False
+        self.request_id: str | None = None
+        self._hub = hub
+        hub.add(self)
+
+    async def welcome(self, user: Mapping[str, Any]) -> None:
+        """Say `connected`, and follow the visitor's own stream from its head.
+
+        The stream is joined first, so that the head that is told is the one it is followed from.
+        """
+        await self._hub.join(self, user_stream(self.visitor.user_id))
+        self.welcomed = True
+        self.push(
+            render(
+                "connected",
+                {
+                    "clientId": self.device.socket_id,
+                    "serverTime": timestamp(),
+                    "user": user,
+                    "streams": self.heads(),
+                    "heartbeat": HEARTBEAT_SECONDS,
+                },
+            )
+        )
+
+    def echo(self) -> dict[str, str]:
+        """Return the requestId of the frame that is being answered, if it had one."""
+        return {"requestId": self.request_id} if self.request_id is not None else {}
+
+    async def follow(self, name: str, after: int | None, epoch: str) -> None:
+        """Follow a stream if the visitor may; it is answered by the hub."""
+        if not await in_thread(registry.may_follow, self.visitor.user_id, name):
+            raise NotFound("There is no such stream")
+        await self._hub.follow(self, name, after, epoch)
+
+    def unfollow(self, name: str) -> None:
+        """Stop following a stream."""
+        self._hub.unfollow(self, name)
+
+    def heads(self) -> dict[str, int]:
+        """Return the last number of each stream that the socket follows."""
+        return self._hub.heads_of(self)
+
+    async def leave(self) -> None:
+        """Have the socket forgotten: it is closed."""
+        self.closed = True
+        leave = partial(presence().leave, self.device)
+        try:
+            await in_thread(leave)
+        except Busy:
+            # A socket that stayed would keep its user online for ever.
+            later(leave)
+        finally:
+            # Last, so that who sees no sockets any more sees none that is still at work.
+            self._hub.remove(self)
+        log.info("disconnected", client=self.device.socket_id, user_id=str(self.device.user_id))

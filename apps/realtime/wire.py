@@ -1,0 +1,66 @@
+"""The server's end of one websocket, in the terms of ASGI's protocol `websocket`."""
+
+import asyncio
+from typing import Any
+
+import structlog
+
+from apps.core.errors import DomainError
+from apps.core.http.envelope import dumps, timestamp
+from apps.realtime import closing
+
+log = structlog.get_logger("parley.socket")
+
+# How long a client that is told to go may take to read the close frame, in seconds.
+LAST_WORD = 5.0
+
+
+class Wire:
+    """What can be done with a connection, whoever is behind it."""
+
+    __slots__ = ("_extensions", "send", "socket_id")
+
+    def __init__(self, scope: Any, send: Any, socket_id: str) -> None:
+        self.send = send
+        self.socket_id = socket_id
+        self._extensions = scope.get("extensions", {})
+
+    async def accept(self) -> None:
+        """Finish the upgrade."""
+        await self.send({"type": "websocket.accept"})
+
+    async def refuse(self, error: DomainError) -> None:
+        """Answer why the client is not let in: before the upgrade where the server can, else by a
+        close code."""
+        log.info("refused", client=self.socket_id, status=error.status, code=error.code)
+        if "websocket.http.response" not in self._extensions:
+            await self.accept()
+            await self.close(closing.UNAUTHORIZED)
+            return
+        body = dumps({"success": False, **error.as_dict(), "meta": {"timestamp": timestamp()}})
+        headers = {"content-type": "application/json", **error.headers}
+        await self.send(
+            {
+                "type": "websocket.http.response.start",
+                "status": error.status,
+                "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+            }
+        )
+        await self.send({"type": "websocket.http.response.body", "body": body})
+
+    async def close(self, code: int) -> None:
+        """Send the close frame, and cut a client that does not even read that. Never raises."""
+        frame = {"type": "websocket.close", "code": code, "reason": closing.REASONS[code]}
+        try:
+            async with asyncio.timeout(LAST_WORD):
+                await self.send(frame)
+        except TimeoutError:
+            self.cut()
+        except Exception:  # noqa: BLE001
+            log.debug("gone before it was closed", client=self.socket_id)
+
+    def cut(self) -> None:
+        """End the connection without a close frame. Only our own server can do that for us."""
+        abort = self._extensions.get("parley.abort")
+        if abort is not None:
+            abort()
