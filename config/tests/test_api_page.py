@@ -1,0 +1,48 @@
+"""docs/api.md names the operations that there are, and the numbers that hold."""
+
+import re
+from typing import Any
+
+import yaml
+from django.conf import settings
+
+from apps.accounts.services import TICKET_SECONDS
+from apps.core.http.idempotency import KEPT_FOR
+from config.tests.pages import DOCS, section
+
+PAGE = (DOCS / "api.md").read_text()
+
+
+def described() -> list[str]:
+    """Return the operations that the tables of the page name, in their order."""
+    rows = re.findall(r"^\| (`[A-Z]+ /.*?) \|", PAGE, re.MULTILINE)
+    return [operation for row in rows for operation in re.findall(r"`([A-Z]+ /[^`]+)`", row)]
+
+
+def operations() -> dict[str, Any]:
+    """Return the operations of openapi.yaml by method and path."""
+    paths = yaml.safe_load((settings.BASE_DIR / "openapi.yaml").read_text())["paths"]
+    return {
+        f"{method.upper()} {path.removeprefix('/api/v1')}": operation
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+    }
+
+
+def test_every_operation_is_described_once() -> None:
+    assert sorted(described()) == sorted(operations())
+
+
+def test_who_may_call_it_is_true() -> None:
+    rows = re.findall(r"^\| (`[A-Z]+ /.*?) \| (.*?) \|", PAGE, re.MULTILINE)
+    for names, who in rows:
+        for name in re.findall(r"`([^`]+)`", names):
+            anonymous = {} in operations()[name].get("security", [{}])
+            assert anonymous == (who == "anybody"), name
+
+
+def test_the_numbers_hold() -> None:
+    once, limits = section("api.md", "Doing something once"), section("api.md", "Limits")
+    assert f"at\nleast {KEPT_FOR.total_seconds() / 3600:.0f} hours" in once
+    assert f"A body may have {settings.BODY_LIMIT // 2**20} MiB" in limits
+    assert f"within {TICKET_SECONDS} seconds" in section("api.md", "Accounts")
