@@ -8,11 +8,11 @@ import pytest
 
 from apps.core import ratelimit, redis_limiter
 from apps.core import redis as core_redis
+from apps.core.features import limits
 from apps.core.ratelimit import Limit
 from apps.core.redis_limiter import MOST_AHEAD, RedisLimiter, most_ahead
 from apps.core.tests.limiting import LARGE, SMALL, Processes, count, passes, settled, stored
 from apps.core.tests.together import together
-from config import settings as shipped
 from testing.server import until
 
 
@@ -29,7 +29,7 @@ def test_a_process_is_ahead_by_a_small_part_of_the_burst_and_of_a_small_one_by_n
 def test_of_the_limits_as_they_come_only_the_frequent_ones_are_not_exact() -> None:
     ahead = [
         name
-        for name, per_minute in shipped.ACTION_LIMITS.items()
+        for name, per_minute in limits().items()
         if most_ahead(Limit(per_minute / 60, per_minute))
     ]
     assert ahead == ["send_message", "typing"]
