@@ -49,7 +49,7 @@ def posts(count: int) -> list[str]:
     return [
         str(
             post_create(
-                author=authors[n % 10],
+                authors[n % 10],
                 title=f"Post number {n}",
                 content=TEXT,
                 status="published",

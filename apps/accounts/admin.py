@@ -49,7 +49,7 @@ class UserAdmin(ReadOnlyAdmin):
     def _set_status(self, request: HttpRequest, users: QuerySet[User], status: str) -> None:
         for user in users:
             try:
-                user_set_status(actor=self.actor(request), user=user, status=status)
+                user_set_status(self.actor(request), user=user, status=status)
             except MayNotSetStatus:
                 refusal = f"You may not do this to {user.name}, who is {user.status}."
                 self.message_user(request, refusal, messages.ERROR)

@@ -1,4 +1,5 @@
-"""Registering and logging in: the writes that take a password and begin a session.
+"""Registering and logging in: the writes that take a password and begin a session. They have no
+actor: who comes is known only once they are in.
 
 Lock order: a user's row, then the stream of their events.
 """

@@ -102,8 +102,8 @@ class PasswordForm(AdminPasswordChangeForm):
         spend_action("password", self.user.pk)
         old, new = (self.cleaned_data[name] for name in ("old_password", "new_password1"))
         given = PasswordChangeInput.read({"currentPassword": old, "newPassword": new})
-        change = services.password_change_prepare(user=self.user, **given)
-        self.user = services.password_change(change=change, session_id=self._session_id)
+        change = services.password_change_prepare(self.user, **given)
+        self.user = services.password_change(self.user, change=change, session_id=self._session_id)
 
 
 class Pages(AdminSite):
@@ -134,7 +134,7 @@ class Pages(AdminSite):
         session = _session(request)
         response = super().logout(request, extra_context)
         if request.method == "POST" and session is not None:
-            session_logout(session=session)
+            session_logout(session.user, session=session)
         return response
 
     def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:

@@ -1,6 +1,6 @@
 """Who may do what with accounts."""
 
-from apps.accounts.models import User
+from apps.accounts.models import Session, User
 
 # What moderators may change; to ban somebody, and to let in who is banned, is for administrators.
 OF_MODERATORS = {User.Status.ACTIVE, User.Status.SUSPENDED}
@@ -14,3 +14,8 @@ def may_set_status(actor: User, user: User, status: str) -> bool:
     if actor.role == User.Role.ADMIN:
         return True
     return actor.is_moderator and not user.is_moderator and {user.status, status} <= OF_MODERATORS
+
+
+def owns(actor: User, session: Session) -> bool:
+    """Return whether the session is one of the actor's own."""
+    return session.user_id == actor.pk

@@ -2,6 +2,9 @@
 
 What begins a session with a password is in logins.py, what sessions do then in sessions.py. A
 password is never hashed inside a transaction.
+
+Who writes is the `actor`, the first parameter of what a user does; whether they may is decided
+here, under the locks. What has no actor, an act of the system, says so.
 """
 
 import hashlib
@@ -19,14 +22,16 @@ from apps.accounts.errors import (
     InvalidToken,
     MayNotSetStatus,
     NothingToChange,
+    SessionNotFound,
     SessionOver,
     UserNotFound,
     WrongPassword,
 )
 from apps.accounts.models import Session, User, WebsocketTicket
-from apps.accounts.policies import may_set_status
+from apps.accounts.policies import may_set_status, owns
 from apps.accounts.selectors import living_sessions, session_living
 from apps.accounts.sessions import locked_sessions_end, sessions_end, sessions_locked
+from apps.core.errors import require
 from apps.core.http.conditional import require_match
 
 TICKET_SECONDS = 30
@@ -38,20 +43,19 @@ class PasswordChange:
     """A change of password whose slow part is done: the hash that the present password was compared
     with, and that of the new one."""
 
-    user_id: UUID
     compared_with: str
     new_hash: str
 
 
 @transaction.atomic
 def profile_update(
-    *, user: User, name: str | None = None, bio: str | None = None, if_match: str = ""
+    actor: User, *, name: str | None = None, bio: str | None = None, if_match: str = ""
 ) -> User:
-    """Change what is given of the person's profile; raise NothingToChange or PreconditionFailed."""
+    """Change what is given of the actor's profile; raise NothingToChange or PreconditionFailed."""
     changes = {key: value for key, value in (("name", name), ("bio", bio)) if value is not None}
     if not changes:
         raise NothingToChange
-    locked = user_locked(user.pk)
+    locked = user_locked(actor.pk)
     require_match(if_match, str(locked.version))
     for key, value in changes.items():
         setattr(locked, key, value)
@@ -61,26 +65,26 @@ def profile_update(
 
 
 def password_change_prepare(
-    *, user: User, current_password: str, new_password: str
+    actor: User, *, current_password: str, new_password: str
 ) -> PasswordChange:
-    """Do the slow part of a change of password, outside of any transaction; raise WrongPassword or
-    Invalid."""
-    if not passwords.verify(current_password, user.password).right:
+    """Do the slow part of a change of the actor's password, outside of any transaction; raise
+    WrongPassword or Invalid."""
+    if not passwords.verify(current_password, actor.password).right:
         raise WrongPassword.current()
-    passwords.require_good(new_password, user, "newPassword")
-    return PasswordChange(user.pk, user.password, passwords.hashed(new_password))
+    passwords.require_good(new_password, actor, "newPassword")
+    return PasswordChange(actor.password, passwords.hashed(new_password))
 
 
 @transaction.atomic
-def password_change(*, change: PasswordChange, session_id: UUID) -> User:
-    """Change the password, end every session of the person but the one that it is changed in, and
-    return them.
+def password_change(actor: User, *, change: PasswordChange, session_id: UUID) -> User:
+    """Change the actor's password, end every session of theirs but the one that it is changed in,
+    and return them.
 
     Raises WrongPassword if the password was changed since the present one was compared, and
     SessionOver if this session has ended since, or its person was shut out: they must not shut the
     others out.
     """
-    user = user_locked(change.user_id)
+    user = user_locked(actor.pk)
     if user.password != change.compared_with:
         raise WrongPassword.current()
     living = sessions_locked(living_sessions().filter(user=user))
@@ -93,8 +97,10 @@ def password_change(*, change: PasswordChange, session_id: UUID) -> User:
 
 
 def password_set(*, user: User, new_password: str) -> None:
-    """Give a person a new password, for an operator, and end all of their sessions; raise
-    Invalid."""
+    """Give a person a new password and end all of their sessions; raise Invalid.
+
+    An act of the system: an operator's command, of which no user is the actor.
+    """
     passwords.require_good(new_password, user, "newPassword")
     new_hash = passwords.hashed(new_password)
     with transaction.atomic():
@@ -105,15 +111,14 @@ def password_set(*, user: User, new_password: str) -> None:
 
 
 @transaction.atomic
-def user_set_status(*, actor: User, user: User, status: str) -> None:
+def user_set_status(actor: User, *, user: User, status: str) -> None:
     """Let a person in or shut them out; who is shut out is out at once, on every device.
 
     Raises MayNotSetStatus, by the status that the person has under their lock: what the actor saw
     may have been changed since by somebody who may more.
     """
     locked = user_locked(user.pk)
-    if not may_set_status(actor, locked, status):
-        raise MayNotSetStatus
+    require(may_set_status(actor, locked, status), MayNotSetStatus)
     locked.status = status
     locked.version = F("version") + 1
     locked.save(update_fields=["status", "version", "updated_at"])
@@ -121,9 +126,11 @@ def user_set_status(*, actor: User, user: User, status: str) -> None:
         sessions_end(Session.objects.filter(user=locked, ended_at=None))
 
 
-def ticket_issue(*, session: Session) -> str:
-    """Return a ticket that opens one websocket within TICKET_SECONDS. Of those of a session that
-    were not used yet the last TICKETS_KEPT stay good."""
+def ticket_issue(actor: User, *, session: Session) -> str:
+    """Return a ticket that opens one websocket in the actor's session within TICKET_SECONDS; raise
+    SessionNotFound. Of those of a session that were not used yet the last TICKETS_KEPT stay good.
+    """
+    require(owns(actor, session), SessionNotFound)
     ticket = secrets.token_urlsafe(32)
     WebsocketTicket.objects.create(
         digest=_digest(ticket),
@@ -140,7 +147,8 @@ def ticket_issue(*, session: Session) -> str:
 
 
 def ticket_redeem(*, ticket: str) -> Session:
-    """Return the session of a ticket and use it up; raise InvalidToken or SessionOver."""
+    """Return the session of a ticket and use it up; raise InvalidToken or SessionOver. Who brings
+    the ticket is not known before that."""
     # Anybody may bring anything: on SQLite a transaction, or the DELETE of a ticket that is not
     # there, would keep every other writer waiting.
     found = WebsocketTicket.objects.filter(
@@ -153,7 +161,8 @@ def ticket_redeem(*, ticket: str) -> Session:
 
 
 def accounts_prune() -> int:
-    """Delete tickets and sessions that are over for good and return how many there were."""
+    """Delete tickets and sessions that are over for good and return how many there were: an act of
+    the system."""
     now = timezone.now()
     tickets = WebsocketTicket.objects.filter(expires_at__lt=now).delete()[0]
     return tickets + Session.objects.filter(expires_at__lt=now).delete()[0]

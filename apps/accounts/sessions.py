@@ -15,10 +15,12 @@ from rest_framework_simplejwt.settings import api_settings
 
 from apps.accounts.errors import InvalidToken, SessionNotFound, SessionOver
 from apps.accounts.models import Session, User
+from apps.accounts.policies import owns
 from apps.accounts.selectors import living_sessions
 from apps.accounts.tokens import TokenPair, issue_pair, new_jti, read_refresh
 from apps.core.addresses import network_of
 from apps.core.db.sql import not_waiting
+from apps.core.errors import require
 from apps.realtime.hub import sessions_close
 
 # How long a spent refresh token is still answered, to the device that spent it.
@@ -100,7 +102,7 @@ def session_refresh(*, refresh_token: str, device: Device) -> Login:
 
 def session_note_use(session: Session) -> None:
     """Note that the session is in use, unless that was noted a moment ago. While its row is locked,
-    or on SQLite the database, a later request notes it: no read waits for that."""
+    or on SQLite the database, a later request notes it: no read waits for that. An act of the system."""
     now = timezone.now()
     if now - session.last_used_at > USE_NOTED_EVERY:
         with suppress(OperationalError), not_waiting():
@@ -108,15 +110,16 @@ def session_note_use(session: Session) -> None:
 
 
 @transaction.atomic
-def session_logout(*, session: Session) -> None:
-    """End the session: its tokens and sockets are dead at once."""
+def session_logout(actor: User, *, session: Session) -> None:
+    """End the actor's session, whose tokens and sockets are dead at once; raise SessionNotFound."""
+    require(owns(actor, session), SessionNotFound)
     sessions_end(Session.objects.filter(pk=session.pk))
 
 
 @transaction.atomic
-def session_end(*, user: User, session_id: UUID) -> None:
-    """End one of the person's own sessions; raise SessionNotFound."""
-    if not sessions_end(living_sessions().filter(user=user, pk=session_id)):
+def session_end(actor: User, *, session_id: UUID) -> None:
+    """End one of the actor's own sessions; raise SessionNotFound."""
+    if not sessions_end(living_sessions().filter(user=actor, pk=session_id)):
         raise SessionNotFound
 
 

@@ -77,7 +77,7 @@ class AuthViewSet(ApiViewSet):
     @action(detail=False, methods=["post"])
     def logout(self, request: PersonRequest) -> Response:
         """End this session: its tokens and sockets are dead at once."""
-        sessions.session_logout(session=request.auth)
+        sessions.session_logout(request.user, session=request.auth)
         return answer("Logout successful")
 
     @extend_schema(responses={200: OwnUser})
@@ -99,7 +99,7 @@ class AuthViewSet(ApiViewSet):
     def profile_update(self, request: PersonRequest) -> Response:
         """Change what is given of one's own profile."""
         user = services.profile_update(
-            user=request.user,
+            request.user,
             if_match=request.headers.get("If-Match", ""),
             **ProfileInput.read(request.data),
         )
@@ -126,7 +126,7 @@ class AuthViewSet(ApiViewSet):
     )
     def session_end(self, request: PersonRequest, session_id: UUID) -> Response:
         """Log one of one's own devices out."""
-        sessions.session_end(user=request.user, session_id=session_id)
+        sessions.session_end(request.user, session_id=session_id)
         return answer("Session ended")
 
     @extend_schema(request=PasswordChangeInput, responses={200: None})
@@ -135,11 +135,11 @@ class AuthViewSet(ApiViewSet):
     def password_change(self, request: PersonRequest) -> Finish:
         """Change the password; every other session ends."""
         change = services.password_change_prepare(
-            user=request.user, **PasswordChangeInput.read(request.data)
+            request.user, **PasswordChangeInput.read(request.data)
         )
 
         def finish() -> Response:
-            services.password_change(session_id=request.auth.pk, change=change)
+            services.password_change(request.user, session_id=request.auth.pk, change=change)
             return answer("Password changed")
 
         return finish
@@ -148,7 +148,7 @@ class AuthViewSet(ApiViewSet):
     @action(detail=False, methods=["post"], url_path="ws-ticket")
     def ws_ticket(self, request: PersonRequest) -> Response:
         """Return a ticket that opens one websocket within its time."""
-        ticket = services.ticket_issue(session=request.auth)
+        ticket = services.ticket_issue(request.user, session=request.auth)
         return answer("Ticket issued", {"ticket": ticket, "expiresIn": services.TICKET_SECONDS})
 
 

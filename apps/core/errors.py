@@ -45,6 +45,12 @@ class DomainError(Exception):
         return {"message": self.message, "code": self.code, **errors}
 
 
+def require(allowed: bool, refusal: type[DomainError]) -> None:
+    """Raise the refusal unless it is allowed: how every service says what a policy decides."""
+    if not allowed:
+        raise refusal
+
+
 class BadRequest(DomainError):
     status, code, message = 400, "BAD_REQUEST", "The request could not be understood"
 

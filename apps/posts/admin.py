@@ -29,5 +29,5 @@ class PostAdmin(ReadOnlyAdmin):
     def delete_posts(self, request: HttpRequest, posts: QuerySet[Post]) -> None:
         """Delete posts as a moderator does over the API."""
         for post in posts:
-            post_delete(editor=self.actor(request), post_id=post.pk)
+            post_delete(self.actor(request), post_id=post.pk)
             self.message_user(request, f"“{post.title}” is deleted.")

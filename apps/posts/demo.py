@@ -26,7 +26,7 @@ def _posts_of(author: User, number: int) -> int:
         return 0
     for (title, content), status in zip(TOPICS, STATUSES, strict=True):
         post_create(
-            author=author,
+            author,
             title=f"{title}, part {number}",
             content=content,
             status=status,

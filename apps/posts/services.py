@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.core.errors import Forbidden
+from apps.core.errors import require
 from apps.core.http import idempotency
 from apps.core.http.conditional import require_match
 from apps.posts import events
@@ -34,15 +34,15 @@ WITHOUT_WORDS = {"title": "", "slug": "", "content": "", "tags": []}
 
 @transaction.atomic
 def post_create(
+    actor: User,
     *,
-    author: User,
     title: str,
     content: str,
     status: str = Post.Status.DRAFT,
     tags: Sequence[str] = (),
 ) -> Post:
     """Return a new post, announced if it is published at once."""
-    post = Post(author=author, title=title, content=content, tags=list(tags))
+    post = Post(author=actor, title=title, content=content, tags=list(tags))
     # The slug points at a row that follows it: foreign keys are checked at the commit.
     post.slug = claim_slug(post)
     if status == Post.Status.PUBLISHED:
@@ -54,8 +54,8 @@ def post_create(
 
 @transaction.atomic
 def post_update(
+    actor: User,
     *,
-    editor: User,
     post_id: UUID,
     title: str | None = None,
     content: str | None = None,
@@ -70,7 +70,8 @@ def post_update(
     for a stale version, NothingToChange or PublishedCannotBecomeDraft. Only what is given is
     written, so that a count of views that moves meanwhile is not undone.
     """
-    post = _locked(editor, post_id, NotYourPostToUpdate)
+    post = _locked(actor, post_id)
+    require(may_edit(actor, post), NotYourPostToUpdate)
     require_match(if_match, str(post.version))
     if version is not None and version != post.version:
         raise PostChanged
@@ -94,9 +95,10 @@ def post_update(
 
 
 @transaction.atomic
-def post_publish(*, editor: User, post_id: UUID) -> Post:
+def post_publish(actor: User, *, post_id: UUID) -> Post:
     """Publish a post; raise PostNotFound, NotYourPostToPublish or AlreadyPublished."""
-    post = _locked(editor, post_id, NotYourPostToPublish)
+    post = _locked(actor, post_id)
+    require(may_edit(actor, post), NotYourPostToPublish)
     if post.status == Post.Status.PUBLISHED:
         raise AlreadyPublished
     first_time = post.published_at is None
@@ -107,10 +109,11 @@ def post_publish(*, editor: User, post_id: UUID) -> Post:
 
 
 @transaction.atomic
-def post_delete(*, editor: User, post_id: UUID, if_match: str = "") -> None:
+def post_delete(actor: User, *, post_id: UUID, if_match: str = "") -> None:
     """Delete a post, and its words from the log and from every answer that is kept; raise
     PostNotFound, NotYourPostToDelete or PreconditionFailed."""
-    post = _locked(editor, post_id, NotYourPostToDelete)
+    post = _locked(actor, post_id)
+    require(may_delete(actor, post), NotYourPostToDelete)
     require_match(if_match, str(post.version))
     post.deleted_at = timezone.now()
     _save_edit(post, ["deleted_at"])
@@ -118,14 +121,12 @@ def post_delete(*, editor: User, post_id: UUID, if_match: str = "") -> None:
     _tell(post, first_time=False)
 
 
-def _locked(editor: User, post_id: UUID, refusal: type[Forbidden]) -> Post:
+def _locked(actor: User, post_id: UUID) -> Post:
+    """Return a post that the actor may see, under its lock; raise PostNotFound."""
     posts = Post.objects.select_for_update(of=("self",)).select_related("author")
-    post = posts.filter(visible_to(editor), pk=post_id, deleted_at=None).first()
+    post = posts.filter(visible_to(actor), pk=post_id, deleted_at=None).first()
     if post is None:
         raise PostNotFound
-    allowed = may_delete if refusal is NotYourPostToDelete else may_edit
-    if not allowed(editor, post):
-        raise refusal
     return post
 
 

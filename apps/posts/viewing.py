@@ -93,8 +93,8 @@ view_counter = ViewCounter()
 def views_save(views: list[View]) -> None:
     """Add to the posts' counts those of the views that nobody has counted yet.
 
-    Posts are updated in the order of their ids, as every process does. Those that were removed
-    with their author are passed over, or they would hold up the others for ever.
+    An act of the system. Posts are updated in the order of their ids, as every process does. Those
+    that were removed with their author are passed over, or they would hold up the others for ever.
     """
     noted = Post.objects.filter(pk__in={post for post, _, _ in views})
     there = set(noted.values_list("pk", flat=True))
@@ -110,7 +110,8 @@ def views_save(views: list[View]) -> None:
 
 
 def views_prune() -> int:
-    """Delete the views of hours that are over and return how many there were."""
+    """Delete the views of hours that are over and return how many there were: an act of the
+    system."""
     return PostView.objects.filter(hour__lt=timezone.now() - timedelta(hours=2)).delete()[0]
 
 

@@ -55,7 +55,7 @@ class PostViewSet(ApiViewSet):
     @extend_schema(request=PostInput, responses={201: PostShape})
     def create(self, request: PersonRequest) -> Response:
         """Write a post, as a draft or public at once."""
-        post = services.post_create(author=request.user, **PostInput.read(request.data))
+        post = services.post_create(request.user, **PostInput.read(request.data))
         return answer("Post created successfully", PostShape.show(post), status=201)
 
     @extend_schema(responses={200: PostShape})
@@ -78,7 +78,7 @@ class PostViewSet(ApiViewSet):
     def partial_update(self, request: PersonRequest, pk: UUID) -> Response:
         """Change what is given of a post."""
         post = services.post_update(
-            editor=request.user,
+            request.user,
             post_id=pk,
             if_match=request.headers.get("If-Match", ""),
             **PostChange.read(request.data),
@@ -90,16 +90,14 @@ class PostViewSet(ApiViewSet):
     @extend_schema(parameters=[IF_MATCH], responses={200: None})
     def destroy(self, request: PersonRequest, pk: UUID) -> Response:
         """Delete a post."""
-        services.post_delete(
-            editor=request.user, post_id=pk, if_match=request.headers.get("If-Match", "")
-        )
+        services.post_delete(request.user, post_id=pk, if_match=request.headers.get("If-Match", ""))
         return answer("Post deleted successfully")
 
     @extend_schema(request=None, responses={200: PostShape})
     @action(detail=True, methods=["post"])
     def publish(self, request: PersonRequest, pk: UUID) -> Response:
         """Make a post public."""
-        post = services.post_publish(editor=request.user, post_id=pk)
+        post = services.post_publish(request.user, post_id=pk)
         return answer("Post published successfully", PostShape.show(post))
 
     def _show(self, request: Request, post: Post) -> Response:

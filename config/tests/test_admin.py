@@ -32,7 +32,7 @@ def test_only_moderators_come_in(moderator: Person, bob: Person) -> None:
 
 
 def test_every_list_and_page_opens(moderator: Person, bob: Person) -> None:
-    post = post_create(author=bob.user, title="A title", content="Long enough to be one")
+    post = post_create(bob.user, title="A title", content="Long enough to be one")
     browser = pages_of(moderator)
     for page in ("accounts/user", "posts/post"):
         assert browser.get(f"/admin/{page}/?q=a").status_code == 200
@@ -101,7 +101,7 @@ def test_a_moderator_cannot_edit_or_add_rows(moderator: Person, bob: Person) -> 
 
 def test_deleting_a_post_redacts_the_log(moderator: Person, bob: Person) -> None:
     content = "Long enough to be one"
-    post = post_create(author=bob.user, title="A title", content=content, status="published")
+    post = post_create(bob.user, title="A title", content=content, status="published")
     act(pages_of(moderator), "posts/post", "delete_posts", post)
     assert Post.objects.get(pk=post.pk).deleted_at is not None
     assert Event.objects.get(subject=post.pk).data["post"]["excerpt"] == ""

@@ -36,7 +36,7 @@ PARAMETERS = (
 @pytest.fixture
 def browser(moderator: Person, bob: Person) -> Client:
     """The browser of a moderator, with something in each list."""
-    post_create(author=bob.user, title="A title", content="Long enough to be one")
+    post_create(bob.user, title="A title", content="Long enough to be one")
     browser = pages_of(moderator)
     browser.raise_request_exception = False
     return browser

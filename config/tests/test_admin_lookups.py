@@ -58,7 +58,7 @@ def _ask(browser: Client, model: type[Model], lookup: str, value: str = "1") -> 
 @pytest.fixture
 def browser(moderator: Person, bob: Person) -> Client:
     """The browser of a moderator, with something in each list."""
-    post_create(author=bob.user, title="A title", content="Long enough to be one")
+    post_create(bob.user, title="A title", content="Long enough to be one")
     return pages_of(moderator)
 
 

@@ -45,13 +45,13 @@ def scene(alice: Person, bob: Person, carol: Person, nobody: ContractClient) -> 
     """Three authors with posts, conversations of everybody with everybody, some of it read."""
     people = [alice, bob, carol, person("Dora"), person("Emil")]
     posts = [
-        post_create(author=one.user, title=title, content=CONTENT, status=status, tags=["sea"])
+        post_create(one.user, title=title, content=CONTENT, status=status, tags=["sea"])
         for one in people
         for title in TITLES
         for status in STATUSES
     ]
     published, draft = posts[:2]
-    published = post_update(editor=alice.user, post_id=published.pk, title="Harbour lights at dawn")
+    published = post_update(alice.user, post_id=published.pk, title="Harbour lights at dawn")
     sent = messages_send(
         [
             Draft(one.user.pk, other.user.pk, f"Ahoy {number}")

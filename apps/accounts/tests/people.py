@@ -70,7 +70,7 @@ def person(name: str, role: str = User.Role.USER) -> Person:
 
 def set_status(user: User, status: str) -> None:
     """Let somebody in or shut them out, as an administrator who may all."""
-    user_set_status(actor=User(role=User.Role.ADMIN), user=user, status=status)
+    user_set_status(User(role=User.Role.ADMIN), user=user, status=status)
 
 
 def elsewhere() -> str:

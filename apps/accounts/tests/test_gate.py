@@ -34,14 +34,14 @@ def admit(query: str = "", scheme: str = "ws", **headers: str) -> str:
 
 
 def test_a_ticket_a_header_and_a_token_let_in(alice: Person) -> None:
-    ticket = ticket_issue(session=Session.objects.get())
+    ticket = ticket_issue(alice.user, session=Session.objects.get())
     assert admit(f"ticket={ticket}") == alice.id
     assert admit(authorization=f"Bearer {alice.access}") == alice.id
     assert admit(f"token={alice.access}") == alice.id
 
 
 def test_a_ticket_in_a_query_is_used_up(alice: Person) -> None:
-    ticket = ticket_issue(session=Session.objects.get())
+    ticket = ticket_issue(alice.user, session=Session.objects.get())
     admit(f"ticket={ticket}")
     with pytest.raises(InvalidToken):
         admit(f"ticket={ticket}")
@@ -107,7 +107,7 @@ def test_pages_of_this_host_and_of_allowed_origins_may_connect(
 def test_pages_of_other_origins_may_not(alice: Person, settings: Settings, origin: str) -> None:
     """Original defect 32: every Origin was accepted."""
     settings.CORS_ALLOWED_ORIGINS = ["https://app.example.com"]
-    ticket = ticket_issue(session=Session.objects.get())
+    ticket = ticket_issue(alice.user, session=Session.objects.get())
     with pytest.raises(OriginNotAllowed):
         admit(f"ticket={ticket}", origin=origin)
     assert WebsocketTicket.objects.count() == 1

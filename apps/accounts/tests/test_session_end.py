@@ -8,8 +8,9 @@ import pytest
 from django.db import connection, connections, transaction
 from django.utils import timezone
 
+from apps.accounts.errors import SessionNotFound
 from apps.accounts.models import Session, User
-from apps.accounts.sessions import session_end
+from apps.accounts.sessions import session_end, session_logout
 from apps.accounts.tests.people import Person
 from testing.client import ContractClient
 
@@ -46,6 +47,12 @@ def test_logging_out_twice_is_refused_the_second_time(alice: Person) -> None:
     ended_at = Session.objects.get().ended_at
     assert alice.post("/auth/logout").status_code == 401
     assert Session.objects.get().ended_at == ended_at
+
+
+def test_nobody_logs_out_another_s_session(alice: Person, bob: Person) -> None:
+    with pytest.raises(SessionNotFound):
+        session_logout(bob.user, session=alice.user.sessions.get())
+    assert alice.get("/auth/profile").status_code == 200
 
 
 def test_nobody_cannot_log_out(nobody: ContractClient) -> None:
@@ -119,7 +126,7 @@ def test_ending_a_session_waits_for_no_lock_of_its_user(alice: Person) -> None:
     ended = threading.Event()
 
     def end() -> None:
-        session_end(user=alice.user, session_id=key)
+        session_end(alice.user, session_id=key)
         ended.set()
         connections.close_all()
 

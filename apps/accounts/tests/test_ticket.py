@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from apps.accounts.errors import InvalidToken, SessionOver
+from apps.accounts.errors import InvalidToken, SessionNotFound, SessionOver
 from apps.accounts.models import Session, WebsocketTicket
 from apps.accounts.services import accounts_prune, ticket_issue, ticket_redeem
 from apps.accounts.tests.people import Person
@@ -30,6 +30,12 @@ def test_a_ticket_names_its_time(alice: Person) -> None:
 
 def test_nobody_gets_no_ticket(nobody: ContractClient, alice: Person) -> None:
     assert nobody.post("/api/v1/auth/ws-ticket").status_code == 401
+    assert not WebsocketTicket.objects.exists()
+
+
+def test_nobody_gets_a_ticket_of_another_s_session(alice: Person, bob: Person) -> None:
+    with pytest.raises(SessionNotFound):
+        ticket_issue(bob.user, session=alice.user.sessions.get())
     assert not WebsocketTicket.objects.exists()
 
 
@@ -59,7 +65,7 @@ def test_a_session_has_ten_unused_tickets_at_most_the_latest(alice: Person, bob:
 @pytest.mark.django_db(transaction=True)
 def test_of_many_issued_at_once_ten_are_left(alice: Person) -> None:
     session = Session.objects.get()
-    tickets = together(*[lambda: ticket_issue(session=session)] * 24)
+    tickets = together(*[lambda: ticket_issue(alice.user, session=session)] * 24)
     assert not [ticket for ticket in tickets if not isinstance(ticket, str)]
     assert WebsocketTicket.objects.count() == 10
 

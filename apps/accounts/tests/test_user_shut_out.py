@@ -32,7 +32,7 @@ def test_a_disabled_user_is_out_on_every_device(
 
 @disabling
 def test_a_disabled_user_cannot_come_in_by_a_ticket(alice: Person, status: str) -> None:
-    ticket = ticket_issue(session=Session.objects.get())
+    ticket = ticket_issue(alice.user, session=Session.objects.get())
     set_status(alice.user, status)
     with pytest.raises(SessionOver):
         ticket_redeem(ticket=ticket)
@@ -70,7 +70,7 @@ def test_a_ban_beside_a_moderator_s_click_is_not_undone(alice: Person, moderator
     set_status(alice.user, User.Status.BANNED)
     for status in (User.Status.SUSPENDED, User.Status.ACTIVE):
         with pytest.raises(MayNotSetStatus):
-            user_set_status(actor=moderator.user, user=shown, status=status)
+            user_set_status(moderator.user, user=shown, status=status)
     assert User.objects.get(pk=alice.user.pk).status == User.Status.BANNED
 
 

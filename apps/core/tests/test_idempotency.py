@@ -97,8 +97,8 @@ def test_a_failure_is_not_kept_and_leaves_nothing(
 ) -> None:
     create = services.post_create
 
-    def create_and_fail(**post: Any) -> Post:
-        create(**post)
+    def create_and_fail(actor: User, **post: Any) -> Post:
+        create(actor, **post)
         raise RuntimeError
 
     monkeypatch.setattr(services, "post_create", create_and_fail)
@@ -116,8 +116,8 @@ def test_what_a_refused_request_had_written_is_gone(
 ) -> None:
     create = services.post_create
 
-    def create_and_refuse(**post: Any) -> Post:
-        create(**post)
+    def create_and_refuse(actor: User, **post: Any) -> Post:
+        create(actor, **post)
         raise SessionOver
 
     monkeypatch.setattr(services, "post_create", create_and_refuse)
@@ -155,10 +155,10 @@ def test_while_the_first_one_runs_the_second_is_409(
     create = services.post_create
     running, may_end = threading.Event(), threading.Event()
 
-    def create_slowly(**post: Any) -> Post:
+    def create_slowly(actor: User, **post: Any) -> Post:
         running.set()
         assert may_end.wait(timeout=20)
-        return create(**post)
+        return create(actor, **post)
 
     monkeypatch.setattr(services, "post_create", create_slowly)
 

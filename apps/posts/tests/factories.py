@@ -12,18 +12,18 @@ CONTENT = "The lighthouse keeper counts the boats as they come home."
 
 def draft_of(person: Person, title: str = "Harbour lights", content: str = CONTENT) -> Post:
     """Return a draft."""
-    return post_create(author=person.user, title=title, content=content)
+    return post_create(person.user, title=title, content=content)
 
 
 def published_by(person: Person, title: str = "Harbour lights", content: str = CONTENT) -> Post:
     """Return a post that was published as it was created."""
-    return post_create(author=person.user, title=title, content=content, status="published")
+    return post_create(person.user, title=title, content=content, status="published")
 
 
 def archived_by(person: Person, title: str = "Harbour lights") -> Post:
     """Return a post that was published and then archived."""
     post = published_by(person, title)
-    return post_update(editor=person.user, post_id=post.pk, status="archived")
+    return post_update(person.user, post_id=post.pk, status="archived")
 
 
 def post_of(person: Person, status: str, title: str = "Harbour lights") -> Post:

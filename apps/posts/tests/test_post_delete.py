@@ -68,7 +68,7 @@ def test_who_is_not_logged_in_cannot_delete(alice: Person, nobody: ContractClien
 def test_a_delete_with_a_stale_if_match_is_refused(alice: Person) -> None:
     post = draft_of(alice)
     etag = alice.get(f"/posts/{post.pk}")["ETag"]
-    post_update(editor=alice.user, post_id=post.pk, content="Changed since that was read.")
+    post_update(alice.user, post_id=post.pk, content="Changed since that was read.")
     before = row(post), told()
     response = alice.client.delete(f"/api/v1/posts/{post.pk}", headers={"If-Match": etag})
     message = "This was changed since you read it. Read it again and repeat your change."
@@ -77,8 +77,8 @@ def test_a_delete_with_a_stale_if_match_is_refused(alice: Person) -> None:
 
 def test_a_deleted_post_keeps_its_row_and_its_slugs(alice: Person) -> None:
     post = published_by(alice)
-    post_update(editor=alice.user, post_id=post.pk, title="Night ferry")
-    post_delete(editor=alice.user, post_id=post.pk)
+    post_update(alice.user, post_id=post.pk, title="Night ferry")
+    post_delete(alice.user, post_id=post.pk)
     assert row(post)["title"] == "Night ferry"
     assert set(PostSlug.objects.values_list("slug", "post")) == {
         ("harbour-lights", post.pk),
@@ -92,7 +92,7 @@ def test_a_deleted_post_is_there_for_nobody(
 ) -> None:
     """Original defect 5."""
     post = published_by(alice)
-    post_update(editor=alice.user, post_id=post.pk, title="Night ferry")
+    post_update(alice.user, post_id=post.pk, title="Night ferry")
     reader = request.getfixturevalue(who)
     paths = [f"/posts/{post.pk}", "/posts/slug/harbour-lights", "/posts/slug/night-ferry"]
     assert [reader.get(path).status_code for path in paths] == [200] * 3
@@ -105,7 +105,7 @@ def test_a_deleted_post_cannot_be_deleted_or_published_again(
     request: pytest.FixtureRequest, alice: Person, who: str
 ) -> None:
     post = draft_of(alice)
-    post_delete(editor=alice.user, post_id=post.pk)
+    post_delete(alice.user, post_id=post.pk)
     before = row(post), told()
     again = request.getfixturevalue(who)
     require_refused(again.delete(f"/posts/{post.pk}"), post, before, 404, "Post not found")
@@ -114,7 +114,7 @@ def test_a_deleted_post_cannot_be_deleted_or_published_again(
 
 def test_the_log_forgets_the_words_of_a_deleted_post(alice: Person) -> None:
     post = post_create(
-        author=alice.user,
+        alice.user,
         title="Zebra crossing",
         content="Xylophone players welcome.",
         status="published",
@@ -122,7 +122,7 @@ def test_the_log_forgets_the_words_of_a_deleted_post(alice: Person) -> None:
     )
     [event] = Event.objects.all()
     assert "Xylophone" in json.dumps(event.data)
-    post_delete(editor=alice.user, post_id=post.pk)
+    post_delete(alice.user, post_id=post.pk)
     [event] = Event.objects.all()
     left = json.dumps(event.data).lower()
     assert [word for word in ("zebra", "xylophone", "quartz") if word in left] == []
@@ -132,7 +132,7 @@ def test_the_log_forgets_the_words_of_a_deleted_post(alice: Person) -> None:
 def test_the_log_keeps_the_words_of_other_posts(alice: Person) -> None:
     kept, gone = published_by(alice, "Night ferry"), published_by(alice, "Harbour lights")
     before = Event.objects.get(subject=kept.pk).data
-    post_delete(editor=alice.user, post_id=gone.pk)
+    post_delete(alice.user, post_id=gone.pk)
     assert Event.objects.get(subject=kept.pk).data == before
 
 

@@ -288,7 +288,7 @@ def test_an_author_nobody_knows_has_no_posts(alice: Person, nobody: ContractClie
 def test_a_deleted_post_is_in_no_list(alice: Person, moderator: Person) -> None:
     post = published_by(alice)
     assert ids(listed(alice.client)) == [post.pk]
-    post_delete(editor=alice.user, post_id=post.pk)
+    post_delete(alice.user, post_id=post.pk)
     for client in (alice.client, moderator.client):
         body = listed(client)
         assert (body["data"], body["pagination"]["total"]) == ([], 0)

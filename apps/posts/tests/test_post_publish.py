@@ -110,9 +110,9 @@ def test_whatever_the_route_to_the_public_it_is_announced_once(
     post = published_by(alice) if first == "create" else draft_of(alice)
     for step in rest if first == "create" else route:
         if step == "publish":
-            post = post_publish(editor=alice.user, post_id=post.pk)
+            post = post_publish(alice.user, post_id=post.pk)
         else:
-            post = post_update(editor=alice.user, post_id=post.pk, status=step)
+            post = post_update(alice.user, post_id=post.pk, status=step)
     assert post.status == "published"
     assert told() == ANNOUNCED_ONCE
 
@@ -142,11 +142,9 @@ def test_an_update_and_a_publish_at_once_announce_once(alice: Person) -> None:
     post = draft_of(alice)
 
     def update() -> Post:
-        return post_update(editor=alice.user, post_id=post.pk, status="published")
+        return post_update(alice.user, post_id=post.pk, status="published")
 
-    outcomes = together(
-        update, lambda: post_publish(editor=alice.user, post_id=post.pk), update, update
-    )
+    outcomes = together(update, lambda: post_publish(alice.user, post_id=post.pk), update, update)
     assert all(isinstance(one, Post | AlreadyPublished) for one in outcomes), outcomes
     assert told() == ANNOUNCED_ONCE
 

@@ -120,7 +120,7 @@ def test_the_author_is_shown_as_he_is_now(alice: Person, nobody: ContractClient)
     """Original defect 13."""
     post = published_by(alice)
     read_both_ways(nobody, post)
-    profile_update(user=alice.user, name="Alice of the Harbour")
+    profile_update(alice.user, name="Alice of the Harbour")
     for response in read_both_ways(nobody, post):
         assert response.json()["data"]["author"]["name"] == "Alice of the Harbour"
 
@@ -132,7 +132,7 @@ def test_a_change_shows_at_once_however_often_the_post_was_read(
     post = published_by(alice)
     for content in ("The first change of it.", "The second change of it."):
         read_both_ways(nobody, post)
-        post_update(editor=alice.user, post_id=post.pk, content=content)
+        post_update(alice.user, post_id=post.pk, content=content)
         for response in read_both_ways(nobody, post):
             assert response.json()["data"]["content"] == content
 
@@ -141,7 +141,7 @@ def test_a_post_shows_as_published_at_once_by_id_and_by_slug(alice: Person) -> N
     """Original defect 5."""
     post = draft_of(alice)
     read_both_ways(alice.client, post)
-    post_publish(editor=alice.user, post_id=post.pk)
+    post_publish(alice.user, post_id=post.pk)
     for response in read_both_ways(alice.client, post):
         assert response.json()["data"]["status"] == "published"
 
@@ -152,7 +152,7 @@ def test_a_post_that_is_archived_is_gone_at_once_for_others(
     """Original defect 5."""
     post = published_by(alice)
     read_both_ways(nobody, post)
-    post_update(editor=alice.user, post_id=post.pk, status="archived")
+    post_update(alice.user, post_id=post.pk, status="archived")
     assert [response.status_code for response in read_both_ways(nobody, post)] == [404, 404]
 
 

@@ -43,7 +43,7 @@ def test_a_changed_post_is_sent(alice: Person, nobody: ContractClient) -> None:
     """Original defect 16."""
     post = published_by(alice)
     etag = nobody.get(f"/api/v1/posts/{post.pk}")["ETag"]
-    post_update(editor=alice.user, post_id=post.pk, content="Another content of it.")
+    post_update(alice.user, post_id=post.pk, content="Another content of it.")
     response = ask(nobody, f"/posts/{post.pk}", etag)
     assert response.status_code == 200
     assert response.json()["data"]["content"] == "Another content of it."

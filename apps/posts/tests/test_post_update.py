@@ -184,9 +184,9 @@ def test_what_the_server_keeps_itself_cannot_be_given(alice: Person, bob: Person
 def test_two_editors_who_name_their_version_do_not_overwrite_each_other(alice: Person) -> None:
     """Original defect 10."""
     post = draft_of(alice)
-    post_update(editor=alice.user, post_id=post.pk, title="Night ferry", version=1)
+    post_update(alice.user, post_id=post.pk, title="Night ferry", version=1)
     with pytest.raises(PostChanged):
-        post_update(editor=alice.user, post_id=post.pk, title="Lost ferry", version=1)
+        post_update(alice.user, post_id=post.pk, title="Lost ferry", version=1)
     assert (row(post)["title"], row(post)["version"]) == ("Night ferry", 2)
 
 
@@ -197,7 +197,7 @@ def test_of_two_editors_at_once_with_one_version_one_wins(alice: Person) -> None
     titles = ["Night ferry", "Early ferry", "Last ferry"]
 
     def retitle(title: str) -> Callable[[], Post]:
-        return lambda: post_update(editor=alice.user, post_id=post.pk, title=title, version=1)
+        return lambda: post_update(alice.user, post_id=post.pk, title=title, version=1)
 
     outcomes = together(*map(retitle, titles))
     [winner] = [one for one in outcomes if isinstance(one, Post)]
@@ -210,9 +210,9 @@ def test_two_editors_at_once_of_different_fields_both_keep_their_change(alice: P
     """Original defect 10."""
     post = draft_of(alice)
     together(
-        lambda: post_update(editor=alice.user, post_id=post.pk, title="Night ferry"),
-        lambda: post_update(editor=alice.user, post_id=post.pk, content="It leaves at nine."),
-        lambda: post_update(editor=alice.user, post_id=post.pk, tags=["sea"]),
+        lambda: post_update(alice.user, post_id=post.pk, title="Night ferry"),
+        lambda: post_update(alice.user, post_id=post.pk, content="It leaves at nine."),
+        lambda: post_update(alice.user, post_id=post.pk, tags=["sea"]),
     )
     after = row(post)
     assert (after["title"], after["content"]) == ("Night ferry", "It leaves at nine.")
@@ -240,7 +240,7 @@ def test_a_deleted_post_cannot_be_changed_back_to_life(
 ) -> None:
     """Original defect 10."""
     post = published_by(alice)
-    post_delete(editor=alice.user, post_id=post.pk)
+    post_delete(alice.user, post_id=post.pk)
     before = row(post), told()
     response = request.getfixturevalue(who).put(f"/posts/{post.pk}", GUIDES_BODY)
     require_refused(response, post, before, 404, "Post not found")
@@ -252,10 +252,10 @@ def test_a_post_that_is_deleted_while_it_is_changed_stays_deleted(alice: Person)
     post = published_by(alice)
 
     def change() -> Post:
-        return post_update(editor=alice.user, post_id=post.pk, title="Night ferry")
+        return post_update(alice.user, post_id=post.pk, title="Night ferry")
 
     *changes, deletion = together(
-        change, change, change, lambda: post_delete(editor=alice.user, post_id=post.pk)
+        change, change, change, lambda: post_delete(alice.user, post_id=post.pk)
     )
     assert deletion is None
     assert all(isinstance(one, Post | PostNotFound) for one in changes)

@@ -23,7 +23,7 @@ def by_slug(client: ContractClient, slug: str) -> Any:
 
 def rename(person: Person, post: Post, title: str) -> Post:
     """Give the post another title and return it."""
-    return post_update(editor=person.user, post_id=post.pk, title=title)
+    return post_update(person.user, post_id=post.pk, title=title)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_eight_posts_of_one_title_at_once_each_get_a_slug(alice: Person) -> None
     """Original defect 3."""
 
     def create() -> str:
-        return post_create(author=alice.user, title="Harbour lights", content=CONTENT).slug
+        return post_create(alice.user, title="Harbour lights", content=CONTENT).slug
 
     slugs = together(*[create] * 8)
     assert all(isinstance(slug, str) for slug in slugs), slugs
@@ -83,7 +83,7 @@ def test_eight_posts_of_one_title_at_once_each_get_a_slug(alice: Person) -> None
 def test_the_title_of_a_deleted_post_can_be_used_again(alice: Person) -> None:
     """Original defect 2."""
     gone = draft_of(alice)
-    post_delete(editor=alice.user, post_id=gone.pk)
+    post_delete(alice.user, post_id=gone.pk)
     response = alice.post("/posts", {"title": "Harbour lights", "content": CONTENT})
     assert response.status_code == 201
     assert response.json()["data"]["slug"] not in {"", gone.slug}
@@ -102,7 +102,7 @@ def test_a_title_can_be_changed_to_that_of_another_post(alice: Person) -> None:
 def test_a_title_can_be_changed_to_that_of_a_deleted_post(alice: Person) -> None:
     """Original defect 2."""
     gone, post = draft_of(alice, "Harbour lights"), draft_of(alice, "Night ferry")
-    post_delete(editor=alice.user, post_id=gone.pk)
+    post_delete(alice.user, post_id=gone.pk)
     response = alice.patch(f"/posts/{post.pk}", {"title": "Harbour lights"})
     assert response.status_code == 200
     assert response.json()["data"]["slug"] != gone.slug

@@ -300,7 +300,7 @@ def test_a_look_is_no_change_of_the_post(
     before = row(post)
     look(bob.client, post)
     assert row(post) == {**before, "view_count": 1}
-    changed = post_update(editor=alice.user, post_id=post.pk, title="Night ferry", version=1)
+    changed = post_update(alice.user, post_id=post.pk, title="Night ferry", version=1)
     assert changed.view_count == 1
 
 

@@ -96,7 +96,7 @@ def test_a_published_post_is_told_on_the_feed_until_one_unsubscribes(
         assert frame["data"]["post"]["author"]["name"] == "Alice"
 
         assert socket.ask("unsubscribe", {"stream": "feed"})["data"] == {"stream": "feed"}
-        posts.post_create(author=alice.user, **draft, status="published")
+        posts.post_create(alice.user, **draft, status="published")
         assert seqs(socket.settle()) == []
 
 
