@@ -1,4 +1,4 @@
-"""Every wrong or unsafe setting, by name, before the server starts."""
+"""Every wrong or unsafe setting, and every wrong endpoint, by name, before the server starts."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -95,6 +95,15 @@ def _unsafe_in_production() -> Iterator[CheckMessage]:
             hint="Have clients use tickets and set it to false.",
             id="parley.W011",
         )
+
+
+@register()
+def endpoints_declared(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """Report endpoints without a declaration, or whose declaration does not fit them."""
+    from apps.core.endpoint_checks import problems
+    from config.api import router
+
+    return [Error(each, id="parley.E020") for each in problems(router.urls, settings.ACTION_LIMITS)]
 
 
 @register("redis", deploy=True)

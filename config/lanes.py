@@ -2,8 +2,11 @@
 others waiting."""
 
 from django.conf import settings
+from django.urls import reverse
 
+from apps.core.endpoint_checks import routes
 from apps.core.threads import BoundedPool
+from config.api import router
 
 # More than one network may hold connections, so that it cannot keep all others out. How long one
 # waits is bounded by the time; this bounds the memory of those who do.
@@ -19,9 +22,17 @@ _LANES = {
 }
 SAFE = {"GET", "HEAD", "OPTIONS"}
 
+# What hashes a password, by method and path: the bridge must know before any view runs. Of the
+# admin's pages, which are Django's, two do.
+HASHING = {
+    (route.method, reverse(route.name))
+    for route in routes(router.urls)
+    if route.endpoint is not None and route.endpoint.hashes
+} | {("POST", reverse(f"admin:{page}")) for page in ("login", "password_change")}
+
 
 def pool_of(method: str, path: str) -> BoundedPool:
     """Return the pool that a request with this method and path runs in."""
-    if (method, path) in settings.HASHING_ROUTES:
+    if (method, path) in HASHING:
         return _LANES["hashing"]
     return _LANES["reading" if method in SAFE else "writing"]

@@ -195,14 +195,6 @@ else:
 # --- Accounts and tokens -------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 PASSWORD_HASHERS = ["apps.accounts.passwords.Argon2Hasher"]
-# Requests that hash a password, which takes a core for its time: they have threads of their own.
-HASHING_ROUTES = [
-    ("POST", "/api/v1/auth/register"),
-    ("POST", "/api/v1/auth/login"),
-    ("POST", "/api/v1/auth/password/change"),
-    ("POST", "/admin/login/"),
-    ("POST", "/admin/password_change/"),
-]
 AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {
         "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",

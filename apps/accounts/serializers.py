@@ -105,9 +105,11 @@ class AuthAnswer(CamelSerializer):
     """What a login gives."""
 
     user = OwnUser()
-    access_token = serializers.CharField()
-    refresh_token = serializers.CharField()
-    expires_in = serializers.IntegerField(help_text="Seconds until the access token expires.")
+    access_token = serializers.CharField(source="tokens.access")
+    refresh_token = serializers.CharField(source="tokens.refresh")
+    expires_in = serializers.IntegerField(
+        source="tokens.expires_in", help_text="Seconds until the access token expires."
+    )
 
 
 class SessionShape(CamelSerializer):

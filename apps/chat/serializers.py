@@ -92,8 +92,6 @@ class TypingInput(CamelSerializer):
 
 
 class MessageQuery(ListQuery):
-    default_limit = 50
-
     user_id = Identifier()
 
 

@@ -4,10 +4,10 @@ import hashlib
 import hmac
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from functools import partial, wraps
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -30,7 +30,6 @@ MOST_KEPT = 10_000
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
-Handler = Callable[..., Response]
 Finish = Callable[[], Response]
 
 
@@ -56,23 +55,6 @@ class FailedAnswer(Exception):
         self.response = response
 
 
-def in_two_steps(prepare: Callable[..., Finish]) -> Any:
-    """Make a handler of a method that does something slow, such as to hash a password, and returns
-    a function for the rest.
-
-    Under a key the slow part runs only if there is no answer yet and outside of any transaction,
-    so that nobody waits for it who waits for a lock; the rest runs in the transaction that keeps
-    the answer.
-    """
-
-    @wraps(prepare)
-    def handler(*args: Any, **kwargs: Any) -> Response:
-        return prepare(*args, **kwargs)()
-
-    handler.prepare = prepare  # type: ignore[attr-defined]
-    return handler
-
-
 class IdempotentMixin:
     """Gives every POST of a known user its Idempotency-Key.
 
@@ -80,11 +62,8 @@ class IdempotentMixin:
     docs/decisions/0003-idempotency.md.
     """
 
-    # Which methods answer with a secret. It is never kept: they run as if they had no key.
-    never_kept: ClassVar[Collection[str]] = ()
-
-    action: str
     handle_exception: Callable[[Exception], Response]
+    post: Any
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Have the handler run under its key, once the request may pass."""
@@ -94,24 +73,21 @@ class IdempotentMixin:
             return
         if not hasattr(self, "post"):
             raise MethodNotAllowed
-        if self.action in self.never_kept:
+        if not self.post.endpoint.keeps_answers:
             return
         if not _KEY.fullmatch(key):
             raise Invalid.field("Idempotency-Key", "Use 1 to 255 visible ASCII characters.")
-        handler: Handler = self.post
+        prepare = partial(self.post.prepare, self)
 
         def once(*args: Any, **kwargs: Any) -> Response:
-            return run_once(key, request, partial(self._prepare, handler, *args, **kwargs))
+            return run_once(key, request, partial(self._prepare, prepare, *args, **kwargs))
 
-        self.post: Handler = once
+        self.post = once
 
-    def _prepare(self, handler: Handler, *args: Any, **kwargs: Any) -> Finish:
+    def _prepare(self, prepare: Callable[..., Finish], *args: Any, **kwargs: Any) -> Finish:
         """Do what of the handler is slow, and return the rest. Neither raises."""
-        prepare = getattr(handler, "prepare", None)
-        if prepare is None:
-            return partial(self._answer, partial(handler, *args, **kwargs))
         try:
-            return partial(self._answer, prepare(self, *args, **kwargs))
+            return partial(self._answer, prepare(*args, **kwargs))
         except Exception as error:  # noqa: BLE001
             return partial(self.handle_exception, error)
 

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
@@ -24,11 +24,18 @@ FORWARD, BACKWARD = "n", "p"
 class ListQuery(CamelSerializer):
     """What every list takes in its query string."""
 
-    default_limit = 10
-
     page = serializers.IntegerField(min_value=1, max_value=10**9, required=False)
     limit = serializers.IntegerField(min_value=1, max_value=100, required=False)
     cursor = serializers.CharField(max_length=500, required=False, allow_blank=True)
+
+
+@dataclass(frozen=True)
+class Listing(Generic[M]):
+    """A whole list, and what the rows of one of its pages are shown as: all at once, so that what
+    belongs to each is asked for once."""
+
+    rows: QuerySet[M]
+    shown: Callable[[list[M]], Sequence[Any]] = list
 
 
 @dataclass(frozen=True)
@@ -39,17 +46,15 @@ class Slice(Generic[M]):
     pagination: dict[str, Any]
 
 
-def paginate(
-    queryset: QuerySet[M], query: Mapping[str, Any], default_limit: int = ListQuery.default_limit
-) -> Slice[M]:
-    """Return the rows that a validated ListQuery asks for.
+def paginate(queryset: QuerySet[M], query: Mapping[str, Any], per_page: int = 10) -> Slice[M]:
+    """Return the rows that a validated ListQuery asks for, `per_page` of them if it does not say.
 
     A `cursor`, the empty one too, asks for keyset paging; otherwise a page with its total is
     returned, and the cursor that goes on from its end. The queryset must be ordered by columns
     that together are unique and all run the same way, or pages would skip and repeat rows.
     """
     _keys(queryset)
-    limit = query.get("limit") or default_limit
+    limit = query.get("limit") or per_page
     if "cursor" in query:
         return _by_cursor(queryset, query["cursor"], limit)
     page = query.get("page") or 1

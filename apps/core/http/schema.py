@@ -5,7 +5,8 @@ from typing import Any
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
 from drf_spectacular.utils import OpenApiParameter
-from rest_framework.permissions import AllowAny
+
+from apps.core.endpoints import CHANGES, Endpoint
 
 REFUSALS = {
     400: ("BadRequest", "The body or query cannot be parsed, or the object's state forbids it"),
@@ -112,15 +113,35 @@ class EnvelopeSchema(AutoSchema):
             )
             registry.register_on_missing(refusal)
             operation["responses"].setdefault(str(status), refusal.ref)
-        if self._conditional():
+        if self.method == "GET" and self._endpoint.revision:
             operation["responses"].setdefault("304", {"description": "The client has it already"})
         return operation
 
+    @property
+    def _endpoint(self) -> Endpoint:
+        declared: Endpoint = self.view.endpoint
+        return declared
+
+    def get_request_serializer(self) -> Any:
+        """Return what the body is read with."""
+        return self._endpoint.input
+
+    def get_response_serializers(self) -> Any:
+        """Return what each success is shown with."""
+        endpoint = self._endpoint
+        shown = endpoint.output and endpoint.output(many=bool(endpoint.per_page))
+        statuses = [status for status in (endpoint.existing_status, endpoint.status) if status]
+        return dict.fromkeys(statuses, shown)
+
     def get_override_parameters(self) -> list[Any]:
-        """Return the headers that a POST of a known user, or a change, may carry."""
-        if self.method == "POST" and not self._public() and not self._never_kept():
-            return [IDEMPOTENCY_KEY]
-        return [IF_MATCH] if self.method in {"PUT", "PATCH"} else []
+        """Return the query, and the headers that a POST of a user, or a change, may carry."""
+        endpoint = self._endpoint
+        parameters: list[Any] = [endpoint.query] if endpoint.query else []
+        if self.method == "POST" and endpoint.keeps_answers:
+            parameters.append(IDEMPOTENCY_KEY)
+        if self.method in CHANGES and endpoint.revision:
+            parameters.append(IF_MATCH)
+        return parameters
 
     def get_operation_id(self) -> str:
         """Return the view's method under its resource: posts_publish."""
@@ -137,12 +158,6 @@ class EnvelopeSchema(AutoSchema):
             # What its base class is for says nothing about this one.
             schema.pop("description", None)
         return {**schema, **getattr(serializer, "rule", {})}
-
-    def _public(self) -> bool:
-        return any(isinstance(permission, AllowAny) for permission in self.view.get_permissions())
-
-    def _never_kept(self) -> bool:
-        return self.view.action in self.view.never_kept
 
     def _refusals(self) -> list[int]:
         statuses = [400, 401, 403, 404, 405, 406, 409, 422, 429, 500, 503]
@@ -161,7 +176,7 @@ class EnvelopeSchema(AutoSchema):
         }
         if content is not None:
             properties["data"] = content
-        if self._paginated():
+        if self._endpoint.per_page:
             properties["pagination"] = {"$ref": "#/components/schemas/Pagination"}
         properties["meta"] = {"$ref": "#/components/schemas/Meta"}
         envelope = {
@@ -171,16 +186,3 @@ class EnvelopeSchema(AutoSchema):
             "additionalProperties": False,
         }
         return {**response, "content": {"application/json": {"schema": envelope}}}
-
-    def _conditional(self) -> bool:
-        return self.method == "GET" and self.view.action in {"retrieve", "by_slug", "profile"}
-
-    def _paginated(self) -> bool:
-        action = getattr(self.view, self.view.action)
-        return bool(getattr(action, "paginated", False))
-
-
-def paginated(method: Any) -> Any:
-    """Mark a viewset's method as one whose answer carries `pagination`."""
-    method.paginated = True
-    return method

@@ -1,21 +1,23 @@
 """The base of every viewset."""
 
-from collections.abc import Collection, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from apps.core.addresses import network_of
+from apps.core.endpoints import Access, Endpoint
 from apps.core.http.idempotency import IdempotentMixin
 from apps.core.http.middleware import client_address
 from apps.core.ratelimit import spend_action
 
 
 class ApiViewSet(IdempotentMixin, ViewSet):
-    """A viewset whose methods parse, make one call and answer.
+    """A viewset whose methods are endpoints.
 
     Ids in its routes are UUIDs in their canonical form: anything else is a route that does not
     exist, not an error of the database.
@@ -23,22 +25,45 @@ class ApiViewSet(IdempotentMixin, ViewSet):
 
     lookup_value_regex = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
     http_method_names = ["get", "head", "post", "put", "patch", "delete", "options"]
-    # Which of its methods are rate limited, and by which name of settings.ACTION_LIMITS.
-    limits: ClassVar[Mapping[str, str]] = {}
-    # Which of its methods answer with what no cache may keep, such as a token (RFC 6749, 5.1).
-    secret: ClassVar[Collection[str]] = ()
+
+    # The declaration of what the request asks for, None if the route has no such method.
+    endpoint: Endpoint | None = None
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        """Find the declaration, by which it is decided who is asked who they are."""
+        action = self.action_map.get(str(request.method).lower())
+        self.endpoint = self._declared(action) if action else None
+        return super().initialize_request(request, *args, **kwargs)
+
+    @property
+    def access(self) -> Access:
+        """Who may call. Of a method that the route lacks those are told who may call all others."""
+        if self.endpoint is not None:
+            return self.endpoint.access
+        return max(self._declared(action).access for action in self.action_map.values())
+
+    def _declared(self, action: str) -> Endpoint:
+        declared: Endpoint = getattr(self, action).endpoint
+        return declared
+
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        """Return nobody for credentials, with which an old token may be sent along."""
+        return [] if self.access is Access.CREDENTIALS else super().get_authenticators()
+
+    def get_permissions(self) -> list[BasePermission]:
+        """Let in whom the declaration names."""
+        return [IsAuthenticated() if self.access is Access.USERS else AllowAny()]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Count the request of the person, or of the network of a stranger, before it runs."""
+        """Count the request of the user, or of the network of an anonymous one, before it runs."""
         if request.method == "OPTIONS":
             # Which methods a route has is no secret, and who asks need not say who they are.
             return
         super().initial(request, *args, **kwargs)
-        limit = self.limits.get(self.action or "")
-        if limit is not None:
+        if self.endpoint is not None and self.endpoint.limit is not None:
             user = request.user
-            stranger = network_of(client_address(request))
-            spend_action(limit, user.pk if user.is_authenticated else stranger)
+            network = network_of(client_address(request))
+            spend_action(self.endpoint.limit, user.pk if user.is_authenticated else network)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
         """Return nothing but the header Allow, which every answer has. What a browser asks before
@@ -50,6 +75,6 @@ class ApiViewSet(IdempotentMixin, ViewSet):
     ) -> Response:
         """Return the response, not to be kept anywhere if it is secret."""
         final: Response = super().finalize_response(request, response, *args, **kwargs)
-        if self.action in self.secret:
+        if self.endpoint is not None and self.endpoint.secret:
             final["Cache-Control"] = "no-store"
         return final

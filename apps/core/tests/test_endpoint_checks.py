@@ -1,0 +1,173 @@
+"""Endpoints that do not fit their routes: `manage.py check` names each of them."""
+
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.db.models import QuerySet
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.routers import SimpleRouter
+
+from apps.accounts.models import User
+from apps.accounts.views import UserViewSet
+from apps.core.endpoint_checks import problems
+from apps.core.endpoints import Access, Endpoint
+from apps.core.http.pagination import ListQuery
+from apps.core.http.viewsets import ApiViewSet
+from apps.core.serializers import CamelSerializer, Text
+
+
+class BoatInput(CamelSerializer):
+    full_name = Text()
+    flag = Text(required=False)
+
+
+class BoatOutput(CamelSerializer):
+    full_name = serializers.CharField()
+
+
+shows = Endpoint(message="Boat", output=BoatOutput)
+takes = Endpoint(message="Boat", input=BoatInput, output=BoatOutput)
+changes = Endpoint(message="Boat", input=BoatInput, output=BoatOutput, revision="version")
+
+
+def named(**methods: Any) -> list[str]:
+    """Return what is wrong with a viewset that has these methods."""
+    routes = SimpleRouter(trailing_slash=False)
+    routes.register("boats", type("BoatViewSet", (ApiViewSet,), methods), basename="boats")
+    return list(problems(routes.urls, ["register"]))
+
+
+def says(found: list[str], *sentences: str) -> bool:
+    """Return whether there are just these, each after its route."""
+    return len(found) == len(sentences) and all(
+        each.endswith(f"{sentence}.") for each, sentence in zip(found, sentences, strict=True)
+    )
+
+
+def test_nothing_is_wrong_with_the_endpoints_that_there_are() -> None:
+    assert [each for each in run_checks() if each.id == "parley.E020"] == []
+
+
+def test_a_method_without_a_declaration_keeps_the_server_from_starting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def retrieve(self: Any, request: Request, pk: str) -> Any: ...
+
+    monkeypatch.setattr(UserViewSet, "retrieve", retrieve)
+    with pytest.raises(SystemCheckError, match=r"GET users-detail \(.*retrieve\) has no @Endpoint"):
+        call_command("check")
+
+
+def test_what_the_path_and_the_fields_give_must_be_taken() -> None:
+    @shows
+    def create(self: Any, request: Request, **data: Any) -> Any: ...
+
+    assert says(named(create=create), "takes more by name than it is given")
+
+    @takes
+    def create_some(self: Any, request: Request, full_name: str) -> Any: ...
+
+    assert says(named(create=create_some), "is given flag and does not take it")
+
+    @takes
+    def create_all(self: Any, request: Request, full_name: str, flag: str) -> Any: ...
+
+    assert says(named(create=create_all), "takes flag, which it is not always given")
+
+    @takes
+    def create_more(self: Any, request: Request, full_name: str, mast: str, **data: Any) -> Any: ...
+
+    assert says(named(create=create_more), "takes mast, which it is not always given")
+
+    @changes
+    def update(self: Any, request: Request, pk: str, full_name: str, flag: str = "") -> Any: ...
+
+    assert says(named(update=update), "is given if_match and does not take it")
+
+
+def test_what_is_taken_rightly_is_no_problem() -> None:
+    @takes
+    def create(self: Any, request: Request, full_name: str, flag: str = "") -> Any: ...
+
+    @changes
+    def update(self: Any, request: Request, pk: str, **data: Any) -> Any: ...
+
+    @Endpoint(message="Sunk", revision="version")
+    def destroy(self: Any, request: Request, pk: str, if_match: str) -> None: ...
+
+    assert named(create=create, update=update, partial_update=update, destroy=destroy) == []
+
+
+def test_a_path_and_a_field_must_not_have_the_same_name() -> None:
+    @action(detail=False, methods=["post"], url_path="(?P<flag>[a-z]+)")
+    @takes
+    def hoist(self: Any, request: Request, full_name: str, flag: str) -> Any: ...
+
+    assert says(named(hoist=hoist), "is given flag twice, by the path and by a field")
+
+
+def test_a_read_has_no_body() -> None:
+    @takes
+    def fleet(self: Any, request: Request, **data: Any) -> Any: ...
+
+    assert says(named(list=fleet), "reads a body, which its method has not")
+
+
+def test_pages_are_what_a_get_shows() -> None:
+    @Endpoint(message="Boats", query=ListQuery, output=BoatOutput, per_page=10)
+    def create(self: Any, request: Request) -> QuerySet[User]:
+        return User.objects.all()
+
+    assert says(named(create=create), "shows pages and is no GET")
+
+
+def test_one_thing_is_shown_and_changed_with_its_revision() -> None:
+    @shows
+    def retrieve(self: Any, request: Request, pk: str) -> Any: ...
+
+    assert says(named(retrieve=retrieve), "shows one thing without its revision")
+
+    @takes
+    def update(self: Any, request: Request, pk: str, **data: Any) -> Any: ...
+
+    assert says(named(update=update), "changes one thing without its revision")
+
+    @Endpoint(message="Boat", output=BoatOutput, revision="version")
+    def partial_update(self: Any, request: Request, pk: str, if_match: str) -> Any: ...
+
+    assert says(named(partial_update=partial_update), "has a body and no input for it")
+
+    @Endpoint(message="Boat", input=BoatInput, revision="version")
+    def update_blindly(self: Any, request: Request, pk: str, **data: Any) -> None: ...
+
+    assert says(named(update=update_blindly), "has a revision and shows nothing")
+
+    @changes
+    def create(self: Any, request: Request, **data: Any) -> Any: ...
+
+    assert says(named(create=create), "has a revision, of which a POST asks nothing")
+
+
+def test_what_hashes_is_known_by_its_path_alone() -> None:
+    @Endpoint(message="Locked", access=Access.CREDENTIALS, hashes=True)
+    def lock(self: Any, request: Request, pk: str) -> None: ...
+
+    sentence = "hashes and is no POST of one path, so that nobody knows it by its path"
+    assert says(named(lock=action(detail=True, methods=["post"])(lock)), sentence)
+
+    @Endpoint(message="Locked", access=Access.CREDENTIALS, hashes=True)
+    def look(self: Any, request: Request) -> None: ...
+
+    assert says(named(look=action(detail=False)(look)), sentence)
+
+
+def test_a_limit_is_that_of_a_known_action() -> None:
+    @Endpoint(message="Sailed", limit="sail")
+    def create(self: Any, request: Request) -> None: ...
+
+    assert says(named(create=create), "has the limit sail, which is no known action")
