@@ -55,31 +55,21 @@ class RequestLog:
         return response
 
 
-class SecurityHeaders:
-    """Sets what a browser is told on every response."""
-
-    HEADERS = {
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "same-origin",
-        "Cross-Origin-Opener-Policy": "same-origin",
-    }
+class ApiHeaders:
+    """Says of the API's answers that they are no pages, and not to be kept unasked."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Return the response with those headers, and never to be cached when it is the API's."""
+        """Return the response with those headers."""
         response = self.get_response(request)
-        for name, value in self.HEADERS.items():
-            response.setdefault(name, value)
         if request.path.startswith("/api/"):
             # A cache on the way must ask again each time; ETag makes that cheap.
             response.setdefault("Cache-Control", "private, no-cache")
             response.setdefault(
                 "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"
             )
-        if settings.APP_ENV == "production" and request.is_secure():
-            response.setdefault("Strict-Transport-Security", "max-age=31536000")
         return response
 
 

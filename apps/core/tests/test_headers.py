@@ -1,5 +1,8 @@
 """What browsers are told: security headers, and which pages may read an answer."""
 
+import os
+import subprocess
+import sys
 from typing import Any
 from uuid import uuid4
 
@@ -40,13 +43,19 @@ def test_an_answer_of_the_api_is_no_page_and_is_not_kept(nobody: ContractClient)
     assert response["Cache-Control"] == "private, no-cache"
 
 
-def test_only_production_over_tls_insists_on_tls(
-    nobody: ContractClient, settings: Settings
-) -> None:
-    assert "Strict-Transport-Security" not in nobody.get("/api/v1/users", secure=True)
-    settings.APP_ENV = "production"
+@pytest.mark.parametrize(("env", "seconds"), [("production", "31536000"), ("development", "0")])
+def test_only_production_insists_on_tls(env: str, seconds: str) -> None:
+    code = "from config import settings; print(settings.SECURE_HSTS_SECONDS)"
+    environment = {**os.environ, "APP_ENV": env}
+    said = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    assert said.strip() == seconds
+
+
+def test_tls_is_insisted_on_over_tls(nobody: ContractClient, settings: Settings) -> None:
+    settings.SECURE_HSTS_SECONDS = 60
     assert "Strict-Transport-Security" not in nobody.get("/api/v1/users")
-    assert "Strict-Transport-Security" in nobody.get("/api/v1/users", secure=True)
+    over_tls = nobody.get("/api/v1/users", secure=True)
+    assert over_tls["Strict-Transport-Security"] == "max-age=60"
 
 
 @pytest.mark.parametrize("path", ["/api/v1/users", "/api/v1/nothing", "/api/v1/auth/profile"])
