@@ -11,7 +11,7 @@ from django.http.request import split_domain_port, validate_host
 from apps.accounts.errors import InvalidToken, OriginNotAllowed
 from apps.accounts.models import Session
 from apps.accounts.selectors import session_living, sessions_living
-from apps.accounts.serializers import OwnUser
+from apps.accounts.serializers import ProfileOutput
 from apps.accounts.services import ticket_redeem
 from apps.accounts.tokens import read_access
 from apps.core.errors import UnknownHost
@@ -31,7 +31,7 @@ class AccountsGate:
         _require_known_host(headers)
         _require_known_origin(headers, scope.get("scheme", "ws"))
         session = _session(headers, parse_qs(scope["query_string"].decode("latin-1")))
-        return Visitor(session.user_id, session.pk), OwnUser.show(session.user)
+        return Visitor(session.user_id, session.pk), ProfileOutput.show(session.user)
 
     def living(self, sessions: Iterable[UUID]) -> set[UUID]:
         """See realtime.registry.Gate."""

@@ -81,7 +81,7 @@ class UserQuery(ListQuery):
     search = serializers.CharField(max_length=100, required=False, allow_blank=True)
 
 
-class PublicUser(CamelSerializer):
+class UserOutput(CamelSerializer):
     """A person as everybody sees them: without their e-mail address."""
 
     id = serializers.UUIDField()
@@ -92,7 +92,7 @@ class PublicUser(CamelSerializer):
     created_at = serializers.DateTimeField()
 
 
-class OwnUser(PublicUser):
+class ProfileOutput(UserOutput):
     """A person as they see themselves."""
 
     email = serializers.EmailField()
@@ -101,10 +101,10 @@ class OwnUser(PublicUser):
     updated_at = serializers.DateTimeField()
 
 
-class AuthAnswer(CamelSerializer):
+class LoginOutput(CamelSerializer):
     """What a login gives."""
 
-    user = OwnUser()
+    user = ProfileOutput()
     access_token = serializers.CharField(source="tokens.access")
     refresh_token = serializers.CharField(source="tokens.refresh")
     expires_in = serializers.IntegerField(
@@ -112,7 +112,7 @@ class AuthAnswer(CamelSerializer):
     )
 
 
-class SessionShape(CamelSerializer):
+class SessionOutput(CamelSerializer):
     """One of a person's devices."""
 
     id = serializers.UUIDField(source="session.id")
@@ -124,7 +124,7 @@ class SessionShape(CamelSerializer):
     sockets = serializers.IntegerField()
 
 
-class TicketAnswer(CamelSerializer):
+class TicketOutput(CamelSerializer):
     """A right to open one websocket."""
 
     ticket = serializers.CharField()

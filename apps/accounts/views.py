@@ -13,16 +13,16 @@ from apps.accounts import logins, selectors, services, sessions
 from apps.accounts.models import Session, User
 from apps.accounts.requests import PersonRequest, device_of, hold_back
 from apps.accounts.serializers import (
-    AuthAnswer,
     LoginInput,
-    OwnUser,
+    LoginOutput,
     PasswordChangeInput,
     ProfileInput,
-    PublicUser,
+    ProfileOutput,
     RefreshInput,
     RegisterInput,
-    SessionShape,
-    TicketAnswer,
+    SessionOutput,
+    TicketOutput,
+    UserOutput,
     UserQuery,
 )
 from apps.core.addresses import network_of
@@ -33,7 +33,7 @@ from apps.core.http.viewsets import ApiViewSet
 from apps.core.ratelimit import spend_action
 
 PROFILE_CHANGE = Endpoint(
-    message="Profile updated", input=ProfileInput, output=OwnUser, revision="version"
+    message="Profile updated", input=ProfileInput, output=ProfileOutput, revision="version"
 )
 
 
@@ -45,7 +45,7 @@ class AuthViewSet(ApiViewSet):
         message="Registration successful",
         status=201,
         input=RegisterInput,
-        output=AuthAnswer,
+        output=LoginOutput,
         access=Access.CREDENTIALS,
         limit="register",
         secret=True,
@@ -59,7 +59,7 @@ class AuthViewSet(ApiViewSet):
     @Endpoint(
         message="Login successful",
         input=LoginInput,
-        output=AuthAnswer,
+        output=LoginOutput,
         access=Access.CREDENTIALS,
         secret=True,
         hashes=True,
@@ -74,7 +74,7 @@ class AuthViewSet(ApiViewSet):
     @Endpoint(
         message="Token refreshed",
         input=RefreshInput,
-        output=AuthAnswer,
+        output=LoginOutput,
         access=Access.CREDENTIALS,
         secret=True,
     )
@@ -89,7 +89,7 @@ class AuthViewSet(ApiViewSet):
         sessions.session_logout(request.user, session=request.auth)
 
     @action(detail=False, methods=["get"])
-    @Endpoint(message="Profile retrieved", output=OwnUser, revision="version")
+    @Endpoint(message="Profile retrieved", output=ProfileOutput, revision="version")
     def profile(self, request: PersonRequest) -> User:
         """Return one's own profile."""
         return request.user
@@ -110,7 +110,7 @@ class AuthViewSet(ApiViewSet):
     @Endpoint(
         message="Sessions retrieved successfully",
         query=ListQuery,
-        output=SessionShape,
+        output=SessionOutput,
         per_page=10,
     )
     def sessions(self, request: PersonRequest) -> Listing[Session]:
@@ -148,7 +148,7 @@ class AuthViewSet(ApiViewSet):
         return finish
 
     @action(detail=False, methods=["post"], url_path="ws-ticket")
-    @Endpoint(message="Ticket issued", output=TicketAnswer, limit="ws_ticket", secret=True)
+    @Endpoint(message="Ticket issued", output=TicketOutput, limit="ws_ticket", secret=True)
     def ws_ticket(self, request: PersonRequest) -> dict[str, Any]:
         """Return a ticket that opens one websocket within its time."""
         ticket = services.ticket_issue(request.user, session=request.auth)
@@ -161,7 +161,7 @@ class UserViewSet(ApiViewSet):
     @Endpoint(
         message="Users retrieved successfully",
         query=UserQuery,
-        output=PublicUser,
+        output=UserOutput,
         per_page=10,
         access=Access.ANYONE,
     )
@@ -174,7 +174,7 @@ class UserViewSet(ApiViewSet):
 
     @Endpoint(
         message="User retrieved successfully",
-        output=PublicUser,
+        output=UserOutput,
         access=Access.ANYONE,
         revision="version",
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.accounts.serializers import PublicUser
+from apps.accounts.serializers import UserOutput
 from apps.chat.models import Message
 from apps.core.http.pagination import ListQuery
 from apps.core.serializers import (
@@ -95,7 +95,7 @@ class MessageQuery(ListQuery):
     user_id = Identifier()
 
 
-class MessageShape(CamelSerializer):
+class MessageOutput(CamelSerializer):
     """A message."""
 
     id = serializers.UUIDField()
@@ -110,23 +110,23 @@ class MessageShape(CamelSerializer):
     created_at = serializers.DateTimeField()
     read_at = serializers.DateTimeField(allow_null=True)
     edited_at = serializers.DateTimeField(allow_null=True)
-    sender = PublicUser()
-    receiver = PublicUser()
+    sender = UserOutput()
+    receiver = UserOutput()
 
 
-class ConversationShape(CamelSerializer):
+class ConversationOutput(CamelSerializer):
     """A conversation as one of its people sees it."""
 
     id = serializers.UUIDField(source="membership.conversation_id")
     user_id = serializers.UUIDField(source="membership.peer_id")
-    user = PublicUser(source="membership.peer")
-    last_message = MessageShape(source="membership.last_message")
+    user = UserOutput(source="membership.peer")
+    last_message = MessageOutput(source="membership.last_message")
     unread_count = serializers.IntegerField(source="unread")
     is_online = serializers.BooleanField(source="seen.online")
     last_seen_at = serializers.DateTimeField(source="seen.last_seen_at", allow_null=True)
 
 
-class UpdatedAnswer(CamelSerializer):
+class ReceiptOutput(CamelSerializer):
     updated = serializers.IntegerField()
     remaining = serializers.BooleanField(
         required=False,
@@ -135,6 +135,6 @@ class UpdatedAnswer(CamelSerializer):
     )
 
 
-class UnreadAnswer(CamelSerializer):
+class UnreadCountOutput(CamelSerializer):
     total = serializers.IntegerField()
     conversations = serializers.IntegerField(help_text="Conversations with something unread.")

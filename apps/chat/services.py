@@ -17,7 +17,7 @@ from apps.chat import events
 from apps.chat.errors import MessageNotFound, NotYourMessageToDelete
 from apps.chat.models import Conversation, Membership, Message, pair_of
 from apps.chat.policies import require_may_send, require_sender, takes_part
-from apps.chat.serializers import MessageShape
+from apps.chat.serializers import MessageOutput
 from apps.core.db.sql import insert, matching
 from apps.core.errors import DomainError
 from apps.core.http import idempotency
@@ -63,7 +63,7 @@ def _as_it_is_now(sent: Sent) -> Sent:
     """
     messages = Message.objects.select_related("sender", "receiver").filter(pk=sent.message.pk)
     message = messages.select_for_update(of=("self",)).first() or sent.message
-    return Sent(message, MessageShape.show(message), created=False)
+    return Sent(message, MessageOutput.show(message), created=False)
 
 
 def messages_send(drafts: Sequence[Draft]) -> list[Sent | DomainError]:
@@ -95,7 +95,7 @@ def _messages_send(drafts: Sequence[Draft]) -> list[Sent | DomainError]:
         try:
             require_sender(people.get(draft.sender_id))
             if draft.client_id and key in known:
-                outcomes[index] = Sent(known[key], MessageShape.show(known[key]), created=False)
+                outcomes[index] = Sent(known[key], MessageOutput.show(known[key]), created=False)
                 continue
             require_may_send(draft.sender_id, draft.receiver_id, people.get(draft.receiver_id))
         except DomainError as error:
@@ -150,7 +150,7 @@ def _store(drafts: Sequence[Draft], people: Mapping[UUID, User]) -> list[Sent]:
         )
     Message.objects.bulk_create(messages)
     _list_as_last(messages)
-    sent = [Sent(message, MessageShape.show(message), created=True) for message in messages]
+    sent = [Sent(message, MessageOutput.show(message), created=True) for message in messages]
     events.messages_sent((one.message, one.shape) for one in sent)
     return sent
 

@@ -12,13 +12,13 @@ from apps.accounts.requests import PersonRequest
 from apps.chat import receipts, selectors, services
 from apps.chat.models import Membership, Message
 from apps.chat.serializers import (
-    ConversationShape,
+    ConversationOutput,
     MessageInput,
+    MessageOutput,
     MessageQuery,
-    MessageShape,
     ReadInput,
-    UnreadAnswer,
-    UpdatedAnswer,
+    ReceiptOutput,
+    UnreadCountOutput,
 )
 from apps.core.endpoints import Endpoint
 from apps.core.http.pagination import Listing, ListQuery
@@ -33,7 +33,7 @@ class MessageViewSet(ApiViewSet):
         status=201,
         existing_status=200,
         input=MessageInput,
-        output=MessageShape,
+        output=MessageOutput,
         limit="send_message",
     )
     def create(self, request: PersonRequest, **data: Any) -> tuple[Message, bool]:
@@ -44,7 +44,7 @@ class MessageViewSet(ApiViewSet):
     @Endpoint(
         message="Messages retrieved successfully",
         query=MessageQuery,
-        output=MessageShape,
+        output=MessageOutput,
         per_page=50,
     )
     def list(self, request: PersonRequest, user_id: UUID) -> QuerySet[Message]:
@@ -57,7 +57,7 @@ class MessageViewSet(ApiViewSet):
         services.message_delete(user=request.user, message_id=pk)
 
     @action(detail=False, methods=["post"])
-    @Endpoint(message="Messages marked as read", input=ReadInput, output=UpdatedAnswer)
+    @Endpoint(message="Messages marked as read", input=ReadInput, output=ReceiptOutput)
     def read(self, request: PersonRequest, **data: Any) -> Mapping[str, Any]:
         """Mark messages to oneself as read."""
         return receipts.messages_mark_read(reader_id=request.user.pk, **data).as_dict()
@@ -66,7 +66,7 @@ class MessageViewSet(ApiViewSet):
     @Endpoint(
         message="Conversations retrieved successfully",
         query=ListQuery,
-        output=ConversationShape,
+        output=ConversationOutput,
         per_page=10,
     )
     def conversations(self, request: PersonRequest) -> Listing[Membership]:
@@ -77,7 +77,7 @@ class MessageViewSet(ApiViewSet):
         )
 
     @action(detail=False, methods=["get"])
-    @Endpoint(message="Unread messages counted", output=UnreadAnswer)
+    @Endpoint(message="Unread messages counted", output=UnreadCountOutput)
     def unread(self, request: PersonRequest) -> Mapping[str, int]:
         """Count what is unread."""
         return selectors.unread_counts(request.user)

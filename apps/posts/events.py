@@ -1,7 +1,7 @@
 """What posts announce: `post_published` on the public feed."""
 
 from apps.posts.models import Post
-from apps.posts.serializers import PostListItem
+from apps.posts.serializers import PostListItemOutput
 from apps.realtime import registry
 from apps.realtime.log import Announcement, publish, redact
 
@@ -14,10 +14,12 @@ registry.stream(FEED, lambda user_id, rest: rest == "")
 
 def post_published(post: Post) -> None:
     """Tell those who follow the feed that a post is public now."""
-    publish([Announcement(FEED, "post_published", {"post": PostListItem.show(post)}, post.pk)])
+    publish(
+        [Announcement(FEED, "post_published", {"post": PostListItemOutput.show(post)}, post.pk)]
+    )
 
 
 def post_changed(post: Post) -> None:
     """Have the log tell of a post that it once announced what everybody may read of it now."""
     public = post.status == Post.Status.PUBLISHED and post.deleted_at is None
-    redact([post.pk], {"post": PostListItem.show(post) if public else NOTHING})
+    redact([post.pk], {"post": PostListItemOutput.show(post) if public else NOTHING})

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.accounts.serializers import PublicUser
+from apps.accounts.serializers import UserOutput
 from apps.core.http.pagination import ListQuery
 from apps.core.serializers import (
     CamelSerializer,
@@ -40,7 +40,7 @@ class PostInput(CamelSerializer):
     tags = TagList(required=False)
 
 
-class PostChange(CamelSerializer):
+class PostChangeInput(CamelSerializer):
     rule = one_at_least("title", "content", "status", "tags")
 
     title = Text(min_length=3, max_length=255, required=False)
@@ -55,12 +55,12 @@ class PostQuery(ListQuery):
     author_id = Identifier(required=False)
 
 
-class _PostShape(CamelSerializer):
+class _PostOutput(CamelSerializer):
     id = serializers.UUIDField()
     title = serializers.CharField()
     slug = serializers.CharField()
     author_id = serializers.UUIDField()
-    author = PublicUser()
+    author = UserOutput()
     status = serializers.ChoiceField(Post.Status.choices)
     view_count = serializers.IntegerField()
     like_count = serializers.IntegerField()
@@ -72,13 +72,13 @@ class _PostShape(CamelSerializer):
     updated_at = serializers.DateTimeField()
 
 
-class PostShape(_PostShape):
+class PostOutput(_PostOutput):
     """A post."""
 
     content = serializers.CharField()
 
 
-class PostListItem(_PostShape):
+class PostListItemOutput(_PostOutput):
     """A post in a list: its first characters in place of its content."""
 
     excerpt = serializers.SerializerMethodField()

@@ -13,7 +13,13 @@ from apps.core.http.middleware import client_address
 from apps.core.http.viewsets import ApiViewSet
 from apps.posts import selectors, services
 from apps.posts.models import Post
-from apps.posts.serializers import PostChange, PostInput, PostListItem, PostQuery, PostShape
+from apps.posts.serializers import (
+    PostChangeInput,
+    PostInput,
+    PostListItemOutput,
+    PostOutput,
+    PostQuery,
+)
 from apps.posts.viewing import view_counter
 
 
@@ -23,7 +29,7 @@ class PostViewSet(ApiViewSet):
     @Endpoint(
         message="Posts retrieved successfully",
         query=PostQuery,
-        output=PostListItem,
+        output=PostListItemOutput,
         per_page=10,
         access=Access.ANYONE,
     )
@@ -35,7 +41,7 @@ class PostViewSet(ApiViewSet):
         message="Post created successfully",
         status=201,
         input=PostInput,
-        output=PostShape,
+        output=PostOutput,
         limit="create_post",
     )
     def create(self, request: PersonRequest, **data: Any) -> Post:
@@ -44,7 +50,7 @@ class PostViewSet(ApiViewSet):
 
     @Endpoint(
         message="Post retrieved successfully",
-        output=PostShape,
+        output=PostOutput,
         access=Access.ANYONE,
         revision="version",
     )
@@ -55,7 +61,7 @@ class PostViewSet(ApiViewSet):
     @action(detail=False, methods=["get"], url_path="slug/(?P<slug>[a-z0-9-]{1,255})")
     @Endpoint(
         message="Post retrieved successfully",
-        output=PostShape,
+        output=PostOutput,
         access=Access.ANYONE,
         revision="version",
     )
@@ -65,8 +71,8 @@ class PostViewSet(ApiViewSet):
 
     @Endpoint(
         message="Post updated successfully",
-        input=PostChange,
-        output=PostShape,
+        input=PostChangeInput,
+        output=PostOutput,
         revision="version",
     )
     def partial_update(self, request: PersonRequest, pk: UUID, **changes: Any) -> Post:
@@ -81,7 +87,7 @@ class PostViewSet(ApiViewSet):
         services.post_delete(request.user, post_id=pk, if_match=if_match)
 
     @action(detail=True, methods=["post"])
-    @Endpoint(message="Post published successfully", output=PostShape)
+    @Endpoint(message="Post published successfully", output=PostOutput)
     def publish(self, request: PersonRequest, pk: UUID) -> Post:
         """Make a post public."""
         return services.post_publish(request.user, post_id=pk)

@@ -11,7 +11,7 @@ from django.db import connection, connections
 
 from apps.accounts.tests.people import Person
 from apps.chat.models import Message
-from apps.chat.serializers import MessageShape
+from apps.chat.serializers import MessageOutput
 from apps.chat.services import message_delete
 from apps.chat.tests.factories import everything, said
 from apps.core.http.envelope import answer
@@ -54,7 +54,7 @@ def test_a_repeated_send_of_a_deleted_message_shows_none_of_its_words(
 def test_a_deleted_message_has_no_words_wherever_it_is_shown(alice: Person, bob: Person) -> None:
     message = said(alice, bob, WORDS)
     message_delete(user=alice.user, message_id=message.pk)
-    assert MessageShape.show(Message.objects.get(pk=message.pk))["content"] == ""
+    assert MessageOutput.show(Message.objects.get(pk=message.pk))["content"] == ""
 
 
 def test_a_key_gives_the_answer_again_without_the_words_of_a_deleted_message(

@@ -152,6 +152,10 @@ class EnvelopeSchema(AutoSchema):
         """Return the resource."""
         return [self.view.basename]
 
+    def get_serializer_name(self, serializer: Any, direction: Any) -> str:
+        """Return the plain name of what is shown: a PostOutput is a Post to others."""
+        return type(serializer).__name__.removesuffix("Output")
+
     def _map_basic_serializer(self, serializer: Any, direction: Any) -> dict[str, Any]:
         schema: dict[str, Any] = super()._map_basic_serializer(serializer, direction)
         if not type(serializer).__doc__:
