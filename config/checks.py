@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as Caution
 
+from apps.core.features import limits
 from config import env
 
 KEY_BYTES = 64
@@ -100,10 +101,10 @@ def _unsafe_in_production() -> Iterator[CheckMessage]:
 @register()
 def endpoints_declared(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Report endpoints without a declaration, or whose declaration does not fit them."""
-    from apps.core.endpoint_checks import problems
+    from apps.core.http.endpoint_checks import problems
     from config.api import router
 
-    return [Error(each, id="parley.E020") for each in problems(router.urls, settings.ACTION_LIMITS)]
+    return [Error(each, id="parley.E020") for each in problems(router.urls, limits())]
 
 
 @register("redis", deploy=True)

@@ -4,7 +4,7 @@ others waiting."""
 from django.conf import settings
 from django.urls import reverse
 
-from apps.core.endpoint_checks import routes
+from apps.core.http.endpoint_checks import routes
 from apps.core.threads import BoundedPool
 from config.api import router
 

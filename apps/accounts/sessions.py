@@ -101,8 +101,10 @@ def session_refresh(*, refresh_token: str, device: Device) -> Login:
 
 
 def session_note_use(session: Session) -> None:
-    """Note that the session is in use, unless that was noted a moment ago. While its row is locked,
-    or on SQLite the database, a later request notes it: no read waits for that. An act of the system."""
+    """Note that the session is in use, unless that was noted a moment ago: an act of the system.
+
+    While its row is locked, or on SQLite the database, a later request notes it: no read waits.
+    """
     now = timezone.now()
     if now - session.last_used_at > USE_NOTED_EVERY:
         with suppress(OperationalError), not_waiting():

@@ -26,7 +26,7 @@ from apps.accounts.serializers import (
     UserQuery,
 )
 from apps.core.addresses import network_of
-from apps.core.endpoints import Access, Endpoint
+from apps.core.http.endpoints import Access, Endpoint
 from apps.core.http.middleware import client_address
 from apps.core.http.pagination import Listing, ListQuery
 from apps.core.http.viewsets import ApiViewSet

@@ -20,7 +20,7 @@ from apps.chat.serializers import (
     ReceiptOutput,
     UnreadCountOutput,
 )
-from apps.core.endpoints import Endpoint
+from apps.core.http.endpoints import Endpoint
 from apps.core.http.pagination import Listing, ListQuery
 from apps.core.http.viewsets import ApiViewSet
 

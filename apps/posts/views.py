@@ -8,7 +8,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 
 from apps.accounts.requests import PersonRequest, viewer_of
-from apps.core.endpoints import Access, Endpoint
+from apps.core.http.endpoints import Access, Endpoint
 from apps.core.http.middleware import client_address
 from apps.core.http.viewsets import ApiViewSet
 from apps.posts import selectors, services

@@ -12,8 +12,8 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from apps.core.db.redaction import Overlay, redact_json
 from apps.core.db.sql import insert
-from apps.core.redaction import Overlay, redact_json
 from apps.realtime.frames import Frame, render
 from apps.realtime.models import Event, Stream, new_epoch
 from apps.realtime.wakeups import wake

@@ -19,10 +19,10 @@ from psycopg.errors import LockNotAvailable
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.core.db.redaction import Overlay, redact_json
 from apps.core.errors import BadRequest, Conflict, Invalid, MethodNotAllowed, RateLimited
 from apps.core.http.envelope import dumps
 from apps.core.models import IdempotencyKey
-from apps.core.redaction import Overlay, redact_json
 
 KEPT_FOR = timedelta(hours=24)
 # Of one person: seven a minute, all day long.

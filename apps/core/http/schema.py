@@ -6,7 +6,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
 from drf_spectacular.utils import OpenApiParameter
 
-from apps.core.endpoints import CHANGES, Endpoint
+from apps.core.http.endpoints import CHANGES, Endpoint
 
 REFUSALS = {
     400: ("BadRequest", "The body or query cannot be parsed, or the object's state forbids it"),

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from apps.core.addresses import network_of
-from apps.core.endpoints import Access, Endpoint
+from apps.core.http.endpoints import Access, Endpoint
 from apps.core.http.idempotency import IdempotentMixin
 from apps.core.http.middleware import client_address
 from apps.core.ratelimit import spend_action

@@ -14,8 +14,8 @@ from rest_framework.routers import SimpleRouter
 
 from apps.accounts.models import User
 from apps.accounts.views import UserViewSet
-from apps.core.endpoint_checks import problems
-from apps.core.endpoints import Access, Endpoint
+from apps.core.http.endpoint_checks import problems
+from apps.core.http.endpoints import Access, Endpoint
 from apps.core.http.pagination import ListQuery
 from apps.core.http.viewsets import ApiViewSet
 from apps.core.serializers import CamelSerializer, Text

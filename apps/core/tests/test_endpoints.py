@@ -18,7 +18,7 @@ from rest_framework.test import APIClient
 
 from apps.accounts.models import Session
 from apps.accounts.tests.people import Person
-from apps.core.endpoints import Access, Endpoint
+from apps.core.http.endpoints import Access, Endpoint
 from apps.core.http.pagination import Listing, ListQuery
 from apps.core.http.viewsets import ApiViewSet
 from apps.core.serializers import CamelSerializer, Text
@@ -203,7 +203,7 @@ def test_a_secret_answer_is_not_to_be_kept(anonymous: APIClient) -> None:
 
 
 def test_a_limit_counts_before_the_method_runs(anonymous: APIClient, settings: Settings) -> None:
-    settings.ACTION_LIMITS = settings.ACTION_LIMITS | {"register": 1}
+    settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(register=1)
     statuses = [anonymous.post("/api/v1/boats/board").status_code for _ in "12"]
     assert (statuses, len(calls)) == ([200, 429], 1)
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from apps.core.endpoints import CHANGES, PAGING, Endpoint
+from apps.core.http.endpoints import CHANGES, PAGING, Endpoint
 
 
 @dataclass(frozen=True)
