@@ -1,18 +1,29 @@
-"""What the accounts announce, to the person whom it concerns, and who may follow it."""
+"""What the accounts announce, to the user whom it concerns."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.utils import timezone
 
-from apps.core.http.envelope import rfc3339
-from apps.realtime import registry
-from apps.realtime.frames import user_stream
-from apps.realtime.log import Announcement, publish
+from apps.accounts.serializers import SecurityAlertPayload
+from apps.realtime.log import publish
+from apps.realtime.server_frames import Event
+from apps.realtime.streams import USER
 
-registry.stream("user", lambda user_id, rest: str(user_id) == rest)
+
+@dataclass(frozen=True, kw_only=True)
+class SecurityAlert(Event):
+    """Many logins to your account were tried."""
+
+    type = "security_alert"
+    stream = USER
+    payload = SecurityAlertPayload
+
+    reason: str
+    at: datetime
 
 
 def logins_failing(user_id: UUID) -> None:
-    """Tell a person that somebody keeps trying to log in as them."""
-    data = {"reason": "failed_logins", "at": rfc3339(timezone.now())}
-    publish([Announcement(user_stream(user_id), "security_alert", data)])
+    """Tell a user that somebody keeps trying to log in as them."""
+    publish(SecurityAlert(to=[user_id], reason="failed_logins", at=timezone.now()))

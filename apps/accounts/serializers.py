@@ -129,3 +129,8 @@ class TicketOutput(CamelSerializer):
 
     ticket = serializers.CharField()
     expires_in = serializers.IntegerField(help_text="Seconds.")
+
+
+class SecurityAlertPayload(CamelSerializer):
+    reason = serializers.ChoiceField(["failed_logins"])
+    at = serializers.DateTimeField()

@@ -23,8 +23,8 @@ from apps.chat.errors import ConversationNotFound
 from apps.chat.models import DeliveryCursor, Membership, Message
 from apps.chat.serializers import MOST_IDS
 from apps.core.db.sql import insert
-from apps.realtime.frames import user_stream
-from apps.realtime.models import Event
+from apps.realtime.models import LoggedEvent
+from apps.realtime.streams import USER
 
 # A part is as large as what may be named at once, which makes an event of 20 kB.
 PART = MOST_IDS
@@ -121,13 +121,15 @@ def _told_parts(receiver_id: UUID, seq: int) -> Iterator[Part]:
     The number may be one that the stream has not reached: what it will tell of under such a number
     is not delivered yet, so the cursor moves to events that there are.
     """
-    stream = user_stream(receiver_id)
+    stream = USER.name(receiver_id)
     cursor = DeliveryCursor.objects.filter(user=receiver_id).first()
-    told = Event.objects.filter(stream=stream, seq__lte=seq).order_by("seq")
+    told = LoggedEvent.objects.filter(stream=stream, seq__lte=seq).order_by("seq")
     after = cursor.seq if cursor else 0
     while found := list(told.filter(seq__gt=after).values_list("seq", "type", "subject")[:PART]):
         after = found[-1][0]
-        ids = [subject for _, kind, subject in found if kind == "chat_message" and subject]
+        ids = [
+            subject for _, kind, subject in found if kind == events.MessageReceived.type and subject
+        ]
         yield partial(_mark_told, receiver_id, ids, after)
         if len(found) < PART:
             return

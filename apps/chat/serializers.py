@@ -138,3 +138,30 @@ class ReceiptOutput(CamelSerializer):
 class UnreadCountOutput(CamelSerializer):
     total = serializers.IntegerField()
     conversations = serializers.IntegerField(help_text="Conversations with something unread.")
+
+
+class MessagePayload(CamelSerializer):
+    message = MessageOutput()
+
+
+class DeliveryReceiptPayload(CamelSerializer):
+    delivered_to = serializers.UUIDField()
+    message_ids = serializers.ListField(child=serializers.UUIDField())
+    delivered_at = serializers.DateTimeField()
+
+
+class ReadReceiptPayload(CamelSerializer):
+    read_by = serializers.UUIDField()
+    message_ids = serializers.ListField(child=serializers.UUIDField())
+    read_at = serializers.DateTimeField()
+
+
+class MessageDeletedPayload(CamelSerializer):
+    message_id = serializers.UUIDField()
+    sender_id = serializers.UUIDField()
+    receiver_id = serializers.UUIDField()
+
+
+class TypingPayload(CamelSerializer):
+    sender_id = serializers.UUIDField()
+    is_typing = serializers.BooleanField()

@@ -1,22 +1,39 @@
-"""What posts announce: `post_published` on the public feed."""
+"""What posts announce, on the public feed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from apps.posts.models import Post
-from apps.posts.serializers import PostListItemOutput
-from apps.realtime import registry
-from apps.realtime.log import Announcement, publish, redact
+from apps.posts.serializers import PostListItemOutput, PostPublishedPayload
+from apps.realtime.log import publish, redact
+from apps.realtime.server_frames import Event
+from apps.realtime.streams import StreamType
 
-FEED = "feed"
 # What is left in the log of a post that is no longer public.
 NOTHING = {"title": "", "slug": "", "excerpt": "", "tags": []}
 
-registry.stream(FEED, lambda user_id, rest: rest == "")
+FEED = StreamType(
+    prefix="feed",
+    description="What everybody may read: posts as they are published. Every user may subscribe.",
+    may_subscribe=lambda user_id, _: True,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostPublished(Event):
+    """A post is public now."""
+
+    type = "post_published"
+    stream = FEED
+    payload = PostPublishedPayload
+
+    post: Mapping[str, Any]
 
 
 def post_published(post: Post) -> None:
-    """Tell those who follow the feed that a post is public now."""
-    publish(
-        [Announcement(FEED, "post_published", {"post": PostListItemOutput.show(post)}, post.pk)]
-    )
+    """Tell the subscribers of the feed that a post is public now."""
+    publish(PostPublished(post=PostListItemOutput.show(post), subject=post.pk))
 
 
 def post_changed(post: Post) -> None:

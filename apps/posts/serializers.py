@@ -86,3 +86,7 @@ class PostListItemOutput(_PostOutput):
     def get_excerpt(self, post: Post) -> str:
         """Return the beginning of the content."""
         return post.content if len(post.content) <= EXCERPT else f"{post.content[:EXCERPT]}…"
+
+
+class PostPublishedPayload(CamelSerializer):
+    post = PostListItemOutput()

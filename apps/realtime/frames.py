@@ -37,8 +37,3 @@ def render(
     """Return one frame as text. `beside` is its requestId, or its stream and seq."""
     moment = rfc3339(at) if at else timestamp()
     return dumps({"type": kind, "data": data, "timestamp": moment, **(beside or {})}).decode()
-
-
-def user_stream(user_id: Any) -> str:
-    """Return the name of the stream of what concerns one person."""
-    return f"user.{user_id}"

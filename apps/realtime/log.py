@@ -1,7 +1,7 @@
 """The one door by which events leave: publish() (docs/realtime.md)."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -15,22 +15,13 @@ from django.utils import timezone
 from apps.core.db.redaction import Overlay, redact_json
 from apps.core.db.sql import insert
 from apps.realtime.frames import Frame, render
-from apps.realtime.models import Event, Stream, new_epoch
+from apps.realtime.models import LoggedEvent, Stream, new_epoch
+from apps.realtime.server_frames import Event, Signal
 from apps.realtime.wakeups import wake
 
 PRUNED_AT_ONCE = 1_000
 # A socket that catches up and does not read keeps what was read for it, some two megabytes at most.
 READ_AT_ONCE = 100
-
-
-@dataclass(frozen=True)
-class Announcement:
-    """An event on its way to one stream. `subject` is the id of what it tells of."""
-
-    stream: str
-    type: str
-    data: Mapping[str, Any]
-    subject: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -41,46 +32,40 @@ class Missed:
     complete: bool
 
 
-def publish(announcements: Sequence[Announcement]) -> None:
-    """Number the events, log them, and wake their followers once the transaction is committed.
+def publish(*events: Event) -> None:
+    """Number the events, log them, and wake their subscribers once the transaction is committed.
 
     Must run inside the transaction that makes the change that is announced, and last in it: the
     rows of the streams stay locked until the commit. They are locked in the order of their names,
-    so that two transactions never wait for each other.
+    so that two transactions never wait for each other. All events of a change go in one call, which
+    takes two statements for however many there are.
     """
     if not connection.in_atomic_block:
         raise RuntimeError("publish() belongs inside the transaction of the change it announces.")
-    if not announcements:
+    addressed = [(event, event.stream.names(event.to)) for event in events]
+    counts = Counter(name for _, names in addressed for name in names)
+    if not counts:
         return
     now = timezone.now()
-    counts = Counter(announcement.stream for announcement in announcements)
     last = {name: head - counts[name] for name, head in _advance(counts).items()}
     rows, frames = [], []
-    for one in announcements:
-        last[one.stream] += 1
-        seq = last[one.stream]
-        rows.append((one.stream, seq, one.type, one.data, one.subject, now))
-        frames.append(_frame(one.stream, seq, one.type, one.data, now))
-    insert(Event, ("stream", "seq", "type", "data", "subject", "created_at"), rows)
+    for event, names in addressed:
+        data = event.data()
+        for name in names:
+            seq = last[name] = last[name] + 1
+            rows.append((name, seq, event.type, data, event.subject, now))
+            frames.append(_frame(name, seq, event.type, data, now))
+    insert(LoggedEvent, ("stream", "seq", "type", "data", "subject", "created_at"), rows)
     # A wake-up that fails is healed by the log; it must not fail a request that has succeeded.
     transaction.on_commit(partial(wake, frames=frames), robust=True)
 
 
-def signal(
-    streams: Iterable[str],
-    kind: str,
-    data: Mapping[str, Any],
-    *,
-    about: str = "",
-    version: int = 0,
-) -> None:
-    """Tell those who follow the streams now. It is not logged and may be lost.
-
-    Two processes may signal about the same thing at once, and be heard in either order. Such a
-    signal says what it is `about`, and is not delivered after one with a larger `version`.
-    """
-    text = render(kind, data)
-    wake(frames=[Frame(stream, None, text, about, version) for stream in streams])
+def signal(one: Signal) -> None:
+    """Tell those who are subscribed to the signal's streams now. It is not logged and may be
+    lost."""
+    text = render(one.type, one.data())
+    names = one.stream.names(one.to)
+    wake(frames=[Frame(name, None, text, one.about, one.version) for name in names])
 
 
 def events_after(stream: str, after: int, up_to: int | None = None) -> Missed:
@@ -89,7 +74,7 @@ def events_after(stream: str, after: int, up_to: int | None = None) -> Missed:
     `complete` is false when one of them is missing: the log does not go back that far, or has a
     hole.
     """
-    events = Event.objects.filter(stream=stream, seq__gt=after)
+    events = LoggedEvent.objects.filter(stream=stream, seq__gt=after)
     if up_to is not None:
         events = events.filter(seq__lte=up_to)
     found = list(events.order_by("seq")[:READ_AT_ONCE])
@@ -108,7 +93,7 @@ def heads(streams: Iterable[str]) -> dict[str, tuple[int, str]]:
 
 def redact(subjects: Iterable[UUID], overlay: Overlay) -> None:
     """Overwrite parts of the logged payloads that tell of something that was deleted."""
-    redact_json(Event.objects.filter(subject__in=list(subjects)), "data", overlay)
+    redact_json(LoggedEvent.objects.filter(subject__in=list(subjects)), "data", overlay)
 
 
 def events_prune() -> int:
@@ -118,12 +103,14 @@ def events_prune() -> int:
     the numbers, since several clocks give them, and a hole would be a loss that nobody notices.
     """
     limit = timezone.now() - settings.EVENT_RETENTION
-    old = Event.objects.filter(created_at__lt=limit).order_by().values_list("stream", flat=True)
+    old = (
+        LoggedEvent.objects.filter(created_at__lt=limit).order_by().values_list("stream", flat=True)
+    )
     return sum(_prune_stream(stream, limit) for stream in list(old.distinct()))
 
 
 def _prune_stream(stream: str, limit: datetime) -> int:
-    events = Event.objects.filter(stream=stream)
+    events = LoggedEvent.objects.filter(stream=stream)
     kept = events.filter(created_at__gte=limit).order_by("seq").first()
     if kept is not None:
         events = events.filter(seq__lt=kept.seq)

@@ -29,8 +29,8 @@ class Stream(models.Model):
         return f"{self.name} at {self.head}"
 
 
-class Event(models.Model):
-    """Something that happened, as those who follow its stream are told."""
+class LoggedEvent(models.Model):
+    """Something that happened, as the subscribers of its stream are told."""
 
     # No foreign key: the stream's row is locked by whoever inserts here, and checked by that.
     stream = models.CharField(max_length=100)
@@ -42,6 +42,8 @@ class Event(models.Model):
     created_at = models.DateTimeField()
 
     class Meta:
+        # Its name before the class was renamed, by which processes of an older version know it.
+        db_table = "realtime_event"
         ordering = ("stream", "seq")
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["stream", "seq"], name="event_seq_unique"),

@@ -9,12 +9,12 @@ import structlog
 
 from apps.core.errors import Busy, NotFound
 from apps.core.http.envelope import timestamp
-from apps.realtime import registry
-from apps.realtime.frames import render, user_stream
+from apps.realtime.frames import render
 from apps.realtime.hub import Hub
 from apps.realtime.outbox import Outbox
 from apps.realtime.presence import presence
 from apps.realtime.sockets import Device, Visitor
+from apps.realtime.streams import USER, may_subscribe
 from apps.realtime.threads import in_thread, later
 from apps.realtime.transport import HEARTBEAT_SECONDS
 from apps.realtime.wire import Wire
@@ -44,7 +44,7 @@ class OpenSocket(Outbox):
 
         The stream is joined first, so that the head that is told is the one it is followed from.
         """
-        await self._hub.join(self, user_stream(self.visitor.user_id))
+        await self._hub.join(self, USER.name(self.visitor.user_id))
         self.welcomed = True
         self.push(
             render(
@@ -65,7 +65,7 @@ class OpenSocket(Outbox):
 
     async def follow(self, name: str, after: int | None, epoch: str) -> None:
         """Follow a stream if the visitor may; it is answered by the hub."""
-        if not await in_thread(registry.may_follow, self.visitor.user_id, name):
+        if not await in_thread(may_subscribe, self.visitor.user_id, name):
             raise NotFound("There is no such stream")
         await self._hub.follow(self, name, after, epoch)
 

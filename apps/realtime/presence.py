@@ -20,7 +20,7 @@ from django.db import IntegrityError
 from django.utils.module_loading import import_string
 
 from apps.core.http.envelope import rfc3339
-from apps.realtime.frames import user_stream
+from apps.realtime.events import UserOffline, UserOnline
 from apps.realtime.log import signal
 from apps.realtime.models import LastSeen
 from apps.realtime.registry import audience_of
@@ -116,7 +116,8 @@ def presence_of(users: Iterable[UUID]) -> dict[UUID, Seen]:
 
 def announce_online(arrival: Arrival) -> None:
     """Tell those who may know that a person came online."""
-    _tell_audience("user_online", arrival.user_id, arrival.version, {})
+    user_id = arrival.user_id
+    signal(UserOnline(to=tuple(audience_of(user_id)), version=arrival.version, user_id=user_id))
 
 
 def announce_departures(*, hurry: bool = False) -> None:
@@ -136,11 +137,12 @@ def _announce_offline(departure: Departure) -> None:
     except IntegrityError:
         # The account was deleted with its conversations: there is nobody to tell.
         return
-    more = {"lastSeenAt": rfc3339(departure.at)}
-    _tell_audience("user_offline", departure.user_id, departure.version, more)
-
-
-def _tell_audience(kind: str, user_id: UUID, version: int, more: Mapping[str, Any]) -> None:
-    streams = [user_stream(other) for other in audience_of(user_id)]
-    data = {"userId": str(user_id), **more}
-    signal(streams, kind, data, about=f"presence {user_id}", version=version)
+    user_id = departure.user_id
+    signal(
+        UserOffline(
+            to=tuple(audience_of(user_id)),
+            version=departure.version,
+            user_id=user_id,
+            last_seen_at=departure.at,
+        )
+    )

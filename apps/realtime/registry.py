@@ -21,7 +21,6 @@ class Gate(Protocol):
 
 
 commands: dict[str, Command] = {}
-_streams: dict[str, Callable[[UUID, str], bool]] = {}
 _audiences: list[Callable[[UUID], Iterable[UUID]]] = []
 
 
@@ -33,18 +32,6 @@ def command(kind: str) -> Callable[[Command], Command]:
         return handler
 
     return register
-
-
-def stream(prefix: str, may_follow: Callable[[UUID, str], bool]) -> None:
-    """Register who may follow the streams `prefix.<id>`: a function of user id and <id>."""
-    _streams[prefix] = may_follow
-
-
-def may_follow(user_id: UUID, name: str) -> bool:
-    """Return whether the person may follow the stream. Of an unknown one: no."""
-    prefix, dot, rest = name.partition(".")
-    # A stream has one name: `feed.` would be a second, empty one beside `feed`.
-    return bool(dot) == bool(rest) and prefix in _streams and _streams[prefix](user_id, rest)
 
 
 def audience(people: Callable[[UUID], Iterable[UUID]]) -> None:

@@ -1,4 +1,6 @@
-"""What the websocket's own commands take."""
+"""The websocket's own data: what its commands take, and what its frames carry."""
+
+from rest_framework import serializers
 
 from apps.core.serializers import CamelSerializer, Identifier, ShortList, Text, WholeNumber
 
@@ -21,3 +23,12 @@ class PresenceQuery(CamelSerializer):
     """People."""
 
     user_ids = ShortList(child=Identifier(), min_length=1, max_length=100)
+
+
+class UserOnlinePayload(CamelSerializer):
+    user_id = serializers.UUIDField()
+
+
+class UserOfflinePayload(CamelSerializer):
+    user_id = serializers.UUIDField()
+    last_seen_at = serializers.DateTimeField()

@@ -9,7 +9,7 @@ from apps.accounts.models import Session, User
 from apps.accounts.tests.people import PASSWORD, Person, person, set_status
 from apps.posts.models import Post
 from apps.posts.services import post_create
-from apps.realtime.models import Event
+from apps.realtime.models import LoggedEvent
 
 pytestmark = pytest.mark.django_db
 
@@ -104,4 +104,4 @@ def test_deleting_a_post_redacts_the_log(moderator: Person, bob: Person) -> None
     post = post_create(bob.user, title="A title", content=content, status="published")
     act(pages_of(moderator), "posts/post", "delete_posts", post)
     assert Post.objects.get(pk=post.pk).deleted_at is not None
-    assert Event.objects.get(subject=post.pk).data["post"]["excerpt"] == ""
+    assert LoggedEvent.objects.get(subject=post.pk).data["post"]["excerpt"] == ""

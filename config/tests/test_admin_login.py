@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from apps.accounts.models import Session, User
 from apps.accounts.tests.people import PASSWORD, Person, elsewhere, person
-from apps.realtime.models import Event
+from apps.realtime.models import LoggedEvent
 from testing.client import ContractClient
 from testing.limits import AllActions
 
@@ -96,7 +96,7 @@ def test_guesses_from_anywhere_are_held_back_and_refuse_nobody(
     answer = enter(maud.user.email)
     assert came_in(answer)
     assert answer.wsgi_request.META["parley.delay"] > 1
-    assert Event.objects.get().type == "security_alert"
+    assert LoggedEvent.objects.get().type == "security_alert"
 
 
 def test_an_address_is_known_in_any_spelling_and_no_other_one_is(moderator: Person) -> None:

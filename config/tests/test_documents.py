@@ -8,6 +8,7 @@ from django.conf import settings
 import apps.core.http.idempotency  # noqa: F401
 from apps.core.errors import DomainError
 from apps.realtime import closing, registry
+from apps.realtime.server_frames import server_frames
 from config.tests.pages import DOCS, section
 
 SOURCES = [
@@ -15,8 +16,7 @@ SOURCES = [
     for path in (settings.BASE_DIR / "apps").rglob("*.py")
     if "tests" not in path.parts and "testing" not in path.parts
 ]
-ANNOUNCED = re.compile(r"Announcement\((?:[^()]|\([^()]*\))*?,\s*\"(\w+)\"")
-SHOWN = re.compile(r"\b(?:render|signal|_tell_audience)\((?:\[[^\]]*\],\s*)?\s*\"(\w+)\"")
+SHOWN = re.compile(r"\brender\(\s*\"(\w+)\"")
 
 
 def first_column(text: str) -> list[str]:
@@ -34,13 +34,8 @@ def test_every_command_of_the_websocket_is_described() -> None:
 
 
 def test_every_frame_of_the_server_is_described() -> None:
-    sent = {
-        kind
-        for path in SOURCES
-        for pattern in (ANNOUNCED, SHOWN)
-        for kind in pattern.findall(path.read_text())
-    }
-    assert sent == set(first_column(section("realtime.md", "What you get")))
+    shown = {kind for path in SOURCES for kind in SHOWN.findall(path.read_text())}
+    assert {*shown, *server_frames} == set(first_column(section("realtime.md", "What you get")))
 
 
 def test_every_close_code_is_described() -> None:

@@ -11,8 +11,8 @@ from pytest_django import Settings
 from apps.accounts.models import Session, User
 from apps.accounts.tests.people import PASSWORD, Person, elsewhere, person
 from apps.core.tests.together import together
-from apps.realtime.frames import user_stream
-from apps.realtime.models import Event
+from apps.realtime.models import LoggedEvent
+from apps.realtime.streams import USER
 from testing.client import ContractClient
 
 
@@ -30,7 +30,7 @@ def held_back(answer: Any) -> bool:
 
 
 def alerts_to(person: Person) -> list[dict[str, Any]]:
-    events = Event.objects.filter(stream=user_stream(person.id), type="security_alert")
+    events = LoggedEvent.objects.filter(stream=USER.name(person.user.pk), type="security_alert")
     return [event.data for event in events]
 
 
@@ -151,7 +151,7 @@ def test_of_an_address_that_nobody_has_nobody_is_told(dora: Person, limits: Any)
     unknown = f"{uuid4()}@example.com"
     for _ in range(3):
         log_in(unknown, "a guess")
-    assert not Event.objects.filter(type="security_alert").exists()
+    assert not LoggedEvent.objects.filter(type="security_alert").exists()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -6,8 +6,8 @@ from uuid import UUID
 from apps.accounts.tests.people import Person
 from apps.chat.models import Conversation, Membership, Message
 from apps.chat.services import Draft, message_send, messages_send
-from apps.realtime.frames import user_stream
-from apps.realtime.models import Event
+from apps.realtime.models import LoggedEvent
+from apps.realtime.streams import USER
 
 
 def draft(sender: Person, receiver: Person, content: str = "Ahoy", **more: Any) -> Draft:
@@ -33,7 +33,7 @@ def row(message: Message) -> dict[str, Any]:
 
 def told(person: Person) -> list[tuple[str, Any]]:
     """Return type and data of what was logged for a person, the oldest first."""
-    events = Event.objects.filter(stream=user_stream(person.user.pk)).order_by("seq")
+    events = LoggedEvent.objects.filter(stream=USER.name(person.user.pk)).order_by("seq")
     return list(events.values_list("type", "data"))
 
 
@@ -44,5 +44,5 @@ def told_kinds(person: Person) -> list[str]:
 
 def everything() -> list[Any]:
     """Return all that the chat and the log hold, so that a test can see that nothing changed."""
-    tables = (Conversation, Message, Membership, Event)
+    tables = (Conversation, Message, Membership, LoggedEvent)
     return [list(table.objects.order_by("pk").values()) for table in tables]

@@ -23,8 +23,8 @@ from apps.chat.models import Membership, Message
 from apps.chat.receipts import messages_mark_delivered, messages_mark_read
 from apps.chat.services import message_delete
 from apps.chat.tests.factories import said
-from apps.realtime.frames import user_stream
 from apps.realtime.log import events_after
+from apps.realtime.streams import USER
 
 pytestmark = pytest.mark.django_db
 
@@ -48,7 +48,7 @@ class Client:
 
     def __init__(self, person: Person) -> None:
         self.person = person
-        self.stream = user_stream(person.user.pk)
+        self.stream = USER.name(person.user.pk)
         self.last_seq = 0
         self.messages: dict[str, dict[str, Any]] = {}
 

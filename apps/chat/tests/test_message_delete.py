@@ -13,9 +13,9 @@ from apps.chat.services import message_delete
 from apps.chat.tests.factories import everything, row, said, told, told_kinds
 from apps.core.ids import uuid7
 from apps.core.tests.together import together
-from apps.realtime.frames import user_stream
 from apps.realtime.log import events_after
-from apps.realtime.models import Event
+from apps.realtime.models import LoggedEvent
+from apps.realtime.streams import USER
 from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
@@ -138,14 +138,14 @@ def test_the_two_people_are_told_and_nobody_else(alice: Person, bob: Person, car
     alice.delete(f"/messages/{message.pk}")
     data = {"messageId": str(message.pk), "senderId": alice.id, "receiverId": bob.id}
     assert told(alice)[-1] == told(bob)[-1] == ("chat_delete", data)
-    streams = set(Event.objects.filter(type="chat_delete").values_list("stream", flat=True))
-    assert streams == {user_stream(alice.user.pk), user_stream(bob.user.pk)}
+    streams = set(LoggedEvent.objects.filter(type="chat_delete").values_list("stream", flat=True))
+    assert streams == {USER.name(alice.user.pk), USER.name(bob.user.pk)}
 
 
 def test_the_log_forgets_the_words_of_a_deleted_message(alice: Person, bob: Person) -> None:
     gone, kept = said(alice, bob, "Xylophone"), said(bob, alice, "Quartz")
     alice.delete(f"/messages/{gone.pk}")
-    log = json.dumps(list(Event.objects.values_list("data", flat=True)))
+    log = json.dumps(list(LoggedEvent.objects.values_list("data", flat=True)))
     assert "Xylophone" not in log
     assert log.count("Quartz") == 2
     assert row(kept)["deleted_at"] is None
@@ -156,7 +156,7 @@ def test_who_comes_back_later_is_replayed_a_whole_log_without_the_words(
 ) -> None:
     message = said(alice, bob, "Xylophone")
     alice.delete(f"/messages/{message.pk}")
-    missed = events_after(user_stream(bob.user.pk), 0)
+    missed = events_after(USER.name(bob.user.pk), 0)
     assert missed.complete
     frames = [json.loads(frame.text) for frame in missed.frames]
     assert [frame["type"] for frame in frames] == ["chat_message", "chat_delete"]

@@ -8,8 +8,8 @@ from apps.chat.services import message_delete
 from apps.chat.tests.factories import everything, row, said, told, told_kinds
 from apps.core.ids import uuid7
 from apps.core.tests.together import together
-from apps.realtime.frames import user_stream
-from apps.realtime.models import Event
+from apps.realtime.models import LoggedEvent
+from apps.realtime.streams import USER
 
 pytestmark = pytest.mark.django_db
 
@@ -39,7 +39,7 @@ def test_a_device_says_by_number_how_far_it_has_its_stream(alice: Person, bob: P
         said(alice, bob),
         said(alice, bob),
     )
-    events = Event.objects.filter(stream=user_stream(bob.user.pk))
+    events = LoggedEvent.objects.filter(stream=USER.name(bob.user.pk))
     seq = events.get(subject=second.pk).seq
     assert messages_mark_delivered(receiver_id=bob.user.pk, seq=seq).updated == 2
     assert [row(one)["status"] for one in (first, second)] == ["delivered", "delivered"]

@@ -15,7 +15,7 @@ from apps.chat.tests.factories import draft, said
 from apps.core.errors import Invalid
 from apps.core.ids import uuid7
 from apps.core.tests.together import together
-from apps.realtime.models import Event, Stream
+from apps.realtime.models import LoggedEvent, Stream
 
 pytestmark = pytest.mark.django_db
 
@@ -30,7 +30,7 @@ def require_no_holes(numbers: list[int]) -> None:
 def require_streams_without_holes() -> None:
     """Fail unless every stream's events are numbered 1 up to its head."""
     numbers: defaultdict[str, list[int]] = defaultdict(list)
-    for stream, seq in Event.objects.values_list("stream", "seq"):
+    for stream, seq in LoggedEvent.objects.values_list("stream", "seq"):
         numbers[stream].append(seq)
     for found in numbers.values():
         require_no_holes(found)
@@ -85,7 +85,7 @@ def test_events_of_a_stream_tell_of_messages_in_the_order_of_their_numbers(
     alice: Person, bob: Person
 ) -> None:
     together(*[writer(alice, bob)] * 4)
-    events = Event.objects.filter(type="chat_message").order_by("seq")
+    events = LoggedEvent.objects.filter(type="chat_message").order_by("seq")
     told = [data["message"]["seq"] for data in events.values_list("data", flat=True)]
     assert told == list(range(1, 4 * EACH + 1))
 

@@ -14,11 +14,11 @@ from apps.chat.services import Sent, message_send, messages_send
 from apps.chat.tests.factories import draft, everything, said, told, told_kinds
 from apps.core.ids import uuid7
 from apps.core.tests.together import together
-from apps.realtime.frames import user_stream
 from apps.realtime.log import events_after
-from apps.realtime.models import Event
+from apps.realtime.models import LoggedEvent
 from apps.realtime.presence import presence
 from apps.realtime.sockets import Device
+from apps.realtime.streams import USER
 from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
@@ -58,7 +58,7 @@ def test_the_two_people_are_told_and_nobody_else(alice: Person, bob: Person, car
     message = send(alice, bob.id).json()["data"]
     assert told(bob) == [("chat_message", {"message": message})]
     assert told(alice) == [("chat_message_sent", {"message": message})]
-    assert Event.objects.count() == 2
+    assert LoggedEvent.objects.count() == 2
 
 
 def test_a_message_is_on_its_way_until_a_device_says_that_it_is_there(
@@ -84,7 +84,7 @@ def test_sender_and_receiver_see_the_same(alice: Person, bob: Person) -> None:
 def test_who_is_offline_finds_his_messages_in_the_log(alice: Person, bob: Person) -> None:
     """Original defect 23."""
     said(alice, bob, "First"), said(alice, bob, "Second")
-    missed = events_after(user_stream(bob.user.pk), 0)
+    missed = events_after(USER.name(bob.user.pk), 0)
     assert missed.complete
     assert [frame.seq for frame in missed.frames] == [1, 2]
     assert "First" in missed.frames[0].text

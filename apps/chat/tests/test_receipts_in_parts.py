@@ -13,8 +13,8 @@ from apps.chat.models import Conversation, DeliveryCursor, Message
 from apps.chat.receipts import Marked, messages_mark_delivered, messages_mark_read
 from apps.chat.tests.factories import everything, said, said_often, told, told_kinds
 from apps.core.tests.together import together
-from apps.realtime.frames import user_stream
 from apps.realtime.log import events_after
+from apps.realtime.streams import USER
 from apps.realtime.transport import FRAME_BYTES
 from testing.queries import statements
 
@@ -93,7 +93,7 @@ def test_no_receipt_is_larger_than_the_frame_of_a_client(alice: Person, bob: Per
     messages_mark_delivered(receiver_id=bob.user.pk, seq=501)
     messages_mark_read(reader_id=bob.user.pk, message_ids=ids)
     for person in (alice, bob):
-        missed = events_after(user_stream(person.user.pk), 501)
+        missed = events_after(USER.name(person.user.pk), 501)
         sizes = [len(frame.text.encode()) for frame in missed.frames]
         assert len(sizes) == (4 if person is alice else 2)
         # Another reader may count in UTF-16, and there may be a requestId beside.

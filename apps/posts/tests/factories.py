@@ -5,7 +5,7 @@ from typing import Any
 from apps.accounts.tests.people import Person
 from apps.posts.models import Post
 from apps.posts.services import post_create, post_update
-from apps.realtime.models import Event
+from apps.realtime.models import LoggedEvent
 
 CONTENT = "The lighthouse keeper counts the boats as they come home."
 
@@ -39,4 +39,4 @@ def row(post: Post) -> dict[str, Any]:
 
 def told() -> list[tuple[str, str]]:
     """Return stream and type of every logged event."""
-    return list(Event.objects.order_by("stream", "seq").values_list("stream", "type"))
+    return list(LoggedEvent.objects.order_by("stream", "seq").values_list("stream", "type"))

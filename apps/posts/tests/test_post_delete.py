@@ -11,7 +11,7 @@ from apps.core.models import IdempotencyKey
 from apps.posts.models import Post, PostSlug
 from apps.posts.services import post_create, post_delete, post_update
 from apps.posts.tests.factories import archived_by, draft_of, published_by, row, told
-from apps.realtime.models import Event
+from apps.realtime.models import LoggedEvent
 from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
@@ -120,10 +120,10 @@ def test_the_log_forgets_the_words_of_a_deleted_post(alice: Person) -> None:
         status="published",
         tags=["quartz"],
     )
-    [event] = Event.objects.all()
+    [event] = LoggedEvent.objects.all()
     assert "Xylophone" in json.dumps(event.data)
     post_delete(alice.user, post_id=post.pk)
-    [event] = Event.objects.all()
+    [event] = LoggedEvent.objects.all()
     left = json.dumps(event.data).lower()
     assert [word for word in ("zebra", "xylophone", "quartz") if word in left] == []
     assert event.data["post"]["id"] == str(post.pk)
@@ -131,9 +131,9 @@ def test_the_log_forgets_the_words_of_a_deleted_post(alice: Person) -> None:
 
 def test_the_log_keeps_the_words_of_other_posts(alice: Person) -> None:
     kept, gone = published_by(alice, "Night ferry"), published_by(alice, "Harbour lights")
-    before = Event.objects.get(subject=kept.pk).data
+    before = LoggedEvent.objects.get(subject=kept.pk).data
     post_delete(alice.user, post_id=gone.pk)
-    assert Event.objects.get(subject=kept.pk).data == before
+    assert LoggedEvent.objects.get(subject=kept.pk).data == before
 
 
 @pytest.mark.parametrize("who", ["alice", "moderator"])

@@ -12,7 +12,7 @@ from apps.posts.models import Post
 from apps.posts.services import post_publish, post_update
 from apps.posts.tests.factories import archived_by, draft_of, post_of, published_by, row, told
 from apps.realtime.log import events_after
-from apps.realtime.models import Event
+from apps.realtime.models import LoggedEvent
 from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
@@ -154,7 +154,7 @@ def test_the_announcement_goes_to_the_feed_and_to_no_persons_stream(
 ) -> None:
     """Original defect 9."""
     publish(alice, draft_of(alice))
-    assert set(Event.objects.values_list("stream", flat=True)) == {"feed"}
+    assert set(LoggedEvent.objects.values_list("stream", flat=True)) == {"feed"}
 
 
 def test_the_announcement_is_kept_for_those_who_are_offline(alice: Person) -> None:
@@ -171,7 +171,7 @@ def test_the_announcement_shows_the_post_as_lists_do(alice: Person, nobody: Cont
     """Original defect 9."""
     publish(alice, draft_of(alice))
     [item] = nobody.get("/api/v1/posts").json()["data"]
-    assert Event.objects.get().data == {"post": item}
+    assert LoggedEvent.objects.get().data == {"post": item}
 
 
 def test_a_person_without_any_role_publishes_his_own_only(alice: Person) -> None:

@@ -16,7 +16,7 @@ from apps.posts.models import Post
 from apps.posts.services import post_delete, post_update
 from apps.posts.slugs import claim_slug
 from apps.posts.tests.factories import archived_by, draft_of, post_of, published_by, row, told
-from apps.realtime.models import Event
+from apps.realtime.models import LoggedEvent
 from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
@@ -314,7 +314,7 @@ def test_an_author_who_became_a_moderator_still_changes_his_own(alice: Person) -
 
 
 def in_the_log(post: Post) -> str:
-    title: str = Event.objects.get(subject=post.pk).data["post"]["title"]
+    title: str = LoggedEvent.objects.get(subject=post.pk).data["post"]["title"]
     return title
 
 

@@ -6,11 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from django.db import transaction
 from websockets.frames import Opcode
 
 from apps.accounts.tests.people import Person
-from apps.realtime.log import Announcement, publish
+from apps.realtime.tests.factories import log_messages, log_posts
 from testing.raw_socket import command, masked, raw_websocket
 from testing.server import ServerProcess, until
 from testing.socket import TestSocket
@@ -21,6 +20,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 LITTLE = 1
 # More than systems keep for a connection that nobody reads.
 FLOOD_BYTES = 40_000_000
+# What makes an event of 15 kB.
+LONG = "x" * 15_000
 
 
 def test_a_reader_that_stalls_until_it_is_taken_for_gone_costs_no_other_an_event(
@@ -41,13 +42,14 @@ def test_a_reader_that_stalls_until_it_is_taken_for_gone_costs_no_other_an_event
         told, kept = 0, [-1]
         # Until three in a row stay behind in the server, which is less than makes it wait.
         while kept[-1] != kept[-4:][0] or len(kept) < 4:
-            told += announce("feed", 1)
-            readers[0].expect("test")
+            log_posts(1, tag=LONG)
+            told += 1
+            readers[0].expect("post_published")
             kept.append(kept_for(server, stalled))
         until(lambda: server.open_sockets() == 5)
-        announce("feed", 3)
+        log_posts(3, tag=LONG)
         for reader, seen in zip(readers, [told, 0, 0, 0, 0], strict=True):
-            got = [reader.expect("test")["seq"] for _ in range(told + 3 - seen)]
+            got = [reader.expect("post_published")["seq"] for _ in range(told + 3 - seen)]
             assert got == list(range(seen + 1, told + 4))
 
 
@@ -96,7 +98,7 @@ def test_a_socket_that_does_not_read_its_close_is_hung_up_on(
     server = start_server(PARLEY_TAMPER="brisk")
     with raw_websocket(server.port, alice.access, room=LITTLE) as hers:
         stream = f"user.{alice.id}"
-        announce(stream, 600)
+        log_messages(alice.user.pk, 600, content=LONG)
         hers.sendall(command("subscribe", {"stream": stream, "after": 0}))
         hers.sendall(masked(Opcode.CLOSE, (1000).to_bytes(2)))
         until(lambda: server.open_sockets() == 0)
@@ -105,13 +107,6 @@ def test_a_socket_that_does_not_read_its_close_is_hung_up_on(
 
 def bearer(person: Person) -> dict[str, str]:
     return {"Authorization": f"Bearer {person.access}"}
-
-
-def announce(stream: str, count: int) -> int:
-    """Log events of 15 kB each and return how many."""
-    with transaction.atomic():
-        publish([Announcement(stream, "test", {"long": "x" * 15_000})] * count)
-    return count
 
 
 def established(port: int) -> int:

@@ -9,10 +9,13 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from apps.accounts.tests.people import Person
+from apps.core.ids import uuid7
 from apps.realtime import log
 from apps.realtime.log import events_after, events_prune
-from apps.realtime.models import Event, Stream
-from apps.realtime.tests.test_streams_following import log_events, seqs
+from apps.realtime.models import LoggedEvent, Stream
+from apps.realtime.streams import USER
+from apps.realtime.tests.factories import log_messages
+from apps.realtime.tests.test_streams_following import seqs
 from testing.server import ServerProcess
 from testing.socket import TestSocket
 
@@ -21,11 +24,13 @@ OLD = timezone.now() - settings.EVENT_RETENTION - timedelta(hours=1)
 
 def age(stream: str, *numbers: int) -> None:
     """Have events carry the time of a clock that is behind, or of a transaction that waited."""
-    Event.objects.filter(stream=stream, seq__in=numbers).update(created_at=OLD)
+    LoggedEvent.objects.filter(stream=stream, seq__in=numbers).update(created_at=OLD)
 
 
 def kept(stream: str) -> list[int]:
-    return list(Event.objects.filter(stream=stream).order_by("seq").values_list("seq", flat=True))
+    return list(
+        LoggedEvent.objects.filter(stream=stream).order_by("seq").values_list("seq", flat=True)
+    )
 
 
 @pytest.mark.django_db
@@ -33,34 +38,38 @@ def test_pruning_cuts_a_stream_at_a_number_and_leaves_no_hole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(log, "PRUNED_AT_ONCE", 2)
-    for stream in ("user.a", "user.b", "user.c"):
-        log_events(stream, 9)
-    age("user.a", 1, 2, 3, 4, 5, 7)
-    age("user.b", *range(1, 10))
+    users = [uuid7() for _ in range(3)]
+    for user in users:
+        log_messages(user, 9)
+    some_old, all_old, all_young = USER.names(users)
+    age(some_old, 1, 2, 3, 4, 5, 7)
+    age(all_old, *range(1, 10))
     assert events_prune() == 5 + 9
-    assert kept("user.a") == [6, 7, 8, 9]
-    assert kept("user.b") == []
-    assert kept("user.c") == list(range(1, 10))
+    assert kept(some_old) == [6, 7, 8, 9]
+    assert kept(all_old) == []
+    assert kept(all_young) == list(range(1, 10))
     assert events_prune() == 0
 
 
 @pytest.mark.django_db
 def test_a_hole_anywhere_makes_a_replay_incomplete() -> None:
-    log_events("user.a", 9)
-    assert events_after("user.a", 2).complete
-    Event.objects.get(stream="user.a", seq=6).delete()
-    assert not events_after("user.a", 2).complete
-    assert not events_after("user.a", 2, up_to=9).complete
-    assert events_after("user.a", 2, up_to=5).complete
-    assert events_after("user.a", 6).complete
+    user = uuid7()
+    stream = USER.name(user)
+    log_messages(user, 9)
+    assert events_after(stream, 2).complete
+    LoggedEvent.objects.get(stream=stream, seq=6).delete()
+    assert not events_after(stream, 2).complete
+    assert not events_after(stream, 2, up_to=9).complete
+    assert events_after(stream, 2, up_to=5).complete
+    assert events_after(stream, 6).complete
 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
 def test_a_hole_inside_a_stream_says_reset(server: ServerProcess, alice: Person) -> None:
     stream = f"user.{alice.id}"
-    log_events(stream, 9)
-    Event.objects.get(stream=stream, seq=6).delete()
+    log_messages(alice.user.pk, 9)
+    LoggedEvent.objects.get(stream=stream, seq=6).delete()
     with TestSocket(server.url, token=alice.access) as hers:
         answer = hers.ask("subscribe", {"stream": stream, "after": 2})
         assert (answer["type"], answer["data"]["head"]) == ("reset", 9)
@@ -73,15 +82,15 @@ def test_followers_are_told_when_the_database_was_restored_under_them(
     start_server: Callable[..., ServerProcess], alice: Person
 ) -> None:
     stream = f"user.{alice.id}"
-    log_events(stream, 9)
+    log_messages(alice.user.pk, 9)
     server = start_server(PARLEY_TAMPER="hurried")
     with TestSocket(server.url, token=alice.access) as hers:
         assert hers.expect("connected")["data"]["streams"] == {stream: 9}
-        Event.objects.filter(stream=stream, seq__gt=4).delete()
+        LoggedEvent.objects.filter(stream=stream, seq__gt=4).delete()
         Stream.objects.filter(name=stream).update(head=4)
         assert hers.expect("reset")["data"]["head"] == 4
-        log_events(stream, 2)
-        assert [hers.expect("test")["seq"] for _ in range(2)] == [5, 6]
+        log_messages(alice.user.pk, 2)
+        assert [hers.expect("chat_message")["seq"] for _ in range(2)] == [5, 6]
 
 
 @pytest.mark.integration
@@ -90,7 +99,7 @@ def test_after_a_restore_the_new_epoch_tells_known_numbers_from_new_ones(
     start_server: Callable[..., ServerProcess], alice: Person
 ) -> None:
     stream = f"user.{alice.id}"
-    log_events(stream, 9)
+    log_messages(alice.user.pk, 9)
     epoch = Stream.objects.get(name=stream).epoch
     server = start_server(PARLEY_TAMPER="hurried")
     with TestSocket(server.url, token=alice.access) as hers:
@@ -121,10 +130,10 @@ def test_a_process_that_is_behind_looks_at_the_log_before_it_says_reset(
         other.expect("connected")
         hers.expect("connected")
         # The process has not heard of these.
-        log_events(stream, 5)
+        log_messages(alice.user.pk, 5)
         answer = hers.ask("subscribe", {"stream": stream, "after": 4})
         assert (answer["type"], answer["data"]["head"]) == ("subscribed", 5)
-        assert hers.expect("test")["seq"] == 5
+        assert hers.expect("chat_message")["seq"] == 5
 
 
 @pytest.mark.integration

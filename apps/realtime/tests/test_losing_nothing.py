@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import transaction
 
 from apps.accounts.tests.people import Person
-from apps.realtime.log import Announcement, publish
+from apps.realtime.tests.factories import log_messages
 from testing.server import ServerProcess, until
 from testing.servers import PrivateRedis
 from testing.socket import TestSocket
@@ -137,12 +136,11 @@ def test_a_reader_that_stalls_is_cut_off_and_loses_nothing(
     stalled = TestSocket(server.url, token=bob.access, max_queue=1)
     until(lambda: server.open_sockets() == 1)
     stream = f"user.{bob.id}"
-    with transaction.atomic():
-        publish([Announcement(stream, "test", {"long": "x" * 50_000})] * 600)
+    log_messages(bob.user.pk, 600, content="x" * 50_000)
     until(lambda: server.open_sockets() == 0, seconds=30)
     with TestSocket(server.url, token=bob.access, max_queue=None) as again:
         again.send("subscribe", {"stream": stream, "after": 0})
-        assert [again.expect("test")["seq"] for _ in range(600)] == list(range(1, 601))
+        assert [again.expect("chat_message")["seq"] for _ in range(600)] == list(range(1, 601))
     stalled.close()
 
 

@@ -1,21 +1,15 @@
 """Subscribing after a number (contract 7.3)."""
 
 import pytest
-from django.db import transaction
 
 from apps.accounts.tests.people import Person
 from apps.posts import services as posts
-from apps.realtime.log import Announcement, publish
-from apps.realtime.models import Event, Stream
+from apps.realtime.models import LoggedEvent, Stream
+from apps.realtime.tests.factories import log_messages
 from testing.server import ServerProcess
 from testing.socket import TestSocket
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
-
-
-def log_events(stream: str, count: int) -> None:
-    with transaction.atomic():
-        publish([Announcement(stream, "test", {"n": n}) for n in range(1, count + 1)])
 
 
 def seqs(frames: list[dict[str, object]]) -> list[object]:
@@ -25,7 +19,7 @@ def seqs(frames: list[dict[str, object]]) -> list[object]:
 def test_what_was_missed_comes_in_order_after_the_answer(
     server: ServerProcess, alice: Person
 ) -> None:
-    log_events(f"user.{alice.id}", 1200)
+    log_messages(alice.user.pk, 1200)
     with TestSocket(server.url, token=alice.access, max_queue=None) as socket:
         answer = socket.ask("subscribe", {"stream": f"user.{alice.id}", "after": 3})
         assert answer["type"] == "subscribed"
@@ -35,7 +29,7 @@ def test_what_was_missed_comes_in_order_after_the_answer(
 
 
 def test_one_who_missed_nothing_gets_nothing(server: ServerProcess, alice: Person) -> None:
-    log_events(f"user.{alice.id}", 5)
+    log_messages(alice.user.pk, 5)
     with TestSocket(server.url, token=alice.access) as socket:
         answer = socket.ask("subscribe", {"stream": f"user.{alice.id}", "after": 5})
         assert answer["data"]["recovered"] is True
@@ -46,8 +40,8 @@ def test_a_log_that_does_not_go_back_that_far_says_reset(
     server: ServerProcess, alice: Person
 ) -> None:
     stream = f"user.{alice.id}"
-    log_events(stream, 9)
-    Event.objects.filter(stream=stream, seq__lte=4).delete()
+    log_messages(alice.user.pk, 9)
+    LoggedEvent.objects.filter(stream=stream, seq__lte=4).delete()
     with TestSocket(server.url, token=alice.access) as socket:
         answer = socket.ask("subscribe", {"stream": stream, "after": 3})
         assert (answer["type"], answer["data"]["head"]) == ("reset", 9)
@@ -59,7 +53,7 @@ def test_a_number_from_another_life_of_the_log_says_reset(
     server: ServerProcess, alice: Person
 ) -> None:
     stream = f"user.{alice.id}"
-    log_events(stream, 2)
+    log_messages(alice.user.pk, 2)
     epoch = Stream.objects.get(name=stream).epoch
     with TestSocket(server.url, token=alice.access) as socket:
         assert socket.ask("subscribe", {"stream": stream, "after": 7})["type"] == "reset"
@@ -78,7 +72,7 @@ def test_streams_of_others_and_unknown_ones_are_not_there(
     with TestSocket(server.url, token=alice.access) as socket:
         error = socket.ask("subscribe", {"stream": stream.format(bob=bob.id), "after": 0})
         assert error["data"]["code"] in {"NOT_FOUND", "VALIDATION_ERROR"}
-        log_events(f"user.{bob.id}", 1)
+        log_messages(bob.user.pk, 1)
         assert seqs(socket.settle()) == []
 
 
@@ -102,11 +96,11 @@ def test_a_published_post_is_told_on_the_feed_until_one_unsubscribes(
 
 def test_numbers_have_no_holes_while_one_catches_up(server: ServerProcess, alice: Person) -> None:
     stream = f"user.{alice.id}"
-    log_events(stream, 600)
+    log_messages(alice.user.pk, 600)
     with TestSocket(server.url, token=alice.access, max_queue=None) as socket:
         socket.send("subscribe", {"stream": stream, "after": 0})
-        log_events(stream, 600)
+        log_messages(alice.user.pk, 600)
         got: list[object] = []
         while len(got) < 1200:
-            got.append(socket.expect("test")["seq"])
+            got.append(socket.expect("chat_message")["seq"])
         assert got == list(range(1, 1201))

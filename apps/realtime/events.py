@@ -1,0 +1,40 @@
+"""What is signalled of presence, to those who may see it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from apps.realtime.serializers import UserOfflinePayload, UserOnlinePayload
+from apps.realtime.server_frames import Signal
+from apps.realtime.streams import USER
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserOnline(Signal):
+    """The first device of somebody you talk with came online."""
+
+    type = "user_online"
+    stream = USER
+    payload = UserOnlinePayload
+
+    user_id: UUID
+
+    @property
+    def about(self) -> str:
+        return f"presence {self.user_id}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserOffline(Signal):
+    """Somebody you talk with has been gone from all devices for more than 5 seconds."""
+
+    type = "user_offline"
+    stream = USER
+    payload = UserOfflinePayload
+
+    user_id: UUID
+    last_seen_at: datetime
+
+    @property
+    def about(self) -> str:
+        return f"presence {self.user_id}"

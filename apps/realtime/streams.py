@@ -1,0 +1,70 @@
+"""The streams that there are: each kind is declared once, and its names are made and read here."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ImproperlyConfigured
+
+stream_types: dict[str, "StreamType"] = {}
+
+
+@dataclass(frozen=True)
+class StreamType:
+    """Streams of one kind: one named `prefix.<id>` for each thing, or a single one named `prefix`.
+
+    `of` names the id, such as userId, and is empty for a single stream. `may_subscribe` says
+    whether a user may, given their id and the stream's id, which is None for a single stream.
+    `description` is what a subscriber is told by it. Declaring one registers it.
+    """
+
+    prefix: str
+    description: str
+    may_subscribe: Callable[[UUID, Any], bool]
+    of: str = ""
+
+    def __post_init__(self) -> None:
+        if self.prefix in stream_types:
+            raise ImproperlyConfigured(f"Two kinds of streams are named {self.prefix!r}.")
+        stream_types[self.prefix] = self
+
+    @property
+    def pattern(self) -> str:
+        """Return how its names are written in documents."""
+        return f"{self.prefix}.{{{self.of}}}" if self.of else self.prefix
+
+    def name(self, id_: UUID | None = None) -> str:
+        """Return the name of the stream of that id, or of the single one; raise ValueError where an
+        id is missing, or too many."""
+        if bool(self.of) == (id_ is None):
+            raise ValueError(f"The streams {self.pattern} have no name with the id {id_}.")
+        return self.prefix if id_ is None else f"{self.prefix}.{id_}"
+
+    def names(self, ids: Iterable[UUID]) -> list[str]:
+        """Return the names of the streams of those ids, or of the single one if there are none."""
+        return [self.name(id_) for id_ in ids] if self.of else [self.name(*ids)]
+
+
+def may_subscribe(user_id: UUID, name: str) -> bool:
+    """Return whether the user may subscribe to the stream. To one that there is not: no."""
+    prefix, _, rest = name.partition(".")
+    if prefix not in stream_types:
+        return False
+    kind = stream_types[prefix]
+    try:
+        id_ = UUID(rest) if kind.of else None
+    except ValueError:
+        return False
+    # A stream has one name: `feed.` would be a second, empty one beside `feed`, and so would an id
+    # in another spelling.
+    return kind.name(id_) == name and kind.may_subscribe(user_id, id_)
+
+
+USER = StreamType(
+    prefix="user",
+    of="userId",
+    description="What concerns one user, on all of their devices. Every socket is subscribed to "
+    "its own from the start; nobody else may.",
+    may_subscribe=lambda user_id, owner_id: bool(user_id == owner_id),
+)

@@ -1,0 +1,42 @@
+"""Events for tests, logged without the rows of what they tell of."""
+
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.chat.events import MessageReceived
+from apps.chat.models import Message
+from apps.chat.serializers import MessageOutput
+from apps.core.ids import uuid7
+from apps.posts.events import PostPublished
+from apps.posts.models import Post
+from apps.posts.serializers import PostListItemOutput
+from apps.realtime.log import publish
+
+
+def log_messages(receiver_id: UUID, count: int, content: str = "Ahoy") -> None:
+    """Log that many messages to a user, from somebody who does not exist."""
+    message = Message(
+        conversation_id=uuid7(),
+        seq=1,
+        sender=User(name="Nemo", email="nemo@example.org"),
+        receiver=User(pk=receiver_id, name="Reader", email="reader@example.org"),
+        content=content,
+        created_at=timezone.now(),
+    )
+    event = MessageReceived(to=[receiver_id], message=MessageOutput.show(message))
+    with transaction.atomic():
+        publish(*[event] * count)
+
+
+def log_posts(count: int, tag: str = "sea") -> None:
+    """Log that many published posts, of an author who does not exist."""
+    now = timezone.now()
+    author = User(name="Nemo", email="nemo@example.org")
+    post = Post(author=author, title="Ahoy", slug="ahoy", content="Ahoy there", tags=[tag])
+    post.published_at = post.created_at = post.updated_at = now
+    event = PostPublished(post=PostListItemOutput.show(post))
+    with transaction.atomic():
+        publish(*[event] * count)
