@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from apps.core.http.envelope import dumps, rfc3339, timestamp
+from apps.core.http.envelope import dumps, timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +31,10 @@ def render(
     data: Mapping[str, Any],
     beside: Mapping[str, Any] | None = None,
     *,
-    at: datetime | None = None,
+    at: str = "",
 ) -> str:
-    """Return one frame as text. `beside` is its requestId, or its stream and seq."""
-    moment = rfc3339(at) if at else timestamp()
-    return dumps({"type": kind, "data": data, "timestamp": moment, **(beside or {})}).decode()
+    """Return one frame as text. `beside` is its requestId, or its stream and seq; `at` its time as
+    it is written, if that is not the present one."""
+    return dumps(
+        {"type": kind, "data": data, "timestamp": at or timestamp(), **(beside or {})}
+    ).decode()

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from apps.core.db.redaction import Overlay, redact_json
 from apps.core.db.sql import insert
+from apps.core.http.envelope import rfc3339
 from apps.realtime.frames import Frame, render
 from apps.realtime.models import LoggedEvent, Stream, new_epoch
 from apps.realtime.server_frames import Event, Signal
@@ -47,6 +48,7 @@ def publish(*events: Event) -> None:
     if not counts:
         return
     now = timezone.now()
+    at = rfc3339(now)
     last = {name: head - counts[name] for name, head in _advance(counts).items()}
     rows, frames = [], []
     for event, names in addressed:
@@ -54,7 +56,7 @@ def publish(*events: Event) -> None:
         for name in names:
             seq = last[name] = last[name] + 1
             rows.append((name, seq, event.type, data, event.subject, now))
-            frames.append(_frame(name, seq, event.type, data, now))
+            frames.append(_frame(name, seq, event.type, data, at))
     insert(LoggedEvent, ("stream", "seq", "type", "data", "subject", "created_at"), rows)
     # A wake-up that fails is healed by the log; it must not fail a request that has succeeded.
     transaction.on_commit(partial(wake, frames=frames), robust=True)
@@ -80,7 +82,7 @@ def events_after(stream: str, after: int, up_to: int | None = None) -> Missed:
     found = list(events.order_by("seq")[:READ_AT_ONCE])
     # Numbers are unique: as many as there are from the first to the last are all of them.
     whole = found[-1].seq == after + len(found) if found else after == up_to
-    frames = [_frame(stream, one.seq, one.type, one.data, one.created_at) for one in found]
+    frames = [_frame(stream, one.seq, one.type, one.data, rfc3339(one.created_at)) for one in found]
     return Missed(frames, complete=whole)
 
 
@@ -143,5 +145,5 @@ def _advance(counts: Counter[str]) -> dict[str, int]:
     )
 
 
-def _frame(stream: str, seq: int, kind: str, data: Mapping[str, Any], at: datetime) -> Frame:
+def _frame(stream: str, seq: int, kind: str, data: Mapping[str, Any], at: str) -> Frame:
     return Frame(stream, seq, render(kind, data, {"stream": stream, "seq": seq}, at=at))
