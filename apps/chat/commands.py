@@ -9,7 +9,15 @@ from uuid import UUID
 from apps.chat import events, receipts, selectors, services
 from apps.chat.errors import NoConversation
 from apps.chat.grouping import message_send_grouped
-from apps.chat.serializers import DeliveredInput, MessageInput, ReceiptInput, TypingInput
+from apps.chat.serializers import (
+    DeliveredInput,
+    MessageInput,
+    MessagePayload,
+    ReceiptInput,
+    ReceiptOutput,
+    TypingAnswer,
+    TypingInput,
+)
 from apps.core.ratelimit import spend_action
 from apps.realtime.registry import command
 from apps.realtime.sockets import Socket
@@ -23,26 +31,24 @@ LOOK_AGAIN_SECONDS = 1
 _typing: dict[tuple[UUID, UUID], asyncio.TimerHandle] = {}
 
 
-@command("chat_message")
-async def chat_message(socket: Socket, data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Send a message; the answer comes once it is safe."""
-    sender_id = socket.visitor.user_id
-    draft = services.Draft(sender_id=sender_id, **MessageInput.read(data))
+@command("chat_message", input=MessageInput, ack=MessagePayload)
+async def chat_message(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Send a message, as over HTTP; the answer comes once it is safe."""
+    draft = services.Draft(sender_id=socket.visitor.user_id, **given)
     sent = await message_send_grouped(draft)
     return {"message": sent.shape}
 
 
-@command("typing")
-async def typing(socket: Socket, data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Tell the other of a conversation that one types. It ends by itself, and with the socket."""
-    wish = TypingInput.read(data)
-    receiver_id = wish["receiver_id"]
+@command("typing", input=TypingInput, ack=TypingAnswer)
+async def typing(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Say that you type to somebody. It ends by itself after 10 seconds, and with the socket."""
+    receiver_id, is_typing = given["receiver_id"], given["is_typing"]
     await in_thread(_require_may_type, socket.visitor.user_id, receiver_id)
     _stop_timer(socket, receiver_id)
-    events.typing(socket.visitor.user_id, receiver_id, wish["is_typing"])
-    if wish["is_typing"]:
+    events.typing(socket.visitor.user_id, receiver_id, is_typing)
+    if is_typing:
         _look_again(socket, receiver_id, TYPING_SECONDS)
-    return {"isTyping": wish["is_typing"]}
+    return {"isTyping": is_typing}
 
 
 def _require_may_type(sender_id: UUID, receiver_id: UUID) -> None:
@@ -69,23 +75,23 @@ def _stop_timer(socket: Socket, receiver_id: UUID) -> None:
         timer.cancel()
 
 
-@command("read_receipt")
-async def read_receipt(socket: Socket, data: Mapping[str, Any]) -> Mapping[str, Any]:
+@command("read_receipt", input=ReceiptInput, ack=ReceiptOutput)
+async def read_receipt(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Mark messages of one sender as read."""
     marked = await in_thread(
         receipts.messages_mark_read,
         reader_id=socket.visitor.user_id,
-        **ReceiptInput.read(data),
+        **given,
     )
     return marked.as_dict()
 
 
-@command("delivered")
-async def delivered(socket: Socket, data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Note that this device has messages."""
+@command("delivered", input=DeliveredInput, ack=ReceiptOutput)
+async def delivered(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Say that this device has messages: by id, or all that your stream told of up to a number."""
     marked = await in_thread(
         receipts.messages_mark_delivered,
         receiver_id=socket.visitor.user_id,
-        **DeliveredInput.read(data),
+        **given,
     )
     return marked.as_dict()

@@ -162,6 +162,10 @@ class MessageDeletedPayload(CamelSerializer):
     receiver_id = serializers.UUIDField()
 
 
+class TypingAnswer(CamelSerializer):
+    is_typing = serializers.BooleanField()
+
+
 class TypingPayload(CamelSerializer):
     sender_id = serializers.UUIDField()
     is_typing = serializers.BooleanField()

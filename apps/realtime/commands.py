@@ -4,44 +4,48 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.core.http.envelope import timestamp
-from apps.realtime.frames import render
 from apps.realtime.presence import presence_of
 from apps.realtime.registry import audience_of, command
-from apps.realtime.serializers import PresenceQuery, SubscribeInput, UnsubscribeInput
+from apps.realtime.serializers import (
+    PingInput,
+    PresenceQuery,
+    SubscribeInput,
+    UnsubscribedAnswer,
+    UnsubscribeInput,
+)
+from apps.realtime.socket_frames import Pong, PresenceShown, Reset, Subscribed
 from apps.realtime.sockets import Socket
 from apps.realtime.threads import in_thread
 
 
-@command("ping")
-async def ping(socket: Socket, data: Mapping[str, Any]) -> None:
-    """Answer `pong` with the heads of the socket's streams."""
-    pong = {"timestamp": timestamp(), "streams": socket.heads()}
-    socket.push(render("pong", pong, socket.echo()))
+@command("ping", input=PingInput, answers=[Pong])
+async def ping(socket: Socket, given: Mapping[str, Any]) -> None:
+    """Ask for the heads of your streams."""
+    socket.push(Pong(timestamp=timestamp(), streams=socket.heads()).render(socket.echo()))
 
 
-@command("subscribe")
-async def subscribe(socket: Socket, data: Mapping[str, Any]) -> None:
-    """Follow a stream, after a number when one is given."""
-    wish = SubscribeInput.read(data)
-    await socket.follow(wish["stream"], wish.get("after"), wish.get("epoch", ""))
+@command("subscribe", input=SubscribeInput, answers=[Subscribed, Reset])
+async def subscribe(socket: Socket, given: Mapping[str, Any]) -> None:
+    """Subscribe to a stream, after the last number that you have of it if you give one."""
+    await socket.follow(given["stream"], given.get("after"), given.get("epoch", ""))
 
 
-@command("unsubscribe")
-async def unsubscribe(socket: Socket, data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Stop following a stream."""
-    stream = UnsubscribeInput.read(data)["stream"]
+@command("unsubscribe", input=UnsubscribeInput, ack=UnsubscribedAnswer)
+async def unsubscribe(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Get no more of a stream."""
+    stream = given["stream"]
     socket.unfollow(stream)
     return {"stream": stream}
 
 
-@command("presence")
-async def presence(socket: Socket, data: Mapping[str, Any]) -> None:
-    """Answer `presence` of those of the people that the visitor may know it of."""
-    asked = set(PresenceQuery.read(data)["user_ids"])
+@command("presence", input=PresenceQuery, answers=[PresenceShown])
+async def presence(socket: Socket, given: Mapping[str, Any]) -> None:
+    """Ask which users are online, of those whom you have a conversation with."""
+    asked = set(given["user_ids"])
 
     def look() -> Mapping[str, Any]:
         known = audience_of(socket.visitor.user_id) & asked
         return {str(user): seen.as_dict() for user, seen in presence_of(known).items()}
 
     seen = await in_thread(look)
-    socket.push(render("presence", {"presence": seen}, socket.echo()))
+    socket.push(PresenceShown(presence=seen).render(socket.echo()))

@@ -8,8 +8,8 @@ import orjson
 from apps.core.errors import BadRequest, NotFound
 from apps.core.http.handler import as_domain_error
 from apps.realtime import closing, registry
-from apps.realtime.frames import render
 from apps.realtime.open_socket import OpenSocket
+from apps.realtime.socket_frames import Ack, Error
 
 STRIKES = 3
 
@@ -36,14 +36,15 @@ class Dispatcher:
         try:
             frame = _frame(text)
             socket.request_id = _request_id(frame)
-            answered = await _handler(frame)(socket, _data(frame))
+            command = _command(frame)
+            returned = await command.handler(socket, command.input.read(_data(frame)))
         except Exception as error:  # noqa: BLE001
-            socket.push(render("error", as_domain_error(error).as_dict(), socket.echo()))
+            socket.push(Error(error=as_domain_error(error)).render(socket.echo()))
             if isinstance(error, Malformed):
                 self._count_strike()
         else:
-            if answered is not None:
-                socket.push(render("ack", answered, socket.echo()))
+            if returned is not None:
+                socket.push(Ack(returned=returned).render(socket.echo()))
 
     def _count_strike(self) -> None:
         self._strikes += 1
@@ -73,8 +74,8 @@ def _data(frame: Mapping[str, Any]) -> Mapping[str, Any]:
     return data
 
 
-def _handler(frame: Mapping[str, Any]) -> registry.Command:
-    handler = registry.commands.get(frame["type"])
-    if handler is None:
+def _command(frame: Mapping[str, Any]) -> registry.Command:
+    command = registry.commands.get(frame["type"])
+    if command is None:
         raise NotFound(f"There is no command {frame['type'][:50]!r}")
-    return handler
+    return command

@@ -6,9 +6,10 @@ from typing import Any
 
 import structlog
 
-from apps.realtime.frames import Frame, render
+from apps.realtime.frames import Frame
 from apps.realtime.isolation import each
 from apps.realtime.log import Missed, events_after, heads
+from apps.realtime.socket_frames import Reset, Subscribed
 from apps.realtime.sockets import Socket
 from apps.realtime.threads import in_thread
 
@@ -63,7 +64,7 @@ class Feed:
         """
         if head < stood_at or (self._epoch and epoch != self._epoch):
             self.position = self._heard_of = head
-            self._push(render("reset", {**self._place(), "epoch": epoch}))
+            self._push(Reset(**{**self._place(), "epoch": epoch}).render())
         self._epoch = epoch
         self.hear_of(head)
 
@@ -90,13 +91,13 @@ class Feed:
                 position = after
                 missed = await in_thread(events_after, self.name, after, self.position)
             if missed.complete and epoch in {"", life} and position <= self.position:
-                recovered = {"recovered": after is not None}
-                socket.push(render("subscribed", {**self._place(), **recovered}, socket.echo()))
+                subscribed = Subscribed(**self._place(), recovered=after is not None)
+                socket.push(subscribed.render(socket.echo()))
                 await self._catch_up(socket, position, missed)
             else:
-                socket.push(render("reset", self._place(), socket.echo()))
+                socket.push(Reset(**self._place()).render(socket.echo()))
             if life and life != self._epoch:
-                socket.push(render("reset", self._place()))
+                socket.push(Reset(**self._place()).render())
             if not socket.closed:
                 self._followers.add(socket)
         finally:
@@ -111,7 +112,7 @@ class Feed:
             missed = await in_thread(events_after, self.name, position, self.position)
             if not missed.complete:
                 position = self.position
-                socket.push(render("reset", self._place()))
+                socket.push(Reset(**self._place()).render())
 
     def leave(self, socket: Socket) -> None:
         """Let the socket go."""
@@ -156,7 +157,7 @@ class Feed:
                     # The log was pruned, or began anew, under our feet.
                     last = missed.frames[-1].seq if missed.frames else None
                     self.position = last or self._heard_of
-                    self._push(render("reset", self._place()))
+                    self._push(Reset(**self._place()).render())
         except Exception:
             log.warning("log not read", stream=self.name, exc_info=True)
         finally:

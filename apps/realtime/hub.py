@@ -15,13 +15,14 @@ import structlog
 
 from apps.realtime.closing import SESSION_REVOKED
 from apps.realtime.feed import Feed
-from apps.realtime.frames import Frame, render
+from apps.realtime.frames import Frame
 from apps.realtime.isolation import each
 from apps.realtime.log import heads
 from apps.realtime.presence import announce_departures, announce_online, presence
 from apps.realtime.registry import Gate
 from apps.realtime.relay import Relay
 from apps.realtime.second_way import Look
+from apps.realtime.socket_frames import Heartbeat
 from apps.realtime.sockets import Socket
 from apps.realtime.threads import in_thread
 from apps.realtime.transport import HEARTBEAT_SECONDS
@@ -210,7 +211,7 @@ class Hub:
         each("heartbeat", share, self._beat)
 
     def _beat(self, socket: Socket) -> None:
-        socket.push(render("heartbeat", {"streams": self.heads_of(socket)}))
+        socket.push(Heartbeat(streams=self.heads_of(socket)).render())
 
     async def _announce_departures(self) -> None:
         await in_thread(announce_departures)

@@ -9,10 +9,10 @@ import structlog
 
 from apps.core.errors import Busy, NotFound
 from apps.core.http.envelope import timestamp
-from apps.realtime.frames import render
 from apps.realtime.hub import Hub
 from apps.realtime.outbox import Outbox
 from apps.realtime.presence import presence
+from apps.realtime.socket_frames import Connected
 from apps.realtime.sockets import Device, Visitor
 from apps.realtime.streams import USER, may_subscribe
 from apps.realtime.threads import in_thread, later
@@ -46,18 +46,14 @@ class OpenSocket(Outbox):
         """
         await self._hub.join(self, USER.name(self.visitor.user_id))
         self.welcomed = True
-        self.push(
-            render(
-                "connected",
-                {
-                    "clientId": self.device.socket_id,
-                    "serverTime": timestamp(),
-                    "user": user,
-                    "streams": self.heads(),
-                    "heartbeat": HEARTBEAT_SECONDS,
-                },
-            )
+        connected = Connected(
+            client_id=self.device.socket_id,
+            server_time=timestamp(),
+            user=user,
+            streams=self.heads(),
+            heartbeat=HEARTBEAT_SECONDS,
         )
+        self.push(connected.render())
 
     def echo(self) -> dict[str, str]:
         """Return the requestId of the frame that is being answered, if it had one."""

@@ -1,12 +1,31 @@
 """Where features tell the websocket what it cannot know: each calls this from its AppConfig."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
+from django.core.exceptions import ImproperlyConfigured
+
+from apps.core.serializers import CamelSerializer
+from apps.realtime.server_frames import SocketFrame
 from apps.realtime.sockets import Socket, Visitor
 
-Command = Callable[[Socket, Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]
+Handler = Callable[[Socket, Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]
+
+
+@dataclass(frozen=True)
+class Command:
+    """What becomes of a frame of a client: the serializer that reads its data, and its answer.
+
+    That is `ack`, with data that a serializer describes, or one of the frames named in `answers`,
+    which the handler sends itself. Either way it may be `error` instead.
+    """
+
+    handler: Handler
+    input: type[CamelSerializer]
+    ack: type[CamelSerializer] | None
+    answers: Sequence[type[SocketFrame]]
 
 
 class Gate(Protocol):
@@ -24,11 +43,22 @@ commands: dict[str, Command] = {}
 _audiences: list[Callable[[UUID], Iterable[UUID]]] = []
 
 
-def command(kind: str) -> Callable[[Command], Command]:
-    """Register the handler of one type of frame. It returns the data of the `ack`."""
+def command(
+    kind: str,
+    *,
+    input: type[CamelSerializer],  # noqa: A002
+    ack: type[CamelSerializer] | None = None,
+    answers: Sequence[type[SocketFrame]] = (),
+) -> Callable[[Handler], Handler]:
+    """Register the handler of one type of frame; see Command. It is given what `input` reads, and
+    returns the data of the `ack`, if that is its answer."""
+    if kind in commands:
+        raise ImproperlyConfigured(f"Two commands are named {kind!r}.")
+    if (ack is None) == (not answers):
+        raise ImproperlyConfigured(f"The command {kind!r} is answered by an ack, or by frames.")
 
-    def register(handler: Command) -> Command:
-        commands[kind] = handler
+    def register(handler: Handler) -> Handler:
+        commands[kind] = Command(handler, input, ack, answers)
         return handler
 
     return register

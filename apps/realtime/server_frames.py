@@ -6,7 +6,7 @@ all the rest of publish(). That both agree is shown by the suite, which holds ev
 asyncapi.yaml.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from apps.core.http.envelope import rfc3339
 from apps.core.serializers import CamelSerializer, camelize
+from apps.realtime.frames import render
 from apps.realtime.streams import StreamType
 
 Payload = type[CamelSerializer]
@@ -84,6 +85,15 @@ class Signal(ServerFrame):
     def about(self) -> str:
         """Return the name of the thing of which only the latest signal counts, if it is such."""
         return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SocketFrame(ServerFrame):
+    """What is told to one socket alone: an answer, or word of the connection itself."""
+
+    def render(self, beside: Mapping[str, Any] | None = None) -> str:
+        """Return the frame as text. `beside` is the requestId of what it answers."""
+        return render(self.type, self.data(), beside)
 
 
 def _plain(value: Any) -> Any:

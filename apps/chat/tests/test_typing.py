@@ -39,7 +39,9 @@ class Typist:
     async def type(self, receiver: Person, is_typing: bool = True) -> Any:
         """Say that one types to somebody."""
         socket: Any = self
-        return await commands.typing(socket, {"receiverId": receiver.id, "isTyping": is_typing})
+        return await commands.typing(
+            socket, {"receiver_id": receiver.user.pk, "is_typing": is_typing}
+        )
 
     def tell(self, *signal: Any) -> None:
         """Note a signal in place of sending it."""

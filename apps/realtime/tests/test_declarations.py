@@ -1,6 +1,7 @@
 """What is declared twice, or by half, ends the start; and every stream has one name."""
 
 import json
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -18,8 +19,10 @@ from apps.realtime import log
 from apps.realtime.events import UserOnline
 from apps.realtime.frames import Frame
 from apps.realtime.models import LoggedEvent
-from apps.realtime.serializers import UserOnlinePayload
+from apps.realtime.registry import command, commands
+from apps.realtime.serializers import PingInput, UserOnlinePayload
 from apps.realtime.server_frames import Event, ServerFrame, server_frames
+from apps.realtime.socket_frames import Pong
 from apps.realtime.streams import USER, StreamType, may_subscribe, stream_types
 
 
@@ -120,3 +123,15 @@ def test_a_signal_goes_to_each_of_its_streams_and_says_what_it_replaces(
     assert (frame.stream, frame.seq) == (USER.name(ALICE), None)
     assert (frame.about, frame.version) == (f"presence {ALICE}", 7)
     assert json.loads(str(frame.text))["data"] == {"userId": str(ALICE)}
+
+
+def test_two_commands_of_one_name_are_refused() -> None:
+    with pytest.raises(ImproperlyConfigured, match="named 'ping'"):
+        command("ping", input=PingInput, answers=[Pong])
+
+
+@pytest.mark.parametrize("answered", [{}, {"ack": UserOnlinePayload, "answers": [Pong]}])
+def test_a_command_without_its_one_way_of_being_answered_is_refused(answered: Any) -> None:
+    with pytest.raises(ImproperlyConfigured, match="'dance' is answered by an ack, or by frames"):
+        command("dance", input=PingInput, **answered)
+    assert "dance" not in commands
