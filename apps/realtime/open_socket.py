@@ -9,6 +9,7 @@ import structlog
 
 from apps.core.errors import Busy, NotFound
 from apps.core.http.envelope import timestamp
+from apps.realtime.errors import TooManyStreams
 from apps.realtime.hub import Hub
 from apps.realtime.outbox import Outbox
 from apps.realtime.presence import presence
@@ -20,6 +21,10 @@ from apps.realtime.transport import HEARTBEAT_SECONDS
 from apps.realtime.wire import Wire
 
 log = structlog.get_logger("parley.socket")
+
+# More than anybody has groups, and few enough that a heartbeat, which names all of them, is less
+# than 64 KiB.
+STREAMS_PER_SOCKET = 1_000
 
 _numbers = itertools.count()
 
@@ -61,6 +66,8 @@ class OpenSocket(Outbox):
 
     async def follow(self, name: str, after: int | None, epoch: str) -> None:
         """Follow a stream if the visitor may; it is answered by the hub."""
+        if name not in self.streams and len(self.streams) >= STREAMS_PER_SOCKET:
+            raise TooManyStreams
         if not await in_thread(may_subscribe, self.visitor.user_id, name):
             raise NotFound("There is no such stream")
         await self._hub.follow(self, name, after, epoch)

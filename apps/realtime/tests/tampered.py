@@ -69,6 +69,7 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
         ("apps.realtime.transport:UVICORN", "ws_ping_interval", 6),
         ("apps.realtime.transport:UVICORN", "ws_ping_timeout", 0.5),
     ],
+    "few-streams": [("apps.realtime.open_socket", "STREAMS_PER_SOCKET", 1)],
     "brisk": [("apps.core.http.hangup", "CLOSING_SECONDS", 0.5)],
     "never-reads": [("apps.realtime.feed", "events_after", nothing_missed)],
     "never-sweeps": [(f"{HUB}:Hub", "_sweep_sessions", nothing)],

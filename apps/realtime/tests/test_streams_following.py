@@ -1,11 +1,18 @@
 """Subscribing after a number (contract 7.3)."""
 
+from collections.abc import Callable
+
 import pytest
 
 from apps.accounts.tests.people import Person
+from apps.core.ids import uuid7
 from apps.posts import services as posts
 from apps.realtime.models import LoggedEvent, Stream
-from apps.realtime.tests.factories import log_messages
+from apps.realtime.open_socket import STREAMS_PER_SOCKET
+from apps.realtime.socket_frames import Heartbeat
+from apps.realtime.streams import USER
+from apps.realtime.tests.factories import log_messages, log_posts
+from apps.realtime.transport import FRAME_BYTES
 from testing.server import ServerProcess
 from testing.socket import TestSocket
 
@@ -92,6 +99,29 @@ def test_a_published_post_is_told_on_the_feed_until_one_unsubscribes(
         assert socket.ask("unsubscribe", {"stream": "feed"})["data"] == {"stream": "feed"}
         posts.post_create(alice.user, **draft, status="published")
         assert seqs(socket.settle()) == []
+
+
+def test_a_socket_is_subscribed_to_so_many_streams_and_no_more(
+    start_server: Callable[..., ServerProcess], alice: Person
+) -> None:
+    """In this server to one, which is its own."""
+    server = start_server(PARLEY_TAMPER="few-streams")
+    own = {"stream": USER.name(alice.user.pk)}
+    with TestSocket(server.url, token=alice.access) as socket:
+        refused = socket.ask("subscribe", {"stream": "feed", "after": 0})
+        assert (refused["type"], refused["data"]["code"]) == ("error", "TOO_MANY_STREAMS")
+        log_posts(1)
+        assert seqs(socket.settle()) == []
+        assert socket.ask("subscribe", own)["type"] == "subscribed"
+        socket.ask("unsubscribe", own)
+        assert socket.ask("subscribe", {"stream": "feed"})["type"] == "subscribed"
+        assert socket.ask("subscribe", own)["data"]["code"] == "TOO_MANY_STREAMS"
+
+
+def test_a_socket_may_have_a_thousand_streams() -> None:
+    heads = {USER.name(uuid7()): 2**40 for _ in range(STREAMS_PER_SOCKET)}
+    assert STREAMS_PER_SOCKET == 1000
+    assert len(Heartbeat(streams=heads).render()) < FRAME_BYTES
 
 
 def test_numbers_have_no_holes_while_one_catches_up(server: ServerProcess, alice: Person) -> None:
