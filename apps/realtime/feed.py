@@ -107,7 +107,7 @@ class Feed:
         """Send the socket what it missed, page by page, until it stands where the feed stands."""
         while position < self.position and not socket.closed:
             for frame in missed.frames:
-                await socket.pushed(frame.text)
+                await socket.pushed(frame.content)
                 position = frame.seq or position
             missed = await in_thread(events_after, self.name, position, self.position)
             if not missed.complete:
@@ -170,14 +170,14 @@ class Feed:
             if frame.version < self._versions.get(frame.about, 0):
                 return
             self._versions[frame.about] = frame.version
-        self._push(frame.text)
+        self._push(frame.content)
 
     def _hand_out(self, frame: Frame) -> None:
         self.position = frame.seq or self.position
-        self._push(frame.text)
+        self._push(frame.content)
 
-    def _push(self, text: str) -> None:
-        each("push", tuple(self._followers), lambda socket: socket.push(text))
+    def _push(self, content: str | bytes) -> None:
+        each("push", tuple(self._followers), lambda socket: socket.push(content))
 
     def _place(self) -> Mapping[str, Any]:
         return {"stream": self.name, "head": self.position, "epoch": self._epoch}

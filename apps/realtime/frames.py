@@ -9,7 +9,7 @@ from apps.core.http.envelope import dumps, timestamp
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A rendered frame and the stream it goes to.
+    """A rendered frame, of text or of bytes, and the stream it goes to.
 
     A signal has no `seq`. One that replaces earlier signals about the same thing names that thing
     in `about`, and has the larger `version`.
@@ -17,13 +17,18 @@ class Frame:
 
     stream: str
     seq: int | None
-    text: str
+    content: str | bytes
     about: str = ""
     version: int = 0
 
-    def packed(self) -> tuple[str, int | None, str, str, int]:
+    def packed(self) -> tuple[str, int | None, str | bytes, str, int]:
         """Return the frame as it goes to other processes; Frame(*packed) is the way back."""
-        return self.stream, self.seq, self.text, self.about, self.version
+        return self.stream, self.seq, self.content, self.about, self.version
+
+
+def sending(content: str | bytes) -> dict[str, Any]:
+    """Return what an ASGI application sends to have the client get one frame."""
+    return {"type": "websocket.send", "text" if isinstance(content, str) else "bytes": content}
 
 
 def render(

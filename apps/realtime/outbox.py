@@ -7,13 +7,14 @@ from collections.abc import Awaitable
 import structlog
 
 from apps.realtime import closing, eager
+from apps.realtime.frames import sending
 from apps.realtime.relay import Spawn
 from apps.realtime.wire import Wire
 
 log = structlog.get_logger("parley.socket")
 
-# Characters that may wait for a slow reader, beyond what the transport buffers, before it is cut
-# off. With ten sockets a user can have no more than ten times as much kept.
+# Characters or bytes that may wait for a slow reader, beyond what the transport buffers, before it
+# is cut off. With ten sockets a user can have no more than ten times as much kept.
 OUTBOX = 1024 * 1024
 
 
@@ -24,11 +25,11 @@ class Outbox:
         self.closed = False
         self._wire = wire
         self._spawn = spawn
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[str | bytes] = deque()
         self._size = 0
         self._draining: asyncio.Task[None] | None = None
 
-    def push(self, text: str) -> None:
+    def push(self, content: str | bytes) -> None:
         """Send a frame, or have it wait behind those that the client has not taken yet.
 
         Never raises: whatever the server makes of a socket that is going is that socket's affair.
@@ -36,23 +37,23 @@ class Outbox:
         if self.closed:
             return
         if self._draining is not None:
-            self._size += len(text)
+            self._size += len(content)
             if self._size > OUTBOX:
                 self.close_soon(closing.SLOW_READER)
             else:
-                self._waiting.append(text)
+                self._waiting.append(content)
             return
         try:
-            rest = eager.start(self._wire.send({"type": "websocket.send", "text": text}))
+            rest = eager.start(self._wire.send(sending(content)))
         except Exception as error:  # noqa: BLE001
             self._fail(error)
             return
         if rest is not None:
             self._draining = self._spawn(self._drain(rest))
 
-    async def pushed(self, text: str) -> None:
+    async def pushed(self, content: str | bytes) -> None:
         """Send a frame and wait until the client has taken what came before it."""
-        self.push(text)
+        self.push(content)
         if self._draining is not None:
             await asyncio.shield(self._draining)
 
@@ -68,13 +69,13 @@ class Outbox:
         self._waiting.clear()
         self._size = 0
 
-    async def _drain(self, sending: Awaitable[None]) -> None:
+    async def _drain(self, begun: Awaitable[None]) -> None:
         try:
-            await sending
+            await begun
             while self._waiting:
-                text = self._waiting.popleft()
-                self._size -= len(text)
-                await self._wire.send({"type": "websocket.send", "text": text})
+                content = self._waiting.popleft()
+                self._size -= len(content)
+                await self._wire.send(sending(content))
         except Exception as error:  # noqa: BLE001
             self._fail(error)
         finally:

@@ -43,11 +43,11 @@ class Socket(Protocol):
     welcomed: bool
     closed: bool
 
-    def push(self, text: str) -> None:
+    def push(self, content: str | bytes) -> None:
         """Send a frame, or have it wait behind those that the client has not taken yet. Never
         raises: a socket that cannot be sent to is cut off."""
 
-    async def pushed(self, text: str) -> None:
+    async def pushed(self, content: str | bytes) -> None:
         """Send a frame and wait until the client has taken what came before it."""
 
     def echo(self) -> Mapping[str, str]:

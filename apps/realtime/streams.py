@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
@@ -16,13 +16,15 @@ class StreamType:
 
     `of` names the id, such as userId, and is empty for a single stream. `may_subscribe` says
     whether a user may, given their id and the stream's id, which is None for a single stream.
-    `description` is what a subscriber is told by it. Declaring one registers it.
+    `description` is what a subscriber is told by it, in `frames` of text, which is JSON, or of
+    bytes. Declaring one registers it.
     """
 
     prefix: str
     description: str
     may_subscribe: Callable[[UUID, Any], bool]
     of: str = ""
+    frames: Literal["text", "binary"] = "text"
 
     def __post_init__(self) -> None:
         if self.prefix in stream_types:

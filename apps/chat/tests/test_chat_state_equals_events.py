@@ -58,7 +58,7 @@ class Client:
         for frame in missed.frames:
             assert frame.seq == self.last_seq + 1
             self.last_seq = frame.seq
-            event = json.loads(frame.text)
+            event = json.loads(frame.content)
             self._take(event["type"], event["data"])
 
     def _take(self, kind: str, data: Any) -> None:

@@ -158,7 +158,7 @@ def test_who_comes_back_later_is_replayed_a_whole_log_without_the_words(
     alice.delete(f"/messages/{message.pk}")
     missed = events_after(USER.name(bob.user.pk), 0)
     assert missed.complete
-    frames = [json.loads(frame.text) for frame in missed.frames]
+    frames = [json.loads(frame.content) for frame in missed.frames]
     assert [frame["type"] for frame in frames] == ["chat_message", "chat_delete"]
     assert frames[0]["data"]["message"] == {
         **frames[0]["data"]["message"],

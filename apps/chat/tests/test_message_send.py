@@ -87,8 +87,8 @@ def test_who_is_offline_finds_his_messages_in_the_log(alice: Person, bob: Person
     missed = events_after(USER.name(bob.user.pk), 0)
     assert missed.complete
     assert [frame.seq for frame in missed.frames] == [1, 2]
-    assert "First" in missed.frames[0].text
-    assert "Second" in missed.frames[1].text
+    assert "First" in str(missed.frames[0].content)
+    assert "Second" in str(missed.frames[1].content)
 
 
 def test_a_repeated_send_gives_the_first_message(alice: Person, bob: Person) -> None:

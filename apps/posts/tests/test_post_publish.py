@@ -164,7 +164,7 @@ def test_the_announcement_is_kept_for_those_who_are_offline(alice: Person) -> No
     missed = events_after("feed", 0)
     assert missed.complete
     assert [frame.seq for frame in missed.frames] == [1, 2]
-    assert "Night ferry" in missed.frames[1].text
+    assert "Night ferry" in missed.frames[1].content
 
 
 def test_the_announcement_shows_the_post_as_lists_do(alice: Person, nobody: ContractClient) -> None:

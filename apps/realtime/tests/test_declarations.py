@@ -122,7 +122,7 @@ def test_a_signal_goes_to_each_of_its_streams_and_says_what_it_replaces(
     [frame] = told
     assert (frame.stream, frame.seq) == (USER.name(ALICE), None)
     assert (frame.about, frame.version) == (f"presence {ALICE}", 7)
-    assert json.loads(str(frame.text))["data"] == {"userId": str(ALICE)}
+    assert json.loads(frame.content)["data"] == {"userId": str(ALICE)}
 
 
 def test_two_commands_of_one_name_are_refused() -> None:

@@ -9,9 +9,11 @@ import pytest
 
 from apps.realtime import feed as feed_module
 from apps.realtime.feed import Feed
+from apps.realtime.frames import Frame
 from apps.realtime.hub import Hub
 from apps.realtime.open_socket import OpenSocket
 from apps.realtime.sockets import Device
+from apps.realtime.wakeups import channel_layer
 from apps.realtime.wire import Wire
 
 
@@ -19,13 +21,13 @@ class Connected(OpenSocket):
     """A socket of which what it was sent is noted, and which may fail in a way of its own."""
 
     def __init__(self, hub: Hub, error: Exception | None = None) -> None:
-        self.got: list[str] = []
+        self.got: list[str | bytes] = []
         self.hung_up = Mock()
 
         async def send(message: dict[str, Any]) -> None:
             if error is not None:
                 raise error
-            self.got.append(message["text"])
+            self.got.append(message.get("text") or message["bytes"])
 
         wire = Wire({"extensions": {"parley.abort": self.hung_up}}, send, "socket")
         super().__init__(wire, hub, Device(uuid4(), uuid4(), "socket"))
@@ -74,6 +76,24 @@ def test_a_socket_that_cannot_be_sent_to_costs_no_other_an_event() -> None:
         assert broken.closed
         broken.hung_up.assert_called()
     assert followers[3].closed
+
+
+def test_a_frame_of_bytes_reaches_the_sockets_of_another_process_as_it_is() -> None:
+    content = bytes(range(256))
+
+    async def scenario() -> Connected:
+        hub, layer = FollowedHub(), channel_layer()
+        channel = await layer.new_channel()
+        await layer.group_add("bytes", channel)
+        await layer.group_send(
+            "bytes",
+            {"type": "hub.wake", "frames": [Frame("feed", None, content).packed()], "ended": []},
+        )
+        hub.take(await layer.receive(channel))
+        await layer.flush()
+        return hub.followers[0]
+
+    assert asyncio.run(scenario()).got == [content]
 
 
 def test_a_socket_that_cannot_be_sent_to_costs_no_other_its_heartbeat() -> None:
