@@ -9,6 +9,7 @@ RUNTIME := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
 # Without a developer's own .env, so that the committed file is the same for everyone.
 SPECTACULAR := APP_ENV=test $(MANAGE) spectacular --validate
+ASYNCAPI := APP_ENV=test $(MANAGE) asyncapi
 INSTALL := $(PYTHON) -m pip install -qq --disable-pip-version-check --require-hashes
 COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header
@@ -80,8 +81,10 @@ check-migrations: $(DEVELOPMENT) ## Models have their migrations, and none break
 	@$(MANAGE) makemigrations --check --dry-run --settings config.settings_test
 	@$(MANAGE) lintmigrations --no-cache --ignore-initial-migrations --settings config.settings_test
 
-check-schema: $(DEVELOPMENT) ## openapi.yaml is what the views say
+check-schema: $(DEVELOPMENT) ## openapi.yaml and asyncapi.yaml are what the code says
 	@install -d -m 700 var
+	@$(ASYNCAPI) --file var/asyncapi.yaml
+	@diff -u asyncapi.yaml var/asyncapi.yaml || { echo "asyncapi.yaml is stale; run: make asyncapi"; exit 1; }
 	@$(SPECTACULAR) --file var/openapi.yaml --fail-on-warn
 	@diff -u openapi.yaml var/openapi.yaml || { echo "openapi.yaml is stale; run: make swagger"; exit 1; }
 
@@ -108,6 +111,9 @@ format: $(DEVELOPMENT) ## Format the sources and repair what can be repaired
 
 swagger: $(RUNTIME) ## Write openapi.yaml from the views
 	@$(SPECTACULAR) --file openapi.yaml
+
+asyncapi: $(RUNTIME) ## Write asyncapi.yaml from the declared events, commands and streams
+	@$(ASYNCAPI) --file asyncapi.yaml
 
 lock: $(DEVELOPMENT) ## Pin the requirements anew after a change to a .in file
 	@$(COMPILE) requirements.in --output-file requirements.txt
@@ -206,5 +212,5 @@ $(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
 	@touch $@
 
 .PHONY: run dev demo ws-health build test test-integration check $(CHECKS) bench $(BENCHMARKS) \
-	format swagger lock migrate-create migrate-up migrate-down migrate-force redis-start redis-stop \
+	format swagger asyncapi lock migrate-create migrate-up migrate-down migrate-force redis-start redis-stop \
 	redis-cli redis-monitor ps logs clean clean-all help

@@ -7,13 +7,14 @@ from drf_spectacular.views import SpectacularSwaggerView
 
 from apps.core.http import views
 from config.api import router
-from config.documents import openapi_yaml
+from config.documents import asyncapi_yaml, openapi_yaml
 
 urlpatterns = [
     path("api/v1/", include(router.urls)),
     # In debug mode Django would show its own page for these.
     re_path(r"^api/", views.unknown_route),
     path("docs/openapi.yaml", openapi_yaml, name="schema"),
+    path("docs/asyncapi.yaml", asyncapi_yaml, name="asyncapi"),
     path("docs/index.html", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("", RedirectView.as_view(pattern_name="docs")),
     path("admin/", admin.site.urls),

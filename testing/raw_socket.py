@@ -7,6 +7,8 @@ from typing import Any
 
 from websockets.frames import Frame, Opcode
 
+from testing.frames import check_command
+
 
 def raw_websocket(port: int, token: str, *, room: int | None = None) -> "closing[socket.socket]":
     """Return a context manager that gives a connection whose websocket was opened.
@@ -41,4 +43,6 @@ def masked(opcode: Opcode, payload: bytes = b"", *, fin: bool = True) -> bytes:
 
 def command(kind: str, data: Any) -> bytes:
     """Return a text frame with a command."""
-    return masked(Opcode.TEXT, json.dumps({"type": kind, "data": data}).encode())
+    frame = {"type": kind, "data": data}
+    check_command(frame)
+    return masked(Opcode.TEXT, json.dumps(frame).encode())

@@ -1,4 +1,5 @@
-"""A websocket client for tests: it waits for a frame, never for a time."""
+"""A websocket client for tests: it waits for a frame, never for a time, and holds every frame that
+it sends and gets against asyncapi.yaml."""
 
 import json
 import time
@@ -8,7 +9,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-Frame = dict[str, Any]
+from testing.frames import Frame, check_command, check_server_frame, wrong_in_command
 
 
 class TestSocket:
@@ -25,6 +26,8 @@ class TestSocket:
             connect(address, additional_headers=headers, **options)
         )
         self.waiting: list[Frame] = []
+        # The command of each requestId, by which it is known what its ack must hold.
+        self._asked: dict[str, str] = {}
 
     def __enter__(self) -> "TestSocket":
         return self
@@ -36,11 +39,18 @@ class TestSocket:
         """Close the socket."""
         self._opened.close()
 
-    def send(self, kind: str, data: Any = None, **more: Any) -> None:
-        """Send one frame."""
-        self.send_text(json.dumps({"type": kind, "data": {} if data is None else data, **more}))
+    def send(self, kind: str, data: Any = None, *, wrong: bool = False, **more: Any) -> None:
+        """Send one frame, which must be as declared; one that is wrong on purpose must not."""
+        frame = {"type": kind, "data": {} if data is None else data, **more}
+        if wrong:
+            assert wrong_in_command(frame), f"There is nothing wrong with {frame}"
+        else:
+            check_command(frame)
+        if "requestId" in frame:
+            self._asked[frame["requestId"]] = kind
+        self.send_unchecked(json.dumps(frame))
 
-    def send_text(self, text: str | bytes) -> None:
+    def send_unchecked(self, text: str | bytes) -> None:
         """Send whatever it is."""
         self._connection.send(text)
 
@@ -54,10 +64,10 @@ class TestSocket:
                     return frame
             self._receive(max(0.0, deadline - time.monotonic()), kind)
 
-    def ask(self, kind: str, data: Any = None) -> Frame:
-        """Send a frame and return its answer, an error too."""
+    def ask(self, kind: str, data: Any = None, *, wrong: bool = False) -> Frame:
+        """Send a frame and return its answer, an error too; see send()."""
         request_id = f"r{time.monotonic_ns()}"
-        self.send(kind, data, requestId=request_id)
+        self.send(kind, data, wrong=wrong, requestId=request_id)
         while True:
             for frame in self.waiting:
                 if frame.get("requestId") == request_id:
@@ -86,7 +96,9 @@ class TestSocket:
 
     def _receive(self, seconds: float, what: str) -> None:
         try:
-            self.waiting.append(json.loads(self._connection.recv(timeout=seconds)))
+            frame = json.loads(self._connection.recv(timeout=seconds))
         except TimeoutError:
             got = [frame["type"] for frame in self.waiting]
             raise AssertionError(f"No {what} within {seconds:.0f} s; got {got}") from None
+        check_server_frame(frame, self._asked.get(frame.get("requestId"), ""))
+        self.waiting.append(frame)

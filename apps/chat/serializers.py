@@ -76,6 +76,8 @@ class ReceiptInput(CamelSerializer):
 class DeliveredInput(CamelSerializer):
     """Messages that a device has: by id, or all that its stream told of up to a number."""
 
+    rule = {"oneOf": [{"required": ["messageIds"]}, {"required": ["seq"]}]}
+
     message_ids = ShortList(child=Identifier(), min_length=1, max_length=MOST_IDS, required=False)
     seq = WholeNumber(min_value=1, max_value=2**63 - 1, required=False)
 

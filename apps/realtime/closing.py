@@ -7,6 +7,7 @@ TOO_MANY_FRAMES = 4429
 SESSION_REVOKED = 4501
 TOO_MANY_SOCKETS = 4502
 
+# What our own code says when it closes a socket.
 REASONS = {
     MALFORMED: "three frames that were not JSON objects",
     UNAUTHORIZED: "bad or expired credentials",
@@ -14,4 +15,10 @@ REASONS = {
     TOO_MANY_FRAMES: "too many frames",
     SESSION_REVOKED: "the session is over",
     TOO_MANY_SOCKETS: "too many sockets",
+}
+# Every code that a client may meet. The first two are said by the websocket's protocol.
+CODES = {
+    1009: "the frame was too big",
+    1012: "the server restarts; come back after a random 1 to 10 seconds",
+    **REASONS,
 }

@@ -2,15 +2,39 @@
 
 from typing import Any, ClassVar
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.core.examples import EXAMPLE_ID
 from apps.core.serializers import CamelSerializer, Identifier, ShortList, Text, WholeNumber
+
+EXAMPLE = f"user.{EXAMPLE_ID}"
+
+
+@extend_schema_field({"type": "string", "minLength": 1, "maxLength": 100, "examples": [EXAMPLE]})
+class StreamName(Text):
+    """The name of a stream."""
+
+    def __init__(self) -> None:
+        super().__init__(max_length=100)
+
+
+@extend_schema_field(
+    {
+        "type": "object",
+        "description": "The last number of each of your streams, by its name.",
+        "additionalProperties": {"type": "integer", "minimum": 0},
+        "examples": [{EXAMPLE: 42}],
+    }
+)
+class Heads(serializers.DictField):
+    """The heads of streams."""
 
 
 class SubscribeInput(CamelSerializer):
     """A stream, and the last number and the epoch that the client has of it."""
 
-    stream = Text(max_length=100)
+    stream = StreamName()
     after = WholeNumber(min_value=0, max_value=2**63 - 1, required=False)
     epoch = Text(max_length=12, required=False, allow_blank=True)
 
@@ -18,7 +42,7 @@ class SubscribeInput(CamelSerializer):
 class UnsubscribeInput(CamelSerializer):
     """A stream."""
 
-    stream = Text(max_length=100)
+    stream = StreamName()
 
 
 class PingInput(CamelSerializer):
@@ -32,13 +56,7 @@ class PresenceQuery(CamelSerializer):
 
 
 class UnsubscribedAnswer(CamelSerializer):
-    stream = serializers.CharField()
-
-
-class Heads(serializers.DictField):
-    """The last number of each stream, by its name."""
-
-    child = serializers.IntegerField(min_value=0)
+    stream = StreamName()
 
 
 class ConnectedPayload(CamelSerializer):
@@ -92,7 +110,7 @@ class PresencePayload(CamelSerializer):
 
 
 class ResetPayload(CamelSerializer):
-    stream = serializers.CharField()
+    stream = StreamName()
     head = serializers.IntegerField(min_value=0, help_text="The stream's last number.")
     epoch = serializers.CharField(
         allow_blank=True, help_text="The log's present life; empty while it has no event."

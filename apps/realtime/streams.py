@@ -7,6 +7,8 @@ from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
 
+UUID_REGEX = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
 stream_types: dict[str, "StreamType"] = {}
 
 
@@ -35,6 +37,11 @@ class StreamType:
     def pattern(self) -> str:
         """Return how its names are written in documents."""
         return f"{self.prefix}.{{{self.of}}}" if self.of else self.prefix
+
+    @property
+    def regex(self) -> str:
+        """Return the regular expression that its names match."""
+        return rf"^{self.prefix}\.{UUID_REGEX}$" if self.of else f"^{self.prefix}$"
 
     def name(self, id_: UUID | None = None) -> str:
         """Return the name of the stream of that id, or of the single one; raise ValueError where an

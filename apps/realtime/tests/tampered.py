@@ -70,6 +70,8 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
         ("apps.realtime.transport:UVICORN", "ws_ping_timeout", 0.5),
     ],
     "few-streams": [("apps.realtime.open_socket", "STREAMS_PER_SOCKET", 1)],
+    "misspells-pong": [("apps.realtime.socket_frames:Pong", "type", "pung")],
+    "misfills-pong": [("apps.realtime.socket_frames:Pong", "data", lambda _: {"streams": {}})],
     "brisk": [("apps.core.http.hangup", "CLOSING_SECONDS", 0.5)],
     "never-reads": [("apps.realtime.feed", "events_after", nothing_missed)],
     "never-sweeps": [(f"{HUB}:Hub", "_sweep_sessions", nothing)],

@@ -25,14 +25,14 @@ def test_a_ping_is_answered_with_the_heads(socket: TestSocket, alice: Person) ->
 
 
 def test_an_unknown_command_is_an_error_that_names_its_request(socket: TestSocket) -> None:
-    error = socket.ask("dance")
+    error = socket.ask("dance", wrong=True)
     assert error["type"] == "error"
     assert error["data"]["code"] == "NOT_FOUND"
     socket.close()
 
 
 def test_wrong_fields_are_listed_as_over_http(socket: TestSocket) -> None:
-    error = socket.ask("chat_message", {"receiverId": "x"})["data"]
+    error = socket.ask("chat_message", {"receiverId": "x"}, wrong=True)["data"]
     assert error["code"] == "VALIDATION_ERROR"
     assert [one["field"] for one in error["errors"]] == ["receiverId", "content"]
     socket.close()
@@ -46,7 +46,7 @@ def test_nonsense_is_answered_and_the_third_time_ends_it(
 ) -> None:
     """Original defect 32: malformed JSON closed the socket without a word."""
     for _ in range(3):
-        socket.send_text(nonsense)
+        socket.send_unchecked(nonsense)
         assert socket.expect("error")["data"]["code"] == "BAD_REQUEST"
     assert socket.closed_with() == 4400
     socket.close()
@@ -54,7 +54,7 @@ def test_nonsense_is_answered_and_the_third_time_ends_it(
 
 @pytest.mark.parametrize("data", [[], "text", 7, True])
 def test_data_that_is_no_object_is_an_error(socket: TestSocket, data: object) -> None:
-    socket.send("ping", data, requestId="r1")
+    socket.send("ping", data, wrong=True, requestId="r1")
     assert socket.expect("error")["requestId"] == "r1"
     assert socket.ask("ping")["type"] == "pong"
     socket.close()

@@ -77,7 +77,8 @@ def test_streams_of_others_and_unknown_ones_are_not_there(
     server: ServerProcess, alice: Person, bob: Person, stream: str
 ) -> None:
     with TestSocket(server.url, token=alice.access) as socket:
-        error = socket.ask("subscribe", {"stream": stream.format(bob=bob.id), "after": 0})
+        wish = {"stream": stream.format(bob=bob.id), "after": 0}
+        error = socket.ask("subscribe", wish, wrong=stream == "")
         assert error["data"]["code"] in {"NOT_FOUND", "VALIDATION_ERROR"}
         log_messages(bob.user.pk, 1)
         assert seqs(socket.settle()) == []

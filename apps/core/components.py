@@ -1,0 +1,37 @@
+"""JSON schemas of serializers outside of any route, for what is no OpenAPI."""
+
+from typing import Literal
+
+from drf_spectacular.hooks import postprocess_schema_enums
+from drf_spectacular.plumbing import ComponentRegistry
+from rest_framework.generics import GenericAPIView
+
+from apps.core.examples import Schema
+from apps.core.http.schema import EnvelopeSchema
+from apps.core.serializers import CamelSerializer
+
+
+class Components:
+    """Schemas that refer to each other, each described once."""
+
+    def __init__(self) -> None:
+        self.registry = ComponentRegistry()
+        # The libraries describe serializers on behalf of a view only.
+        self._mapper = EnvelopeSchema()
+        self._mapper.view = GenericAPIView(request=None, format_kwarg=None)
+        self._mapper.method, self._mapper.path, self._mapper.registry = "GET", "", self.registry
+
+    def refer(
+        self, serializer: type[CamelSerializer], direction: Literal["request", "response"]
+    ) -> Schema:
+        """Return a reference to the schema of a serializer, as it is read or as it is sent. One
+        without fields stands for any object."""
+        component = self._mapper.resolve_serializer(serializer(), direction)
+        return component.ref if component else {"type": "object"}
+
+    def schemas(self) -> dict[str, Schema]:
+        """Return the schemas of all that was referred to, with a name for each set of choices."""
+        described = {"components": self.registry.build({})}
+        named = postprocess_schema_enums(described, generator=self)
+        schemas: dict[str, Schema] = named["components"]["schemas"]
+        return schemas

@@ -1,0 +1,143 @@
+"""asyncapi.yaml: what is declared of the websocket, in both directions, as AsyncAPI 3.0.
+
+Who "sends" and "receives" in it is the server. A stream is a channel with its own messages; all of
+them go over the one channel that is a websocket.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+
+from apps.realtime.asyncapi_messages import described_messages, key_of
+from apps.realtime.closing import CODES
+from apps.realtime.registry import Command, commands
+from apps.realtime.server_frames import server_frames
+from apps.realtime.socket_frames import Error
+from apps.realtime.streams import StreamType, stream_types
+
+Part = dict[str, Any]
+
+SOCKET = "socket"
+LOGINS: Part = {
+    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "ticket": {
+        "type": "httpApiKey",
+        "in": "query",
+        "name": "ticket",
+        "description": "From POST /api/v1/auth/ws-ticket; opens one socket within 30 seconds.",
+    },
+    "token": {
+        "type": "httpApiKey",
+        "in": "query",
+        "name": "token",
+        "description": "An access token, unless the server has WEBSOCKET_QUERY_TOKEN=false.",
+    },
+}
+
+
+@cache
+def document() -> Part:
+    """Return the document of all that is declared."""
+    messages, schemas = described_messages()
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Parley's websocket",
+            "version": settings.APP_VERSION,
+            "description": "Each frame is a JSON object. How a client loses nothing, and which "
+            "limits there are, is said in docs/realtime.md.",
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "local": {
+                "host": "localhost:8080",
+                "protocol": "ws",
+                "security": [_ref("components", "securitySchemes", name) for name in LOGINS],
+            }
+        },
+        "channels": {
+            SOCKET: _socket(messages),
+            **{prefix: _stream(kind) for prefix, kind in sorted(stream_types.items())},
+        },
+        "operations": _operations(messages),
+        "components": {
+            "messages": messages,
+            "schemas": schemas,
+            "securitySchemes": LOGINS,
+        },
+    }
+
+
+def _socket(messages: Iterable[str]) -> Part:
+    return {
+        "address": "/ws",
+        "title": "The websocket",
+        "description": "Everything goes over it, events of streams too. `connected` is the first "
+        "frame.",
+        "messages": {key: _ref("components", "messages", key) for key in messages},
+        "bindings": {"ws": {"method": "GET", "bindingVersion": "0.1.0"}},
+        "x-close-codes": {str(code): reason for code, reason in CODES.items()},
+    }
+
+
+def _stream(kind: StreamType) -> Part:
+    parameter = {kind.of: {"description": "The id that is in the stream's name."}}
+    return {
+        "address": kind.pattern,
+        "title": f"The stream {kind.pattern}",
+        "description": kind.description,
+        "messages": {key: _ref("components", "messages", key) for key in _told_on(kind)},
+        **({"parameters": parameter} if kind.of else {}),
+        "x-frames": kind.frames,
+    }
+
+
+def _operations(messages: Iterable[str]) -> Part:
+    receiving = {f"receive.{kind}": _receiving(kind, one) for kind, one in sorted(commands.items())}
+    sending = {
+        f"send.{prefix}": _sending(prefix, _told_on(kind))
+        for prefix, kind in sorted(stream_types.items())
+    }
+    return {**receiving, **sending, f"send.{SOCKET}": _sending(SOCKET, _told_unasked(messages))}
+
+
+def _receiving(kind: str, command: Command) -> Part:
+    answers = [key_of(frame) for frame in command.answers] or [f"ack.{kind}"]
+    return {
+        "action": "receive",
+        "channel": _ref("channels", SOCKET),
+        "messages": _refs(SOCKET, [f"command.{kind}"]),
+        "reply": {
+            "channel": _ref("channels", SOCKET),
+            "messages": _refs(SOCKET, [*answers, key_of(Error)]),
+        },
+    }
+
+
+def _sending(channel: str, keys: Iterable[str]) -> Part:
+    return {
+        "action": "send",
+        "channel": _ref("channels", channel),
+        "messages": _refs(channel, keys),
+    }
+
+
+def _told_on(kind: StreamType) -> list[str]:
+    """Return the keys of the messages of a kind of streams."""
+    frames = server_frames.values()
+    return sorted(key_of(frame) for frame in frames if getattr(frame, "stream", None) is kind)
+
+
+def _told_unasked(messages: Iterable[str]) -> list[str]:
+    """Return the keys of what one socket alone is told."""
+    return [key for key in messages if key.startswith("frame.")]
+
+
+def _refs(channel: str, keys: Iterable[str]) -> list[Part]:
+    return [_ref("channels", channel, "messages", key) for key in keys]
+
+
+def _ref(*path: str) -> Part:
+    return {"$ref": "/".join(("#", *path))}

@@ -1,0 +1,85 @@
+"""Frames of the websocket, in both directions: the tests hold each against asyncapi.yaml."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import jsonschema_rs
+import yaml
+from django.conf import settings
+
+Frame = dict[str, Any]
+
+
+def check_command(frame: Frame) -> None:
+    """Fail unless the frame is one that a client may send."""
+    wrong = wrong_in_command(frame)
+    assert not wrong, f"A client sends {frame}: {wrong}"
+
+
+def wrong_in_command(frame: Frame) -> list[str]:
+    """Return what is wrong with a frame of a client."""
+    return _wrong_in(frame, [f"command.{frame['type']}"])
+
+
+def check_server_frame(frame: Frame, answers: str = "") -> None:
+    """Fail unless the frame is one that the server may send, in answer to that command if any."""
+    kind = frame["type"]
+    keys = [f"{group}.{kind}" for group in ("event", "signal", "frame")]
+    if kind == "ack":
+        keys = [f"ack.{answers}"] if answers else [key for key in _messages() if "ack." in key]
+    wrong = _wrong_in(frame, keys)
+    assert not wrong, f"The server sends {frame}: {wrong}"
+
+
+def _wrong_in(frame: Frame, keys: list[str]) -> list[str]:
+    """Return what is wrong with a frame by the last of the messages that it may be, if it is none
+    of them."""
+    wrong = ["asyncapi.yaml has no such frame"]
+    for key in set(keys) & set(_messages()):
+        errors = _validator(key).iter_errors(frame)
+        wrong = [f"{error.instance_path}: {error.message}" for error in errors]
+        if not wrong:
+            return []
+    return wrong
+
+
+@cache
+def _document() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((settings.BASE_DIR / "asyncapi.yaml").read_text())
+    return loaded
+
+
+def _messages() -> Mapping[str, Any]:
+    messages: Mapping[str, Any] = _document()["components"]["messages"]
+    return messages
+
+
+@cache
+def _validator(key: str) -> jsonschema_rs.Validator:
+    schema = {**_messages()[key]["payload"], "components": _document()["components"]}
+    # A format that this version of JSON schemas does not know yet.
+    return jsonschema_rs.Draft7Validator(
+        _closed(schema), validate_formats=True, formats={"uuid": _is_uuid}
+    )
+
+
+def _closed(schema: Any) -> Any:
+    """Return the schema with no more in each object than it says. Clients must bear additions, and
+    so the document leaves them open; but a field that nobody has declared is a mistake."""
+    if isinstance(schema, list):
+        return [_closed(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {name: _closed(one) for name, one in schema.items()}
+    if "properties" in closed and "type" in closed:
+        closed.setdefault("additionalProperties", False)
+    return closed
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False
