@@ -233,7 +233,8 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Parley",
-    "DESCRIPTION": "Accounts, posts and realtime chat.",
+    "DESCRIPTION": "Accounts, posts and realtime chat. The websocket has "
+    "[a page of its own](/docs/realtime).",
     "VERSION": APP_VERSION,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,

@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularSwaggerView
 from apps.core.http import views
 from config.api import router
 from config.documents import asyncapi_yaml, openapi_yaml
+from config.realtime_page import realtime_page
 
 urlpatterns = [
     path("api/v1/", include(router.urls)),
@@ -15,6 +16,7 @@ urlpatterns = [
     re_path(r"^api/", views.unknown_route),
     path("docs/openapi.yaml", openapi_yaml, name="schema"),
     path("docs/asyncapi.yaml", asyncapi_yaml, name="asyncapi"),
+    path("docs/realtime", realtime_page, name="realtime"),
     path("docs/index.html", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("", RedirectView.as_view(pattern_name="docs")),
     path("admin/", admin.site.urls),

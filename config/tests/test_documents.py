@@ -9,7 +9,8 @@ import apps.core.http.idempotency
 import apps.realtime.errors  # noqa: F401
 from apps.core.errors import DomainError
 from apps.realtime import closing, registry
-from apps.realtime.server_frames import server_frames
+from apps.realtime.server_frames import Event, Signal, server_frames
+from apps.realtime.streams import stream_types
 from config.tests.pages import DOCS, section
 
 
@@ -29,6 +30,23 @@ def test_every_command_of_the_websocket_is_described() -> None:
 
 def test_every_frame_of_the_server_is_described() -> None:
     assert set(server_frames) == set(first_column(section("realtime.md", "What you get")))
+
+
+def test_every_frame_of_the_server_is_described_as_what_it_is() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \|.*\| ([^|]+) \|$", section("realtime.md", "What you get"), re.MULTILINE
+    )
+    kinds = dict(rows)
+    for name, frame in server_frames.items():
+        if issubclass(frame, Event):
+            assert kinds[name] == f"event of `{frame.stream.pattern}`"
+        else:
+            assert (kinds[name] == "signal") == issubclass(frame, Signal)
+
+
+def test_every_stream_is_described() -> None:
+    described = re.findall(r"^\| `(\S+)` \|", section("realtime.md", "Streams"), re.MULTILINE)
+    assert set(described) == {kind.pattern for kind in stream_types.values()}
 
 
 def test_every_close_code_is_described() -> None:

@@ -12,6 +12,7 @@ from typing import IO, Any
 import pytest
 from django.conf import settings
 
+from testing.frames import check_command, check_server_frame
 from testing.server import ServerProcess, until
 
 STORY = settings.BASE_DIR / "docs" / "first-steps.md"
@@ -57,7 +58,8 @@ class Terminal:
         self._frames: list[Any] = []
 
     def type(self, line: str) -> None:
-        """Type a line."""
+        """Type a line: a frame."""
+        check_command(json.loads(line))
         stdin, _ = pipes(self._process)
         stdin.write(line.strip() + "\n")
         stdin.flush()
@@ -68,6 +70,7 @@ class Terminal:
         found = re.search(r"< (\{.*\})", stdout.readline())
         if found:
             self._frames.append(json.loads(found.group(1)))
+            check_server_frame(self._frames[-1])
         return any(alike(expected, frame) for frame in self._frames)
 
 
