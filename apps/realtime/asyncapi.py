@@ -13,7 +13,7 @@ from django.conf import settings
 from apps.realtime.asyncapi_messages import described_messages, key_of
 from apps.realtime.closing import CODES
 from apps.realtime.registry import Command, commands
-from apps.realtime.server_frames import server_frames
+from apps.realtime.server_frames import StreamFrame, server_frames
 from apps.realtime.socket_frames import Error
 from apps.realtime.streams import StreamType, stream_types
 
@@ -126,8 +126,11 @@ def _sending(channel: str, keys: Iterable[str]) -> Part:
 
 def _told_on(kind: StreamType) -> list[str]:
     """Return the keys of the messages of a kind of streams."""
-    frames = server_frames.values()
-    return sorted(key_of(frame) for frame in frames if getattr(frame, "stream", None) is kind)
+    return sorted(
+        key_of(frame)
+        for frame in server_frames.values()
+        if issubclass(frame, StreamFrame) and frame.stream is kind
+    )
 
 
 def _told_unasked(messages: Iterable[str]) -> list[str]:

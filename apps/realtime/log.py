@@ -43,7 +43,7 @@ def publish(*events: Event) -> None:
     """
     if not connection.in_atomic_block:
         raise RuntimeError("publish() belongs inside the transaction of the change it announces.")
-    addressed = [(event, event.stream.names(event.to)) for event in events]
+    addressed = [(event, event.streams()) for event in events]
     counts = Counter(name for _, names in addressed for name in names)
     if not counts:
         return
@@ -66,8 +66,7 @@ def signal(one: Signal) -> None:
     """Tell those who are subscribed to the signal's streams now. It is not logged and may be
     lost."""
     text = render(one.type, one.data())
-    names = one.stream.names(one.to)
-    wake(frames=[Frame(name, None, text, one.about, one.version) for name in names])
+    wake(frames=[Frame(name, None, text, one.about, one.version) for name in one.streams()])
 
 
 def events_after(stream: str, after: int, up_to: int | None = None) -> Missed:

@@ -56,29 +56,41 @@ class ServerFrame:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Event(ServerFrame):
-    """Something that happened: logged, and told to those who subscribe to the streams of its kind
-    with the ids `to`. A single stream needs none. `subject` is the id of what it tells of, by which
-    it is found when that is deleted.
-    """
+class StreamFrame(ServerFrame):
+    """What the subscribers of streams are told: of those of one kind with the ids `to`, of which a
+    single stream needs none."""
 
     stream: ClassVar[StreamType]
 
     to: Sequence[UUID] = ()
+
+    @classmethod
+    def _register(cls) -> None:
+        if not isinstance(getattr(cls, "stream", None), StreamType):
+            raise ImproperlyConfigured(f"{cls.__name__} goes to no stream.")
+        super()._register()
+
+    def streams(self) -> list[str]:
+        """Return the names of the streams that it goes to."""
+        return self.stream.names(self.to)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event(StreamFrame):
+    """Something that happened: logged, and sent again to whoever missed it. `subject` is the id of
+    what it tells of, by which it is found when that is deleted."""
+
     subject: UUID | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Signal(ServerFrame):
+class Signal(StreamFrame):
     """Something that is true for the moment: told to those who are subscribed now, kept nowhere.
 
     Two processes may signal about the same thing at once, and be heard in either order. Such a
     signal says what it is `about`, and is not delivered after one with a larger `version`.
     """
 
-    stream: ClassVar[StreamType]
-
-    to: Sequence[UUID] = ()
     version: int = 0
 
     @property

@@ -1,6 +1,7 @@
 """What is declared twice, or by half, ends the start; and every stream has one name."""
 
 import json
+from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from apps.accounts.events import SecurityAlert
 from apps.accounts.tests.people import Person
 from apps.chat.events import MessageDeleted, Typing
 from apps.core.ids import uuid7
+from apps.core.serializers import camelize
 from apps.posts.events import FEED, PostPublished
 from apps.realtime import log
 from apps.realtime.events import UserOnline
@@ -21,7 +23,7 @@ from apps.realtime.frames import Frame
 from apps.realtime.models import LoggedEvent
 from apps.realtime.registry import command, commands
 from apps.realtime.serializers import PingInput, UserOnlinePayload
-from apps.realtime.server_frames import Event, ServerFrame, server_frames
+from apps.realtime.server_frames import Event, ServerFrame, StreamFrame, server_frames
 from apps.realtime.socket_frames import Pong
 from apps.realtime.streams import USER, StreamType, may_subscribe, stream_types
 
@@ -42,6 +44,20 @@ def test_a_frame_whose_payload_nothing_describes_is_refused(payload: object) -> 
     with pytest.raises(ImproperlyConfigured, match="Undescribed has no serializer"):
         type("Undescribed", (ServerFrame,), {"type": "undescribed", "payload": payload})
     assert "undescribed" not in server_frames
+
+
+def test_an_event_that_goes_nowhere_is_refused() -> None:
+    with pytest.raises(ImproperlyConfigured, match="Nowhere goes to no stream"):
+        type("Nowhere", (Event,), {"type": "nowhere", "payload": UserOnlinePayload})
+    assert "nowhere" not in server_frames
+
+
+@pytest.mark.parametrize("kind", server_frames)
+def test_what_an_event_sends_it_has(kind: str) -> None:
+    frame = server_frames[kind]
+    if issubclass(frame, StreamFrame):
+        described = set(frame.payload().fields)
+        assert described <= {camelize(field.name) for field in fields(frame)}
 
 
 def test_two_kinds_of_streams_of_one_name_are_refused() -> None:
