@@ -28,7 +28,9 @@ class Frame:
 
 def sending(content: str | bytes) -> dict[str, Any]:
     """Return what an ASGI application sends to have the client get one frame."""
-    return {"type": "websocket.send", "text" if isinstance(content, str) else "bytes": content}
+    if type(content) is str:
+        return {"type": "websocket.send", "text": content}
+    return {"type": "websocket.send", "bytes": content}
 
 
 def render(
