@@ -15,7 +15,7 @@ from apps.realtime.serializers import (
 )
 from apps.realtime.socket_frames import Pong, PresenceShown, Reset, Subscribed
 from apps.realtime.sockets import Socket
-from apps.realtime.threads import in_thread
+from apps.realtime.threads import asking_redis
 
 
 @command("ping", input=PingInput, answers=[Pong])
@@ -47,5 +47,5 @@ async def presence(socket: Socket, given: Mapping[str, Any]) -> None:
         known = audience_of(socket.visitor.user_id) & asked
         return {str(user): seen.as_dict() for user, seen in presence_of(known).items()}
 
-    seen = await in_thread(look)
+    seen = await asking_redis(look)
     socket.push(PresenceShown(presence=seen).render(socket.echo()))

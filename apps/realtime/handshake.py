@@ -12,7 +12,7 @@ from apps.realtime.open_socket import OpenSocket
 from apps.realtime.presence import Arrival, TooManySockets, announce_online, presence
 from apps.realtime.registry import Gate
 from apps.realtime.sockets import Device
-from apps.realtime.threads import in_thread
+from apps.realtime.threads import asking_redis, in_thread
 from apps.realtime.wire import Wire
 
 log = structlog.get_logger("parley.socket")
@@ -24,7 +24,7 @@ async def admit(scope: Mapping[str, Any], wire: Wire, gate: Gate, hub: Hub) -> O
     try:
         visitor, user = await in_thread(gate.admit, scope)
         device = Device(visitor.user_id, visitor.session_id, wire.socket_id)
-        arrival = await in_thread(presence().enter, device)
+        arrival = await asking_redis(presence().enter, device)
     except TooManySockets:
         await wire.accept()
         await wire.close(closing.TOO_MANY_SOCKETS)

@@ -24,7 +24,7 @@ from apps.realtime.relay import Relay
 from apps.realtime.second_way import Look
 from apps.realtime.socket_frames import Heartbeat
 from apps.realtime.sockets import Socket
-from apps.realtime.threads import in_thread
+from apps.realtime.threads import asking_redis, in_thread
 from apps.realtime.transport import HEARTBEAT_SECONDS
 from apps.realtime.wakeups import Wakeup, receive_here, wake
 
@@ -214,7 +214,7 @@ class Hub:
         socket.push(Heartbeat(streams=self.heads_of(socket)).render())
 
     async def _announce_departures(self) -> None:
-        await in_thread(announce_departures)
+        await asking_redis(announce_departures)
 
     async def _sweep_sessions(self) -> None:
         """Close the sockets of sessions that ended without a word that reached this process."""
@@ -226,9 +226,9 @@ class Hub:
 
     async def _beat_presence(self) -> None:
         alive = [socket for socket in self._sockets if not socket.closed]
-        for arrival in await in_thread(presence().beat, [socket.device for socket in alive]):
+        for arrival in await asking_redis(presence().beat, [one.device for one in alive]):
             await in_thread(announce_online, arrival)
         # One that left meanwhile may have been said to be alive after it had left.
         for socket in alive:
             if socket.closed:
-                await in_thread(presence().leave, socket.device)
+                await asking_redis(presence().leave, socket.device)

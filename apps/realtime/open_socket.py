@@ -16,7 +16,7 @@ from apps.realtime.presence import presence
 from apps.realtime.socket_frames import Connected
 from apps.realtime.sockets import Device, Visitor
 from apps.realtime.streams import USER, may_subscribe
-from apps.realtime.threads import in_thread, later
+from apps.realtime.threads import asking_redis, in_thread, later
 from apps.realtime.transport import HEARTBEAT_SECONDS
 from apps.realtime.wire import Wire
 
@@ -85,7 +85,7 @@ class OpenSocket(Outbox):
         self.closed = True
         leave = partial(presence().leave, self.device)
         try:
-            await in_thread(leave)
+            await asking_redis(leave)
         except Busy:
             # A socket that stayed would keep its user online for ever.
             later(leave)

@@ -5,7 +5,7 @@ their own, as large as the connections that they may take.
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import ParamSpec, TypeVar
 
 from django.conf import settings
@@ -31,12 +31,21 @@ def pool() -> BoundedPool:
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Return what the work returns, run in a thread of the pool with a sound connection; raise
     Busy when none is free in time."""
+    return await _run("", partial(work, *args, **kwargs))
 
+
+async def asking_redis(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do as in_thread() does with work that asks Redis, which never has all of the threads: while
+    that hangs, messages and reads of the log need not wait for it."""
+    return await _run("redis", partial(work, *args, **kwargs))
+
+
+async def _run(owner: str, work: Callable[[], T]) -> T:
     def run() -> T:
         close_old_connections()
-        return work(*args, **kwargs)
+        return work()
 
-    return await pool().run(run)
+    return await pool().run_for(owner, run)
 
 
 def later(work: Callable[[], object]) -> None:

@@ -1,0 +1,91 @@
+"""Whoever waits for a Redis that hangs leaves a thread to those who need none of it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
+from unittest.mock import Mock
+from uuid import uuid4
+
+import pytest
+
+from apps.core.tests.hanging import Hanging, pool_of, so
+from apps.core.threads import BoundedPool
+from apps.realtime import commands, consumer, hub, threads
+from apps.realtime.consumer import SocketConsumer
+from apps.realtime.hub import Hub
+from apps.realtime.sockets import Device, Visitor
+from apps.realtime.threads import in_thread
+
+THREADS = 3
+
+Asking = Coroutine[Any, Any, Any]
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> BoundedPool:
+    made = pool_of(THREADS)
+    monkeypatch.setattr(threads, "pool", lambda: made)
+    return made
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Hanging:
+    """Whatever is asked of Redis."""
+    work = Hanging()
+
+    def hang(*_: Any) -> Any:
+        work()
+        return []
+
+    presence = Mock(enter=hang, leave=hang, beat=hang)
+    for module in (consumer, hub):
+        monkeypatch.setattr(module, "presence", lambda: presence)
+    monkeypatch.setattr(hub, "announce_departures", hang)
+    monkeypatch.setattr(commands, "audience_of", lambda _: set())
+    monkeypatch.setattr(commands, "presence_of", hang)
+    return work
+
+
+def opening() -> Asking:
+    gate = Mock(admit=lambda _: (Visitor(uuid4(), uuid4()), {}))
+    socket = SocketConsumer(gate)
+    socket.scope = {}
+    return socket.websocket_connect({})
+
+
+def leaving() -> Asking:
+    socket = SocketConsumer(Mock())
+    socket._hub = Mock()
+    socket.visitor = Visitor(uuid4(), uuid4())
+    socket.device = Device(socket.visitor.user_id, socket.visitor.session_id, "one")
+    return socket._leave()
+
+
+def showing() -> Asking:
+    return cast(Asking, commands.presence(Mock(), {"userIds": [str(uuid4())]}))
+
+
+def departing() -> Asking:
+    return Hub(Mock())._announce_departures()
+
+
+def beating() -> Asking:
+    return Hub(Mock())._beat_presence()
+
+
+@pytest.mark.parametrize("ask", [opening, leaving, showing, departing, beating])
+def test_a_message_finds_a_thread_while_redis_hangs(
+    pool: BoundedPool, hanging: Hanging, ask: Callable[[], Asking]
+) -> None:
+    async def scenario() -> None:
+        asking = [asyncio.create_task(ask()) for _ in range(THREADS + 2)]
+        await so(lambda: hanging.begun + len(pool._turns) == len(asking))
+        message = asyncio.create_task(in_thread(str))
+        await so(message.done)
+        assert hanging.begun == THREADS - 1
+        for task in asking:
+            task.cancel()
+        await asyncio.wait(asking)
+        hanging.go.set()
+
+    asyncio.run(scenario())
