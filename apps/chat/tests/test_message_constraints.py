@@ -76,20 +76,6 @@ def test_the_database_refuses_to_list_a_conversation_twice(alice: Person, bob: P
         )
 
 
-def test_no_index_of_the_chat_is_made_twice() -> None:
-    """Original defect 41."""
-    for model in (Conversation, Message, Membership):
-        with connection.cursor() as cursor:
-            found = connection.introspection.get_constraints(cursor, model._meta.db_table)
-        # A pattern index beside that of a unique text column is another kind of index.
-        indexes = [
-            (tuple(one["columns"]), tuple(one["orders"] or ()), one["type"])
-            for name, one in found.items()
-            if one["index"] and not one["check"] and not name.endswith("_like")
-        ]
-        assert len(indexes) == len(set(indexes)), indexes
-
-
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no types of times")
 def test_every_time_in_the_database_has_its_zone() -> None:
     """Original defect 41."""

