@@ -46,6 +46,20 @@ def database_url() -> str:
     return f"postgresql://{found['USER']}:{quote(found['PASSWORD'])}@{host}/{found['NAME']}"
 
 
+def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with the arguments, in the settings of the tests and what is given besides; return
+    how it ended and what it said."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=settings.BASE_DIR,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings_test", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 class ServerProcess:
     """`manage.py serve` on a free port and the running test's database, as a context manager.
 

@@ -1,16 +1,12 @@
 """A server takes its first request after the steps of its start, or it ends and says why."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from typing import Any
 
 import pytest
-from django.conf import settings
 
 from config.lifespan import Lifespan
-from testing.server import ServerProcess, free_port
+from testing.server import ServerProcess, free_port, run_python
 
 # manage.py serve, with a first step that fails.
 CANNOT_START = """
@@ -82,22 +78,9 @@ def test_after_a_step_that_fails_no_other_is_taken_and_it_is_known_why() -> None
     assert lifespan.failure == "The server could not start: OSError: the disk is on fire"
 
 
-def served(*command: str) -> subprocess.CompletedProcess[str]:
-    """Return how the server ended, and what it had said."""
-    return subprocess.run(
-        [sys.executable, *command],
-        cwd=settings.BASE_DIR,
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings_test"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 @pytest.mark.integration
 def test_a_server_that_cannot_start_ends_with_one_sentence() -> None:
-    ended = served("-c", CANNOT_START, str(free_port()))
+    ended = run_python("-c", CANNOT_START, str(free_port()))
     assert ended.returncode == 1
     assert ended.stderr == "The server could not start: OSError: the disk is on fire\n"
     assert "Traceback" not in ended.stdout
@@ -105,7 +88,7 @@ def test_a_server_that_cannot_start_ends_with_one_sentence() -> None:
 
 @pytest.mark.integration
 def test_a_server_that_fails_ends_with_one_sentence_and_logs_the_rest() -> None:
-    ended = served("-c", FAILS, str(free_port()))
+    ended = run_python("-c", FAILS, str(free_port()))
     assert ended.returncode == 1
     assert ended.stderr == "The server failed: OSError: the disk is on fire\n"
     assert "Traceback" in ended.stdout
@@ -114,7 +97,7 @@ def test_a_server_that_fails_ends_with_one_sentence_and_logs_the_rest() -> None:
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
 def test_a_server_whose_port_is_taken_says_which(server: ServerProcess) -> None:
-    ended = served("manage.py", "serve", "--port", str(server.port))
+    ended = run_python("manage.py", "serve", "--port", str(server.port))
     said = f"Could not serve on port {server.port}. Set SERVER_PORT to a free one.\n"
     assert (ended.returncode, ended.stderr) == (1, said)
     assert "Traceback" not in ended.stdout

@@ -14,7 +14,7 @@ from django.conf import settings
 from apps.accounts.tests.people import Person
 from apps.posts.models import Post
 from apps.posts.tests.factories import published_by, row
-from testing.server import ServerProcess, database_url, free_port, until
+from testing.server import ServerProcess, database_url, free_port, run_python, until
 from testing.socket import TestSocket
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -189,15 +189,8 @@ execute_from_command_line(["manage.py", "tidy", "--every", "3600"])
 
 
 def test_a_worker_has_written_all_that_it_logged_when_it_ends() -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", TALKATIVE_WORKER],
-        cwd=settings.BASE_DIR,
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings_test"},
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=True,
-    )
+    ended = run_python("-c", TALKATIVE_WORKER)
+    assert ended.returncode == 0
     assert "line 999 " in ended.stdout
 
 

@@ -1,8 +1,5 @@
 """Every wrong or unsafe setting is named before the server starts."""
 
-import os
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -13,6 +10,7 @@ from pytest_django import Settings
 from apps.core import redis as core_redis
 from apps.core.redis import RedisDown
 from config import checks, env
+from testing.server import run_python
 
 SQLITE = {"default": {"ENGINE": "django.db.backends.sqlite3"}}
 POSTGRESQL = {"default": {"ENGINE": "django.db.backends.postgresql"}}
@@ -134,20 +132,7 @@ def test_each_variable_that_could_not_be_read_is_an_error(monkeypatch: pytest.Mo
 
 @pytest.mark.integration
 def test_a_server_with_a_wrong_setting_does_not_start_and_names_it() -> None:
-    ended = subprocess.run(
-        [sys.executable, "manage.py", "serve"],
-        cwd=configured.BASE_DIR,
-        env={
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "config.settings_test",
-            "SERVER_PORT": "eighty",
-            "LOG_LEVEL": "loud",
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = run_python("manage.py", "serve", SERVER_PORT="eighty", LOG_LEVEL="loud")
     assert ended.returncode != 0
     assert "SERVER_PORT is 'eighty'; use a whole number such as 8080." in ended.stderr
     assert "LOG_LEVEL is 'loud'; use one of debug, info, warning, error." in ended.stderr

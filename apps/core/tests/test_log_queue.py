@@ -20,6 +20,7 @@ from apps.core.log_queue import LogQueue
 from apps.core.logs import _formatter
 from apps.core.unbuffered import unbuffered
 from testing.pipe import UnreadPipe
+from testing.server import run_python
 
 
 class Log:
@@ -257,14 +258,7 @@ warnings.warn("of something old", RuntimeWarning)
 
 
 def test_what_python_would_print_is_logged() -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", UNCAUGHT],
-        cwd=settings.BASE_DIR,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=True,
-    )
+    ended = run_python("-c", UNCAUGHT)
     thread, destructor, warning = map(json.loads, ended.stdout.splitlines())
     assert "OSError: in a thread" in thread["exception"]
     assert "OSError: in a destructor" in destructor["exception"]
