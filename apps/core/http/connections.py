@@ -55,7 +55,9 @@ class Connections:
     def _full(self) -> bool:
         # The other half of the files is for the database, and for bodies too large for memory.
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return files != resource.RLIM_INFINITY and len(self._networks) >= files // 2
+        # Containers often begin with a million files, for which no process has the memory.
+        files = MOST_FILES if files == resource.RLIM_INFINITY else min(files, MOST_FILES)
+        return len(self._networks) >= files // 2
 
     def _has_too_many(self, network: str) -> bool:
         # What comes through a proxy comes from the proxy's address, all of it.

@@ -9,6 +9,7 @@ import pytest
 from pytest_django import Settings
 
 from apps.accounts.tests.people import Person
+from apps.core.http import connections
 from apps.core.http.connections import Connections, raise_file_limit
 from apps.core.tests.raw import send
 from testing.server import ServerProcess, until
@@ -30,12 +31,18 @@ def test_a_network_may_have_so_many_connections(settings: Settings) -> None:
     assert not counted.admit("6", "192.0.2.1")
 
 
+@pytest.mark.parametrize("proxies", [0, 1])
+@pytest.mark.parametrize(
+    ("files", "most"), [(4, 100), (100, 4), (resource.RLIM_INFINITY, 4)], ids=str
+)
 def test_half_of_the_files_of_a_process_is_not_for_connections(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, files: int, most: int, proxies: int
 ) -> None:
     """Without a file more there is no database, and no answer to those who are connected."""
     settings.SERVER_CONNECTIONS_PER_ADDRESS = 0
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (4, 4))
+    settings.SERVER_TRUSTED_PROXIES = proxies
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+    monkeypatch.setattr(connections, "MOST_FILES", most)
     counted: Any = Connections()
     assert [counted.admit(str(number), f"192.0.2.{number}") for number in range(3)] == [
         True,
@@ -59,7 +66,7 @@ def test_a_server_may_open_as_many_files_as_the_system_lets_it() -> None:
     [{"SERVER_CONNECTIONS_PER_ADDRESS": 0}, {"SERVER_TRUSTED_PROXIES": 1}],
     ids=["no limit", "behind a proxy"],
 )
-def test_connections_may_be_without_limit(settings: Settings, changes: dict[str, int]) -> None:
+def test_a_network_may_be_without_limit(settings: Settings, changes: dict[str, int]) -> None:
     settings.SERVER_CONNECTIONS_PER_ADDRESS = 1
     for name, value in changes.items():
         setattr(settings, name, value)
