@@ -3,18 +3,20 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 from uuid import uuid4
 
 import pytest
 
 from apps.core.tests.hanging import Hanging, pool_of, so
 from apps.core.threads import BoundedPool
-from apps.realtime import commands, consumer, hub, threads
-from apps.realtime.consumer import SocketConsumer
+from apps.realtime import commands, handshake, hub, open_socket, threads
+from apps.realtime.handshake import admit
 from apps.realtime.hub import Hub
+from apps.realtime.open_socket import OpenSocket
 from apps.realtime.sockets import Device, Visitor
 from apps.realtime.threads import in_thread
+from apps.realtime.wire import Wire
 
 THREADS = 3
 
@@ -38,7 +40,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Hanging:
         return []
 
     presence = Mock(enter=hang, leave=hang, beat=hang)
-    for module in (consumer, hub):
+    for module in (handshake, open_socket, hub):
         monkeypatch.setattr(module, "presence", lambda: presence)
     monkeypatch.setattr(hub, "announce_departures", hang)
     monkeypatch.setattr(commands, "audience_of", lambda _: set())
@@ -48,21 +50,16 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Hanging:
 
 def opening() -> Asking:
     gate = Mock(admit=lambda _: (Visitor(uuid4(), uuid4()), {}))
-    socket = SocketConsumer(gate)
-    socket.scope = {}
-    return socket.websocket_connect({})
+    return admit({}, Wire({}, AsyncMock(), "one"), gate, Mock())
 
 
 def leaving() -> Asking:
-    socket = SocketConsumer(Mock())
-    socket._hub = Mock()
-    socket.visitor = Visitor(uuid4(), uuid4())
-    socket.device = Device(socket.visitor.user_id, socket.visitor.session_id, "one")
-    return socket._leave()
+    wire = Wire({}, AsyncMock(), "one")
+    return OpenSocket(wire, Mock(), Device(uuid4(), uuid4(), "one")).leave()
 
 
 def showing() -> Asking:
-    return cast(Asking, commands.presence(Mock(), {"userIds": [str(uuid4())]}))
+    return cast(Asking, commands.presence(Mock(), {"user_ids": [uuid4()]}))
 
 
 def departing() -> Asking:
