@@ -1,6 +1,6 @@
 """Reads of the chat."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -66,9 +66,12 @@ def unread_counts(user: User) -> dict[str, int]:
     )
 
 
-def peers_of(user_id: UUID) -> Iterable[UUID]:
-    """Return the people with whom somebody has a conversation."""
-    return Membership.objects.filter(user=user_id).values_list("peer", flat=True)
+def peers_of(user_id: UUID, among: Collection[UUID] | None = None) -> Iterable[UUID]:
+    """Return the people with whom somebody has a conversation: all, or those among some."""
+    memberships = Membership.objects.filter(user=user_id)
+    if among is not None:
+        memberships = memberships.filter(peer__in=among)
+    return memberships.values_list("peer", flat=True)
 
 
 def are_peers(user_id: UUID, other_id: UUID) -> bool:

@@ -44,7 +44,7 @@ async def presence(socket: Socket, given: Mapping[str, Any]) -> None:
     asked = set(given["user_ids"])
 
     def look() -> Mapping[str, Any]:
-        known = audience_of(socket.visitor.user_id) & asked
+        known = audience_of(socket.visitor.user_id, asked)
         return {str(user): seen.as_dict() for user, seen in presence_of(known).items()}
 
     seen = await asking_redis(look)

@@ -35,6 +35,8 @@ ALIVE_FOR = GONE_AFTER_SECONDS
 GRACE = 5
 # Seconds after which a departure that nobody has announced is taken up again.
 ANNOUNCED_WITHIN = 15
+# Of those who may know it, how many are looked up at a time.
+LOOKED_UP_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def presence_of(users: Iterable[UUID]) -> dict[UUID, Seen]:
 def announce_online(arrival: Arrival) -> None:
     """Tell those who may know that a person came online."""
     user_id = arrival.user_id
-    signal(UserOnline(to=tuple(audience_of(user_id)), version=arrival.version, user_id=user_id))
+    signal(UserOnline(to=_audience_there(user_id), version=arrival.version, user_id=user_id))
 
 
 def announce_departures(*, hurry: bool = False) -> None:
@@ -140,9 +142,18 @@ def _announce_offline(departure: Departure) -> None:
     user_id = departure.user_id
     signal(
         UserOffline(
-            to=tuple(audience_of(user_id)),
+            to=_audience_there(user_id),
             version=departure.version,
             user_id=user_id,
             last_seen_at=departure.at,
         )
     )
+
+
+def _audience_there(user_id: UUID) -> tuple[UUID, ...]:
+    """Return who may be told of the person and is connected: most of them are not, and what is
+    signalled goes to every process."""
+    audience = list(audience_of(user_id))
+    parts = range(0, len(audience), LOOKED_UP_AT_ONCE)
+    there = [presence().online(audience[start : start + LOOKED_UP_AT_ONCE]) for start in parts]
+    return tuple(other for part in there for other in part)

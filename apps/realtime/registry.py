@@ -1,6 +1,6 @@
 """Where features tell the websocket what it cannot know: each calls this from its AppConfig."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
@@ -11,6 +11,7 @@ from apps.core.serializers import CamelSerializer
 from apps.realtime.server_frames import SocketFrame
 from apps.realtime.sockets import Socket, Visitor
 
+Audience = Callable[[UUID, Collection[UUID] | None], Iterable[UUID]]
 Handler = Callable[[Socket, Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]
 
 
@@ -40,7 +41,7 @@ class Gate(Protocol):
 
 
 commands: dict[str, Command] = {}
-_audiences: list[Callable[[UUID], Iterable[UUID]]] = []
+_audiences: list[Audience] = []
 
 
 def command(
@@ -64,11 +65,12 @@ def command(
     return register
 
 
-def audience(people: Callable[[UUID], Iterable[UUID]]) -> None:
-    """Register some of those who may see whether a person is online."""
+def audience(people: Audience) -> None:
+    """Register some of those who may see whether a person is online: a function of user id and of
+    those among whom they are looked for, which is everybody when it is None."""
     _audiences.append(people)
 
 
-def audience_of(user_id: UUID) -> set[UUID]:
-    """Return everybody who may see whether the person is online."""
-    return {other for people in _audiences for other in people(user_id)} - {user_id}
+def audience_of(user_id: UUID, among: Collection[UUID] | None = None) -> set[UUID]:
+    """Return who may see whether the person is online: everybody, or those among some people."""
+    return {other for people in _audiences for other in people(user_id, among)} - {user_id}

@@ -14,11 +14,15 @@ from apps.realtime import presence as presence_module
 from apps.realtime import presence_stores
 from apps.realtime.models import LastSeen
 from apps.realtime.presence import (
+    Arrival,
     Departure,
     announce_departures,
+    announce_online,
     presence_of,
 )
+from apps.realtime.registry import audience_of
 from apps.realtime.sockets import Device
+from apps.realtime.streams import USER
 from testing.server import ServerProcess, until
 from testing.socket import TestSocket
 
@@ -149,6 +153,37 @@ def test_one_may_ask_after_acquaintances_only(
         answer = hers.ask("presence", asked)
         assert answer["type"] == "presence"
         assert list(answer["data"]["presence"]) == [bob.id]
+
+
+@pytest.mark.django_db
+def test_those_who_are_asked_after_are_looked_up_among_these_alone(
+    acquainted: None, alice: Person, bob: Person, carol: Person
+) -> None:
+    message_send(Draft(carol.user.pk, alice.user.pk, "Hello"))
+    assert audience_of(alice.user.pk) == {bob.user.pk, carol.user.pk}
+    assert audience_of(alice.user.pk, {bob.user.pk, uuid7()}) == {bob.user.pk}
+
+
+@pytest.mark.django_db
+def test_an_arrival_is_told_to_those_who_are_there_and_makes_no_frame_for_anybody_else(
+    acquainted: None,
+    alice: Person,
+    bob: Person,
+    carol: Person,
+    moderator: Person,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for other in (carol, moderator):
+        message_send(Draft(alice.user.pk, other.user.pk, "Hello"))
+    store = presence_stores.LocalPresence()
+    monkeypatch.setattr(presence_module, "presence", lambda: store)
+    monkeypatch.setattr(presence_module, "LOOKED_UP_AT_ONCE", 1)
+    told: list[str] = []
+    monkeypatch.setattr(presence_module, "signal", lambda streams, *_, **__: told.extend(streams))
+    for user in (bob.user, moderator.user):
+        store.enter(device(user))
+    announce_online(Arrival(alice.user.pk, version=1))
+    assert set(told) == {USER.name(bob.user.pk), USER.name(moderator.user.pk)}
 
 
 @pytest.mark.integration
