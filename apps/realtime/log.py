@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import F, Sum, Window
 from django.utils import timezone
 
 from apps.core.db.redaction import Overlay, redact_json
@@ -21,8 +22,10 @@ from apps.realtime.server_frames import Event, Signal
 from apps.realtime.wakeups import wake
 
 PRUNED_AT_ONCE = 1_000
-# A socket that catches up and does not read keeps what was read for it, some two megabytes at most.
-READ_AT_ONCE = 100
+# Of a page of the log: the most events, and the bytes after which it takes no more of them. A
+# socket that catches up and does not read keeps a page, and who wants another waits for this one.
+PAGE_EVENTS = 100
+PAGE_BYTES = 512 * 1024
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,11 @@ def publish(*events: Event) -> None:
         data = event.data()
         for name in names:
             seq = last[name] = last[name] + 1
-            rows.append((name, seq, event.type, data, event.subject, now))
-            frames.append(_frame(name, seq, event.type, data, at))
-    insert(LoggedEvent, ("stream", "seq", "type", "data", "subject", "created_at"), rows)
+            text = _text(name, seq, event.type, data, at)
+            size = len(text.encode())
+            rows.append((name, seq, event.type, data, size, event.subject, now))
+            frames.append(Frame(name, seq, text))
+    insert(LoggedEvent, ("stream", "seq", "type", "data", "size", "subject", "created_at"), rows)
     # A wake-up that fails is healed by the log; it must not fail a request that has succeeded.
     transaction.on_commit(partial(wake, frames=frames), robust=True)
 
@@ -70,18 +75,28 @@ def signal(one: Signal) -> None:
 
 
 def events_after(stream: str, after: int, up_to: int | None = None) -> Missed:
-    """Return the next READ_AT_ONCE logged events of a stream behind a number, oldest first.
+    """Return a page of a stream's logged events behind a number, oldest first: PAGE_EVENTS at most,
+    and none once PAGE_BYTES are reached.
 
     `complete` is false when one of them is missing: the log does not go back that far, or has a
     hole.
     """
-    events = LoggedEvent.objects.filter(stream=stream, seq__gt=after)
-    if up_to is not None:
-        events = events.filter(seq__lte=up_to)
-    found = list(events.order_by("seq")[:READ_AT_ONCE])
+    last = after + PAGE_EVENTS if up_to is None else min(up_to, after + PAGE_EVENTS)
+    before = Window(Sum("size"), order_by="seq") - F("size")
+    page = LoggedEvent.objects.filter(stream=stream, seq__gt=after, seq__lte=last).annotate(
+        before=before
+    )
+    found = list(
+        page.filter(before__lt=PAGE_BYTES)
+        .order_by("seq")
+        .values_list("seq", "type", "data", "created_at")
+    )
     # Numbers are unique: as many as there are from the first to the last are all of them.
-    whole = found[-1].seq == after + len(found) if found else after == up_to
-    frames = [_frame(stream, one.seq, one.type, one.data, rfc3339(one.created_at)) for one in found]
+    whole = found[-1][0] == after + len(found) if found else after == up_to
+    frames = [
+        Frame(stream, seq, _text(stream, seq, kind, data, rfc3339(at)))
+        for seq, kind, data, at in found
+    ]
     return Missed(frames, complete=whole)
 
 
@@ -144,5 +159,5 @@ def _advance(counts: Counter[str]) -> dict[str, int]:
     )
 
 
-def _frame(stream: str, seq: int, kind: str, data: Mapping[str, Any], at: str) -> Frame:
-    return Frame(stream, seq, render(kind, data, {"stream": stream, "seq": seq}, at=at))
+def _text(stream: str, seq: int, kind: str, data: Mapping[str, Any], at: str) -> str:
+    return render(kind, data, {"stream": stream, "seq": seq}, at=at)

@@ -37,6 +37,8 @@ class LoggedEvent(models.Model):
     seq = models.BigIntegerField()
     type = models.CharField(max_length=50)
     data = models.JSONField()
+    # Bytes of the frame that tells of it; of events from before there was this column, 0.
+    size = models.PositiveIntegerField(db_default=0)
     # What the event tells of, so that its logged payload can be redacted when that is deleted.
     subject = models.UUIDField(null=True)
     created_at = models.DateTimeField()
