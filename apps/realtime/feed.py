@@ -9,6 +9,7 @@ import structlog
 from apps.realtime.frames import Frame
 from apps.realtime.isolation import each
 from apps.realtime.log import Missed, events_after, heads
+from apps.realtime.pages import Pages
 from apps.realtime.socket_frames import Reset, Subscribed
 from apps.realtime.sockets import Socket
 from apps.realtime.threads import in_thread
@@ -25,10 +26,11 @@ class Feed:
     the log is read for what is missing, up to the last number that was heard of.
     """
 
-    def __init__(self, name: str, spawn: Spawn) -> None:
+    def __init__(self, name: str, spawn: Spawn, pages: Pages) -> None:
         self.name = name
         self.position = 0
         self._spawn = spawn
+        self._pages = pages
         self._epoch = ""
         self._heard_of = 0
         self._followers: set[Socket] = set()
@@ -89,7 +91,7 @@ class Feed:
             missed = Missed([], complete=True)
             if after is not None:
                 position = after
-                missed = await in_thread(events_after, self.name, after, self.position)
+                missed = await self._missed_after(after)
             if missed.complete and epoch in {"", life} and position <= self.position:
                 subscribed = Subscribed(**self._place(), recovered=after is not None)
                 socket.push(subscribed.render(socket.echo()))
@@ -105,14 +107,20 @@ class Feed:
 
     async def _catch_up(self, socket: Socket, position: int, missed: Missed) -> None:
         """Send the socket what it missed, page by page, until it stands where the feed stands."""
-        while position < self.position and not socket.closed:
+        while missed.complete:
             for frame in missed.frames:
                 await socket.pushed(frame.content)
                 position = frame.seq or position
-            missed = await in_thread(events_after, self.name, position, self.position)
-            if not missed.complete:
-                position = self.position
-                socket.push(Reset(**self._place()).render())
+            if position >= self.position or socket.closed:
+                return
+            missed = await self._missed_after(position)
+        socket.push(Reset(**self._place()).render())
+
+    async def _missed_after(self, position: int) -> Missed:
+        """Return the next page of what a socket missed that stands there."""
+        if position == self.position:
+            return Missed([], complete=True)
+        return await self._pages.read(self.name, position, self.position)
 
     def leave(self, socket: Socket) -> None:
         """Let the socket go."""

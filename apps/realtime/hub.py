@@ -18,6 +18,7 @@ from apps.realtime.feed import Feed
 from apps.realtime.frames import Frame
 from apps.realtime.isolation import each
 from apps.realtime.log import heads
+from apps.realtime.pages import Pages
 from apps.realtime.presence import announce_departures, announce_online, presence
 from apps.realtime.registry import Gate
 from apps.realtime.relay import Relay
@@ -65,6 +66,7 @@ class Hub:
         self.loop = asyncio.get_running_loop()
         self._gate = gate
         self._feeds: dict[str, Feed] = {}
+        self._pages = Pages()
         self._sockets: set[Socket] = set()
         self._by_session: defaultdict[UUID, set[Socket]] = defaultdict(set)
         self._ended: dict[UUID, float] = {}
@@ -152,7 +154,7 @@ class Hub:
 
     def _feed(self, name: str) -> Feed:
         if name not in self._feeds:
-            self._feeds[name] = Feed(name, self.spawn)
+            self._feeds[name] = Feed(name, self.spawn, self._pages)
         return self._feeds[name]
 
     def _tidy(self, feed: Feed) -> None:

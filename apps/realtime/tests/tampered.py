@@ -3,6 +3,7 @@ wait for a heartbeat; or deliberately broken, to show that the fault tests catch
 
 import os
 import pkgutil
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,29 @@ def written_at_once(queue: Any, record: Any) -> None:
     queue._write([queue.format(record)])
 
 
+_reading = threading.Lock()
+
+
+def lonely_page(*key: Any) -> Any:
+    """Read a page, and take so long over it that one beside it is noticed, which fails."""
+    from apps.realtime.log import events_after
+
+    if not _reading.acquire(blocking=False):
+        raise RuntimeError("Two pages are read at once.")
+    try:
+        time.sleep(0.05)
+        return events_after(*key)
+    finally:
+        _reading.release()
+
+
+async def without_turn(_: Any, key: Any) -> Any:
+    """Read a page whoever reads another one."""
+    from apps.realtime.threads import in_thread
+
+    return await in_thread(lonely_page, *key)
+
+
 HUB = "apps.realtime.hub"
 STORES = "apps.realtime.presence_stores"
 RELAY = "apps.realtime.relay"
@@ -74,6 +98,8 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "misfills-pong": [("apps.realtime.socket_frames:Pong", "data", lambda _: {"streams": {}})],
     "brisk": [("apps.core.http.hangup", "CLOSING_SECONDS", 0.5)],
     "never-reads": [("apps.realtime.feed", "events_after", nothing_missed)],
+    "lonely-pages": [("apps.realtime.pages", "events_after", lonely_page)],
+    "no-turns": [("apps.realtime.pages:Pages", "_read", without_turn)],
     "never-sweeps": [(f"{HUB}:Hub", "_sweep_sessions", nothing)],
     "quick-eared": [(RELAY, "PROBE_SECONDS", 0.2), (RELAY, "SILENCE_SECONDS", 1.0)],
     "one-way": [("apps.realtime.second_way", "exists", lambda: False)],

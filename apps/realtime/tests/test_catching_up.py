@@ -1,11 +1,24 @@
-"""What sockets that catch up may cost everybody else."""
+"""What sockets that catch up may cost everybody else (docs/decisions/0024-catching-up.md)."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
+from apps.accounts.tests.people import Person
+from apps.core.errors import Busy
+from apps.core.tests.hanging import LONG, so
 from apps.realtime import log
-from apps.realtime.log import events_after
+from apps.realtime import pages as pages_module
+from apps.realtime.log import Missed, events_after
 from apps.realtime.models import LoggedEvent
-from apps.realtime.tests.factories import log_posts
+from apps.realtime.pages import Pages
+from apps.realtime.tests.factories import log_messages, log_posts
+from apps.realtime.tests.test_streams_following import seqs
+from testing.server import ServerProcess
+from testing.socket import TestSocket
 
 STREAM = "feed"
 
@@ -49,3 +62,142 @@ def test_of_events_whose_bytes_nobody_counted_a_page_has_no_more_than_so_many(
     say(*["short"] * 9)
     LoggedEvent.objects.update(size=0)
     assert [page_after(0), page_after(4), page_after(8)] == [[1, 2, 3, 4], [5, 6, 7, 8], [9]]
+
+
+class SlowLog:
+    """Stands for the log: it is read when it is told to go on, and notes what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.at_once = self.most_at_once = 0
+        self.go = asyncio.Event()
+
+    async def read(self, work: object, *key: Any) -> Missed:
+        self.asked.append(key)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await self.go.wait()
+        self.at_once -= 1
+        return Missed([], complete=True)
+
+
+@pytest.fixture
+def slow_log(monkeypatch: pytest.MonkeyPatch) -> SlowLog:
+    slow = SlowLog()
+    monkeypatch.setattr(pages_module, "in_thread", slow.read)
+    return slow
+
+
+def asking(pages: Pages, *keys: tuple[str, int, int]) -> "list[asyncio.Task[Missed]]":
+    return [asyncio.create_task(pages.read(*key)) for key in keys]
+
+
+def test_sockets_that_ask_for_the_same_page_share_one_read(slow_log: SlowLog) -> None:
+    async def scenario() -> None:
+        pages = Pages()
+        # Of a stream that goes on far beyond the page.
+        sockets = asking(pages, *[("feed", 0, 1_000), ("feed", 0, 1_001), ("feed", 0, 1_002)])
+        await so(lambda: len(slow_log.asked) == 1)
+        slow_log.go.set()
+        assert len({id(missed) for missed in await asyncio.gather(*sockets)}) == 1
+        await pages.read("feed", 0, 1_000)
+
+    asyncio.run(scenario())
+    # Who asks later reads it again.
+    assert slow_log.asked == [("feed", 0, log.PAGE_EVENTS)] * 2
+
+
+def test_who_knows_of_more_is_not_handed_a_page_that_was_begun_before(slow_log: SlowLog) -> None:
+    async def scenario() -> None:
+        pages = Pages()
+        sockets = asking(pages, ("feed", 4, 5), ("feed", 4, 6))
+        slow_log.go.set()
+        await asyncio.gather(*sockets)
+
+    asyncio.run(scenario())
+    assert slow_log.asked == [("feed", 4, 5), ("feed", 4, 6)]
+
+
+def test_pages_are_read_one_at_a_time_and_in_turn(slow_log: SlowLog) -> None:
+    keys = [(f"user.{number}", 0, 9) for number in range(5)]
+
+    async def scenario() -> None:
+        sockets = asking(Pages(), *keys)
+        await so(lambda: len(slow_log.asked) == 1)
+        slow_log.go.set()
+        await asyncio.gather(*sockets)
+
+    asyncio.run(scenario())
+    assert slow_log.asked == keys
+    assert slow_log.most_at_once == 1
+
+
+def test_a_socket_that_leaves_does_not_take_the_page_from_the_others(slow_log: SlowLog) -> None:
+    async def scenario() -> None:
+        first, second = asking(Pages(), ("feed", 0, 9), ("feed", 0, 9))
+        await so(lambda: len(slow_log.asked) == 1)
+        first.cancel()
+        slow_log.go.set()
+        assert (await second).complete
+
+    asyncio.run(scenario())
+    assert len(slow_log.asked) == 1
+
+
+def test_who_waits_too_long_for_a_page_is_told_so_and_the_next_one_has_its_turn(
+    slow_log: SlowLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        pages = Pages()
+        [hangs] = asking(pages, ("user.a", 0, 9))
+        await so(lambda: len(slow_log.asked) == 1)
+        monkeypatch.setattr(pages_module, "WAIT_SECONDS", 0.01)
+        with pytest.raises(Busy):
+            await asyncio.wait_for(pages.read("user.b", 0, 9), LONG)
+        slow_log.go.set()
+        assert (await hangs).complete
+        assert (await pages.read("user.b", 0, 9)).complete
+
+    asyncio.run(scenario())
+
+
+def come_back_together(
+    start_server: Callable[..., ServerProcess], alice: Person, bob: Person, tamper: str
+) -> None:
+    """Have sockets of two people catch up at once, from numbers of their own, while the log grows;
+    the process fails a page that is read beside another one."""
+    server = start_server(PARLEY_TAMPER=tamper)
+    streams = {person.id: f"user.{person.id}" for person in (alice, bob)}
+    for receiver in (alice, bob):
+        log_messages(receiver.user.pk, 250)
+    with ExitStack() as opened:
+        sockets = [
+            (person.id, opened.enter_context(TestSocket(server.url, token=person.access)))
+            for person in (alice, bob) * 3
+        ]
+        for after, (person, socket) in enumerate(sockets):
+            socket.send("subscribe", {"stream": streams[person], "after": after})
+        for receiver in (alice, bob):
+            log_messages(receiver.user.pk, 50)
+        for after, (_, socket) in enumerate(sockets):
+            got = [socket.expect("chat_message")["seq"] for _ in range(after, 300)]
+            assert got == list(range(after + 1, 301))
+            assert seqs(socket.settle()) == []
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_sockets_that_come_back_together_miss_nothing_and_read_the_log_in_turn(
+    start_server: Callable[..., ServerProcess], alice: Person, bob: Person
+) -> None:
+    come_back_together(start_server, alice, bob, "hurried,lonely-pages")
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_a_process_that_reads_pages_at_once_would_be_noticed(
+    start_server: Callable[..., ServerProcess], alice: Person, bob: Person
+) -> None:
+    """The test above catches a build without the safeguard."""
+    with pytest.raises(AssertionError, match="No chat_message within"):
+        come_back_together(start_server, alice, bob, "hurried,lonely-pages,no-turns")

@@ -11,6 +11,7 @@ from apps.core.redis import RedisDown, with_redis
 from apps.realtime import presence_stores
 from apps.realtime.feed import Feed
 from apps.realtime.frames import Frame
+from apps.realtime.pages import Pages
 from apps.realtime.presence import ALIVE_FOR, Departure, Presence, TooManySockets
 from apps.realtime.sockets import Device, Socket
 from testing.server import until
@@ -231,6 +232,6 @@ def feed_of(follower: Follower) -> Feed:
     def standing(start: Coroutine[Any, Any, None]) -> Any:
         start.close()
 
-    feed = Feed("user.1", standing)
+    feed = Feed("user.1", standing, Pages())
     feed._followers.add(cast("Socket", follower))
     return feed

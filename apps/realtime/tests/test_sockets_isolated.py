@@ -43,7 +43,7 @@ class FollowedHub(Hub):
 
     def __init__(self) -> None:
         super().__init__(Mock())
-        self._feeds["feed"] = feed = Feed("feed", self.spawn)
+        self._feeds["feed"] = feed = Feed("feed", self.spawn, self._pages)
         self.followers = [
             Connected(self, error) for error in (None, GONE, OSError("no route"), None)
         ]
