@@ -4,9 +4,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from django.utils.functional import SimpleLazyObject
-
-from apps.core.features import enums
 from apps.core.private import private_directory
 from config import env
 from config.env import BASE_DIR
@@ -243,8 +240,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "OAS_VERSION": "3.1.0",
-    # The features can be asked only after the settings are there.
-    "ENUM_NAME_OVERRIDES": SimpleLazyObject(enums),
+    "POSTPROCESSING_HOOKS": ["apps.core.http.schema.name_enums"],
 }
 RATE_LIMIT_REQUESTS_PER_SECOND = env.integer("RATE_LIMIT_REQUESTS_PER_SECOND", 100, at_least=1)
 RATE_LIMIT_BURST = env.integer("RATE_LIMIT_BURST", 200, at_least=1)

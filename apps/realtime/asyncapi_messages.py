@@ -4,8 +4,8 @@ from collections.abc import Container, Mapping
 from inspect import getdoc
 from uuid import UUID
 
-from apps.core.components import Components
 from apps.core.examples import EXAMPLE_ID, Schema, example_of
+from apps.core.http.components import Components
 from apps.realtime.registry import Command, commands
 from apps.realtime.server_frames import Event, ServerFrame, Signal, server_frames
 from apps.realtime.socket_frames import Ack, Error

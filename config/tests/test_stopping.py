@@ -183,7 +183,7 @@ def talk():
         logging.warning("line %d", number)
     signal.raise_signal(signal.SIGTERM)
 
-tidying.PRUNES = {"nothing": talk}
+tidying.prunes = lambda: {"nothing": talk}
 execute_from_command_line(["manage.py", "tidy", "--every", "3600"])
 """
 

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from drf_spectacular.hooks import postprocess_schema_enums
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
+from drf_spectacular.settings import spectacular_settings
 from drf_spectacular.utils import OpenApiParameter
 
+from apps.core.features import enums
 from apps.core.http.endpoints import CHANGES, Endpoint
 
 REFUSALS = {
@@ -81,6 +84,13 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description="The ETag that the change is made to."
 )
+
+
+def name_enums(result: Any, generator: Any, **more: Any) -> Any:
+    """Return the schema with the choices of model fields named as the features name them. They
+    can be asked only after the settings are there, in which the library looks for the names."""
+    spectacular_settings.apply_patches({"ENUM_NAME_OVERRIDES": enums()})
+    return postprocess_schema_enums(result, generator, **more)
 
 
 class EnvelopeSchema(AutoSchema):

@@ -2,12 +2,11 @@
 
 from typing import Literal
 
-from drf_spectacular.hooks import postprocess_schema_enums
 from drf_spectacular.plumbing import ComponentRegistry
 from rest_framework.generics import GenericAPIView
 
 from apps.core.examples import Schema
-from apps.core.http.schema import EnvelopeSchema
+from apps.core.http.schema import EnvelopeSchema, name_enums
 from apps.core.serializers import CamelSerializer
 
 
@@ -32,6 +31,6 @@ class Components:
     def schemas(self) -> dict[str, Schema]:
         """Return the schemas of all that was referred to, with a name for each set of choices."""
         described = {"components": self.registry.build({})}
-        named = postprocess_schema_enums(described, generator=self)
+        named = name_enums(described, generator=self)
         schemas: dict[str, Schema] = named["components"]["schemas"]
         return schemas
