@@ -46,6 +46,7 @@ def test_only_acquaintances_hear_of_the_first_device_and_the_last(
         TestSocket(server.url, token=alice.access) as hers,
         TestSocket(server.url, token=carol.access) as strangers,
     ):
+        hers.expect("connected")
         phone = TestSocket(server.url, token=bob.access)
         assert hers.expect("user_online")["data"] == {"userId": bob.id}
         tablet = TestSocket(server.url, token=bob.another_device().access)
@@ -61,7 +62,9 @@ def test_only_acquaintances_hear_of_the_first_device_and_the_last(
 
 
 def reconnect_often(server: ServerProcess, hers: TestSocket, bob: Person) -> list[str]:
-    """Have Bob come and go ten times, and return what Alice hears of it until he has left."""
+    """Have Bob come and go ten times, and return what Alice hears of it until they have left."""
+    # Before that she is not subscribed to her own stream.
+    hers.expect("connected")
     for _ in range(10):
         with TestSocket(server.url, token=bob.access) as his:
             his.expect("connected")
