@@ -27,7 +27,9 @@ class Connected(OpenSocket):
         async def send(message: dict[str, Any]) -> None:
             if error is not None:
                 raise error
-            self.got.append(message.get("text") or message["bytes"])
+            content = message["text"] if "text" in message else message["bytes"]
+            assert isinstance(content, str) == ("text" in message)
+            self.got.append(content)
 
         wire = Wire({"extensions": {"parley.abort": self.hung_up}}, send, "socket")
         super().__init__(wire, hub, Device(uuid4(), uuid4(), "socket"))
