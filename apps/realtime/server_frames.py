@@ -2,8 +2,8 @@
 
 A class names its type on the wire and the serializer that describes its data. That serializer's
 fields are attributes of the frame, and are sent as they are: rendering by it would take longer than
-all the rest of publish(). That both agree is shown by the suite, which holds every frame against
-asyncapi.yaml.
+all the rest of publish() (docs/decisions/0025-declared-events.md). That both agree is shown by the
+suite, which holds every frame against asyncapi.yaml.
 """
 
 from collections.abc import Mapping, Sequence
