@@ -43,7 +43,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Hanging:
     for module in (handshake, open_socket, hub):
         monkeypatch.setattr(module, "presence", lambda: presence)
     monkeypatch.setattr(hub, "announce_departures", hang)
-    monkeypatch.setattr(commands, "audience_of", lambda _: set())
+    monkeypatch.setattr(commands, "audience_of", lambda *_: set())
     monkeypatch.setattr(commands, "presence_of", hang)
     return work
 

@@ -182,7 +182,7 @@ def test_an_arrival_is_told_to_those_who_are_there_and_makes_no_frame_for_anybod
     monkeypatch.setattr(presence_module, "presence", lambda: store)
     monkeypatch.setattr(presence_module, "LOOKED_UP_AT_ONCE", 1)
     told: list[str] = []
-    monkeypatch.setattr(presence_module, "signal", lambda streams, *_, **__: told.extend(streams))
+    monkeypatch.setattr(presence_module, "signal", lambda arrived: told.extend(arrived.streams()))
     for user in (bob.user, moderator.user):
         store.enter(device(user))
     announce_online(Arrival(alice.user.pk, version=1))
