@@ -6,6 +6,7 @@ from config.wsgi import application as wsgi_application  # isort: skip
 from channels.routing import ProtocolTypeRouter
 from django.conf import settings
 
+from apps.accounts.passwords import start_hashing
 from apps.core.http.bridge import WsgiBridge
 from apps.core.http.middleware import admit
 from config.health import HealthFront
@@ -20,7 +21,7 @@ limit_connections(settings.DATABASES["default"])
 
 vitals = vitals_of_this_process()
 # What a server does before it takes its first request, in this order.
-lifespan = Lifespan([vitals.begin, open_hub, settle_memory])
+lifespan = Lifespan([vitals.begin, open_hub, start_hashing, settle_memory])
 
 application = ProtocolTypeRouter(
     {

@@ -9,10 +9,16 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth.hashers import Argon2PasswordHasher, check_password, make_password
+from django.contrib.auth.hashers import (
+    Argon2PasswordHasher,
+    check_password,
+    get_hasher,
+    make_password,
+)
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
+from apps.accounts.hashing_process import hashing_process
 from apps.core.errors import FieldError, Invalid
 
 # Four times the 128 characters that a password may have: no more than four become one (the longest
@@ -29,6 +35,28 @@ class Argon2Hasher(Argon2PasswordHasher):
     time_cost = 2
     parallelism = 1
 
+    def encode(self, password: str, salt: str) -> str:
+        """Return the hash, made in the hashing process of a server; elsewhere in this thread."""
+        with_these = self.params()
+        encoded = hashing_process.ask(
+            "encode",
+            password,
+            salt,
+            with_these.time_cost,
+            with_these.memory_cost,
+            with_these.parallelism,
+            with_these.hash_len,
+        )
+        if encoded is None:
+            return super().encode(password, salt)
+        return f"{self.algorithm}{encoded}"
+
+    def verify(self, password: str, encoded: str) -> bool:
+        """Return whether this is the hash of the password, compared likewise."""
+        _, _, without_algorithm = encoded.partition("$")
+        right: bool | None = hashing_process.ask("verify", password, f"${without_algorithm}")
+        return super().verify(password, encoded) if right is None else right
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -37,6 +65,13 @@ class Verdict:
 
     right: bool
     fresh: str | None = None
+
+
+async def start_hashing() -> None:
+    """Have a server's hashing process there before its first request, unless it has another hasher,
+    as those of tests do."""
+    if isinstance(get_hasher(), Argon2Hasher):
+        hashing_process.start()
 
 
 def normalized(password: str) -> str:

@@ -79,6 +79,9 @@ async def without_turn(_: Any, key: Any) -> Any:
 HUB = "apps.realtime.hub"
 STORES = "apps.realtime.presence_stores"
 RELAY = "apps.realtime.relay"
+HASHING = "apps.accounts.hashing_process:hashing_process"
+# What a server hashes with, and what the people of the tests have been made with.
+HASHERS = ["apps.accounts.passwords.Argon2Hasher", "testing.hashing.NoticedHasher"]
 
 # What each word changes: where, which attribute or key, and its new value.
 TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
@@ -105,5 +108,8 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "one-way": [("apps.realtime.second_way", "exists", lambda: False)],
     "short-queue": [("apps.core.log_queue", "MOST_LINES", 5)],
     "waits-for-its-reader": [("apps.core.log_queue:LogQueue", "emit", written_at_once)],
+    "real-hashes": [("django.conf:settings", "PASSWORD_HASHERS", HASHERS)],
+    "replaces-early": [(HASHING, "hung", 0.0)],
+    "waits-long": [(HASHING, "wait", 60.0)],
     "never-renews": [(RELAY, "SILENCE_SECONDS", 3600.0)],
 }
