@@ -97,7 +97,7 @@ def test_a_message_that_is_deleted_while_its_repetition_is_answered_leaves_no_wo
         until(lambda: not remover.is_alive() or somebody_waits_for_a_lock())
         return answer(*args, **more)
 
-    monkeypatch.setattr("apps.chat.views.answer", answer_while_it_is_deleted)
+    monkeypatch.setattr("apps.core.http.endpoints.answer", answer_while_it_is_deleted)
     assert send(alice, bob, **KEY).status_code == 200
     remover.join()
     monkeypatch.undo()
