@@ -80,7 +80,7 @@ async def read_receipt(socket: Socket, given: Mapping[str, Any]) -> Mapping[str,
     """Mark messages of one sender as read."""
     marked = await in_thread(
         receipts.messages_mark_read,
-        reader_id=socket.visitor.user_id,
+        socket.visitor.user_id,
         **given,
     )
     return marked.as_dict()
@@ -91,7 +91,7 @@ async def delivered(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, An
     """Say that this device has messages: by id, or all that your stream told of up to a number."""
     marked = await in_thread(
         receipts.messages_mark_delivered,
-        receiver_id=socket.visitor.user_id,
+        socket.visitor.user_id,
         **given,
     )
     return marked.as_dict()

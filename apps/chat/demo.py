@@ -2,7 +2,7 @@
 
 from apps.accounts.demo import demo_users
 from apps.accounts.models import User
-from apps.chat.models import Membership
+from apps.chat.models import Conversation
 from apps.chat.receipts import messages_mark_read
 from apps.chat.services import Draft, messages_send
 
@@ -30,7 +30,7 @@ def demo() -> str:
 
 def _conversation(one: User, other: User) -> int:
     """Have two users talk, unless they have done so; the last line stays unread."""
-    if Membership.objects.filter(user=one, peer=other).exists():
+    if Conversation.objects.between(one.pk, other.pk).exists():
         return 0
     turns = [(one, other), (other, one)]
     outcomes = messages_send(
@@ -39,11 +39,7 @@ def _conversation(one: User, other: User) -> int:
             for number, line in enumerate(LINES)
         ]
     )
-    membership = Membership.objects.get(user=one, peer=other)
+    conversation = Conversation.objects.between(one.pk, other.pk).get()
     for reader in (one, other):
-        messages_mark_read(
-            reader_id=reader.pk,
-            conversation_id=membership.conversation_id,
-            up_to=len(LINES) - 1,
-        )
+        messages_mark_read(reader.pk, conversation_id=conversation.pk, up_to=len(LINES) - 1)
     return len(outcomes)

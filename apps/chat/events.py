@@ -109,22 +109,24 @@ def messages_sent(messages: Iterable[tuple[Message, Mapping[str, Any]]]) -> None
     publish(*events)
 
 
-def messages_delivered(messages: Iterable[Message], at: datetime) -> None:
+def messages_delivered(receiver_id: UUID, messages: Iterable[Message], at: datetime) -> None:
     """Tell the sender of each message that a device of its receiver has it."""
     publish(
         *(
-            MessagesDelivered(to=[sender], delivered_to=receiver, message_ids=ids, delivered_at=at)
-            for (sender, receiver), ids in _by_people(messages).items()
+            MessagesDelivered(
+                to=[sender], delivered_to=receiver_id, message_ids=ids, delivered_at=at
+            )
+            for sender, ids in _by_sender(messages).items()
         )
     )
 
 
-def messages_read(messages: Iterable[Message], at: datetime) -> None:
+def messages_read(reader_id: UUID, messages: Iterable[Message], at: datetime) -> None:
     """Tell the sender of each message, and the other devices of its reader, that it was read."""
     publish(
         *(
-            MessagesRead(to=[sender, reader], read_by=reader, message_ids=ids, read_at=at)
-            for (sender, reader), ids in _by_people(messages).items()
+            MessagesRead(to=[sender, reader_id], read_by=reader_id, message_ids=ids, read_at=at)
+            for sender, ids in _by_sender(messages).items()
         )
     )
 
@@ -147,8 +149,8 @@ def typing(sender_id: UUID, receiver_id: UUID, is_typing: bool) -> None:
     signal(Typing(to=[receiver_id], sender_id=sender_id, is_typing=is_typing))
 
 
-def _by_people(messages: Iterable[Message]) -> dict[tuple[UUID, UUID], list[UUID]]:
-    ids: defaultdict[tuple[UUID, UUID], list[UUID]] = defaultdict(list)
+def _by_sender(messages: Iterable[Message]) -> dict[UUID, list[UUID]]:
+    ids: defaultdict[UUID, list[UUID]] = defaultdict(list)
     for message in messages:
-        ids[message.sender_id, message.receiver_id].append(message.pk)
+        ids[message.sender_id].append(message.pk)
     return ids

@@ -113,20 +113,24 @@ class Locked:
     and people of whom two were."""
 
     def __init__(self) -> None:
-        self._pairs: set[frozenset[UUID]] = set()
-        self._people: Counter[UUID] = Counter()
+        self._places: set[frozenset[UUID | None]] = set()
+        self._people: Counter[UUID | None] = Counter()
 
     def note(self, draft: Draft) -> None:
         """Note that the draft waited in vain."""
-        self._pairs.add(_pair(draft))
-        self._people.update(_pair(draft))
+        self._places.add(_place(draft))
+        self._people.update(_place(draft))
 
     def concerns(self, draft: Draft) -> bool:
         """Return whether the draft would wait in vain as well."""
-        return _pair(draft) in self._pairs or any(self._people[one] > 1 for one in _pair(draft))
+        place = _place(draft)
+        return place in self._places or any(self._people[one] > 1 for one in place)
 
 
-def _pair(draft: Draft) -> frozenset[UUID]:
+def _place(draft: Draft) -> frozenset[UUID | None]:
+    """Return what the draft needs to itself: its two people, or its group."""
+    if draft.conversation_id is not None:
+        return frozenset((draft.conversation_id,))
     return frozenset((draft.sender_id, draft.receiver_id))
 
 

@@ -4,7 +4,12 @@ from uuid import UUID
 
 from apps.accounts.errors import SessionOver
 from apps.accounts.models import User
-from apps.chat.errors import ReceiverNotFound, ToOneself
+from apps.chat.errors import (
+    ConversationNotFound,
+    NotYourMessageToDelete,
+    ReceiverNotFound,
+    ToOneself,
+)
 from apps.chat.models import Message
 
 
@@ -25,6 +30,13 @@ def require_may_send(sender_id: UUID, receiver_id: UUID, receiver: User | None) 
         raise ReceiverNotFound
 
 
-def takes_part(user: User, message: Message) -> bool:
-    """Return whether the message was sent by or to the person."""
-    return user.pk in {message.sender_id, message.receiver_id}
+def require_member(is_member: bool) -> None:
+    """Raise ConversationNotFound for who does not belong to a group: to them it is not there."""
+    if not is_member:
+        raise ConversationNotFound
+
+
+def require_author(actor: User, message: Message) -> None:
+    """Raise NotYourMessageToDelete for a message of somebody else."""
+    if message.sender_id != actor.pk:
+        raise NotYourMessageToDelete

@@ -1,26 +1,30 @@
-"""What receivers say of their messages: that a device has them, and that they were read.
+"""What users say of the messages of others: that a device has them, and that they were read.
 
 However many messages are meant, the work goes in parts: each is a transaction of its own that ends
 with its own event. So no event is too large for a client, nobody waits long for a lock, and what a
 process that dies leaves undone is done by the next call (docs/decisions/0016-receipts-in-parts.md).
 
-Lock order: a person's delivery cursor, messages by id, then the streams by name.
+A part writes one receipt for each run of messages that it is news of. A run has no message of
+another user in it that the part does not mean, so it can be told by its first and last number
+(docs/decisions/0026-memberships.md). Lock order: see services.py.
 """
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from apps.chat import events
-from apps.chat.errors import ConversationNotFound
-from apps.chat.models import DeliveryCursor, Membership, Message
+from apps.chat.models import DeliveryCursor, Membership, Message, Receipt
+from apps.chat.queries import unread_by
+from apps.chat.runs import CURSORS, Run, memberships_locked, news_among, runs_of, without_gap
+from apps.chat.selectors import membership_get
 from apps.chat.serializers import MOST_IDS
 from apps.core.db.sql import insert
 from apps.realtime.models import LoggedEvent
@@ -34,6 +38,8 @@ PARTS_PER_LOOK = 20
 LONGEST = 1.0
 
 Part = Callable[[], int]
+Mark = Callable[[Sequence[UUID]], int]
+Kind = Receipt.Kind
 
 
 @dataclass(frozen=True)
@@ -49,40 +55,35 @@ class Marked:
 
 
 def messages_mark_read(
+    actor_id: UUID,
     *,
-    reader_id: UUID,
     message_ids: Sequence[UUID] | None = None,
     conversation_id: UUID | None = None,
-    up_to: int | None = None,
+    up_to: int = 0,
     sender_id: UUID | None = None,
 ) -> Marked:
-    """Mark messages to the reader as read and return how many really changed.
+    """Mark messages of others as read by the actor and return how many really changed.
 
-    They are named by id, of which others' are passed over, or as those of a conversation up to a
-    number (raises ConversationNotFound); `sender_id` narrows them down.
+    They are named by id, of which those of other conversations are passed over, or as those of a
+    conversation up to a number (raises ConversationNotFound); `sender_id` narrows them down.
     """
-    unread = Message.objects.filter(receiver=reader_id, read_at=None)
-    if sender_id is not None:
-        unread = unread.filter(sender=sender_id)
+    mark = partial(_mark, Kind.READ, actor_id, sender_id=sender_id)
     if conversation_id is not None:
-        if not Membership.objects.filter(conversation=conversation_id, user=reader_id).exists():
-            raise ConversationNotFound
-        unread = unread.filter(conversation=conversation_id)
-    if message_ids is not None:
-        return _in_parts(_parts_of(message_ids, partial(_mark_read, unread)))
-    return _in_parts(_unread_parts(unread.filter(seq__lte=up_to)))
+        return _in_parts(_unread_parts(membership_get(actor_id, conversation_id), up_to, mark))
+    return _in_parts(_parts_of(message_ids or (), mark))
 
 
 def messages_mark_delivered(
-    *, receiver_id: UUID, message_ids: Sequence[UUID] | None = None, seq: int | None = None
+    actor_id: UUID, *, message_ids: Sequence[UUID] | None = None, seq: int = 0
 ) -> Marked:
-    """Note that a device of the receiver has messages and return how many that is news of.
+    """Note that a device of the actor has messages of others and return how many that is news of.
 
-    They are named by id, or as those that the receiver's stream told of up to the event `seq`.
+    They are named by id, or as those that the actor's stream told of up to the event `seq`.
     """
+    mark = partial(_mark, Kind.DELIVERED, actor_id)
     if message_ids is not None:
-        return _in_parts(_parts_of(message_ids, partial(_mark_delivered, receiver_id)))
-    return _in_parts(_told_parts(receiver_id, seq or 0))
+        return _in_parts(_parts_of(message_ids, mark))
+    return _in_parts(_told_parts(actor_id, seq, mark))
 
 
 def _in_parts(parts: Iterable[Part]) -> Marked:
@@ -97,32 +98,28 @@ def _in_parts(parts: Iterable[Part]) -> Marked:
     return Marked(updated)
 
 
-def _parts_of(ids: Sequence[UUID], mark: Callable[[Sequence[UUID]], int]) -> Iterator[Part]:
+def _parts_of(ids: Sequence[UUID], mark: Mark) -> Iterator[Part]:
     for start in range(0, len(ids), PART):
         yield partial(mark, ids[start : start + PART])
 
 
-def _unread_parts(unread: QuerySet[Message]) -> Iterator[Part]:
-    # The sum keeps the database from walking along the index of numbers, past all that was read
-    # long ago, when it can have the unread ones from an index of their own and sort those.
-    ids = unread.filter(deleted_at=None).order_by(F("seq") + 0).values_list("pk", flat=True)
+def _unread_parts(membership: Membership, up_to: int, mark: Mark) -> Iterator[Part]:
+    unread = unread_by(membership).filter(seq__lte=up_to).order_by("seq")
     at_once = PARTS_PER_LOOK * PART
-    # Whose they are is known then; asked again, it would lead the database to that index again.
-    mark = partial(_mark_read, Message.objects.filter(read_at=None))
-    while found := list(ids[:at_once]):
-        yield from _parts_of(found, mark)
-        if len(found) < at_once:
-            return
+    after = 0
+    while found := list(unread.filter(seq__gt=after).values_list("pk", "seq")[:at_once]):
+        yield from _parts_of([pk for pk, _ in found], mark)
+        after = found[-1][1]
 
 
-def _told_parts(receiver_id: UUID, seq: int) -> Iterator[Part]:
-    """Go along the receiver's stream from where the last call got to.
+def _told_parts(actor_id: UUID, seq: int, mark: Mark) -> Iterator[Part]:
+    """Go along the actor's stream from where the last call got to.
 
     The number may be one that the stream has not reached: what it will tell of under such a number
     is not delivered yet, so the cursor moves to events that there are.
     """
-    stream = USER.name(receiver_id)
-    cursor = DeliveryCursor.objects.filter(user=receiver_id).first()
+    stream = USER.name(actor_id)
+    cursor = DeliveryCursor.objects.filter(user=actor_id).first()
     told = LoggedEvent.objects.filter(stream=stream, seq__lte=seq).order_by("seq")
     after = cursor.seq if cursor else 0
     while found := list(told.filter(seq__gt=after).values_list("seq", "type", "subject")[:PART]):
@@ -130,42 +127,88 @@ def _told_parts(receiver_id: UUID, seq: int) -> Iterator[Part]:
         ids = [
             subject for _, kind, subject in found if kind == events.MessageReceived.type and subject
         ]
-        yield partial(_mark_told, receiver_id, ids, after)
+        yield partial(_mark_told, actor_id, ids, after, mark)
         if len(found) < PART:
             return
 
 
-def _mark_told(receiver_id: UUID, ids: Sequence[UUID], seq: int) -> int:
+def _mark_told(actor_id: UUID, ids: Sequence[UUID], seq: int, mark: Mark) -> int:
     insert(
         DeliveryCursor,
         ("user", "seq"),
-        [(receiver_id, seq)],
+        [(actor_id, seq)],
         # Another device may have got further meanwhile.
         "ON CONFLICT (user_id) DO UPDATE SET seq = excluded.seq WHERE {table}.seq < excluded.seq",
     )
-    return _mark_delivered(receiver_id, ids)
+    return mark(ids)
 
 
-def _mark_read(unread: QuerySet[Message], ids: Sequence[UUID]) -> int:
-    messages = _locked(unread, ids)
+def _mark(kind: Kind, actor_id: UUID, ids: Sequence[UUID], *, sender_id: UUID | None = None) -> int:
+    """Write the receipts of those of the messages that they are news of, and announce them."""
+    memberships = memberships_locked(kind, actor_id, ids)
+    news = news_among(kind, memberships, actor_id, ids, sender_id)
+    if not news:
+        return 0
     now = timezone.now()
-    Message.objects.filter(pk__in=[one.pk for one in messages]).update(
-        status=Message.Status.READ, read_at=now
+    runs = runs_of(news)
+    beyond = _move_cursors(kind, memberships, runs)
+    # A delivery that only moves the cursor on leaves no receipt: nobody asks when it was.
+    Receipt.objects.bulk_create(
+        Receipt(
+            conversation_id=run.conversation_id,
+            user_id=actor_id,
+            kind=kind,
+            first_seq=run.first,
+            last_seq=run.last,
+            at=now,
+        )
+        for run in (runs if kind == Kind.READ else beyond)
     )
-    events.messages_read(messages, now)
-    return len(messages)
+    _pass_what_is_there(kind, actor_id, memberships)
+    _announce(kind, actor_id, memberships, news, runs, now)
+    return len(news)
 
 
-def _mark_delivered(receiver_id: UUID, ids: Sequence[UUID]) -> int:
-    sent = Message.objects.filter(receiver=receiver_id, status=Message.Status.SENT)
-    messages = _locked(sent, ids)
-    Message.objects.filter(pk__in=[one.pk for one in messages]).update(
-        status=Message.Status.DELIVERED
-    )
-    events.messages_delivered(messages, timezone.now())
-    return len(messages)
+def _move_cursors(
+    kind: Kind, memberships: Mapping[UUID, Membership], runs: Sequence[Run]
+) -> list[Run]:
+    """Move the cursors on over the runs that begin where they stand, and return the other runs."""
+    beyond = []
+    moved = set()
+    for run in runs:
+        membership = memberships[run.conversation_id]
+        if run.before <= getattr(membership, CURSORS[kind]):
+            setattr(membership, CURSORS[kind], run.last)
+            moved.add(membership)
+        else:
+            membership.has_gaps = True
+            beyond.append(run)
+    Membership.objects.bulk_update(moved, [CURSORS[kind]])
+    return beyond
 
 
-def _locked(messages: QuerySet[Message], ids: Sequence[UUID]) -> list[Message]:
-    found = messages.filter(pk__in=ids, deleted_at=None).order_by("pk").select_for_update()
-    return list(found.only("sender", "receiver"))
+def _pass_what_is_there(kind: Kind, actor_id: UUID, memberships: dict[UUID, Membership]) -> None:
+    """Move cursors on to where something is missing, over the receipts that lie before that."""
+    with_gaps = [one.pk for one in memberships.values() if one.has_gaps]
+    if not with_gaps:
+        return
+    behind = Membership.objects.filter(pk__in=with_gaps)
+    behind.update(**{CURSORS[kind]: without_gap(kind, actor_id)})
+    for membership in behind:
+        memberships[membership.conversation_id] = membership
+        if kind == Kind.DELIVERED:
+            passed = Receipt.objects.filter(conversation=membership.conversation_id, kind=kind)
+            passed.filter(user=actor_id, last_seq__lte=membership.delivered_seq).delete()
+
+
+def _announce(
+    kind: Kind,
+    actor_id: UUID,
+    memberships: Mapping[UUID, Membership],
+    news: Sequence[Message],
+    runs: Sequence[Run],
+    at: datetime,
+) -> None:
+    """Tell the senders of direct messages, by id; and each group, by numbers."""
+    told = events.messages_read if kind == Kind.READ else events.messages_delivered
+    told(actor_id, [one for one in news if not memberships[one.conversation_id].is_of_group], at)

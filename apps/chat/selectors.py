@@ -1,83 +1,157 @@
 """Reads of the chat."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
 
 from apps.accounts.models import User
 from apps.accounts.selectors import user_get
-from apps.chat.models import Membership, Message, pair_of
+from apps.chat.errors import ConversationNotFound
+from apps.chat.models import Conversation, Membership, Message
+from apps.chat.queries import with_people, with_status, with_unread
 from apps.realtime.presence import Seen, presence_of
+
+# Of a larger group nobody is told who of it is online: each arrival would be told to all of them,
+# and when a server restarts, everybody arrives.
+PRESENCE_MEMBERS = 50
 
 
 def messages_with(user: User, peer_id: UUID) -> QuerySet[Message]:
-    """Return the conversation with a person, the newest first.
+    """Return the direct conversation with a user, the newest message first.
 
     Raises UserNotFound for who is not there, or was shut out before anything was said.
     """
-    if not are_peers(user.pk, peer_id):
+    conversation = Conversation.objects.between(user.pk, peer_id).first()
+    if conversation is None:
         user_get(peer_id)
-    return (
-        Message.objects.filter(conversation__pair=pair_of(user.pk, peer_id), deleted_at=None)
-        .select_related("sender", "receiver")
-        .order_by("-seq")
+    shown = Message.objects.filter(conversation=conversation, deleted_at=None)
+    return with_people(with_status(shown)).order_by("-seq")
+
+
+def messages_in(user: User, conversation_id: UUID) -> QuerySet[Message]:
+    """Return what was said in a conversation since the user joined it, the newest message first;
+    raise ConversationNotFound."""
+    membership = membership_get(user.pk, conversation_id)
+    shown = Message.objects.filter(
+        conversation=conversation_id, seq__gt=membership.joined_seq, deleted_at=None
     )
+    return with_people(with_status(shown)).order_by("-seq")
 
 
-def memberships_of(user: User) -> QuerySet[Membership]:
-    """Return the person's conversations that have a message, the latest first."""
+def membership_get(user_id: UUID, conversation_id: UUID) -> Membership:
+    """Return the user's membership of a conversation; raise ConversationNotFound."""
+    membership = Membership.objects.filter(user=user_id, conversation=conversation_id).first()
+    if membership is None:
+        raise ConversationNotFound
+    return membership
+
+
+def direct_memberships(user: User) -> QuerySet[Membership]:
+    """Return the user's direct conversations that have a message, the latest first."""
+    listed = Membership.objects.filter(user=user, last_message_at__isnull=False)
     return (
-        Membership.objects.filter(user=user, last_message__isnull=False)
-        .select_related("peer", "last_message__sender", "last_message__receiver")
+        with_unread(listed)
+        .select_related("conversation__first", "conversation__second")
         .order_by("-last_message_at", "-id")
     )
 
 
+def group_memberships(user: User) -> QuerySet[Membership]:
+    """Return the user's groups, the latest first.
+
+    A group's time stands in its own row, since each message would have to write it into those of
+    all members; so all of the user's groups are sorted here.
+    """
+    own = Membership.objects.filter(user=user, incoming_seq=None)
+    return (
+        with_unread(own)
+        .select_related("conversation")
+        .order_by("-conversation__last_message_at", "-id")
+    )
+
+
+def memberships_latest(
+    user: User, *, limit: int, before: tuple[datetime, UUID] | None = None
+) -> list[Membership]:
+    """Return the user's conversations of both kinds, the latest first: those behind a position,
+    which is the time of a conversation's last message and the membership's id."""
+    found: list[Membership] = []
+    for memberships, at in (
+        (direct_memberships(user), "last_message_at"),
+        (group_memberships(user), "conversation__last_message_at"),
+    ):
+        if before is not None:
+            memberships = memberships.filter(
+                Q(**{f"{at}__lt": before[0]}) | Q(**{at: before[0]}, id__lt=before[1]),
+                **{f"{at}__lte": before[0]},
+            )
+        found += memberships[:limit]
+    found.sort(key=lambda one: (one.conversation.last_message_at, one.pk), reverse=True)
+    return found[:limit]
+
+
 @dataclass(frozen=True)
 class ConversationView:
-    """A conversation as one of its people sees it."""
+    """A direct conversation as one of its people sees it."""
 
     membership: Membership
-    unread: int
+    peer: User
+    last_message: Message
     seen: Seen
 
 
 def conversations_shown(user: User, memberships: Sequence[Membership]) -> list[ConversationView]:
-    """Return the conversations with what is unread in them and whether the other is online."""
-    unread = dict(
-        _unread_of(user)
-        .filter(conversation__in=[one.conversation_id for one in memberships])
-        .values_list("conversation")
-        .annotate(Count("pk"))
-    )
-    seen = presence_of(one.peer_id for one in memberships)
-    return [
-        ConversationView(one, unread.get(one.conversation_id, 0), seen[one.peer_id])
-        for one in memberships
-    ]
+    """Return direct conversations with their last messages and whether the other is online."""
+    pairs = [(one, one.conversation.other(user.pk)) for one in memberships]
+    last = filter(None, (one.conversation.last_message_id for one in memberships))
+    messages = with_status(Message.objects.filter(pk__in=last)).in_bulk()
+    seen = presence_of(peer.pk for _, peer in pairs if peer)
+    shown = []
+    for membership, peer in pairs:
+        message = messages.get(membership.conversation.last_message_id)
+        # Between the two looks an account may be deleted, with what it wrote.
+        if peer and message:
+            message.conversation = membership.conversation
+            message.sender = user if message.sender_id == user.pk else peer
+            shown.append(ConversationView(membership, peer, message, seen[peer.pk]))
+    return shown
 
 
 def unread_counts(user: User) -> dict[str, int]:
     """Return how many messages are unread, and in how many conversations."""
-    return _unread_of(user).aggregate(
-        total=Count("pk"), conversations=Count("conversation", distinct=True)
+    return memberships_with_unread(user).aggregate(
+        total=Coalesce(Sum("unread"), 0), conversations=Count("pk", filter=Q(unread__gt=0))
     )
 
 
+def memberships_with_unread(user: User) -> QuerySet[Membership]:
+    """Return the user's memberships in which something may be unread, and how much is."""
+    own = Membership.objects.filter(user=user, conversation__last_seq__gt=F("read_seq"))
+    # In the words of the index membership_unread, which has no others of the user.
+    return with_unread(own.filter(Q(incoming_seq=None) | Q(incoming_seq__gt=F("read_seq"))))
+
+
 def peers_of(user_id: UUID, among: Collection[UUID] | None = None) -> Iterable[UUID]:
-    """Return the people with whom somebody has a conversation: all, or those among some."""
-    memberships = Membership.objects.filter(user=user_id)
+    """Return the people with whom somebody has a direct conversation or a small group: all, or
+    those among some."""
+    direct = Conversation.objects.order_by()
+    groups = Membership.objects.filter(
+        user=user_id, incoming_seq=None, conversation__member_count__lte=PRESENCE_MEMBERS
+    )
+    members = Membership.objects.filter(conversation__in=groups.values("conversation"))
+    first, second = direct.filter(first=user_id), direct.filter(second=user_id)
     if among is not None:
-        memberships = memberships.filter(peer__in=among)
-    return memberships.values_list("peer", flat=True)
+        first, second = first.filter(second__in=among), second.filter(first__in=among)
+        members = members.filter(user__in=among)
+    return first.values_list("second", flat=True).union(
+        second.values_list("first", flat=True), members.values_list("user", flat=True)
+    )
 
 
 def are_peers(user_id: UUID, other_id: UUID) -> bool:
-    """Return whether two people have a conversation."""
-    return Membership.objects.filter(user=user_id, peer=other_id).exists()
-
-
-def _unread_of(user: User) -> QuerySet[Message]:
-    return Message.objects.filter(receiver=user, read_at=None, deleted_at=None)
+    """Return whether two people have a direct conversation."""
+    return Conversation.objects.between(user_id, other_id).exists()

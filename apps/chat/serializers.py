@@ -104,7 +104,7 @@ class MessageOutput(CamelSerializer):
     conversation_id = serializers.UUIDField()
     seq = serializers.IntegerField()
     sender_id = serializers.UUIDField()
-    receiver_id = serializers.UUIDField()
+    receiver_id = serializers.UUIDField(allow_null=True)
     content = serializers.CharField(source="shown_content", allow_blank=True)
     type = serializers.ChoiceField(Message.Type.choices)
     status = serializers.ChoiceField(Message.Status.choices)
@@ -113,17 +113,17 @@ class MessageOutput(CamelSerializer):
     read_at = serializers.DateTimeField(allow_null=True)
     edited_at = serializers.DateTimeField(allow_null=True)
     sender = UserOutput()
-    receiver = UserOutput()
+    receiver = UserOutput(allow_null=True)
 
 
 class ConversationOutput(CamelSerializer):
-    """A conversation as one of its people sees it."""
+    """A direct conversation as one of its people sees it."""
 
     id = serializers.UUIDField(source="membership.conversation_id")
-    user_id = serializers.UUIDField(source="membership.peer_id")
-    user = UserOutput(source="membership.peer")
-    last_message = MessageOutput(source="membership.last_message")
-    unread_count = serializers.IntegerField(source="unread")
+    user_id = serializers.UUIDField(source="peer.pk")
+    user = UserOutput(source="peer")
+    last_message = MessageOutput()
+    unread_count = serializers.IntegerField(source="membership.unread")
     is_online = serializers.BooleanField(source="seen.online")
     last_seen_at = serializers.DateTimeField(source="seen.last_seen_at", allow_null=True)
 

@@ -1,11 +1,14 @@
-"""Writes of the chat, but for the receipts.
+"""Sending and deleting messages.
 
-Lock order: conversations by pair, messages by id, kept answers by id, then the streams by name.
-Memberships are only written under the lock of their conversation.
+Lock order of the chat: delivery cursors, groups by id, direct conversations by their pair,
+memberships by conversation and user, messages by id, kept answers by id, then the streams by name.
+Who belongs to a conversation, its title and its numbers are only changed under its lock; what
+somebody has read of it, under that of their membership.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -14,27 +17,27 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.chat import events
-from apps.chat.errors import MessageNotFound, NotYourMessageToDelete
-from apps.chat.models import Conversation, Membership, Message, pair_of
-from apps.chat.policies import require_may_send, require_sender, takes_part
+from apps.chat.errors import MessageNotFound
+from apps.chat.models import Conversation, Membership, Message, Pair, pair_of
+from apps.chat.policies import require_author, require_may_send, require_member, require_sender
+from apps.chat.queries import members_among, seen_by, sent_before, with_people, with_status
 from apps.chat.serializers import MessageOutput
-from apps.core.db.sql import insert, matching
 from apps.core.errors import DomainError
 from apps.core.http import idempotency
-from apps.core.ids import uuid7
 
 TRIES = 3
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A message that somebody wants to send."""
+    """A message that somebody wants to send: to a user or, without one, to a group."""
 
     sender_id: UUID
-    receiver_id: UUID
+    receiver_id: UUID | None
     content: str
     type: str = Message.Type.TEXT
     client_id: str | None = None
+    conversation_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,11 @@ class Sent:
     created: bool
 
 
+Outcome = Sent | DomainError
+
+
 def message_send(draft: Draft) -> Sent:
-    """Send one message; raise SessionOver, ToOneself or ReceiverNotFound."""
+    """Send one message; raise SessionOver, ToOneself, ReceiverNotFound or ConversationNotFound."""
     [outcome] = messages_send([draft])
     if isinstance(outcome, DomainError):
         raise outcome
@@ -61,12 +67,12 @@ def _as_it_is_now(sent: Sent) -> Sent:
     The answer may be kept under an Idempotency-Key. Whoever deletes the message meanwhile waits
     for that, and then takes its words out of what is kept.
     """
-    messages = Message.objects.select_related("sender", "receiver").filter(pk=sent.message.pk)
+    messages = with_people(with_status(Message.objects.filter(pk=sent.message.pk)))
     message = messages.select_for_update(of=("self",)).first() or sent.message
-    return Sent(message, MessageOutput.show(message), created=False)
+    return _sent(message, created=False)
 
 
-def messages_send(drafts: Sequence[Draft]) -> list[Sent | DomainError]:
+def messages_send(drafts: Sequence[Draft]) -> list[Outcome]:
     """Send messages of many people in one transaction; return for each what became of it.
 
     A draft whose client id its sender has used before gives the message of that time. Two
@@ -83,140 +89,120 @@ def messages_send(drafts: Sequence[Draft]) -> list[Sent | DomainError]:
 
 
 @transaction.atomic
-def _messages_send(drafts: Sequence[Draft]) -> list[Sent | DomainError]:
-    people = User.objects.in_bulk({d.sender_id for d in drafts} | {d.receiver_id for d in drafts})
-    known = _already_sent(drafts)
-    outcomes: list[Sent | DomainError | None] = [None] * len(drafts)
-    fresh: list[tuple[int, Draft]] = []
-    first_with: dict[tuple[UUID, str], int] = {}
-    repeats: list[tuple[int, int]] = []
-    for index, draft in enumerate(drafts):
-        key = (draft.sender_id, draft.client_id or "")
+def _messages_send(drafts: Sequence[Draft]) -> list[Outcome]:
+    """Refuse what may not be sent, find what was sent before, and store each of the rest once."""
+    keys = [(one.sender_id, one.client_id or number) for number, one in enumerate(drafts)]
+    place = _look_around(drafts)
+    outcomes = [place.refusal_or_repetition(draft) for draft in drafts]
+    fresh: dict[Hashable, Draft] = {}
+    for key, draft, outcome in zip(keys, drafts, outcomes, strict=True):
+        if outcome is None:
+            fresh.setdefault(key, draft)
+    stored = dict(zip(fresh, _store([*fresh.values()], place), strict=True))
+    return [
+        outcome or replace(stored[key], created=fresh[key] is draft)
+        for key, draft, outcome in zip(keys, drafts, outcomes, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What is there before some drafts are sent: users, their earlier messages, the groups, which
+    are locked, and those who belong to these."""
+
+    users: Mapping[UUID, User]
+    known: Mapping[tuple[UUID, str], Message]
+    groups: Mapping[UUID, Conversation]
+    members: Collection[tuple[UUID, UUID]]
+
+    def refusal_or_repetition(self, draft: Draft) -> Outcome | None:
+        """Return why the draft may not be sent, or what was sent under its client id before."""
         try:
-            require_sender(people.get(draft.sender_id))
-            if draft.client_id and key in known:
-                outcomes[index] = Sent(known[key], MessageOutput.show(known[key]), created=False)
-                continue
-            require_may_send(draft.sender_id, draft.receiver_id, people.get(draft.receiver_id))
+            require_sender(self.users.get(draft.sender_id))
+            known = self.known.get((draft.sender_id, draft.client_id or ""))
+            if known is not None:
+                return _sent(known, created=False)
+            if draft.receiver_id is None:
+                require_member((draft.conversation_id, draft.sender_id) in self.members)
+            else:
+                receiver = self.users.get(draft.receiver_id)
+                require_may_send(draft.sender_id, draft.receiver_id, receiver)
         except DomainError as error:
-            outcomes[index] = error
-            continue
-        if draft.client_id and key in first_with:
-            repeats.append((index, first_with[key]))
-        else:
-            first_with[key] = index
-            fresh.append((index, draft))
-    for (index, _), sent in zip(fresh, _store([d for _, d in fresh], people), strict=True):
-        outcomes[index] = sent
-    for index, first in repeats:
-        sent_first = outcomes[first]
-        assert isinstance(sent_first, Sent)
-        outcomes[index] = Sent(sent_first.message, sent_first.shape, created=False)
-    return [outcome for outcome in outcomes if outcome is not None]
+            return error
+        return None
 
 
-def _already_sent(drafts: Sequence[Draft]) -> dict[tuple[UUID, str], Message]:
-    pairs = {(draft.sender_id, draft.client_id) for draft in drafts if draft.client_id}
-    # Pair by pair: many clients number their messages 1, 2, 3 …, and of a group's senders each
-    # would otherwise be asked for the messages with the numbers of all.
-    keys = matching(Message, ("sender", "client_id"), pairs) if pairs else []
-    if not keys:
-        return {}
-    messages = Message.objects.filter(pk__in=keys).select_related("sender", "receiver")
-    return {(message.sender_id, message.client_id or ""): message for message in messages}
+def _look_around(drafts: Sequence[Draft]) -> _Place:
+    people = {one for draft in drafts for one in (draft.sender_id, draft.receiver_id)}
+    to_groups = {(one.conversation_id, one.sender_id) for one in drafts if one.conversation_id}
+    groups = Conversation.objects.locked({group for group, _ in to_groups}) if to_groups else []
+    return _Place(
+        users=User.objects.in_bulk(people - {None}),
+        known=sent_before({(one.sender_id, one.client_id) for one in drafts if one.client_id}),
+        groups={group.pk: group for group in groups},
+        members=members_among(to_groups),
+    )
 
 
-def _store(drafts: Sequence[Draft], people: Mapping[UUID, User]) -> list[Sent]:
+def _store(drafts: Sequence[Draft], place: _Place) -> list[Sent]:
     if not drafts:
         return []
-    pairs = [pair_of(draft.sender_id, draft.receiver_id) for draft in drafts]
-    conversations = _take_numbers(pairs)
     now = timezone.now()
+    direct: defaultdict[Pair, list[Message]] = defaultdict(list)
+    in_groups: defaultdict[Conversation, list[Message]] = defaultdict(list)
     messages = []
-    for draft, pair in zip(drafts, pairs, strict=True):
-        conversation = conversations[pair]
-        conversation.next += 1
-        messages.append(
-            Message(
-                conversation_id=conversation.id,
-                seq=conversation.next,
-                sender=people[draft.sender_id],
-                receiver=people[draft.receiver_id],
-                content=draft.content,
-                type=draft.type,
-                client_id=draft.client_id,
-                created_at=now,
-            )
+    for draft in drafts:
+        message = Message(
+            sender=place.users[draft.sender_id],
+            content=draft.content,
+            type=draft.type,
+            client_id=draft.client_id,
+            created_at=now,
         )
+        messages.append(message)
+        if draft.receiver_id:
+            direct[pair_of(draft.sender_id, draft.receiver_id)].append(message)
+        elif draft.conversation_id:
+            in_groups[place.groups[draft.conversation_id]].append(message)
+    if in_groups:
+        Conversation.objects.number_in_groups(in_groups)
+    if direct:
+        Conversation.objects.number_direct(direct, place.users)
     Message.objects.bulk_create(messages)
-    _list_as_last(messages)
-    sent = [Sent(message, MessageOutput.show(message), created=True) for message in messages]
+    if direct:
+        Membership.objects.list_direct(direct.values())
+    sent = [_sent(message, created=True) for message in messages]
     events.messages_sent((one.message, one.shape) for one in sent)
     return sent
 
 
-@dataclass
-class _Numbered:
-    """A locked conversation and the last of its numbers that is in use."""
-
-    id: UUID
-    next: int
-
-
-def _take_numbers(pairs: Sequence[str]) -> dict[str, _Numbered]:
-    """Make, lock and move on the conversations in one statement, in the order of their pairs."""
-    counts = {pair: pairs.count(pair) for pair in sorted(set(pairs))}
-    rows = insert(
-        Conversation,
-        ("id", "pair", "last_seq"),
-        [(uuid7(), pair, count) for pair, count in counts.items()],
-        "ON CONFLICT (pair) DO UPDATE SET last_seq = {table}.last_seq + excluded.last_seq "
-        "RETURNING id, pair, last_seq",
-    )
-    return {
-        pair: _Numbered(UUID(str(key)), last_seq - counts[pair]) for key, pair, last_seq in rows
-    }
-
-
-def _list_as_last(messages: Sequence[Message]) -> None:
-    """Put each conversation's newest message at the top of the lists of its two people."""
-    newest = {message.conversation_id: message for message in messages}
-    insert(
-        Membership,
-        ("id", "conversation", "user", "peer", "last_message", "last_message_at"),
-        [
-            (uuid7(), message.conversation_id, user, peer, message.pk, message.created_at)
-            for message in newest.values()
-            for user, peer in (
-                (message.sender_id, message.receiver_id),
-                (message.receiver_id, message.sender_id),
-            )
-        ],
-        "ON CONFLICT (conversation_id, user_id) DO UPDATE SET "
-        "last_message_id = excluded.last_message_id, last_message_at = excluded.last_message_at",
-    )
+def _sent(message: Message, *, created: bool) -> Sent:
+    return Sent(message, MessageOutput.show(message), created)
 
 
 @transaction.atomic
-def message_delete(*, user: User, message_id: UUID) -> None:
-    """Delete a message for both, and its words from the log and from every answer that is kept;
+def message_delete(actor: User, *, message_id: UUID) -> None:
+    """Delete a message for all, and its words from the log and from every answer that is kept;
     raise MessageNotFound or NotYourMessageToDelete."""
-    found = Message.objects.filter(pk=message_id, deleted_at=None).first()
-    if found is None or not takes_part(user, found):
+    there = seen_by(actor.pk).filter(pk=message_id)
+    found = there.first()
+    if found is None:
         raise MessageNotFound
-    if found.sender_id != user.pk:
-        raise NotYourMessageToDelete
-    Conversation.objects.select_for_update().get(pk=found.conversation_id)
-    # Somebody else may have deleted it between the look and the lock.
-    still_there = Message.objects.filter(pk=found.pk, deleted_at=None)
-    message = still_there.select_for_update().first()
+    require_author(actor, found)
+    [conversation] = Conversation.objects.locked([found.conversation_id])
+    memberships = Membership.objects.of_direct(conversation)
+    # Whoever reads it at this moment has done so before, or finds it deleted.
+    list(memberships.order_by("user").select_for_update())
+    # Somebody else may have deleted it between the look and the locks.
+    message = there.select_for_update(of=("self",)).first()
     if message is None:
         raise MessageNotFound
     Message.objects.filter(pk=message.pk).update(deleted_at=timezone.now())
-    remaining = Message.objects.filter(conversation=message.conversation_id, deleted_at=None)
-    last = remaining.order_by("-seq").first()
-    Membership.objects.filter(conversation=message.conversation_id).update(
-        last_message=last, last_message_at=(last or message).created_at
-    )
+    if conversation.last_message_id == message.pk:
+        last = conversation.messages.filter(deleted_at=None).order_by("-seq").first()
+        conversation.last_message = last
+        conversation.last_message_at = (last or message).created_at
+        conversation.save(update_fields=["last_message", "last_message_at"])
+        memberships.update(last_message_at=last and last.created_at)
     idempotency.redact([message.pk], {"data": {"content": ""}})
     events.message_deleted(message)

@@ -54,13 +54,13 @@ class MessageViewSet(ApiViewSet):
     @Endpoint(message="Message deleted successfully")
     def destroy(self, request: PersonRequest, pk: UUID) -> None:
         """Delete one's own message, for both."""
-        services.message_delete(user=request.user, message_id=pk)
+        services.message_delete(request.user, message_id=pk)
 
     @action(detail=False, methods=["post"])
     @Endpoint(message="Messages marked as read", input=ReadInput, output=ReceiptOutput)
     def read(self, request: PersonRequest, **data: Any) -> Mapping[str, Any]:
         """Mark messages to oneself as read."""
-        return receipts.messages_mark_read(reader_id=request.user.pk, **data).as_dict()
+        return receipts.messages_mark_read(request.user.pk, **data).as_dict()
 
     @action(detail=False, methods=["get"])
     @Endpoint(
@@ -72,7 +72,7 @@ class MessageViewSet(ApiViewSet):
     def conversations(self, request: PersonRequest) -> Listing[Membership]:
         """List one's conversations, the latest first."""
         return Listing(
-            selectors.memberships_of(request.user),
+            selectors.direct_memberships(request.user),
             partial(selectors.conversations_shown, request.user),
         )
 

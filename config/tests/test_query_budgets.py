@@ -63,8 +63,8 @@ def scene(alice: Person, bob: Person, carol: Person, nobody: ContractClient) -> 
     )
     messages = [one.message for one in sent if not isinstance(one, Exception)]
     to_alice = [message for message in messages if message.receiver_id == alice.user.pk]
-    messages_mark_read(reader_id=alice.user.pk, message_ids=[one.pk for one in to_alice[:4]])
-    message_delete(user=to_alice[-1].sender, message_id=to_alice[-1].pk)
+    messages_mark_read(alice.user.pk, message_ids=[one.pk for one in to_alice[:4]])
+    message_delete(to_alice[-1].sender, message_id=to_alice[-1].pk)
     session_id = alice.user.sessions.get().pk
     return Scene(alice, bob, nobody, session_id, published, draft, to_alice[4:-1])
 

@@ -4,7 +4,8 @@ from typing import Any
 from uuid import UUID
 
 from apps.accounts.tests.people import Person
-from apps.chat.models import Conversation, Membership, Message
+from apps.chat.models import Conversation, Membership, Message, Receipt
+from apps.chat.queries import with_people, with_status
 from apps.chat.services import Draft, message_send, messages_send
 from apps.realtime.models import LoggedEvent
 from apps.realtime.streams import USER
@@ -26,9 +27,15 @@ def said_often(sender: Person, receiver: Person, count: int) -> list[UUID]:
     return [one.message.pk for one in sent if not isinstance(one, Exception)][::-1]
 
 
-def row(message: Message) -> dict[str, Any]:
-    """Return the row of a message as it stands in the database now."""
-    return dict(Message.objects.filter(pk=message.pk).values().get())
+def now(message: Message | UUID) -> Message:
+    """Return a message, which may be given by its id, as it stands in the database now."""
+    pk = message.pk if isinstance(message, Message) else message
+    return with_people(with_status(Message.objects.all())).get(pk=pk)
+
+
+def statuses() -> list[str]:
+    """Return the status of every message there is, in the order of their ids."""
+    return [message.status for message in with_status(Message.objects.order_by("pk"))]
 
 
 def told(person: Person) -> list[tuple[str, Any]]:
@@ -44,5 +51,5 @@ def told_kinds(person: Person) -> list[str]:
 
 def everything() -> list[Any]:
     """Return all that the chat and the log hold, so that a test can see that nothing changed."""
-    tables = (Conversation, Message, Membership, LoggedEvent)
+    tables = (Conversation, Message, Membership, Receipt, LoggedEvent)
     return [list(table.objects.order_by("pk").values()) for table in tables]

@@ -118,7 +118,7 @@ def do(people: list[Person], sent: list[Message], deed: tuple[Any, ...]) -> None
         other = people[what] if what != who else people[(who + 1) % 3]
         sent.append(said(people[who], other, f"Ahoy {len(sent)}", client_id=more[0]))
     elif kind == "deliver up to":
-        messages_mark_delivered(receiver_id=people[who].user.pk, seq=what)
+        messages_mark_delivered(people[who].user.pk, seq=what)
     elif sent:
         messages = [sent[index % len(sent)] for index in what]
         _do_to(in_the_part(who, messages[0], people), messages, kind, *more)
@@ -134,9 +134,9 @@ def in_the_part(part: str, message: Message, people: list[Person]) -> Person:
 def _do_to(actor: Person, messages: list[Message], kind: str, up_to: int = 0) -> None:
     ids = [message.pk for message in messages]
     if kind == "read":
-        messages_mark_read(reader_id=actor.user.pk, message_ids=ids)
+        messages_mark_read(actor.user.pk, message_ids=ids)
     elif kind == "deliver":
-        messages_mark_delivered(receiver_id=actor.user.pk, message_ids=ids)
+        messages_mark_delivered(actor.user.pk, message_ids=ids)
     elif kind == "delete":
         _delete(actor, messages[0])
     else:
@@ -145,7 +145,7 @@ def _do_to(actor: Person, messages: list[Message], kind: str, up_to: int = 0) ->
 
 def _read_up_to(actor: Person, conversation_id: UUID, up_to: int) -> None:
     try:
-        messages_mark_read(reader_id=actor.user.pk, conversation_id=conversation_id, up_to=up_to)
+        messages_mark_read(actor.user.pk, conversation_id=conversation_id, up_to=up_to)
     except ConversationNotFound:
         assert not has_part_in(conversation_id, actor)
 
@@ -157,7 +157,7 @@ def has_part_in(conversation_id: UUID, actor: Person) -> bool:
 
 def _delete(actor: Person, message: Message) -> None:
     try:
-        message_delete(user=actor.user, message_id=message.pk)
+        message_delete(actor.user, message_id=message.pk)
     except NotYourMessageToDelete:
         assert message.receiver_id == actor.user.pk
     except MessageNotFound:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps.accounts.tests.people import Person, person
 from apps.chat.models import Message
 from apps.chat.receipts import messages_mark_delivered, messages_mark_read
-from apps.chat.selectors import memberships_of
+from apps.chat.selectors import direct_memberships
 from apps.chat.services import message_delete
 from apps.chat.tests.factories import said, said_often
 from apps.core.ids import uuid7
@@ -44,7 +44,7 @@ def unread(reader: Person) -> dict[str, int]:
 
 def delete(message: Message) -> None:
     """Have the sender of a message delete it."""
-    message_delete(user=message.sender, message_id=message.pk)
+    message_delete(message.sender, message_id=message.pk)
 
 
 def test_a_conversation_shows_the_other_and_the_last_message(alice: Person, bob: Person) -> None:
@@ -98,11 +98,11 @@ def test_a_message_is_unread_until_it_is_read(alice: Person, bob: Person) -> Non
     """Original defect 21."""
     messages = [said(alice, bob) for _ in range(3)]
     ids = [message.pk for message in messages]
-    messages_mark_delivered(receiver_id=bob.user.pk, message_ids=ids[:2])
+    messages_mark_delivered(bob.user.pk, message_ids=ids[:2])
     assert unread(bob) == {"Alice": 3}
-    messages_mark_read(reader_id=bob.user.pk, message_ids=ids[:1])
+    messages_mark_read(bob.user.pk, message_ids=ids[:1])
     assert unread(bob) == {"Alice": 2}
-    messages_mark_read(reader_id=bob.user.pk, message_ids=ids)
+    messages_mark_read(bob.user.pk, message_ids=ids)
     assert unread(bob) == {"Alice": 0}
 
 
@@ -243,7 +243,7 @@ def test_the_list_walks_an_index(alice: Person, bob: Person) -> None:
             # So few rows are read faster without an index, and sorted.
             for way in ("seqscan", "bitmapscan", "sort"):
                 cursor.execute(f"SET LOCAL enable_{way} = off")
-    plan = memberships_of(alice.user)[:10].explain()
+    plan = direct_memberships(alice.user)[:10].explain()
     assert "membership_list" in plan
     assert "temp b-tree" not in plan.lower()
 

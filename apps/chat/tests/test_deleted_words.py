@@ -13,7 +13,7 @@ from apps.accounts.tests.people import Person
 from apps.chat.models import Message
 from apps.chat.serializers import MessageOutput
 from apps.chat.services import message_delete
-from apps.chat.tests.factories import everything, said
+from apps.chat.tests.factories import everything, now, said
 from apps.core.http.envelope import answer
 from apps.core.models import IdempotencyKey
 from testing.server import until
@@ -53,8 +53,8 @@ def test_a_repeated_send_of_a_deleted_message_shows_none_of_its_words(
 
 def test_a_deleted_message_has_no_words_wherever_it_is_shown(alice: Person, bob: Person) -> None:
     message = said(alice, bob, WORDS)
-    message_delete(user=alice.user, message_id=message.pk)
-    assert MessageOutput.show(Message.objects.get(pk=message.pk))["content"] == ""
+    message_delete(alice.user, message_id=message.pk)
+    assert MessageOutput.show(now(message))["content"] == ""
 
 
 def test_a_key_gives_the_answer_again_without_the_words_of_a_deleted_message(
@@ -109,7 +109,7 @@ def test_a_message_that_is_deleted_while_its_repetition_is_answered_leaves_no_wo
 def delete(sender: Person, message_id: str) -> None:
     """Delete a message, over a connection of this thread."""
     try:
-        message_delete(user=sender.user, message_id=UUID(message_id))
+        message_delete(sender.user, message_id=UUID(message_id))
     finally:
         connections.close_all()
 

@@ -10,7 +10,7 @@ from apps.chat.errors import MessageNotFound
 from apps.chat.models import Message
 from apps.chat.receipts import messages_mark_read
 from apps.chat.services import message_delete
-from apps.chat.tests.factories import everything, row, said, told, told_kinds
+from apps.chat.tests.factories import everything, now, said, told, told_kinds
 from apps.core.ids import uuid7
 from apps.core.tests.together import together
 from apps.realtime.log import events_after
@@ -33,7 +33,7 @@ def test_the_sender_deletes_a_message(alice: Person, bob: Person) -> None:
     assert response.status_code == 200
     assert response.json()["message"] == "Message deleted successfully"
     assert "data" not in response.json()
-    assert row(message)["deleted_at"] is not None
+    assert now(message).deleted_at is not None
 
 
 def test_a_deleted_message_is_gone_for_both(alice: Person, bob: Person) -> None:
@@ -47,7 +47,7 @@ def test_a_deleted_message_is_gone_for_both(alice: Person, bob: Person) -> None:
 
 def test_a_read_message_can_be_deleted_too(alice: Person, bob: Person) -> None:
     message = said(alice, bob)
-    messages_mark_read(reader_id=bob.user.pk, message_ids=[message.pk])
+    messages_mark_read(bob.user.pk, message_ids=[message.pk])
     assert alice.delete(f"/messages/{message.pk}").status_code == 200
 
 
@@ -91,7 +91,7 @@ def test_a_message_can_be_deleted_once(alice: Person, bob: Person) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_of_devices_that_delete_at_once_one_does(alice: Person, bob: Person) -> None:
     message = said(alice, bob)
-    outcomes = together(*[lambda: message_delete(user=alice.user, message_id=message.pk)] * 4)
+    outcomes = together(*[lambda: message_delete(alice.user, message_id=message.pk)] * 4)
     assert outcomes.count(None) == 1
     assert [type(one) for one in outcomes].count(MessageNotFound) == 3
     for person in (alice, bob):
@@ -106,7 +106,7 @@ def test_a_send_and_a_delete_at_once_leave_the_right_last_message(
     gone = [said(alice, bob) for _ in range(3)]
 
     def delete(message: Message) -> None:
-        message_delete(user=alice.user, message_id=message.pk)
+        message_delete(alice.user, message_id=message.pk)
 
     outcomes = together(
         *[lambda message=message: delete(message) for message in gone],
@@ -148,7 +148,7 @@ def test_the_log_forgets_the_words_of_a_deleted_message(alice: Person, bob: Pers
     log = json.dumps(list(LoggedEvent.objects.values_list("data", flat=True)))
     assert "Xylophone" not in log
     assert log.count("Quartz") == 2
-    assert row(kept)["deleted_at"] is None
+    assert now(kept).deleted_at is None
 
 
 def test_who_comes_back_later_is_replayed_a_whole_log_without_the_words(

@@ -66,7 +66,8 @@ def require_sent(
         to_them = [one.content for one in drafts if one.receiver_id == receiver.user.pk]
         heard = [data for kind, data in told(receiver) if kind == "chat_message"]
         assert [data["message"]["content"] for data in heard] == to_them
-        rows = stored.filter(receiver=receiver.user).order_by("pk")
+        theirs = stored.filter(conversation__memberships__user=receiver.user)
+        rows = theirs.exclude(sender=receiver.user).order_by("pk")
         assert list(rows.values_list("content", flat=True)) == to_them
     for conversation in set(stored.values_list("conversation", flat=True)):
         numbers = stored.filter(conversation=conversation).order_by("pk")

@@ -134,7 +134,7 @@ def test_a_deleted_message_is_gone_at_once_with_the_right_total(alice: Person, b
     """Original defect 19."""
     kept, gone = said(alice, bob), said(alice, bob)
     assert listed(bob, alice)["pagination"]["total"] == 2
-    message_delete(user=alice.user, message_id=gone.pk)
+    message_delete(alice.user, message_id=gone.pk)
     for body in (listed(alice, bob), listed(bob, alice)):
         assert ids(body) == [kept.pk]
         assert body["pagination"]["total"] == 1
@@ -145,7 +145,7 @@ def test_a_message_shows_as_read_at_once(alice: Person, bob: Person) -> None:
     message = said(alice, bob)
     for body in (listed(alice, bob), listed(bob, alice)):
         assert body["data"][0]["status"] == "sent"
-    messages_mark_read(reader_id=bob.user.pk, message_ids=[message.pk])
+    messages_mark_read(bob.user.pk, message_ids=[message.pk])
     for body in (listed(alice, bob), listed(bob, alice)):
         assert body["data"][0]["status"] == "read"
         assert body["data"][0]["readAt"].endswith("Z")

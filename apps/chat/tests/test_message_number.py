@@ -113,7 +113,7 @@ def test_a_repeated_message_takes_no_number(alice: Person, bob: Person) -> None:
 
 
 def test_the_number_of_a_deleted_message_is_not_given_again(alice: Person, bob: Person) -> None:
-    message_delete(user=alice.user, message_id=said(alice, bob).pk)
+    message_delete(alice.user, message_id=said(alice, bob).pk)
     assert said(alice, bob).seq == 2
 
 

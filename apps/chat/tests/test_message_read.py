@@ -8,7 +8,7 @@ from apps.accounts.tests.people import Person
 from apps.chat.models import Message
 from apps.chat.receipts import Marked, messages_mark_read
 from apps.chat.services import message_delete
-from apps.chat.tests.factories import everything, row, said, said_often, told, told_kinds
+from apps.chat.tests.factories import everything, now, said, said_often, told, told_kinds
 from apps.core.ids import uuid7
 from apps.core.tests.together import together
 from testing.client import ContractClient
@@ -42,8 +42,8 @@ def test_the_receiver_marks_messages_as_read(alice: Person, bob: Person) -> None
     assert response.status_code == 200
     assert response.json()["message"] == "Messages marked as read"
     assert response.json()["data"] == {"updated": 2}
-    assert [row(one)["status"] for one in messages] == ["read", "read"]
-    assert all(row(one)["read_at"] is not None for one in messages)
+    assert [now(one).status for one in messages] == ["read", "read"]
+    assert all(now(one).read_at is not None for one in messages)
 
 
 def test_sender_and_reader_are_told_of_what_was_read_and_when(alice: Person, bob: Person) -> None:
@@ -58,7 +58,7 @@ def test_a_conversation_is_marked_as_read_up_to_a_number(alice: Person, bob: Per
     first, second, third = said(alice, bob), said(alice, bob), said(alice, bob)
     body = {"conversationId": str(first.conversation_id), "upTo": 2}
     assert bob.post("/messages/read", body).json()["data"] == {"updated": 2}
-    assert [row(one)["status"] for one in (first, second, third)] == ["read", "read", "sent"]
+    assert [now(one).status for one in (first, second, third)] == ["read", "read", "sent"]
     assert receipts(alice) == [(bob.id, sorted([str(first.pk), str(second.pk)]))]
 
 
@@ -68,7 +68,7 @@ def test_up_to_a_number_means_messages_to_the_reader_in_that_conversation(
     to_bob, to_alice, from_carol = said(alice, bob), said(bob, alice), said(carol, bob)
     body = {"conversationId": str(to_bob.conversation_id), "upTo": 99}
     assert bob.post("/messages/read", body).json()["data"] == {"updated": 1}
-    assert [row(one)["status"] for one in (to_alice, from_carol)] == ["sent", "sent"]
+    assert [now(one).status for one in (to_alice, from_carol)] == ["sent", "sent"]
     assert receipts(carol) == []
 
 
@@ -112,7 +112,7 @@ def test_a_receipt_names_only_what_really_changed(
     read(bob, known)
     assert read(bob, known, fresh, foreign).json()["data"] == {"updated": 1}
     assert receipts(alice) == [(bob.id, [str(known.pk)]), (bob.id, [str(fresh.pk)])]
-    assert row(foreign)["status"] == "sent"
+    assert now(foreign).status == "sent"
 
 
 def test_what_is_read_already_is_not_told_again(alice: Person, bob: Person) -> None:
@@ -133,7 +133,7 @@ def test_one_message_named_twice_is_one(alice: Person, bob: Person) -> None:
 
 def test_a_deleted_message_is_not_read(alice: Person, bob: Person) -> None:
     message = said(alice, bob)
-    message_delete(user=alice.user, message_id=message.pk)
+    message_delete(alice.user, message_id=message.pk)
     before = everything()
     require_refused(read(bob, message), before, 200)
 
@@ -142,7 +142,7 @@ def test_a_deleted_message_is_not_read(alice: Person, bob: Person) -> None:
 def test_of_devices_that_read_at_once_one_changes_it(alice: Person, bob: Person) -> None:
     """Original defect 25."""
     ids = said_often(alice, bob, 5)
-    outcomes = together(*[lambda: messages_mark_read(reader_id=bob.user.pk, message_ids=ids)] * 4)
+    outcomes = together(*[lambda: messages_mark_read(bob.user.pk, message_ids=ids)] * 4)
     assert sorted(one.updated for one in outcomes if isinstance(one, Marked)) == [0, 0, 0, 5]
     assert told_kinds(alice).count("read_receipt") == 1
     assert told_kinds(bob).count("read_receipt") == 1

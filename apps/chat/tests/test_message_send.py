@@ -8,8 +8,8 @@ from pytest_django import Settings
 
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person, set_status
-from apps.chat import services
 from apps.chat.models import Conversation, Membership, Message
+from apps.chat.queries import sent_before
 from apps.chat.services import Sent, message_send, messages_send
 from apps.chat.tests.factories import draft, everything, said, told, told_kinds
 from apps.core.ids import uuid7
@@ -162,8 +162,8 @@ def test_of_a_group_each_sender_is_looked_up_by_their_own_client_id_only(
         [draft(*pair, client_id=n) for pair in ((alice, bob), (bob, alice)) for n in numbers]
     )
     again = [draft(alice, bob, client_id="1"), draft(bob, alice, client_id="2")]
-    known = services._already_sent([*again, draft(alice, bob, client_id="new"), draft(bob, alice)])
-    assert set(known) == {(one.sender_id, one.client_id) for one in again}
+    asked = [(one.sender_id, str(one.client_id)) for one in again]
+    assert set(sent_before([*asked, (alice.user.pk, "new")])) == set(asked)
 
 
 def test_two_people_may_use_one_client_id(alice: Person, bob: Person) -> None:
@@ -299,9 +299,9 @@ def test_nobody_sends_in_the_name_of_another(alice: Person, bob: Person, carol: 
 def test_either_side_writes_into_one_conversation(alice: Person, bob: Person) -> None:
     conversations = {said(alice, bob).conversation_id, said(bob, alice).conversation_id}
     assert conversations == {Conversation.objects.get().pk}
-    assert set(Membership.objects.values_list("user", "peer")) == {
-        (alice.user.pk, bob.user.pk),
-        (bob.user.pk, alice.user.pk),
+    assert set(Membership.objects.values_list("conversation", "user")) == {
+        (*conversations, alice.user.pk),
+        (*conversations, bob.user.pk),
     }
 
 

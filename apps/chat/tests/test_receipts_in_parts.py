@@ -9,9 +9,9 @@ import pytest
 
 from apps.accounts.tests.people import Person
 from apps.chat import events, receipts
-from apps.chat.models import Conversation, DeliveryCursor, Message
+from apps.chat.models import Conversation, DeliveryCursor
 from apps.chat.receipts import Marked, messages_mark_delivered, messages_mark_read
-from apps.chat.tests.factories import everything, said, said_often, told, told_kinds
+from apps.chat.tests.factories import everything, now, said, said_often, statuses, told, told_kinds
 from apps.core.tests.together import together
 from apps.realtime.log import events_after
 from apps.realtime.streams import USER
@@ -67,7 +67,7 @@ def test_many_messages_are_read_in_parts_that_name_each_once_and_in_order(
     ids = said_often(alice, bob, MANY)
     response = bob.post("/messages/read", all_of(bob))
     assert response.json()["data"] == {"updated": MANY}
-    assert not Message.objects.exclude(status="read").exists()
+    assert set(statuses()) == {"read"}
     for person in (alice, bob):
         parts = named_in(person, "read_receipt")
         assert [len(one) for one in parts] == IN_PARTS
@@ -80,8 +80,8 @@ def test_many_messages_are_delivered_in_parts_that_name_each_once_and_in_order(
     alice: Person, bob: Person
 ) -> None:
     ids = said_often(alice, bob, 170)
-    assert messages_mark_delivered(receiver_id=bob.user.pk, seq=170) == Marked(170)
-    assert not Message.objects.exclude(status="delivered").exists()
+    assert messages_mark_delivered(bob.user.pk, seq=170) == Marked(170)
+    assert set(statuses()) == {"delivered"}
     parts = named_in(alice, "delivery_receipt")
     assert [len(one) for one in parts] == [50, 50, 50, 20]
     assert flat(parts) == in_order(ids)
@@ -90,8 +90,8 @@ def test_many_messages_are_delivered_in_parts_that_name_each_once_and_in_order(
 
 def test_no_receipt_is_larger_than_the_frame_of_a_client(alice: Person, bob: Person) -> None:
     ids = said_often(alice, bob, 501)
-    messages_mark_delivered(receiver_id=bob.user.pk, seq=501)
-    messages_mark_read(reader_id=bob.user.pk, message_ids=ids)
+    messages_mark_delivered(bob.user.pk, seq=501)
+    messages_mark_read(bob.user.pk, message_ids=ids)
     for person in (alice, bob):
         missed = events_after(USER.name(person.user.pk), 501)
         sizes = [len(str(frame.content).encode()) for frame in missed.frames]
@@ -109,11 +109,11 @@ def test_what_a_process_that_dies_has_read_is_kept_and_the_next_call_does_the_re
     conversation = Conversation.objects.get().pk
 
     def read() -> Marked:
-        return messages_mark_read(reader_id=bob.user.pk, conversation_id=conversation, up_to=170)
+        return messages_mark_read(bob.user.pk, conversation_id=conversation, up_to=170)
 
     with pytest.raises(SystemExit):
         read()
-    assert Message.objects.filter(status="read").count() == 100
+    assert statuses().count("read") == 100
     assert flat(named_in(alice, "read_receipt")) == in_order(ids)[:100]
     assert read() == Marked(70)
     for person in (alice, bob):
@@ -127,9 +127,9 @@ def test_what_a_process_that_dies_has_delivered_is_kept_and_the_next_call_does_t
     ids = said_often(alice, bob, 170)
     die_in_the_third_part(monkeypatch, "messages_delivered")
     with pytest.raises(SystemExit):
-        messages_mark_delivered(receiver_id=bob.user.pk, seq=170)
-    assert Message.objects.filter(status="delivered").count() == 100
-    assert messages_mark_delivered(receiver_id=bob.user.pk, seq=170) == Marked(70)
+        messages_mark_delivered(bob.user.pk, seq=170)
+    assert statuses().count("delivered") == 100
+    assert messages_mark_delivered(bob.user.pk, seq=170) == Marked(70)
     assert flat(named_in(alice, "delivery_receipt")) == in_order(ids)
 
 
@@ -169,7 +169,7 @@ def test_a_delivery_that_takes_long_goes_on_where_it_stopped(
 ) -> None:
     monkeypatch.setattr(receipts, "LONGEST", -1)
     ids = said_often(alice, bob, 110)
-    marked = [messages_mark_delivered(receiver_id=bob.user.pk, seq=110) for _ in range(3)]
+    marked = [messages_mark_delivered(bob.user.pk, seq=110) for _ in range(3)]
     assert marked == [Marked(50, remaining=True), Marked(50, remaining=True), Marked(10)]
     assert flat(named_in(alice, "delivery_receipt")) == in_order(ids)
 
@@ -196,13 +196,8 @@ def test_of_devices_that_say_it_at_once_each_message_is_news_to_one(
     ids = said_often(alice, bob, 110)
     conversation = Conversation.objects.get().pk
     outcomes = together(
-        *[lambda: messages_mark_delivered(receiver_id=bob.user.pk, seq=110)] * 2,
-        *[
-            lambda: messages_mark_read(
-                reader_id=bob.user.pk, conversation_id=conversation, up_to=110
-            )
-        ]
-        * 2,
+        *[lambda: messages_mark_delivered(bob.user.pk, seq=110)] * 2,
+        *[lambda: messages_mark_read(bob.user.pk, conversation_id=conversation, up_to=110)] * 2,
     )
     assert [one for one in outcomes if isinstance(one, Exception)] == []
     read = flat(named_in(alice, "read_receipt"))
@@ -216,25 +211,25 @@ def test_a_number_that_the_stream_has_not_reached_delivers_nothing_ahead(
     alice: Person, bob: Person
 ) -> None:
     said(alice, bob)
-    assert messages_mark_delivered(receiver_id=bob.user.pk, seq=10**9) == Marked(1)
+    assert messages_mark_delivered(bob.user.pk, seq=10**9) == Marked(1)
     later = said(alice, bob)
-    assert Message.objects.get(pk=later.pk).status == "sent"
-    assert messages_mark_delivered(receiver_id=bob.user.pk, seq=2) == Marked(1)
+    assert now(later).status == "sent"
+    assert messages_mark_delivered(bob.user.pk, seq=2) == Marked(1)
 
 
 def test_a_smaller_number_takes_nothing_back(alice: Person, bob: Person) -> None:
     said_often(alice, bob, 3)
-    messages_mark_delivered(receiver_id=bob.user.pk, seq=3)
+    messages_mark_delivered(bob.user.pk, seq=3)
     before = everything()
-    assert messages_mark_delivered(receiver_id=bob.user.pk, seq=1) == Marked(0)
+    assert messages_mark_delivered(bob.user.pk, seq=1) == Marked(0)
     assert everything() == before
     assert DeliveryCursor.objects.get(user=bob.user).seq == 3
 
 
 def test_what_was_passed_over_by_id_is_delivered_by_number(alice: Person, bob: Person) -> None:
     newest, *older = said_often(alice, bob, 3)
-    messages_mark_delivered(receiver_id=bob.user.pk, message_ids=[newest])
-    assert messages_mark_delivered(receiver_id=bob.user.pk, seq=3) == Marked(len(older))
+    messages_mark_delivered(bob.user.pk, message_ids=[newest])
+    assert messages_mark_delivered(bob.user.pk, seq=3) == Marked(len(older))
 
 
 @small_parts
@@ -242,11 +237,11 @@ def test_who_has_everything_costs_no_more_however_long_their_stream_is(
     alice: Person, bob: Person
 ) -> None:
     said_often(alice, bob, 60)
-    messages_mark_delivered(receiver_id=bob.user.pk, seq=60)
+    messages_mark_delivered(bob.user.pk, seq=60)
     with statements() as sent:
-        messages_mark_delivered(receiver_id=bob.user.pk, seq=60)
+        messages_mark_delivered(bob.user.pk, seq=60)
     assert len(sent) == 2
     said(alice, bob)
     with statements() as sent:
-        messages_mark_delivered(receiver_id=bob.user.pk, seq=61)
-    assert len(sent) == 7
+        messages_mark_delivered(bob.user.pk, seq=61)
+    assert len(sent) == 8

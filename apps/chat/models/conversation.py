@@ -1,0 +1,147 @@
+"""A conversation: of two people, or of a group."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import ClassVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.chat.models.message import Message
+from apps.core.db.sql import insert
+from apps.core.ids import uuid7
+
+Pair = tuple[UUID, UUID]
+
+
+def pair_of(one: UUID, other: UUID) -> Pair:
+    """Return the key of the direct conversation of two people, the same from either side."""
+    return (one, other) if one < other else (other, one)
+
+
+class ConversationManager(models.Manager["Conversation"]):
+    """Finds conversations, and gives their messages numbers."""
+
+    def between(self, one: UUID, other: UUID) -> "QuerySet[Conversation]":
+        """Return the direct conversation of two people, if there is one."""
+        first, second = pair_of(one, other)
+        return self.filter(first=first, second=second)
+
+    def locked(self, ids: Collection[UUID]) -> "QuerySet[Conversation]":
+        """Return conversations, locked in the order of their ids.
+
+        Rows that only refer to them, such as receipts, may be written meanwhile.
+        """
+        return self.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
+
+    def number_direct(
+        self, messages: Mapping[Pair, Sequence[Message]], users: Mapping[UUID, User]
+    ) -> None:
+        """Give the new messages of each pair the next numbers of its conversation.
+
+        One statement makes, locks and moves on the conversations, in the order of their pairs.
+        """
+        fields = ("id", "kind", "first", "second", "last_seq", "last_message", "last_message_at")
+        rows = [
+            (uuid7(), Conversation.Kind.DIRECT, *pair, len(new), new[-1].pk, new[-1].created_at)
+            for pair, new in sorted(messages.items())
+        ]
+        numbered = insert(
+            Conversation,
+            fields,
+            rows,
+            "ON CONFLICT (first_id, second_id) DO UPDATE SET"
+            " last_seq = {table}.last_seq + excluded.last_seq,"
+            " last_message_id = excluded.last_message_id,"
+            " last_message_at = excluded.last_message_at"
+            " RETURNING id, first_id, second_id, last_seq",
+        )
+        for pk, first, second, last_seq in numbered:
+            pair = UUID(str(first)), UUID(str(second))
+            one, other = users[pair[0]], users[pair[1]]
+            conversation = Conversation(
+                id=UUID(str(pk)), first=one, second=other, last_seq=last_seq
+            )
+            conversation.number(messages[pair])
+
+    def number_in_groups(self, messages: "Mapping[Conversation, Sequence[Message]]") -> None:
+        """Give the new messages of each group, which is locked, its next numbers."""
+        for group, new in messages.items():
+            group.last_seq += len(new)
+            group.last_message, group.last_message_at = new[-1], new[-1].created_at
+            group.number(new)
+        self.bulk_update(messages, ["last_seq", "last_message", "last_message_at"])
+
+
+class Conversation(models.Model):
+    """What two people, or the members of a group, say to each other.
+
+    Its messages are numbered without holes. Who belongs to it is said by its memberships; a direct
+    one also names its two people, the one with the smaller id first.
+    """
+
+    class Kind(models.TextChoices):
+        DIRECT = "direct"
+        GROUP = "group"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    kind = models.CharField(
+        max_length=10, choices=Kind.choices, default=Kind.DIRECT, db_default=Kind.DIRECT
+    )
+    first = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="+",
+        db_index=False,
+    )
+    second = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+"
+    )
+    title = models.CharField(max_length=100, default="", db_default="", blank=True)
+    last_seq = models.PositiveBigIntegerField(default=0)
+    # The newest message that is not deleted; none when all are.
+    last_message = models.ForeignKey(
+        Message, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
+    )
+    # When that was sent; before there was one, when the group began.
+    last_message_at = models.DateTimeField(default=timezone.now)
+    # Too high by one for each member whose account was deleted, rather than left by a service.
+    member_count = models.PositiveIntegerField(default=2, db_default=2)
+
+    objects: ClassVar[ConversationManager] = ConversationManager()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["first", "second"], name="conversation_one_per_pair"),
+            models.CheckConstraint(
+                condition=Q(first__lt=F("second")), name="conversation_pair_in_order"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="direct", first__isnull=False, second__isnull=False, title="")
+                | (Q(kind="group", first__isnull=True, second__isnull=True) & ~Q(title="")),
+                name="conversation_is_a_pair_or_a_group",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title or f"{self.first_id} and {self.second_id}"
+
+    def other(self, user_id: UUID) -> User | None:
+        """Return the other person of a direct conversation; nobody of a group."""
+        return self.second if user_id == self.first_id else self.first
+
+    def other_id(self, user_id: UUID) -> UUID | None:
+        """Return the id of the other person of a direct conversation."""
+        return self.second_id if user_id == self.first_id else self.first_id
+
+    def number(self, messages: Sequence[Message]) -> None:
+        """Give new messages the last of its numbers. Nobody has got them yet, unless there is
+        nobody else."""
+        alone = self.member_count == 1
+        for seq, message in enumerate(messages, self.last_seq - len(messages) + 1):
+            message.conversation, message.seq = self, seq
+            message.read_at, message.is_read, message.is_delivered = None, alone, alone

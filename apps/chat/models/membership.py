@@ -1,0 +1,142 @@
+"""Who belongs to a conversation, and how far they have got in it."""
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q, QuerySet
+
+from apps.chat.models.conversation import Conversation
+from apps.chat.models.message import Message
+from apps.core.db.sql import insert
+from apps.core.ids import uuid7
+
+
+class MembershipManager(models.Manager["Membership"]):
+    """Finds memberships, and keeps those of direct conversations up with what is said."""
+
+    def of_direct(self, conversation: Conversation) -> "QuerySet[Membership]":
+        """Return the memberships of a direct conversation; of a group none."""
+        return self.filter(conversation=conversation, incoming_seq__isnull=False)
+
+    def list_direct(self, messages: Iterable[Sequence[Message]]) -> None:
+        """Put direct conversations, each given by its new messages, at the top of the lists of
+        their people, and note what is new to each of them.
+
+        Who had nothing unread has read up to the first of the new ones that the other wrote.
+        """
+        rows = sorted(
+            (new[0].conversation_id, user, *_cursors(user, new), new[-1].created_at)
+            for new in messages
+            for user in (new[0].sender_id, new[0].receiver_id)
+        )
+        insert(
+            Membership,
+            ("conversation", "user", "read_seq", "incoming_seq", "last_message_at", "id"),
+            [(*row, uuid7()) for row in rows],
+            "ON CONFLICT (conversation_id, user_id) DO UPDATE SET"
+            " last_message_at = excluded.last_message_at,"
+            " read_seq = CASE WHEN {table}.incoming_seq <= {table}.read_seq"
+            " THEN excluded.read_seq ELSE {table}.read_seq END,"
+            " incoming_seq = CASE WHEN excluded.incoming_seq > 0"
+            " THEN excluded.incoming_seq ELSE {table}.incoming_seq END",
+        )
+
+
+def _cursors(user_id: UUID | None, new: Sequence[Message]) -> tuple[int, int]:
+    """Return up to which number the user has nothing unread among the new messages, and the number
+    of the newest by the other, or 0."""
+    incoming = [message.seq for message in new if message.sender_id != user_id]
+    return (incoming[0] - 1, incoming[-1]) if incoming else (new[-1].seq, 0)
+
+
+class Membership(models.Model):
+    """A conversation as one of its people has it.
+
+    They read what comes after `joined_seq`. Whatever others said up to `read_seq` is read, and up
+    to `delivered_seq` delivered, unless it was deleted; of what comes after those the receipts
+    tell. Both numbers only say where to begin to look.
+    """
+
+    class Role(models.TextChoices):
+        OWNER = "owner"
+        ADMIN = "admin"
+        MEMBER = "member"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    conversation = models.ForeignKey(
+        Conversation, on_delete=models.CASCADE, related_name="memberships", db_index=False
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    role = models.CharField(
+        max_length=10, choices=Role.choices, default=Role.MEMBER, db_default=Role.MEMBER
+    )
+    # The numbers of the last message and of the last event before they joined.
+    joined_seq = models.PositiveBigIntegerField(default=0, db_default=0)
+    joined_event = models.PositiveBigIntegerField(default=0, db_default=0)
+    read_seq = models.PositiveBigIntegerField(default=0, db_default=0)
+    delivered_seq = models.PositiveBigIntegerField(default=0, db_default=0)
+    # Of direct conversations only, whose two rows every message may write; none of a group's has
+    # them. The number of the newest message by the other, and when the newest of all was sent, by
+    # which the list is walked: none while all are deleted.
+    incoming_seq = models.PositiveBigIntegerField(null=True)
+    last_message_at = models.DateTimeField(null=True)
+
+    # Filled in by queries.with_unread(), and by runs.memberships_locked().
+    unread: int
+    has_gaps: bool
+
+    objects: ClassVar[MembershipManager] = MembershipManager()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["conversation", "user"], name="membership_unique"),
+            models.UniqueConstraint(
+                fields=["conversation"], name="membership_one_owner", condition=Q(role="owner")
+            ),
+            models.CheckConstraint(
+                condition=Q(role="member")
+                | Q(role__in=["owner", "admin"], incoming_seq=None, last_message_at=None),
+                name="membership_role_known_and_of_a_group",
+            ),
+            models.CheckConstraint(
+                condition=Q(read_seq__gte=F("joined_seq"), delivered_seq__gte=F("joined_seq")),
+                name="membership_reads_what_came_after",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["user", "-last_message_at", "-id"], name="membership_list"),
+            # A person's groups, and their direct conversations in which something may be unread.
+            models.Index(
+                fields=["user"],
+                name="membership_unread",
+                condition=Q(incoming_seq=None) | Q(incoming_seq__gt=F("read_seq")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} in {self.conversation_id}"
+
+    @property
+    def is_of_group(self) -> bool:
+        """Return whether the conversation is a group."""
+        return self.incoming_seq is None
+
+
+class DeliveryCursor(models.Model):
+    """The event of a person's stream up to which a device of theirs has said to have everything.
+
+    Every message that the stream tells of up to there is delivered, so nobody need look again.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+"
+    )
+    seq = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.user_id} has {self.seq}"
