@@ -12,9 +12,18 @@ from config.settings import DATA_DIR, DATABASES, INSTALLED_APPS, THREAD_WAIT
 from testing.limits import AllActions
 
 INSTALLED_APPS = [*INSTALLED_APPS, "django_migration_linter"]
-# On SQLite a constraint comes with the table made anew, all of whose columns the linter takes for
-# added ones that may not be empty.
-MIGRATION_LINTER_OPTIONS = {"ignore_name": ["0004_email_in_ascii", "0003_event_size"]}
+MIGRATION_LINTER_OPTIONS = {
+    "ignore_name": [
+        # On SQLite a constraint comes with the table made anew, all of whose columns the linter
+        # takes for added ones that may not be empty. On PostgreSQL it finds nothing here.
+        "0004_email_in_ascii",
+        "0003_memberships",
+        "0003_event_size",
+        # It drops what the release before writes, of which no process may run any more: what that
+        # says of reading is in another place now, and nothing could keep both up to date.
+        "0005_without_receivers",
+    ]
+}
 if os.environ.get("PARLEY_TAMPER"):
     INSTALLED_APPS = [*INSTALLED_APPS, "apps.realtime.tests.tampered.TamperedConfig"]
 PASSWORD_HASHERS = ["testing.hashing.NoticedHasher"]

@@ -7,7 +7,7 @@ gets its own columns again; groups have none there, and must be deleted first.
 from typing import Any
 
 from django.db import migrations
-from django.db.models import Case, DateTimeField, F, OuterRef, Subquery, When
+from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Subquery, Value, When
 from django.db.models.functions import Coalesce
 
 CHUNK = 1_000
@@ -98,14 +98,15 @@ def into_messages(apps: Any, schema_editor: Any) -> None:
         user=OuterRef("receiver"),
         delivered_seq__gte=OuterRef("seq"),
     )
-    read_at = Subquery(covering.filter(kind="read").values("at")[:1], output_field=DateTimeField())
-    message.update(read_at=read_at)
-    delivered = message.annotate(
-        passed=Subquery(reader.values("pk")[:1]),
-        covered=Subquery(covering.filter(kind="delivered").values("pk")[:1]),
-    ).exclude(passed=None, covered=None)
-    message.filter(pk__in=delivered.values("pk")).update(status="delivered")
-    message.filter(read_at__isnull=False).update(status="read")
+    read, delivered = covering.filter(kind="read"), covering.filter(kind="delivered")
+    message.update(
+        read_at=Subquery(read.values("at")[:1], output_field=DateTimeField()),
+        status=Case(
+            When(Exists(read), then=Value("read")),
+            When(Exists(delivered) | Exists(reader), then=Value("delivered")),
+            default=Value("sent"),
+        ),
+    )
     membership.update(
         peer=other_than("user"),
         last_message=Subquery(place.values("last_message")[:1]),

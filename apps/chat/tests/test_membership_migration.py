@@ -1,0 +1,168 @@
+"""What was read before the migration to memberships is read after it, and on the way back."""
+
+import random
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.accounts.tests.people import Person
+from apps.chat.models import Conversation, Membership, Message, Receipt
+from apps.chat.queries import with_status
+from apps.chat.selectors import conversations_shown, direct_memberships, unread_counts
+from apps.core.ids import uuid7
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BEFORE, AFTER = "0002_delivery_cursor", "0005_without_receivers"
+CONVERSATIONS = 40
+TIMES = [timezone.now() - timedelta(hours=hours) for hours in range(3)]
+
+
+def migrate(name: str) -> Any:
+    """Migrate the chat there and return its models of that time."""
+    MigrationExecutor(connection).migrate([("chat", name)])
+    state = MigrationExecutor(connection).loader.project_state([("chat", name)])
+    return state.apps.get_app_config("chat")
+
+
+@pytest.fixture
+def old(alice: Person) -> Iterator[Any]:
+    """The models of the chat as they were; the database is as it is now again afterwards."""
+    yield migrate(BEFORE)
+    migrate(AFTER)
+
+
+def talk(old: Any, one: User, other: User, seed: int) -> None:
+    """Have two people talk at random, as it was stored before."""
+    chance = random.Random(seed)
+    pair = sorted((one.pk, other.pk))
+    conversation = old.get_model("Conversation").objects.create(pair="".join(p.hex for p in pair))
+    messages = [
+        old.get_model("Message")(
+            conversation=conversation, seq=seq, content=f"Ahoy {seq}", **fate(chance, pair)
+        )
+        for seq in range(1, chance.randrange(2, 25))
+    ]
+    old.get_model("Message").objects.bulk_create(messages)
+    conversation.last_seq = len(messages)
+    conversation.save()
+    left = [message for message in messages if message.deleted_at is None]
+    for user, peer in (pair, pair[::-1]):
+        old.get_model("Membership").objects.create(
+            conversation=conversation,
+            user_id=user,
+            peer_id=peer,
+            last_message=left[-1] if left else None,
+            last_message_at=(left or messages)[-1].created_at,
+        )
+
+
+def fate(chance: random.Random, pair: list[UUID]) -> dict[str, Any]:
+    """Return who sent a message and what became of it."""
+    sender, receiver = chance.sample(pair, 2)
+    status = chance.choice(["sent", "delivered", "delivered", "read", "read", "read"])
+    return {
+        "sender_id": sender,
+        "receiver_id": receiver,
+        "status": status,
+        "read_at": chance.choice(TIMES) if status == "read" else None,
+        "deleted_at": timezone.now() if chance.random() < 0.2 else None,
+        "created_at": timezone.now() + timedelta(seconds=chance.randrange(10_000)),
+    }
+
+
+def rows(old: Any) -> dict[str, list[Any]]:
+    """Return all that the chat held as it was."""
+    models = ("Conversation", "Message", "Membership")
+    return {name: list(old.get_model(name).objects.order_by("pk").values()) for name in models}
+
+
+def unread_before(held: dict[str, list[Any]]) -> dict[tuple[UUID, UUID], int]:
+    """Return how many messages were unread, by conversation and user."""
+    counts = {(one["conversation_id"], one["user_id"]): 0 for one in held["Membership"]}
+    for one in held["Message"]:
+        if one["read_at"] is None and one["deleted_at"] is None:
+            counts[one["conversation_id"], one["receiver_id"]] += 1
+    return counts
+
+
+def receipts_before(held: dict[str, list[Any]]) -> set[tuple[UUID, UUID, int, int, datetime]]:
+    """Return the runs of messages to one person in one conversation that were read at one time."""
+
+    def place(one: Any) -> Any:
+        return one["conversation_id"], one["receiver_id"]
+
+    found = set()
+    messages = sorted(held["Message"], key=lambda one: (*place(one), one["seq"]))
+    for to, theirs in groupby(messages, place):
+        for read_at, run in groupby(theirs, lambda one: one["read_at"]):
+            if read_at is not None:
+                numbers = [one["seq"] for one in run]
+                found.add((*to, numbers[0], numbers[-1], read_at))
+    return found
+
+
+def test_every_message_is_read_and_unread_as_before(
+    old: Any, alice: Person, bob: Person, carol: Person
+) -> None:
+    others = User.objects.bulk_create(
+        User(name=f"Friend {n}", email=f"friend{n}@example.com") for n in range(CONVERSATIONS)
+    )
+    for seed, friend in enumerate(others):
+        talk(old, alice.user, friend, seed)
+    forgotten = uuid7().hex + uuid7().hex
+    old.get_model("Conversation").objects.create(pair=forgotten)
+    held = rows(old)
+
+    migrate(AFTER)
+    statuses = {one["id"]: (one["status"], one["read_at"]) for one in held["Message"]}
+    shown = with_status(Message.objects.all())
+    assert {one.pk: (one.status, one.read_at) for one in shown} == statuses
+    read = Receipt.objects.filter(kind="read")
+    assert set(
+        read.values_list("conversation", "user", "first_seq", "last_seq", "at")
+    ) == receipts_before(held)
+    require_listed_as_before(held, [alice.user, *others])
+    assert Conversation.objects.count() == CONVERSATIONS
+
+    held["Conversation"] = [one for one in held["Conversation"] if one["pair"] != forgotten]
+    assert rows(migrate(BEFORE)) == held
+
+
+def require_listed_as_before(held: dict[str, list[Any]], users: list[User]) -> None:
+    """Fail unless each user has their conversations in the order and with the numbers of before."""
+    unread = unread_before(held)
+    for user in users:
+        own = [one for one in held["Membership"] if one["user_id"] == user.pk]
+        own = [one for one in own if one["last_message_id"]]
+        own.sort(key=lambda one: (one["last_message_at"], one["id"]), reverse=True)
+        listed = conversations_shown(user, list(direct_memberships(user)))
+        assert [(one.membership.pk, one.last_message.pk) for one in listed] == [
+            (one["id"], one["last_message_id"]) for one in own
+        ]
+        assert [one.peer.pk for one in listed] == [one["peer_id"] for one in own]
+        counts = [unread[one["conversation_id"], user.pk] for one in own]
+        assert [one.membership.unread for one in listed] == counts
+        assert unread_counts(user) == {
+            "total": sum(counts),
+            "conversations": len([count for count in counts if count]),
+        }
+
+
+def test_the_way_back_refuses_groups_and_leaves_them(alice: Person) -> None:
+    Conversation.objects.create(kind="group", title="Crew", member_count=1)
+    try:
+        with pytest.raises(ValueError, match="knows no groups"):
+            migrate(BEFORE)
+        assert Conversation.objects.count() == 1
+        assert Membership.objects.count() == 0
+    finally:
+        migrate(AFTER)
