@@ -10,35 +10,70 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import (
-    Case,
-    Count,
+    BooleanField,
     DateTimeField,
-    Exists,
+    Expression,
     F,
-    OuterRef,
-    Q,
+    IntegerField,
     QuerySet,
-    Subquery,
-    When,
+    UUIDField,
+    Value,
 )
-from django.db.models.functions import Coalesce
 
-from apps.chat.models import Conversation, Membership, Message, Receipt
-from apps.core.db.sql import matching
+from apps.chat.models import Membership, Message, Receipt
+from apps.core.db.sql import SqlText, matching
 
 # A sender, and the id by which their client knows what it sends.
 ClientKey = tuple[UUID, str]
 
 READ, DELIVERED = Receipt.Kind.READ, Receipt.Kind.DELIVERED
 
+COVERED_AT = """(
+    SELECT CASE WHEN receipt.first_seq <= {seq} THEN receipt.at END FROM chat_receipt receipt
+    WHERE receipt.conversation_id = {conversation} AND receipt.user_id = {user}
+    AND receipt.kind = {kind} AND receipt.last_seq >= {seq} ORDER BY receipt.last_seq LIMIT 1
+)"""
 
-def covered_at(kind: str, user: UUID | OuterRef) -> Subquery:
-    """Return when a receipt of somebody covered the message of the query around, or null."""
-    ending_behind = Receipt.objects.filter(
-        conversation=OuterRef("conversation"), user=user, kind=kind, last_seq__gte=OuterRef("seq")
-    ).order_by("last_seq")
-    covering = Case(When(first_seq__lte=OuterRef("seq"), then="at"))
-    return Subquery(ending_behind.values_list(covering)[:1], output_field=DateTimeField())
+READ_BY_ALL = """(
+    {kind} = 'group' AND NOT EXISTS (
+        SELECT 1 FROM chat_membership member
+        WHERE member.conversation_id = {conversation} AND member.user_id <> {sender}
+        AND member.read_seq < {seq}
+    )
+)"""
+THERE_FOR_ALL = """(
+    NOT EXISTS (
+        SELECT 1 FROM chat_membership member
+        WHERE member.conversation_id = {conversation} AND member.user_id <> {sender}
+        AND member.delivered_seq < {seq} AND ({kind} = 'direct' OR member.read_seq < {seq})
+    ) OR ({kind} = 'direct' AND {covered_at} IS NOT NULL)
+)"""
+
+UNREAD = """((
+    SELECT count(*) FROM chat_message message
+    WHERE message.conversation_id = {conversation} AND message.seq > {read_seq}
+    AND message.sender_id <> {user} AND message.deleted_at IS NULL
+) - (
+    SELECT count(*) FROM chat_receipt receipt
+    JOIN chat_message message ON message.conversation_id = receipt.conversation_id
+    AND message.seq >= receipt.first_seq AND message.seq <= receipt.last_seq
+    WHERE receipt.conversation_id = {conversation} AND receipt.user_id = {user}
+    AND receipt.kind = 'read' AND receipt.last_seq > {read_seq}
+    AND message.seq > {read_seq} AND message.sender_id <> {user} AND message.deleted_at IS NULL
+))"""
+
+
+def covered_at(kind: str, user: UUID | Expression) -> SqlText:
+    """Return when a receipt of a user covered the message that is queried, or null."""
+    who = Value(user, UUIDField()) if isinstance(user, UUID) else user
+    return SqlText(
+        COVERED_AT,
+        DateTimeField(),
+        seq="seq",
+        conversation="conversation",
+        kind=Value(str(kind)),
+        user=who,
+    )
 
 
 def with_people(messages: QuerySet[Message]) -> QuerySet[Message]:
@@ -52,23 +87,27 @@ def with_status(messages: QuerySet[Message]) -> QuerySet[Message]:
     Of a direct message that is what the other user's receipts say. In a group all others must have
     got that far, each of them without a gap; who joined later stands behind it from the start.
     """
-    reader = Case(
-        When(conversation__first=F("sender"), then="conversation__second"),
-        default="conversation__first",
+    receiver = SqlText(
+        "CASE WHEN {first} = {sender} THEN {second} ELSE {first} END",
+        UUIDField(),
+        first="conversation__first",
+        second="conversation__second",
+        sender="sender",
     )
-    members = Membership.objects.filter(conversation=OuterRef("conversation"))
-    delivered = members.filter(user=OuterRef("reader"), delivered_seq__gte=OuterRef("seq"))
-    unread = members.exclude(user=OuterRef("sender")).filter(read_seq__lt=OuterRef("seq"))
-    undelivered = unread.filter(delivered_seq__lt=OuterRef("seq"))
-    group = Q(conversation__kind=Conversation.Kind.GROUP)
-    status: dict[str, Any] = {
-        "read_at": covered_at(READ, OuterRef("reader")),
-        "is_read": group & ~Exists(unread),
-        "is_delivered": (group & ~Exists(undelivered))
-        | (~group & (Exists(delivered) | Q(had_at__isnull=False))),
+    place = {
+        "seq": "seq",
+        "conversation": "conversation",
+        "sender": "sender",
+        "kind": "conversation__kind",
     }
-    with_reader = messages.alias(reader=reader)
-    return with_reader.alias(had_at=covered_at(DELIVERED, OuterRef("reader"))).annotate(**status)
+    status: dict[str, Any] = {
+        "read_at": covered_at(READ, receiver),
+        "is_read": SqlText(READ_BY_ALL, BooleanField(), **place),
+        "is_delivered": SqlText(
+            THERE_FOR_ALL, BooleanField(), **place, covered_at=covered_at(DELIVERED, receiver)
+        ),
+    }
+    return messages.annotate(**status)
 
 
 def sent_before(keys: Iterable[ClientKey]) -> dict[ClientKey, Message]:
@@ -115,22 +154,9 @@ def unread_by(membership: Membership) -> QuerySet[Message]:
 def with_unread(memberships: QuerySet[Membership]) -> QuerySet[Membership]:
     """Return the memberships with how many messages are `unread`: those by others behind the
     cursor, less those that receipts cover all the same."""
-    behind = (
-        Message.objects.filter(conversation=OuterRef("conversation"), deleted_at=None)
-        .exclude(sender=OuterRef("user"))
-        .filter(seq__gt=OuterRef("read_seq"))
-    )
-    covered = behind.filter(
-        conversation__receipts__user=OuterRef("user"),
-        conversation__receipts__kind=READ,
-        conversation__receipts__last_seq__gt=OuterRef("read_seq"),
-        conversation__receipts__first_seq__lte=F("seq"),
-        conversation__receipts__last_seq__gte=F("seq"),
-    )
-    unread: dict[str, Any] = {"unread": _count(behind) - _count(covered)}
+    unread: dict[str, Any] = {
+        "unread": SqlText(
+            UNREAD, IntegerField(), conversation="conversation", user="user", read_seq="read_seq"
+        )
+    }
     return memberships.annotate(**unread)
-
-
-def _count(messages: QuerySet[Message]) -> Coalesce:
-    counted = messages.order_by().values("conversation").values_list(Count("pk"))
-    return Coalesce(Subquery(counted), 0)

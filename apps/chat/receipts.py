@@ -153,16 +153,11 @@ def _mark(kind: Kind, actor_id: UUID, ids: Sequence[UUID], *, sender_id: UUID | 
     runs = runs_of(news)
     beyond = _move_cursors(kind, memberships, runs)
     # A delivery that only moves the cursor on leaves no receipt: nobody asks when it was.
-    Receipt.objects.bulk_create(
-        Receipt(
-            conversation_id=run.conversation_id,
-            user_id=actor_id,
-            kind=kind,
-            first_seq=run.first,
-            last_seq=run.last,
-            at=now,
-        )
-        for run in (runs if kind == Kind.READ else beyond)
+    kept = runs if kind == Kind.READ else beyond
+    insert(
+        Receipt,
+        ("conversation", "user", "kind", "first_seq", "last_seq", "at"),
+        [(one.conversation_id, actor_id, kind, one.first, one.last, now) for one in kept],
     )
     _pass_what_is_there(kind, actor_id, memberships)
     _announce(kind, actor_id, memberships, news, runs, now)
@@ -183,7 +178,7 @@ def _move_cursors(
         else:
             membership.has_gaps = True
             beyond.append(run)
-    Membership.objects.bulk_update(moved, [CURSORS[kind]])
+    Membership.objects.move(moved, CURSORS[kind])
     return beyond
 
 
@@ -193,7 +188,7 @@ def _pass_what_is_there(kind: Kind, actor_id: UUID, memberships: dict[UUID, Memb
     if not with_gaps:
         return
     behind = Membership.objects.filter(pk__in=with_gaps)
-    behind.update(**{CURSORS[kind]: without_gap(kind, actor_id)})
+    behind.update(**{CURSORS[kind]: without_gap(kind)})
     for membership in behind:
         memberships[membership.conversation_id] = membership
         if kind == Kind.DELIVERED:

@@ -8,16 +8,44 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, Subquery
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models import BooleanField, IntegerField, UUIDField, Value
+from django.db.models.lookups import IsNull
 
 from apps.chat.models import Membership, Message, Receipt
-from apps.chat.queries import covered_at
+from apps.chat.queries import COVERED_AT, covered_at
+from apps.core.db.sql import SqlText
 
 Kind = Receipt.Kind
 
 # Up to where a membership has something without a gap.
 CURSORS = {Kind.READ: "read_seq", Kind.DELIVERED: "delivered_seq"}
+
+
+HAS_GAPS = """EXISTS (
+    SELECT 1 FROM chat_receipt receipt
+    WHERE receipt.conversation_id = {conversation} AND receipt.user_id = {user}
+    AND receipt.kind = {kind} AND receipt.last_seq > {cursor}
+)"""
+BEFORE = """COALESCE((
+    SELECT message.seq FROM chat_message message
+    WHERE message.conversation_id = {conversation} AND message.seq < {seq}
+    AND message.sender_id <> {user} ORDER BY message.seq DESC LIMIT 1
+), 0)"""
+# To the message before the first that is missing or, when none is, to the end of the last receipt.
+# Of what is sent at this moment the number is higher than that of any receipt.
+WITHOUT_GAP = """COALESCE((
+    SELECT message.seq - 1 FROM chat_message message
+    WHERE message.conversation_id = {conversation} AND message.seq > {cursor}
+    AND message.sender_id <> {user} AND message.deleted_at IS NULL
+    AND <read_at> IS NULL AND <there_at> IS NULL ORDER BY message.seq LIMIT 1
+), (
+    SELECT max(receipt.last_seq) FROM chat_receipt receipt
+    WHERE receipt.conversation_id = {conversation} AND receipt.user_id = {user}
+    AND receipt.kind = {kind}
+))"""
+_COVERED = COVERED_AT.replace("{seq}", "message.seq")
+WITHOUT_GAP = WITHOUT_GAP.replace("<there_at>", _COVERED)
+WITHOUT_GAP = WITHOUT_GAP.replace("<read_at>", _COVERED.replace("{kind}", "'read'"))
 
 
 @dataclass
@@ -37,14 +65,17 @@ def memberships_locked(
     """Lock the user's memberships of the conversations of some messages, in the order of those, and
     return them by conversation, with whether receipts lie behind their cursors."""
     conversations = Message.objects.filter(pk__in=message_ids).values("conversation")
-    behind = Receipt.objects.filter(
-        conversation=OuterRef("conversation"),
-        user=user_id,
-        kind=kind,
-        last_seq__gt=OuterRef(CURSORS[kind]),
-    )
+    gaps: dict[str, Any] = {
+        "has_gaps": SqlText(
+            HAS_GAPS,
+            BooleanField(),
+            conversation="conversation",
+            user="user",
+            kind=Value(str(kind)),
+            cursor=CURSORS[kind],
+        )
+    }
     own = Membership.objects.filter(user=user_id, conversation__in=conversations)
-    gaps: dict[str, Any] = {"has_gaps": Exists(behind)}
     locked = own.annotate(**gaps).order_by("conversation").select_for_update()
     return {one.conversation_id: one for one in locked}
 
@@ -58,25 +89,27 @@ def news_among(
 ) -> list[Message]:
     """Return those of the messages that others, or that sender, wrote in these conversations and
     that the user has not read or, if delivery is meant, neither read nor got; in their order."""
-    by_others = Message.objects.exclude(sender=user_id)
-    before = by_others.filter(conversation=OuterRef("conversation"), seq__lt=OuterRef("seq"))
     numbers: dict[str, Any] = {
-        "before": Coalesce(Subquery(before.order_by("-seq").values("seq")[:1]), 0)
+        "before": SqlText(
+            BEFORE,
+            IntegerField(),
+            conversation="conversation",
+            seq="seq",
+            user=Value(user_id, UUIDField()),
+        )
     }
-    news = (
-        by_others.filter(pk__in=message_ids, conversation__in=memberships, deleted_at=None)
-        .alias(was_read_at=covered_at(Kind.READ, user_id))
-        .filter(was_read_at=None)
-        .annotate(**numbers)
-        .order_by("conversation", "seq")
-        .only("conversation", "seq", "sender")
-    )
+    news = Message.objects.filter(pk__in=message_ids, conversation__in=memberships, deleted_at=None)
+    news = news.exclude(sender=user_id).annotate(**numbers)
     if sender_id is not None:
         news = news.filter(sender=sender_id)
-    if kind == Kind.DELIVERED:
-        news = news.alias(was_there_at=covered_at(kind, user_id)).filter(was_there_at=None)
+    for one in {Kind.READ, kind}:
+        news = news.filter(IsNull(covered_at(one, user_id), True))
     cursor = CURSORS[kind]
-    return [one for one in news if one.seq > getattr(memberships[one.conversation_id], cursor)]
+    return [
+        one
+        for one in news.order_by("conversation", "seq").only("conversation", "seq", "sender")
+        if one.seq > getattr(memberships[one.conversation_id], cursor)
+    ]
 
 
 def runs_of(news: Iterable[Message]) -> list[Run]:
@@ -91,22 +124,13 @@ def runs_of(news: Iterable[Message]) -> list[Run]:
     return runs
 
 
-def without_gap(kind: Kind, user_id: UUID) -> Greatest:
-    """Return up to where the membership of the query around has everything: to the message before
-    the first that is missing or, when none is, to the end of its last receipt.
-
-    Of what is sent at this moment the number is higher than that of any receipt.
-    """
-    cursor = CURSORS[kind]
-    missing = Message.objects.filter(
-        conversation=OuterRef("conversation"), seq__gt=OuterRef(cursor), deleted_at=None
-    ).exclude(sender=user_id)
-    for one in {Kind.READ, kind}:
-        missing = missing.alias(**{f"{one}_at": covered_at(one, user_id)})
-        missing = missing.filter(**{f"{one}_at": None})
-    receipts = Receipt.objects.filter(
-        conversation=OuterRef("conversation"), user=user_id, kind=kind
+def without_gap(kind: Kind) -> SqlText:
+    """Return the new cursor of memberships that have receipts behind it."""
+    return SqlText(
+        WITHOUT_GAP,
+        IntegerField(),
+        conversation="conversation",
+        user="user",
+        kind=Value(str(kind)),
+        cursor=CURSORS[kind],
     )
-    first_missing = Subquery(missing.order_by("seq").values("seq")[:1])
-    last_end = Subquery(receipts.order_by("-last_seq").values("last_seq")[:1])
-    return Greatest(F(cursor), Coalesce(first_missing - 1, last_end, 0))

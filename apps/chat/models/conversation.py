@@ -73,7 +73,24 @@ class ConversationManager(models.Manager["Conversation"]):
             group.last_seq += len(new)
             group.last_message, group.last_message_at = new[-1], new[-1].created_at
             group.number(new)
-        self.bulk_update(messages, ["last_seq", "last_message", "last_message_at"])
+        insert(
+            Conversation,
+            ("id", "kind", "title", "last_seq", "last_message", "last_message_at"),
+            [
+                (
+                    one.pk,
+                    one.kind,
+                    one.title,
+                    one.last_seq,
+                    one.last_message_id,
+                    one.last_message_at,
+                )
+                for one in messages
+            ],
+            "ON CONFLICT (id) DO UPDATE SET last_seq = excluded.last_seq,"
+            " last_message_id = excluded.last_message_id,"
+            " last_message_at = excluded.last_message_at",
+        )
 
 
 class Conversation(models.Model):

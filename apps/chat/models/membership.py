@@ -21,6 +21,18 @@ class MembershipManager(models.Manager["Membership"]):
         """Return the memberships of a direct conversation; of a group none."""
         return self.filter(conversation=conversation, incoming_seq__isnull=False)
 
+    def move(self, memberships: "Iterable[Membership]", cursor: str) -> None:
+        """Write a cursor of memberships, which are locked."""
+        insert(
+            Membership,
+            ("id", "conversation", "user", cursor),
+            [
+                (uuid7(), one.conversation_id, one.user_id, getattr(one, cursor))
+                for one in memberships
+            ],
+            f"ON CONFLICT (conversation_id, user_id) DO UPDATE SET {cursor} = excluded.{cursor}",
+        )
+
     def list_direct(self, messages: Iterable[Sequence[Message]]) -> None:
         """Put direct conversations, each given by its new messages, at the top of the lists of
         their people, and note what is new to each of them.
