@@ -8,7 +8,7 @@ from apps.posts.models import Post
 from apps.posts.serializers import PostListItemOutput, PostPublishedPayload
 from apps.realtime.log import publish, redact
 from apps.realtime.server_frames import Event
-from apps.realtime.streams import StreamType
+from apps.realtime.streams import StreamType, everybody
 
 # What is left in the log of a post that is no longer public.
 NOTHING = {"title": "", "slug": "", "excerpt": "", "tags": []}
@@ -16,7 +16,7 @@ NOTHING = {"title": "", "slug": "", "excerpt": "", "tags": []}
 FEED = StreamType(
     prefix="feed",
     description="What everybody may read: posts as they are published. Every user may subscribe.",
-    may_subscribe=lambda user_id, _: True,
+    readers=everybody,
 )
 
 

@@ -1,11 +1,13 @@
 """A stream as one process follows it: its numbers reach the sockets here without a hole."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
+from apps.core.errors import Busy
 from apps.realtime.frames import Frame
 from apps.realtime.isolation import each
 from apps.realtime.log import Missed, events_after, heads
@@ -17,6 +19,19 @@ from apps.realtime.threads import in_thread
 log = structlog.get_logger(__name__)
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+# Head and epoch of streams, by their names.
+Heads = Mapping[str, tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """From where a socket follows a stream: after which event, of which life of the log, and what
+    stands beside the answer. Events up to `readable_after` are not for its user."""
+
+    after: int | None
+    epoch: str = ""
+    echo: Mapping[str, str] = field(default_factory=dict)
+    readable_after: int = 0
 
 
 class Feed:
@@ -26,7 +41,7 @@ class Feed:
     the log is read for what is missing, up to the last number that was heard of.
     """
 
-    def __init__(self, name: str, spawn: Spawn, pages: Pages) -> None:
+    def __init__(self, name: str, spawn: Spawn, pages: Pages, place: Awaitable[Heads]) -> None:
         self.name = name
         self.position = 0
         self._spawn = spawn
@@ -36,7 +51,7 @@ class Feed:
         self._followers: set[Socket] = set()
         self._catching_up = 0
         self._versions: dict[str, int] = {}
-        self._reading: asyncio.Task[None] | None = spawn(self._start())
+        self._reading: asyncio.Task[None] | None = spawn(self._start(place))
 
     @property
     def idle(self) -> bool:
@@ -70,13 +85,16 @@ class Feed:
         self._epoch = epoch
         self.hear_of(head)
 
-    async def join(self, socket: Socket) -> None:
+    async def join(self, socket: Socket, readable_after: int) -> None:
         """Have the socket follow from where the stream stands, without a word."""
         await self._standing()
-        self._catching_up -= 1
-        self._followers.add(socket)
+        try:
+            await self._reach(readable_after)
+            self._add(socket)
+        finally:
+            self._catching_up -= 1
 
-    async def follow(self, socket: Socket, after: int | None, epoch: str) -> None:
+    async def follow(self, socket: Socket, point: ResumePoint) -> None:
         """Answer `subscribed` or `reset`, send the socket what it missed after a number, and have
         it follow.
 
@@ -85,36 +103,59 @@ class Feed:
         """
         await self._standing()
         try:
-            if not self._epoch or (after or 0) > self.position:
+            if not self._epoch or (point.after or 0) > self.position:
                 await self._look_at_head()
+            await self._reach(point.readable_after)
             life, position = self._epoch, self.position
             missed = Missed([], complete=True)
-            if after is not None:
-                position = after
-                missed = await self._missed_after(after)
-            if missed.complete and epoch in {"", life} and position <= self.position:
-                subscribed = Subscribed(**self._place(), recovered=after is not None)
-                socket.push(subscribed.render(socket.echo()))
+            if point.after is not None:
+                position = point.after
+                missed = await self._missed_after(position)
+            readable = missed.complete and position >= point.readable_after
+            if readable and point.epoch in {"", life} and position <= self.position:
+                subscribed = Subscribed(**self._place(), recovered=point.after is not None)
+                self._answer(socket, subscribed.render(point.echo))
                 await self._catch_up(socket, position, missed)
             else:
-                socket.push(Reset(**self._place()).render(socket.echo()))
+                self._answer(socket, Reset(**self._place()).render(point.echo))
             if life and life != self._epoch:
-                socket.push(Reset(**self._place()).render())
-            if not socket.closed:
-                self._followers.add(socket)
+                self._answer(socket, Reset(**self._place()).render())
+            self._add(socket)
         finally:
             self._catching_up -= 1
+
+    def _may_read(self, socket: Socket) -> bool:
+        """Return whether the socket is still there, and its user may still read the stream."""
+        return not socket.closed and self.name not in socket.revoked
+
+    def _add(self, socket: Socket) -> None:
+        if self._may_read(socket):
+            self._followers.add(socket)
+            socket.streams.add(self.name)
+
+    def _answer(self, socket: Socket, content: str) -> None:
+        if self._may_read(socket):
+            socket.push(content)
+
+    async def _reach(self, number: int) -> None:
+        """Read on to a number, unless the stream stands behind it already; raise Busy if that
+        fails. Who may read only what comes after it would otherwise get what comes before."""
+        if self.position < number:
+            await self._look_at_head()
+        if self.position < number:
+            raise Busy
 
     async def _catch_up(self, socket: Socket, position: int, missed: Missed) -> None:
         """Send the socket what it missed, page by page, until it stands where the feed stands."""
         while missed.complete:
             for frame in missed.frames:
-                await socket.pushed(frame.content)
+                if self._may_read(socket):
+                    await socket.pushed(frame.content)
                 position = frame.seq or position
-            if position >= self.position or socket.closed:
+            if position >= self.position or not self._may_read(socket):
                 return
             missed = await self._missed_after(position)
-        socket.push(Reset(**self._place()).render())
+        self._answer(socket, Reset(**self._place()).render())
 
     async def _missed_after(self, position: int) -> Missed:
         """Return the next page of what a socket missed that stands there."""
@@ -144,13 +185,13 @@ class Feed:
         if self._reading is not None:
             await asyncio.shield(self._reading)
 
-    async def _start(self) -> None:
-        """Find out where the stream stands; frames that arrive meanwhile are heard of.
+    async def _start(self, place: Awaitable[Heads]) -> None:
+        """Learn where the stream stands; frames that arrive meanwhile are heard of.
 
         If that fails, so does everybody who waits for it: a feed that does not know where it
         stands is never followed.
         """
-        self.position, self._epoch = (await in_thread(heads, [self.name]))[self.name]
+        self.position, self._epoch = (await place)[self.name]
         self._reading = None
         self.hear_of(self._heard_of)
 

@@ -1,8 +1,8 @@
-"""One hub per process: it hears every wake-up once and knows which socket follows what.
+"""One hub per process: it hears every wake-up once and knows the sockets that it concerns.
 
 Every few seconds it compares its streams' heads with the log's, so that a lost last event heals
-too; and with every heartbeat it looks whether the sessions of its sockets are still good, so that
-a lost word of their end does.
+too; and with every heartbeat it looks whether the sessions of its sockets are still good, and what
+their users may read, so that a lost word of a change does.
 """
 
 import asyncio
@@ -14,17 +14,16 @@ from uuid import UUID
 import structlog
 
 from apps.realtime.closing import SESSION_REVOKED
-from apps.realtime.feed import Feed
+from apps.realtime.controls import EndSession, Revoke, Subscribe, unpack
 from apps.realtime.frames import Frame
 from apps.realtime.isolation import each
-from apps.realtime.log import heads
-from apps.realtime.pages import Pages
 from apps.realtime.presence import announce_departures, announce_online, presence
 from apps.realtime.registry import Gate
 from apps.realtime.relay import Relay
 from apps.realtime.second_way import Look
 from apps.realtime.socket_frames import Heartbeat
 from apps.realtime.sockets import Socket
+from apps.realtime.subscriptions import Subscriptions
 from apps.realtime.threads import asking_redis, in_thread
 from apps.realtime.transport import HEARTBEAT_SECONDS
 from apps.realtime.wakeups import Wakeup, receive_here, wake
@@ -56,17 +55,16 @@ def hub(gate: Gate) -> "Hub":
 
 def sessions_close(sessions: Iterable[UUID]) -> None:
     """Close, in every process, the sockets of sessions that are over."""
-    wake(ended_sessions=sessions)
+    wake(controls=map(EndSession, sessions))
 
 
 class Hub:
-    """The sockets of this process and the streams that they follow. Lives on one event loop."""
+    """The sockets of this process. Lives on one event loop."""
 
     def __init__(self, gate: Gate) -> None:
         self.loop = asyncio.get_running_loop()
         self._gate = gate
-        self._feeds: dict[str, Feed] = {}
-        self._pages = Pages()
+        self.subscriptions = Subscriptions(self.spawn)
         self._sockets: set[Socket] = set()
         self._by_session: defaultdict[UUID, set[Socket]] = defaultdict(set)
         self._ended: dict[UUID, float] = {}
@@ -83,6 +81,7 @@ class Hub:
         self.spawn(self._every(1, self._heartbeat))
         self.spawn(self._every(1, self._announce_departures))
         self.spawn(self._every(BEATS, self._sweep_sessions))
+        self.spawn(self._every(BEATS, self._sweep_subscriptions))
         self.spawn(self._every(BEATS, self._beat_presence))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
@@ -102,6 +101,7 @@ class Hub:
         """Take in a socket whose visitor is known."""
         self._sockets.add(socket)
         self._by_session[socket.visitor.session_id].add(socket)
+        self.subscriptions.add(socket)
         if socket.visitor.session_id in self._ended:
             socket.close_soon(SESSION_REVOKED)
 
@@ -112,54 +112,13 @@ class Hub:
         of_session.discard(socket)
         if not of_session:
             del self._by_session[socket.visitor.session_id]
-        for name in tuple(socket.streams):
-            self.unfollow(socket, name)
-
-    async def join(self, socket: Socket, name: str) -> None:
-        """Have the socket follow the stream from where it stands, without a word."""
-        feed = self._feed(name)
-        try:
-            await feed.join(socket)
-            socket.streams.add(name)
-        finally:
-            self._tidy(feed)
-
-    async def follow(self, socket: Socket, name: str, after: int | None, epoch: str) -> None:
-        """Have the socket follow the stream after a number; see Feed.follow."""
-        self.unfollow(socket, name)
-        feed = self._feed(name)
-        try:
-            await feed.follow(socket, after, epoch)
-            socket.streams.add(name)
-        finally:
-            self._tidy(feed)
-
-    def unfollow(self, socket: Socket, name: str) -> None:
-        """Let the socket go from the stream."""
-        socket.streams.discard(name)
-        feed = self._feeds.get(name)
-        if feed is not None:
-            feed.leave(socket)
-            self._tidy(feed)
-
-    def heads_of(self, socket: Socket) -> dict[str, int]:
-        """Return the last number of each stream that the socket follows."""
-        return {name: self._feeds[name].position for name in socket.streams if name in self._feeds}
+        self.subscriptions.remove(socket)
 
     def close_session(self, session: UUID) -> None:
         """Close the sockets of a session that is over."""
         self._ended[session] = self.loop.time()
         for socket in tuple(self._by_session.get(session, ())):
             socket.close_soon(SESSION_REVOKED)
-
-    def _feed(self, name: str) -> Feed:
-        if name not in self._feeds:
-            self._feeds[name] = Feed(name, self.spawn, self._pages)
-        return self._feeds[name]
-
-    def _tidy(self, feed: Feed) -> None:
-        if feed.idle:
-            self._feeds.pop(feed.name, None)
 
     # Wake-ups.
 
@@ -169,21 +128,31 @@ class Hub:
         self._relay.send(wakeup)
 
     def take(self, wakeup: Wakeup) -> None:
-        """Deliver the frames of one wake-up to the sockets here, and close those that must go."""
-        each("frame", wakeup["frames"], self._take_frame)
-        each("end of session", wakeup["ended"], lambda id_: self.close_session(UUID(id_)))
+        """Deliver the frames of one wake-up to the sockets here, and do with these what it says."""
+        each("frame", wakeup["frames"], lambda packed: self.subscriptions.take(Frame(*packed)))
+        self._obey(wakeup["controls"])
 
     def take_look(self, look: Look) -> None:
-        """Have the streams here read what they miss, and close the sockets that must go."""
+        """Have the streams here read what they miss, and do with the sockets what it says."""
         for name, head in look["heads"].items():
-            if name in self._feeds:
-                self._feeds[name].hear_of(head)
-        each("end of session", look["ended"], lambda id_: self.close_session(UUID(id_)))
+            self.subscriptions.hear_of(name, head)
+        self._obey(look["controls"])
 
-    def _take_frame(self, packed: Any) -> None:
-        feed = self._feeds.get(packed[0])
-        if feed is not None:
-            feed.take(Frame(*packed))
+    def _obey(self, controls: Iterable[Any]) -> None:
+        joining: defaultdict[str, list[UUID]] = defaultdict(list)
+
+        def obey(packed: Any) -> None:
+            match unpack(packed):
+                case EndSession(session):
+                    self.close_session(session)
+                case Revoke(user, stream):
+                    self.subscriptions.revoke(user, stream)
+                case Subscribe(user, stream):
+                    joining[stream].append(user)
+
+        each("control", controls, obey)
+        for stream, users in joining.items():
+            self.spawn(self.subscriptions.subscribe_users(users, stream))
 
     # Upkeep.
 
@@ -197,11 +166,8 @@ class Hub:
                 log.warning("upkeep failed", step=step.__name__, exc_info=True)
 
     async def _heal(self) -> None:
-        """Compare the streams followed here with the log."""
-        stood_at = {name: feed.position for name, feed in self._feeds.items()}
-        for name, (head, epoch) in (await in_thread(heads, list(stood_at))).items():
-            if name in self._feeds:
-                self._feeds[name].compare(head, epoch, stood_at[name])
+        """Compare the streams here with the log."""
+        await self.subscriptions.heal()
 
     async def _heartbeat(self) -> None:
         """Tell a share of the sockets the heads of their streams.
@@ -213,7 +179,7 @@ class Hub:
         each("heartbeat", share, self._beat)
 
     def _beat(self, socket: Socket) -> None:
-        socket.push(Heartbeat(streams=self.heads_of(socket)).render())
+        socket.push(Heartbeat(streams=self.subscriptions.heads_of(socket)).render())
 
     async def _announce_departures(self) -> None:
         await asking_redis(announce_departures)
@@ -225,6 +191,10 @@ class Hub:
             self.close_session(ended)
         young = self.loop.time() - ENDED_SECONDS
         self._ended = {session: at for session, at in self._ended.items() if at > young}
+
+    async def _sweep_subscriptions(self) -> None:
+        """Subscribe and revoke what no word that reached this process said."""
+        await self.subscriptions.sweep()
 
     async def _beat_presence(self) -> None:
         alive = [socket for socket in self._sockets if not socket.closed]

@@ -7,16 +7,16 @@ from typing import Any
 
 import structlog
 
-from apps.core.errors import Busy, NotFound
+from apps.core.errors import Busy
 from apps.core.http.envelope import timestamp
 from apps.realtime.errors import TooManyStreams
+from apps.realtime.feed import ResumePoint
 from apps.realtime.hub import Hub
 from apps.realtime.outbox import Outbox
 from apps.realtime.presence import presence
 from apps.realtime.socket_frames import Connected
 from apps.realtime.sockets import Device, Visitor
-from apps.realtime.streams import USER, may_subscribe
-from apps.realtime.threads import asking_redis, in_thread, later
+from apps.realtime.threads import asking_redis, later
 from apps.realtime.transport import HEARTBEAT_SECONDS
 from apps.realtime.wire import Wire
 
@@ -39,17 +39,19 @@ class OpenSocket(Outbox):
         self.visitor = Visitor(device.user_id, device.session_id)
         self.number = next(_numbers)
         self.streams: set[str] = set()
+        self.revoked: set[str] = set()
+        self.declined: set[str] = set()
         self.welcomed = False
         self.request_id: str | None = None
         self._hub = hub
         hub.add(self)
 
     async def welcome(self, user: Mapping[str, Any]) -> None:
-        """Say `connected`, and follow the visitor's own stream from its head.
+        """Say `connected`, and follow the streams that the visitor belongs to from their heads.
 
-        The stream is joined first, so that the head that is told is the one it is followed from.
+        They are joined first, so that the heads that are told are those they are followed from.
         """
-        await self._hub.join(self, USER.name(self.visitor.user_id))
+        await self._hub.subscriptions.enter(self)
         self.welcomed = True
         connected = Connected(
             client_id=self.device.socket_id,
@@ -59,6 +61,7 @@ class OpenSocket(Outbox):
             heartbeat=HEARTBEAT_SECONDS,
         )
         self.push(connected.render())
+        self._hub.subscriptions.welcomed(self)
 
     def echo(self) -> dict[str, str]:
         """Return the requestId of the frame that is being answered, if it had one."""
@@ -68,17 +71,16 @@ class OpenSocket(Outbox):
         """Follow a stream if the visitor may; it is answered by the hub."""
         if name not in self.streams and len(self.streams) >= STREAMS_PER_SOCKET:
             raise TooManyStreams
-        if not await in_thread(may_subscribe, self.visitor.user_id, name):
-            raise NotFound("There is no such stream")
-        await self._hub.follow(self, name, after, epoch)
+        point = ResumePoint(after, epoch, self.echo())
+        await self._hub.subscriptions.subscribe(self, name, point)
 
     def unfollow(self, name: str) -> None:
         """Stop following a stream."""
-        self._hub.unfollow(self, name)
+        self._hub.subscriptions.decline(self, name)
 
     def heads(self) -> dict[str, int]:
         """Return the last number of each stream that the socket follows."""
-        return self._hub.heads_of(self)
+        return self._hub.subscriptions.heads_of(self)
 
     async def leave(self) -> None:
         """Have the socket forgotten: it is closed."""

@@ -33,6 +33,8 @@ RETRY_SECONDS = 1.0
 UNSENT_WAKEUPS = 1_000
 # Redis hangs up on subscribers whose unread messages grow beyond its limit, so none is large.
 LARGEST_MESSAGE = 256 * 1024
+# Two ids and a few words.
+CONTROL_SIZE = 120
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
@@ -91,7 +93,8 @@ class Relay:
         while self._unsent and size < LARGEST_MESSAGE:
             wakeup = self._unsent.popleft()
             wakeups.append(wakeup)
-            size += sum(len(text) for _, _, text, *_ in wakeup["frames"])
+            size += sum(len(content) for _, _, content, *_ in wakeup["frames"])
+            size += CONTROL_SIZE * len(wakeup["controls"])
         return wakeups
 
     async def _send(self, wakeups: list[Wakeup]) -> None:
@@ -101,7 +104,7 @@ class Relay:
                 "type": "hub.wake",
                 "origin": self._origin,
                 "frames": [frame for wakeup in wakeups for frame in wakeup["frames"]],
-                "ended": [session for wakeup in wakeups for session in wakeup["ended"]],
+                "controls": [control for wakeup in wakeups for control in wakeup["controls"]],
             }
             # Nobody waits to see whether a layer that has failed works again.
             patience = PATIENCE_SECONDS if self._layer_takes else 0.0

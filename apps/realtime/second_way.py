@@ -1,7 +1,7 @@
 """How processes tell each other to look when the channel layer does not: through the database.
 
 Each process listens on a connection of its own (PostgreSQL's LISTEN and NOTIFY). Only numbers go
-this way, and the words that sessions are over: the frames are read from the log. It costs every
+this way, and controls: the frames are read from the log. It costs every
 commit that uses it a lock on the whole database, and so it is used only while the layer fails
 (docs/decisions/0020-second-way.md). On SQLite there is no such way, nor any need for one.
 """
@@ -23,15 +23,14 @@ log = structlog.get_logger(__name__)
 RETRY_SECONDS = 5.0
 # PostgreSQL takes up to 8,000 bytes; a stream's name and number are less than 130 of them.
 STREAMS_AT_ONCE = 60
-SESSIONS_AT_ONCE = 100
+CONTROLS_AT_ONCE = 50
 
 
 class Look(TypedDict):
-    """What a process tells the others: the heads of streams, and the ids of sessions that are
-    over."""
+    """What a process tells the others: the heads of streams, and controls, packed."""
 
     heads: Mapping[str, int]
-    ended: list[str]
+    controls: list[Any]
 
 
 def exists() -> bool:
@@ -70,18 +69,18 @@ def _hand_over(payload: str, take: Callable[[Look], None]) -> None:
 
 def _looks(wakeups: list[Wakeup]) -> Iterator[Look]:
     heads: dict[str, int] = {}
-    ended: list[str] = []
+    controls: list[Any] = []
     for wakeup in wakeups:
-        ended += wakeup["ended"]
+        controls += wakeup["controls"]
         for stream, seq, *_ in wakeup["frames"]:
             if seq is not None:
                 heads[stream] = max(seq, heads.get(stream, 0))
     names = list(heads)
     for start in range(0, len(names), STREAMS_AT_ONCE):
         some = names[start : start + STREAMS_AT_ONCE]
-        yield {"heads": {name: heads[name] for name in some}, "ended": []}
-    for start in range(0, len(ended), SESSIONS_AT_ONCE):
-        yield {"heads": {}, "ended": ended[start : start + SESSIONS_AT_ONCE]}
+        yield {"heads": {name: heads[name] for name in some}, "controls": []}
+    for start in range(0, len(controls), CONTROLS_AT_ONCE):
+        yield {"heads": {}, "controls": controls[start : start + CONTROLS_AT_ONCE]}
 
 
 def _channel() -> str:

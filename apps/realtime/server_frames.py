@@ -44,11 +44,12 @@ class ServerFrame:
         described = getattr(cls, "payload", None)
         if not (isinstance(described, type) and issubclass(described, CamelSerializer)):
             raise ImproperlyConfigured(f"{cls.__name__} has no serializer as its payload.")
-        if cls.type in server_frames:
-            other = server_frames[cls.type].__name__
-            raise ImproperlyConfigured(f"{cls.__name__} and {other} are both {cls.type!r}.")
+        known = server_frames.setdefault(cls.type, cls)
+        # A subclass is the same frame on streams of another kind.
+        if not issubclass(cls, known):
+            name = known.__name__
+            raise ImproperlyConfigured(f"{cls.__name__} and {name} are both {cls.type!r}.")
         cls._names = [(name, camelize(name)) for name in described._declared_fields]
-        server_frames[cls.type] = cls
 
     def data(self) -> dict[str, Any]:
         """Return the payload as it is sent."""

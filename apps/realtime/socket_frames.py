@@ -14,6 +14,7 @@ from apps.realtime.serializers import (
     PresencePayload,
     ResetPayload,
     SubscribedPayload,
+    UnsubscribedAnswer,
 )
 from apps.realtime.server_frames import SocketFrame
 
@@ -94,7 +95,8 @@ class PresenceShown(SocketFrame):
 
 @dataclass(frozen=True, kw_only=True)
 class Subscribed(SocketFrame):
-    """You are subscribed to a stream. If you gave a number, what you missed since follows."""
+    """You are subscribed to a stream. If you gave a number, what you missed since follows. It comes
+    without being asked for when you begin to belong to something, and then all of that follows."""
 
     type = "subscribed"
     payload = SubscribedPayload
@@ -103,6 +105,16 @@ class Subscribed(SocketFrame):
     head: int
     epoch: str
     recovered: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unsubscribed(SocketFrame):
+    """You are not subscribed to a stream any more: you may not read it."""
+
+    type = "unsubscribed"
+    payload = UnsubscribedAnswer
+
+    stream: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,11 @@ class Socket(Protocol):
     visitor: Visitor
     device: Device
     number: int
+    # What it is subscribed to; what its user may read no more since the database was asked; and
+    # what its client does not want to be subscribed to.
     streams: set[str]
+    revoked: set[str]
+    declined: set[str]
     welcomed: bool
     closed: bool
 

@@ -6,12 +6,12 @@ The channel layer only says when to look: what it loses, the hubs find in the lo
 import asyncio
 from collections.abc import Iterable
 from typing import Any, Protocol, TypedDict
-from uuid import UUID
 
 import structlog
 from asgiref.sync import async_to_sync
 from channels.layers import channel_layers
 
+from apps.realtime.controls import Control, pack
 from apps.realtime.frames import Frame
 
 log = structlog.get_logger(__name__)
@@ -22,10 +22,10 @@ SEND_SECONDS = 1.0
 
 
 class Wakeup(TypedDict):
-    """What a process tells the others: packed frames, and the ids of sessions that are over."""
+    """What a process tells the others: frames and controls, packed."""
 
     frames: list[Any]
-    ended: list[str]
+    controls: list[Any]
 
 
 def channel_layer() -> Any:
@@ -50,15 +50,15 @@ def receive_here(receiver: Receiver) -> None:
     _receivers[:] = [receiver]
 
 
-def wake(frames: Iterable[Frame] = (), ended_sessions: Iterable[UUID] = ()) -> None:
-    """Hand frames, and the sessions whose sockets must close, to every process.
+def wake(frames: Iterable[Frame] = (), controls: Iterable[Control] = ()) -> None:
+    """Hand frames, and what to do with sockets, to every process.
 
     May be called from any thread. In a server it neither waits for Redis nor fails with it; a
     process without a hub, such as a command, waits for SEND_SECONDS at the most.
     """
     wakeup: Wakeup = {
         "frames": [frame.packed() for frame in frames],
-        "ended": [str(session) for session in ended_sessions],
+        "controls": [pack(control) for control in controls],
     }
     for receiver in _receivers:
         if not receiver.loop.is_closed():

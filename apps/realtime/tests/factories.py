@@ -7,9 +7,8 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.chat.events import MessageReceived
-from apps.chat.models import Message
+from apps.chat.models import Conversation, Message
 from apps.chat.serializers import MessageOutput
-from apps.core.ids import uuid7
 from apps.posts.events import PostPublished
 from apps.posts.models import Post
 from apps.posts.serializers import PostListItemOutput
@@ -18,14 +17,10 @@ from apps.realtime.log import publish
 
 def log_messages(receiver_id: UUID, count: int, content: str = "Ahoy") -> None:
     """Log that many messages to a user, from somebody who does not exist."""
-    message = Message(
-        conversation_id=uuid7(),
-        seq=1,
-        sender=User(name="Nemo", email="nemo@example.org"),
-        receiver=User(pk=receiver_id, name="Reader", email="reader@example.org"),
-        content=content,
-        created_at=timezone.now(),
-    )
+    sender = User(name="Nemo", email="nemo@example.org")
+    receiver = User(pk=receiver_id, name="Reader", email="reader@example.org")
+    message = Message(sender=sender, content=content, created_at=timezone.now())
+    Conversation(first=sender, second=receiver, last_seq=1).number([message])
     event = MessageReceived(to=[receiver_id], message=MessageOutput.show(message))
     with transaction.atomic():
         publish(*[event] * count)

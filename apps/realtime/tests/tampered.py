@@ -87,7 +87,10 @@ HASHERS = ["apps.accounts.passwords.Argon2Hasher", "testing.hashing.NoticedHashe
 TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "hurried": [(HUB, "HEAL_SECONDS", 0.2)],
     "breathless": [(HUB, "HEAL_SECONDS", 0.01)],
-    "slow-heads": [("apps.realtime.feed", "heads", slow_heads)],
+    "slow-heads": [
+        ("apps.realtime.feed", "heads", slow_heads),
+        ("apps.realtime.subscriptions", "heads", slow_heads),
+    ],
     "short-lived": [(STORES, "ALIVE_FOR", 3)],
     "brief-grace": [(STORES, "GRACE", 0.5)],
     "no-grace": [(STORES, "GRACE", 0)],

@@ -25,7 +25,7 @@ from apps.realtime.registry import command, commands
 from apps.realtime.serializers import PingInput, UserOnlinePayload
 from apps.realtime.server_frames import Event, ServerFrame, StreamFrame, server_frames
 from apps.realtime.socket_frames import Pong
-from apps.realtime.streams import USER, StreamType, may_subscribe, stream_types
+from apps.realtime.streams import USER, StreamType, everybody, readers_of, stream_types
 
 
 def test_two_frames_of_one_type_are_refused() -> None:
@@ -62,7 +62,7 @@ def test_what_an_event_sends_it_has(kind: str) -> None:
 
 def test_two_kinds_of_streams_of_one_name_are_refused() -> None:
     with pytest.raises(ImproperlyConfigured, match="named 'feed'"):
-        StreamType(prefix="feed", description="Another.", may_subscribe=lambda *_: True)
+        StreamType(prefix="feed", description="Another.", readers=everybody)
     assert stream_types["feed"] is FEED
 
 
@@ -99,9 +99,9 @@ ALICE = UUID("0192d4e0-7b1a-7c3d-8e4f-abcdefabcdef")
     ],
 )
 def test_no_stream_has_a_second_name(name: str) -> None:
-    assert may_subscribe(ALICE, f"user.{ALICE}")
-    assert may_subscribe(ALICE, "feed")
-    assert not may_subscribe(ALICE, name)
+    assert readers_of(f"user.{ALICE}", [ALICE]) == {ALICE: 0}
+    assert readers_of("feed", [ALICE]) == {ALICE: 0}
+    assert readers_of(name, [ALICE]) == {}
 
 
 @pytest.mark.django_db

@@ -2,6 +2,7 @@
 
 from collections.abc import Coroutine
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from django.conf import settings
@@ -232,6 +233,6 @@ def feed_of(follower: Follower) -> Feed:
     def standing(start: Coroutine[Any, Any, None]) -> Any:
         start.close()
 
-    feed = Feed("user.1", standing, Pages())
+    feed = Feed("user.1", standing, Pages(), Mock())
     feed._followers.add(cast("Socket", follower))
     return feed

@@ -158,7 +158,7 @@ def test_a_wake_up_that_cannot_be_handled_is_no_fault_of_the_layer(
     monkeypatch.setattr(layer, "flush", AsyncMock(wraps=layer.flush))
 
     def take(wakeup: Any) -> None:
-        taken.append(wakeup["ended"])
+        taken.append(wakeup["controls"])
         if len(taken) == 1:
             raise ValueError
 
@@ -166,7 +166,12 @@ def test_a_wake_up_that_cannot_be_handled_is_no_fault_of_the_layer(
         async with running(Relay(take, take)):
             await so(lambda: GROUP in layer.groups)
             for mark in ("first", "second"):
-                message = {"type": "hub.wake", "origin": "another", "frames": [], "ended": [mark]}
+                message = {
+                    "type": "hub.wake",
+                    "origin": "another",
+                    "frames": [],
+                    "controls": [mark],
+                }
                 await layer.group_send(GROUP, message)
             await so(lambda: len(taken) == 2)
             layer.flush.assert_not_called()  # type: ignore[attr-defined]

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from apps.realtime import feed as feed_module
-from apps.realtime.feed import Feed
+from apps.realtime import subscriptions as subscriptions_module
+from apps.realtime.controls import EndSession, pack
 from apps.realtime.frames import Frame
 from apps.realtime.hub import Hub
 from apps.realtime.open_socket import OpenSocket
@@ -45,7 +45,7 @@ class FollowedHub(Hub):
 
     def __init__(self) -> None:
         super().__init__(Mock())
-        self._feeds["feed"] = feed = Feed("feed", self.spawn, self._pages)
+        feed = self.subscriptions._feed("feed")
         self.followers = [
             Connected(self, error) for error in (None, GONE, OSError("no route"), None)
         ]
@@ -59,7 +59,7 @@ def _empty_log(monkeypatch: pytest.MonkeyPatch) -> None:
     async def begin(*_: Any) -> dict[str, tuple[int, str]]:
         return {"feed": (0, "epoch")}
 
-    monkeypatch.setattr(feed_module, "in_thread", begin)
+    monkeypatch.setattr(subscriptions_module, "in_thread", begin)
 
 
 def test_a_socket_that_cannot_be_sent_to_costs_no_other_an_event() -> None:
@@ -67,8 +67,8 @@ def test_a_socket_that_cannot_be_sent_to_costs_no_other_an_event() -> None:
         hub = FollowedHub()
         await asyncio.gather(*hub._tasks)
         frames = [["feed", 1, "first", "", 0], ["broken"], ["feed", 2, "second", "", 0]]
-        ended = str(hub.followers[3].visitor.session_id)
-        hub.take({"frames": frames, "ended": ["no id", ended]})
+        end = pack(EndSession(hub.followers[3].visitor.session_id))
+        hub.take({"frames": frames, "controls": [["nonsense"], ["end", "no id"], end]})
         await asyncio.gather(*hub._tasks)
         return hub.followers
 
@@ -89,7 +89,7 @@ def test_a_frame_of_bytes_reaches_the_sockets_of_another_process_as_it_is() -> N
         await layer.group_add("bytes", channel)
         await layer.group_send(
             "bytes",
-            {"type": "hub.wake", "frames": [Frame("feed", None, content).packed()], "ended": []},
+            {"type": "hub.wake", "frames": [Frame("feed", None, content).packed()], "controls": []},
         )
         hub.take(await layer.receive(channel))
         await layer.flush()
