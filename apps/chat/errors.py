@@ -1,6 +1,16 @@
 """What the chat refuses."""
 
-from apps.core.errors import Forbidden, Invalid, NotFound, ServiceUnavailable
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from apps.core.errors import (
+    BadRequest,
+    FieldError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    ServiceUnavailable,
+)
 
 
 class ReceiverNotFound(NotFound):
@@ -15,6 +25,10 @@ class ConversationNotFound(NotFound):
     message = "Conversation not found"
 
 
+class MemberNotFound(NotFound):
+    message = "Member not found"
+
+
 class NotYourMessageToDelete(Forbidden):
     message = "You can only delete your own messages"
 
@@ -23,11 +37,48 @@ class NoConversation(Forbidden):
     message = "You have no conversation with this person"
 
 
+class NotYourGroupToManage(Forbidden):
+    message = "Only the owner and the admins of a group can do this"
+
+
+class NotYourGroupToRule(Forbidden):
+    message = "Only the owner of a group can do this"
+
+
+class NotYoursToRemove(Forbidden):
+    message = "You can only remove members whose role is lower than yours"
+
+
+class OwnerMustStay(BadRequest):
+    message = "Make another member the owner first, or delete the group"
+
+
+class GroupFull(BadRequest):
+    message = "A group has 500 members at the most"
+
+
+class TooManyGroups(BadRequest):
+    message = "Some of these users are in 500 groups already, which is the most"
+
+
 class ToOneself(Invalid):
     @classmethod
     def refused(cls) -> Invalid:
         """Return the refusal."""
         return cls.field("receiverId", "You cannot send a message to yourself.")
+
+
+class UnknownUsers(Invalid):
+    @classmethod
+    def among(cls, field: str, users: Sequence[UUID], known: Collection[UUID]) -> Invalid:
+        """Return the refusal, which names those in the field that are not known."""
+        return cls(
+            errors=[
+                FieldError(f"{field}.{number}", "There is no such user.", "does_not_exist")
+                for number, user in enumerate(users)
+                if user not in known
+            ]
+        )
 
 
 class TooManyWaiting(ServiceUnavailable):

@@ -1,42 +1,34 @@
 """Who may do what in a chat."""
 
-from uuid import UUID
-
-from apps.accounts.errors import SessionOver
 from apps.accounts.models import User
-from apps.chat.errors import (
-    ConversationNotFound,
-    NotYourMessageToDelete,
-    ReceiverNotFound,
-    ToOneself,
-)
-from apps.chat.models import Message
+from apps.chat.models import Membership, Message
+
+Role = Membership.Role
+RANKS = {Role.MEMBER: 0, Role.ADMIN: 1, Role.OWNER: 2}
 
 
-def require_sender(sender: User | None) -> None:
-    """Raise SessionOver for who is not there any more, or was shut out.
-
-    They were let in as a request or a socket, but their message may have waited since.
-    """
-    if sender is None or not sender.is_active:
-        raise SessionOver
+def is_there(user: User | None) -> bool:
+    """Return whether a user may send, and be sent to. They were let in as a request or a socket,
+    but their message may have waited since."""
+    return user is not None and user.is_active
 
 
-def require_may_send(sender_id: UUID, receiver_id: UUID, receiver: User | None) -> None:
-    """Raise ToOneself or, for who is not there or shut out, ReceiverNotFound."""
-    if sender_id == receiver_id:
-        raise ToOneself.refused()
-    if receiver is None or not receiver.is_active:
-        raise ReceiverNotFound
+def may_delete(actor: User, message: Message) -> bool:
+    """Return whether the actor wrote the message."""
+    return message.sender_id == actor.pk
 
 
-def require_member(is_member: bool) -> None:
-    """Raise ConversationNotFound for who does not belong to a group: to them it is not there."""
-    if not is_member:
-        raise ConversationNotFound
+def may_manage(own: Membership) -> bool:
+    """Return whether who has this membership may rename the group, and add to it."""
+    return own.role in {Role.OWNER, Role.ADMIN}
 
 
-def require_author(actor: User, message: Message) -> None:
-    """Raise NotYourMessageToDelete for a message of somebody else."""
-    if message.sender_id != actor.pk:
-        raise NotYourMessageToDelete
+def may_rule(own: Membership) -> bool:
+    """Return whether who has this membership may give roles, and delete the group."""
+    return own.role == Role.OWNER
+
+
+def may_remove(own: Membership, other: Membership) -> bool:
+    """Return whether who has the one membership may end the other: everybody their own, and those
+    of lower roles."""
+    return own.pk == other.pk or RANKS[Role(own.role)] > RANKS[Role(other.role)]

@@ -10,6 +10,7 @@ another user in it that the part does not mean, so it can be told by its first a
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,9 +21,10 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from apps.chat import events
+from apps.chat.events import MessageReceived
 from apps.chat.models import DeliveryCursor, Membership, Message, Receipt
 from apps.chat.queries import unread_by
+from apps.chat.receipt_events import GroupProgress, messages_delivered, messages_read
 from apps.chat.runs import CURSORS, Run, memberships_locked, news_among, runs_of, without_gap
 from apps.chat.selectors import membership_get
 from apps.chat.serializers import MOST_IDS
@@ -124,9 +126,7 @@ def _told_parts(actor_id: UUID, seq: int, mark: Mark) -> Iterator[Part]:
     after = cursor.seq if cursor else 0
     while found := list(told.filter(seq__gt=after).values_list("seq", "type", "subject")[:PART]):
         after = found[-1][0]
-        ids = [
-            subject for _, kind, subject in found if kind == events.MessageReceived.type and subject
-        ]
+        ids = [subject for _, kind, subject in found if kind == MessageReceived.type and subject]
         yield partial(_mark_told, actor_id, ids, after, mark)
         if len(found) < PART:
             return
@@ -204,6 +204,14 @@ def _announce(
     runs: Sequence[Run],
     at: datetime,
 ) -> None:
-    """Tell the senders of direct messages, by id; and each group, by numbers."""
-    told = events.messages_read if kind == Kind.READ else events.messages_delivered
-    told(actor_id, [one for one in news if not memberships[one.conversation_id].is_of_group], at)
+    direct = [one for one in news if not memberships[one.conversation_id].is_of_group]
+    ranges: defaultdict[UUID, list[tuple[int, int]]] = defaultdict(list)
+    for run in runs:
+        if memberships[run.conversation_id].is_of_group:
+            ranges[run.conversation_id].append((run.first, run.last))
+    groups = {
+        group: GroupProgress(some, getattr(memberships[group], CURSORS[kind]))
+        for group, some in ranges.items()
+    }
+    announce = messages_read if kind == Kind.READ else messages_delivered
+    announce(actor_id, direct, groups, at)

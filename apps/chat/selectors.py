@@ -135,6 +135,19 @@ def memberships_with_unread(user: User) -> QuerySet[Membership]:
     return with_unread(own.filter(Q(incoming_seq=None) | Q(incoming_seq__gt=F("read_seq"))))
 
 
+def group_readers(group_id: UUID, users: Collection[UUID]) -> dict[UUID, int]:
+    """Return those of the users who belong to a group, with the last event before they joined."""
+    members = Membership.objects.filter(conversation=group_id, user__in=users, incoming_seq=None)
+    return dict(members.values_list("user", "joined_event"))
+
+
+def groups_standing(users: Collection[UUID]) -> Iterable[tuple[UUID, UUID, int]]:
+    """Return the groups of users: of each the user, the group and the last event before they
+    joined it."""
+    memberships = Membership.objects.filter(user__in=users, incoming_seq=None)
+    return memberships.values_list("user", "conversation", "joined_event")
+
+
 def peers_of(user_id: UUID, among: Collection[UUID] | None = None) -> Iterable[UUID]:
     """Return the people with whom somebody has a direct conversation or a small group: all, or
     those among some."""

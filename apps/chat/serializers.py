@@ -161,7 +161,7 @@ class ReadReceiptPayload(CamelSerializer):
 class MessageDeletedPayload(CamelSerializer):
     message_id = serializers.UUIDField()
     sender_id = serializers.UUIDField()
-    receiver_id = serializers.UUIDField()
+    receiver_id = serializers.UUIDField(allow_null=True)
 
 
 class TypingAnswer(CamelSerializer):

@@ -15,14 +15,21 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from apps.accounts.errors import SessionOver
 from apps.accounts.models import User
 from apps.chat import events
-from apps.chat.errors import MessageNotFound
+from apps.chat.errors import (
+    ConversationNotFound,
+    MessageNotFound,
+    NotYourMessageToDelete,
+    ReceiverNotFound,
+    ToOneself,
+)
 from apps.chat.models import Conversation, Membership, Message, Pair, pair_of
-from apps.chat.policies import require_author, require_may_send, require_member, require_sender
+from apps.chat.policies import is_there, may_delete
 from apps.chat.queries import members_among, seen_by, sent_before, with_people, with_status
 from apps.chat.serializers import MessageOutput
-from apps.core.errors import DomainError
+from apps.core.errors import DomainError, require
 from apps.core.http import idempotency
 
 TRIES = 3
@@ -118,15 +125,17 @@ class _Place:
     def refusal_or_repetition(self, draft: Draft) -> Outcome | None:
         """Return why the draft may not be sent, or what was sent under its client id before."""
         try:
-            require_sender(self.users.get(draft.sender_id))
+            require(is_there(self.users.get(draft.sender_id)), SessionOver)
             known = self.known.get((draft.sender_id, draft.client_id or ""))
             if known is not None:
                 return _sent(known, created=False)
             if draft.receiver_id is None:
-                require_member((draft.conversation_id, draft.sender_id) in self.members)
-            else:
-                receiver = self.users.get(draft.receiver_id)
-                require_may_send(draft.sender_id, draft.receiver_id, receiver)
+                place = (draft.conversation_id, draft.sender_id)
+                require(place in self.members, ConversationNotFound)
+                return None
+            if draft.receiver_id == draft.sender_id:
+                raise ToOneself.refused()
+            require(is_there(self.users.get(draft.receiver_id)), ReceiverNotFound)
         except DomainError as error:
             return error
         return None
@@ -188,7 +197,7 @@ def message_delete(actor: User, *, message_id: UUID) -> None:
     found = there.first()
     if found is None:
         raise MessageNotFound
-    require_author(actor, found)
+    require(may_delete(actor, found), NotYourMessageToDelete)
     [conversation] = Conversation.objects.locked([found.conversation_id])
     memberships = Membership.objects.of_direct(conversation)
     # Whoever reads it at this moment has done so before, or finds it deleted.

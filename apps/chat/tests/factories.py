@@ -3,7 +3,10 @@
 from typing import Any
 from uuid import UUID
 
+from apps.accounts.models import User
 from apps.accounts.tests.people import Person
+from apps.chat.events import CONVERSATION
+from apps.chat.groups import group_create
 from apps.chat.models import Conversation, Membership, Message, Receipt
 from apps.chat.queries import with_people, with_status
 from apps.chat.services import Draft, message_send, messages_send
@@ -53,3 +56,29 @@ def everything() -> list[Any]:
     """Return all that the chat and the log hold, so that a test can see that nothing changed."""
     tables = (Conversation, Message, Membership, Receipt, LoggedEvent)
     return [list(table.objects.order_by("pk").values()) for table in tables]
+
+
+def group_of(owner: User, *members: User, title: str = "Crew") -> Conversation:
+    """Return a new group."""
+    return group_create(owner, title=title, member_ids=[member.pk for member in members])
+
+
+def said_in(group: Conversation, sender: User, content: str = "Ahoy", **more: Any) -> Message:
+    """Return a message that was sent to a group."""
+    to_group = Draft(sender.pk, None, content, conversation_id=group.pk, **more)
+    return message_send(to_group).message
+
+
+def users(count: int) -> list[User]:
+    """Return that many users who have no session, and so cost nothing."""
+    start = User.objects.count()
+    return User.objects.bulk_create(
+        User(name=f"Sailor {n}", email=f"sailor{n}@example.com")
+        for n in range(start, start + count)
+    )
+
+
+def told_group(group: Conversation) -> list[tuple[str, Any]]:
+    """Return type and data of what was logged for a group, the oldest first."""
+    events = LoggedEvent.objects.filter(stream=CONVERSATION.name(group.pk)).order_by("seq")
+    return list(events.values_list("type", "data"))

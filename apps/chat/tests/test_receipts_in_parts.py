@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from apps.accounts.tests.people import Person
-from apps.chat import events, receipts
+from apps.chat import receipts
 from apps.chat.models import Conversation, DeliveryCursor
 from apps.chat.receipts import Marked, messages_mark_delivered, messages_mark_read
 from apps.chat.tests.factories import everything, now, said, said_often, statuses, told, told_kinds
@@ -135,7 +135,7 @@ def test_what_a_process_that_dies_has_delivered_is_kept_and_the_next_call_does_t
 
 def die_in_the_third_part(monkeypatch: pytest.MonkeyPatch, announce: str) -> None:
     """Have the process end once, as its third part is to be announced."""
-    announced = getattr(events, announce)
+    announced = getattr(receipts, announce)
     calls = iter(range(1, 1_000))
 
     def die(*args: Any) -> None:
@@ -143,7 +143,7 @@ def die_in_the_third_part(monkeypatch: pytest.MonkeyPatch, announce: str) -> Non
             raise SystemExit
         announced(*args)
 
-    monkeypatch.setattr(events, announce, die)
+    monkeypatch.setattr(receipts, announce, die)
 
 
 @small_parts

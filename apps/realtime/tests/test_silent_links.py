@@ -215,7 +215,7 @@ class HangingLayer(InMemoryChannelLayer):
         await self.go.wait()
         for _ in range(10):
             await asyncio.sleep(0)
-        self.sent.append(message["ended"])
+        self.sent.append(message["controls"])
 
 
 def test_only_the_first_wake_up_waits_for_a_layer_that_hangs(
@@ -225,7 +225,7 @@ def test_only_the_first_wake_up_waits_for_a_layer_that_hangs(
     told: list[Any] = []
 
     async def tell(_: Any, wakeups: list[Wakeup]) -> None:
-        told.extend(one["ended"] for one in wakeups)
+        told.extend(one["controls"] for one in wakeups)
 
     monkeypatch.setattr(second_way, "exists", lambda: True)
     monkeypatch.setattr(second_way, "listen", AsyncMock())
@@ -236,18 +236,18 @@ def test_only_the_first_wake_up_waits_for_a_layer_that_hangs(
         layer = HangingLayer()
         monkeypatch.setattr(relay_module, "channel_layer", lambda: layer)
         async with running(relay := Relay(ignored, ignored)):
-            relay.send({"frames": [], "ended": ["first"]})
+            relay.send({"frames": [], "controls": [["first"]]})
             await so(lambda: len(told) == 1)
             for patience in ("PATIENCE_SECONDS", "STEP_SECONDS"):
                 monkeypatch.setattr(relay_module, patience, 3600.0)
-            relay.send({"frames": [], "ended": ["second"]})
+            relay.send({"frames": [], "controls": [["second"]]})
             await so(lambda: len(told) == 2)
             layer.go.set()
             await so(lambda: relay._layer_takes)
-            relay.send({"frames": [], "ended": ["third"]})
-            await so(lambda: ["third"] in layer.sent)
-            relay.send({"frames": [], "ended": ["fourth"]})
-            await so(lambda: ["fourth"] in layer.sent)
+            relay.send({"frames": [], "controls": [["third"]]})
+            await so(lambda: [["third"]] in layer.sent)
+            relay.send({"frames": [], "controls": [["fourth"]]})
+            await so(lambda: [["fourth"]] in layer.sent)
 
     asyncio.run(scenario())
     assert told == [["first"], ["second"]]

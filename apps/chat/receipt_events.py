@@ -1,0 +1,137 @@
+"""What the chat announces of reading and delivery: of direct messages to their senders, by id; of
+those to a group on its stream, by number."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from apps.chat.events import CONVERSATION
+from apps.chat.group_payloads import GroupDeliveredPayload, GroupReadPayload
+from apps.chat.models import Message
+from apps.chat.serializers import DeliveryReceiptPayload, ReadReceiptPayload
+from apps.realtime.log import publish
+from apps.realtime.server_frames import Event
+from apps.realtime.streams import USER
+
+Ranges = Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessagesDelivered(Event):
+    """Messages of yours are on a device of their receiver."""
+
+    type = "delivery_receipt"
+    stream = USER
+    payload = DeliveryReceiptPayload
+
+    delivered_to: UUID
+    message_ids: list[UUID]
+    delivered_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessagesRead(Event):
+    """Messages of yours were read, or you read messages on another device."""
+
+    type = "read_receipt"
+    stream = USER
+    payload = ReadReceiptPayload
+
+    read_by: UUID
+    message_ids: list[UUID]
+    read_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupRead(Event):
+    """A member has read messages of the group."""
+
+    type = "group_read"
+    stream = CONVERSATION
+    payload = GroupReadPayload
+
+    conversation_id: UUID
+    user_id: UUID
+    ranges: Ranges
+    up_to: int
+    read_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupDelivered(Event):
+    """Messages of the group are on a device of a member."""
+
+    type = "group_delivered"
+    stream = CONVERSATION
+    payload = GroupDeliveredPayload
+
+    conversation_id: UUID
+    user_id: UUID
+    ranges: Ranges
+    up_to: int
+    delivered_at: datetime
+
+
+@dataclass(frozen=True)
+class GroupProgress:
+    """What a user has read, or had delivered, of a group at one time: ranges of numbers, and up to
+    which of them they have everything now."""
+
+    ranges: Ranges
+    up_to: int
+
+
+Groups = Mapping[UUID, GroupProgress]
+
+
+def messages_delivered(
+    user_id: UUID, messages: Iterable[Message], groups: Groups, at: datetime
+) -> None:
+    """Tell the sender of each direct message that a device of its receiver has it, and each group
+    what a device of a member has."""
+    events: list[Event] = [
+        MessagesDelivered(to=[sender], delivered_to=user_id, message_ids=ids, delivered_at=at)
+        for sender, ids in _by_sender(messages).items()
+    ]
+    events += [
+        GroupDelivered(
+            to=[group],
+            conversation_id=group,
+            user_id=user_id,
+            ranges=progress.ranges,
+            up_to=progress.up_to,
+            delivered_at=at,
+        )
+        for group, progress in groups.items()
+    ]
+    publish(*events)
+
+
+def messages_read(user_id: UUID, messages: Iterable[Message], groups: Groups, at: datetime) -> None:
+    """Tell the sender of each direct message, and the other devices of its reader, that it was
+    read, and each group what a member has read."""
+    events: list[Event] = [
+        MessagesRead(to=[sender, user_id], read_by=user_id, message_ids=ids, read_at=at)
+        for sender, ids in _by_sender(messages).items()
+    ]
+    events += [
+        GroupRead(
+            to=[group],
+            conversation_id=group,
+            user_id=user_id,
+            ranges=progress.ranges,
+            up_to=progress.up_to,
+            read_at=at,
+        )
+        for group, progress in groups.items()
+    ]
+    publish(*events)
+
+
+def _by_sender(messages: Iterable[Message]) -> dict[UUID, list[UUID]]:
+    ids: defaultdict[UUID, list[UUID]] = defaultdict(list)
+    for message in messages:
+        ids[message.sender_id].append(message.pk)
+    return ids
