@@ -164,7 +164,6 @@ class Subscriptions:
             socket: frozenset(socket.streams)
             for user in users
             for socket in self._by_user.get(user, ())
-            if socket.welcomed
         }
         standing = await in_thread(standing_of, users)
         missed: defaultdict[str, set[UUID]] = defaultdict(set)

@@ -107,6 +107,7 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "lonely-pages": [("apps.realtime.pages", "events_after", lonely_page)],
     "no-turns": [("apps.realtime.pages:Pages", "_read", without_turn)],
     "never-sweeps": [(f"{HUB}:Hub", "_sweep_sessions", nothing)],
+    "never-sweeps-access": [(f"{HUB}:Hub", "_sweep_subscriptions", nothing)],
     "quick-eared": [(RELAY, "PROBE_SECONDS", 0.2), (RELAY, "SILENCE_SECONDS", 1.0)],
     "one-way": [("apps.realtime.second_way", "exists", lambda: False)],
     "short-queue": [("apps.core.log_queue", "MOST_LINES", 5)],
