@@ -50,7 +50,7 @@ def example_of(schema: Schema, schemas: dict[str, Schema]) -> Any:
     kind = found.get("type", "object")
     kind = kind if isinstance(kind, str) else kind[0]
     if kind == "array":
-        return [example_of(found["items"], schemas)]
+        return [example_of(found["items"], schemas)] * max(1, found.get("minItems", 1))
     if kind == "object":
         inner = found.get("additionalProperties")
         return {EXAMPLE_ID: example_of(inner, schemas)} if inner else {}

@@ -129,7 +129,7 @@ def _told_on(kind: StreamType) -> list[str]:
     return sorted(
         key_of(frame)
         for frame in server_frames.values()
-        if issubclass(frame, StreamFrame) and frame.stream is kind
+        if issubclass(frame, StreamFrame) and kind in frame.stream_types()
     )
 
 

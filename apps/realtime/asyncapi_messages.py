@@ -1,6 +1,6 @@
 """The messages of asyncapi.yaml: one for each command, ack, event, signal and other frame."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from inspect import getdoc
 from uuid import UUID
 
@@ -65,7 +65,7 @@ def _server_frame(frame: type[ServerFrame], components: Components) -> Schema:
     beside = dict(TIME)
     if issubclass(frame, Event):
         beside |= {
-            "stream": _stream_name(frame.stream),
+            "stream": _stream_name(frame.stream_types()),
             "seq": {"type": "integer", "minimum": 1, "description": "Its number in the stream."},
         }
     elif frame is Error or any(frame in command.answers for command in commands.values()):
@@ -74,9 +74,10 @@ def _server_frame(frame: type[ServerFrame], components: Components) -> Schema:
     return {**message, "x-payload-version": frame.payload_version}
 
 
-def _stream_name(kind: StreamType) -> Schema:
-    example = kind.name(UUID(EXAMPLE_ID) if kind.of else None)
-    return {"type": "string", "pattern": kind.regex, "examples": [example]}
+def _stream_name(kinds: Sequence[StreamType]) -> Schema:
+    examples = [kind.name(UUID(EXAMPLE_ID) if kind.of else None) for kind in kinds]
+    pattern = "|".join(kind.regex for kind in kinds)
+    return {"type": "string", "pattern": pattern, "examples": examples}
 
 
 def _message(

@@ -71,6 +71,12 @@ class StreamFrame(ServerFrame):
             raise ImproperlyConfigured(f"{cls.__name__} goes to no stream.")
         super()._register()
 
+    @classmethod
+    def stream_types(cls) -> list[StreamType]:
+        """Return the kinds of streams that frames of this type go to: its own, and those of its
+        subclasses."""
+        return [cls.stream, *(one for sub in cls.__subclasses__() for one in sub.stream_types())]
+
     def streams(self) -> list[str]:
         """Return the names of the streams that it goes to."""
         return self.stream.names(self.to)

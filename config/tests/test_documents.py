@@ -39,7 +39,8 @@ def test_every_frame_of_the_server_is_described_as_what_it_is() -> None:
     kinds = dict(rows)
     for name, frame in server_frames.items():
         if issubclass(frame, Event):
-            assert kinds[name] == f"event of `{frame.stream.pattern}`"
+            streams = ", or of ".join(f"`{kind.pattern}`" for kind in frame.stream_types())
+            assert kinds[name] == f"event of {streams}"
         else:
             assert (kinds[name] == "signal") == issubclass(frame, Signal)
 

@@ -18,8 +18,9 @@ from apps.chat.services import message_delete
 from apps.chat.tests.factories import group_of, said_in
 from apps.realtime.controls import Revoke, Subscribe, pack
 from apps.realtime.second_way import tell
+from testing.frames import Frame
 from testing.server import ServerProcess, until
-from testing.socket import Frame, TestSocket
+from testing.socket import TestSocket
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
