@@ -6,28 +6,32 @@
 \set message random(1000000, 9000000000000000000)
 BEGIN;
 SELECT * FROM accounts_user WHERE id IN (bench_id(:sender), bench_id(:receiver));
-SELECT * FROM chat_message
-    JOIN accounts_user sender ON sender.id = chat_message.sender_id
-    JOIN accounts_user receiver ON receiver.id = chat_message.receiver_id
-    WHERE client_id IN ('c' || :message) AND sender_id IN (bench_id(:sender));
-INSERT INTO chat_conversation (id, pair, last_seq)
-    VALUES (gen_random_uuid(), 'bench' || :sender, 1)
-    ON CONFLICT (pair) DO UPDATE SET last_seq = chat_conversation.last_seq + excluded.last_seq
+SELECT id FROM chat_message
+    WHERE (sender_id, client_id) IN (SELECT bench_id(:sender), 'c' || :message);
+INSERT INTO chat_conversation
+    (id, kind, first_id, second_id, last_seq, last_message_id, last_message_at)
+    VALUES (gen_random_uuid(), 'direct', bench_id(:sender), bench_id(:receiver), 1,
+        bench_id(:message), now())
+    ON CONFLICT (first_id, second_id) DO UPDATE
+    SET last_seq = chat_conversation.last_seq + excluded.last_seq,
+        last_message_id = excluded.last_message_id, last_message_at = excluded.last_message_at
     RETURNING id AS conversation, last_seq AS number \gset
 INSERT INTO chat_message
-    (id, conversation_id, seq, sender_id, receiver_id, content, type, status, client_id, created_at)
+    (id, conversation_id, seq, sender_id, content, type, client_id, created_at)
     VALUES (bench_id(:message), :conversation::uuid, :number::bigint, bench_id(:sender),
-        bench_id(:receiver), 'a message of forty characters or so, more', 'text', 'sent',
-        'c' || :message, now());
+        'a message of forty characters or so, more', 'text', 'c' || :message, now());
 INSERT INTO chat_membership
-    (id, conversation_id, user_id, peer_id, last_message_id, last_message_at)
+    (id, conversation_id, user_id, read_seq, incoming_seq, last_message_at)
     VALUES
-        (gen_random_uuid(), :conversation::uuid, bench_id(:sender), bench_id(:receiver),
-            bench_id(:message), now()),
-        (gen_random_uuid(), :conversation::uuid, bench_id(:receiver), bench_id(:sender),
-            bench_id(:message), now())
+        (gen_random_uuid(), :conversation::uuid, bench_id(:sender), :number::bigint, 0, now()),
+        (gen_random_uuid(), :conversation::uuid, bench_id(:receiver), :number::bigint - 1,
+            :number::bigint, now())
     ON CONFLICT (conversation_id, user_id) DO UPDATE
-    SET last_message_id = excluded.last_message_id, last_message_at = excluded.last_message_at;
+    SET last_message_at = excluded.last_message_at,
+        read_seq = CASE WHEN chat_membership.incoming_seq <= chat_membership.read_seq
+            THEN excluded.read_seq ELSE chat_membership.read_seq END,
+        incoming_seq = CASE WHEN excluded.incoming_seq > 0
+            THEN excluded.incoming_seq ELSE chat_membership.incoming_seq END;
 WITH heads AS (
     INSERT INTO realtime_stream (name, head, epoch)
         VALUES ('bench.' || :sender, 1, 'bench'), ('bench.' || :receiver, 1, 'bench')
