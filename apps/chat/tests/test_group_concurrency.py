@@ -1,0 +1,190 @@
+"""What happens in a group at once comes one after the other."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from apps.accounts.tests.people import Person
+from apps.chat import groups
+from apps.chat.errors import ConversationNotFound, GroupFull
+from apps.chat.groups import group_rename, member_remove, members_add
+from apps.chat.models import Conversation, Membership, Message, Receipt
+from apps.chat.receipts import Marked, messages_mark_delivered, messages_mark_read
+from apps.chat.selectors import messages_in, unread_counts
+from apps.chat.services import Draft, message_delete, messages_send
+from apps.chat.tests.factories import draft, group_of, said, said_in, told_group
+from apps.core.tests.together import overlapping, together
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+EACH = 6
+
+with_postgres = pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="Writers wait for each other on SQLite."
+)
+
+
+def require_no_errors(outcomes: Sequence[Any]) -> None:
+    assert [one for one in outcomes if isinstance(one, Exception)] == []
+
+
+def say_often(group: Conversation, sender: Person) -> list[int]:
+    """Return the numbers of some messages that were sent one after the other, until the sender was
+    refused."""
+    numbers = []
+    for _ in range(EACH):
+        try:
+            numbers.append(said_in(group, sender.user).seq)
+        except ConversationNotFound:
+            break
+    return numbers
+
+
+def test_who_joins_beside_messages_reads_those_that_come_after(
+    alice: Person, bob: Person, carol: Person
+) -> None:
+    group = group_of(alice.user, carol.user)
+    outcomes = together(
+        *[lambda who=who: say_often(group, who) for who in (alice, carol)],
+        lambda: members_add(alice.user, conversation_id=group.pk, user_ids=[bob.user.pk]),
+    )
+    require_no_errors(outcomes)
+    membership = Membership.objects.get(user=bob.user)
+    shown = sorted(message.seq for message in messages_in(bob.user, group.pk))
+    assert shown == list(range(membership.joined_seq + 1, 2 * EACH + 1))
+    # What the stream tells since they joined is the same.
+    told = told_group(group)[membership.joined_event :]
+    assert [data["message"]["seq"] for kind, data in told if kind == "chat_message"] == shown
+    assert unread_counts(bob.user)["total"] == len(shown)
+
+
+def test_who_is_removed_beside_their_messages_says_nothing_after(
+    alice: Person, bob: Person
+) -> None:
+    group = group_of(alice.user, bob.user)
+    said_in(group, bob.user)
+    outcomes = together(
+        lambda: say_often(group, bob),
+        lambda: say_often(group, alice),
+        lambda: member_remove(alice.user, conversation_id=group.pk, user_id=bob.user.pk),
+    )
+    require_no_errors(outcomes)
+    told = [(kind, data.get("message", {}).get("senderId")) for kind, data in told_group(group)]
+    assert ("chat_message", bob.id) not in told[told.index(("member_left", None)) :]
+    numbers = sorted(Message.objects.values_list("seq", flat=True))
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_of_devices_that_read_at_once_each_message_is_news_to_one(
+    alice: Person, bob: Person
+) -> None:
+    group = group_of(alice.user, bob.user)
+    ids = [said_in(group, alice.user).pk for _ in range(9)]
+    outcomes = together(
+        *[lambda: messages_mark_read(bob.user.pk, message_ids=ids[::2])] * 2,
+        *[lambda: messages_mark_read(bob.user.pk, conversation_id=group.pk, up_to=9)] * 2,
+        lambda: messages_mark_delivered(bob.user.pk, message_ids=ids),
+    )
+    require_no_errors(outcomes)
+    reads = [one.updated for one in outcomes[:4] if isinstance(one, Marked)]
+    assert sum(reads) == 9
+    told = [data["ranges"] for kind, data in told_group(group) if kind == "group_read"]
+    assert sum(last - first + 1 for ranges in told for first, last in ranges) == 9
+    require_apart()
+    assert unread_counts(bob.user)["total"] == 0
+    assert Membership.objects.get(user=bob.user).read_seq == 9
+
+
+def require_apart() -> None:
+    """Fail if receipts of one kind of one user in one conversation overlap."""
+    rows = Receipt.objects.order_by("conversation", "user", "kind", "first_seq")
+    numbers = rows.values_list("conversation", "user", "kind", "first_seq", "last_seq")
+    for (*place, _, last), (*next_place, first, _) in pairwise(numbers):
+        assert place != next_place or last < first
+
+
+def test_who_is_removed_while_they_read_is_told_of_before_they_left_or_not_at_all(
+    alice: Person, bob: Person, carol: Person
+) -> None:
+    group = group_of(alice.user, bob.user, carol.user)
+    ids = [said_in(group, alice.user).pk for _ in range(EACH)]
+    outcomes = together(
+        *[lambda pk=pk: messages_mark_read(bob.user.pk, message_ids=[pk]) for pk in ids[:4]],
+        lambda: member_remove(alice.user, conversation_id=group.pk, user_id=bob.user.pk),
+    )
+    require_no_errors(outcomes)
+    kinds = [kind for kind, _ in told_group(group)]
+    assert "group_read" not in kinds[kinds.index("member_left") :]
+
+
+def test_whatever_happens_in_groups_and_between_two_waits_in_one_order(
+    alice: Person, bob: Person, carol: Person
+) -> None:
+    crew = group_of(alice.user, bob.user, carol.user)
+    watch = group_of(bob.user, alice.user, carol.user)
+    people = (alice, bob, carol)
+    before = [said_in(group, alice.user) for group in (crew, watch)]
+    before += [said(alice, other) for other in (bob, carol)]
+    ids = [message.pk for message in before]
+    drafts = [
+        Draft(one.user.pk, None, "Ahoy all", conversation_id=group.pk)
+        for one in people
+        for group in (crew, watch)
+    ]
+    drafts += [draft(one, other) for one in people for other in people if one is not other]
+    outcomes = together(
+        lambda: messages_send(drafts * 3),
+        lambda: messages_send(drafts[::-1] * 3),
+        lambda: messages_mark_read(bob.user.pk, message_ids=ids),
+        lambda: messages_mark_read(carol.user.pk, message_ids=ids[::-1]),
+        lambda: messages_mark_delivered(carol.user.pk, message_ids=ids),
+        lambda: [message_delete(alice.user, message_id=pk) for pk in ids[1:3]],
+        lambda: [group_rename(alice.user, conversation_id=crew.pk, title=t) for t in "AB"],
+        lambda: member_remove(carol.user, conversation_id=watch.pk, user_id=carol.user.pk),
+    )
+    require_no_errors(outcomes)
+    require_apart()
+    for conversation in Conversation.objects.all():
+        numbers = list(conversation.messages.order_by("seq").values_list("seq", flat=True))
+        assert numbers == list(range(1, conversation.last_seq + 1))
+
+
+@with_postgres
+def test_a_message_that_waits_for_the_removal_of_its_sender_is_refused(
+    alice: Person, bob: Person
+) -> None:
+    group = group_of(alice.user, bob.user)
+
+    def remove() -> list[Any]:
+        member_remove(alice.user, conversation_id=group.pk, user_id=bob.user.pk)
+        return []
+
+    def send() -> list[Any]:
+        return messages_send([Draft(bob.user.pk, None, "Farewell", conversation_id=group.pk)])
+
+    _, [outcome] = overlapping(remove, send)
+    assert isinstance(outcome, ConversationNotFound)
+    assert Message.objects.count() == 0
+
+
+@with_postgres
+def test_two_who_add_at_once_add_no_more_than_there_is_room_for(
+    alice: Person, bob: Person, carol: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "MOST_MEMBERS", 2)
+    group = group_of(alice.user)
+
+    def add(who: Person) -> Any:
+        try:
+            return members_add(alice.user, conversation_id=group.pk, user_ids=[who.user.pk])
+        except GroupFull as refused:
+            return refused
+
+    joined, refused = overlapping(lambda: add(bob), lambda: add(carol))
+    assert joined == [bob.user.pk]
+    assert isinstance(refused, GroupFull)
+    group.refresh_from_db()
+    assert group.member_count == group.memberships.count() == 2
