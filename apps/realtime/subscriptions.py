@@ -73,14 +73,20 @@ class Subscriptions:
 
     async def subscribe(self, socket: Socket, name: str, point: ResumePoint) -> None:
         """Subscribe the socket to a stream as its client has asked for, see Feed.follow; raise
-        NotFound if the user may not read it."""
+        NotFound if the user may not read it.
+
+        The sweep must not subscribe it meanwhile, nor when this has failed, after which a client
+        asks again: it would send all that the stream has ever told.
+        """
         self.unsubscribe(socket, name)
         socket.revoked.discard(name)
         socket.declined.discard(name)
         user = socket.visitor.user_id
         readable_after = (await in_thread(readers_of, name, [user])).get(user)
         if readable_after is not None:
+            socket.declined.add(name)
             await self._follow(socket, name, replace(point, readable_after=readable_after))
+            socket.declined.discard(name)
         if name not in socket.streams and not socket.closed:
             raise NotFound("There is no such stream")
 

@@ -250,7 +250,7 @@ def test_only_the_first_wake_up_waits_for_a_layer_that_hangs(
             await so(lambda: [["fourth"]] in layer.sent)
 
     asyncio.run(scenario())
-    assert told == [["first"], ["second"]]
+    assert told == [[["first"]], [["second"]]]
 
 
 def ignored(_: Any) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from apps.core.errors import NotFound
 from apps.realtime import feed as feed_module
+from apps.realtime import pages as pages_module
 from apps.realtime import subscriptions as subscriptions_module
 from apps.realtime.feed import ResumePoint
 from apps.realtime.frames import Frame, render
@@ -133,7 +134,7 @@ def event(seq: int) -> Frame:
 @pytest.fixture
 def database(monkeypatch: pytest.MonkeyPatch) -> Database:
     made = Database(head=6)
-    for module in (feed_module, subscriptions_module):
+    for module in (feed_module, pages_module, subscriptions_module):
         monkeypatch.setattr(module, "in_thread", made.answer)
     return made
 
