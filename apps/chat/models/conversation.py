@@ -44,9 +44,9 @@ class ConversationManager(models.Manager["Conversation"]):
 
         One statement makes, locks and moves on the conversations, in the order of their pairs.
         """
-        fields = ("id", "kind", "first", "second", "last_seq", "last_message", "last_message_at")
+        fields = ("id", "first", "second", "last_seq", "last_message", "last_message_at")
         rows = [
-            (uuid7(), Conversation.Kind.DIRECT, *pair, len(new), new[-1].pk, new[-1].created_at)
+            (uuid7(), *pair, len(new), new[-1].pk, new[-1].created_at)
             for pair, new in sorted(messages.items())
         ]
         numbered = insert(
