@@ -63,6 +63,13 @@ UNREAD = """((
 ))"""
 
 
+NEWEST = """(
+    SELECT message.id FROM chat_message message
+    WHERE message.conversation_id = {conversation} AND message.seq > {joined_seq}
+    AND message.deleted_at IS NULL ORDER BY message.seq DESC LIMIT 1
+)"""
+
+
 def covered_at(kind: str, user: UUID | Expression) -> SqlText:
     """Return when a receipt of a user covered the message that is queried, or null."""
     who = Value(user, UUIDField()) if isinstance(user, UUID) else user
@@ -160,3 +167,14 @@ def with_unread(memberships: QuerySet[Membership]) -> QuerySet[Membership]:
         )
     }
     return memberships.annotate(**unread)
+
+
+def as_listed(memberships: QuerySet[Membership]) -> QuerySet[Membership]:
+    """Return the memberships with what a list shows of them: what is unread, and the id of the
+    newest message."""
+    newest: dict[str, Any] = {
+        "newest_id": SqlText(
+            NEWEST, UUIDField(), conversation="conversation", joined_seq="joined_seq"
+        )
+    }
+    return with_unread(memberships).annotate(**newest)

@@ -12,7 +12,7 @@ from apps.accounts.models import User
 from apps.accounts.selectors import user_get
 from apps.chat.errors import ConversationNotFound
 from apps.chat.models import Conversation, Membership, Message
-from apps.chat.queries import with_status, with_unread
+from apps.chat.queries import as_listed, with_status, with_unread
 from apps.realtime.presence import Seen, presence_of
 
 # Of a larger group nobody is told who of it is online: each arrival would be told to all of them,
@@ -60,7 +60,7 @@ def direct_memberships(user: User) -> QuerySet[Membership]:
     """Return the user's direct conversations that have a message, the latest first."""
     listed = Membership.objects.filter(user=user, last_message_at__isnull=False)
     return (
-        with_unread(listed)
+        as_listed(listed)
         .select_related("conversation__first", "conversation__second")
         .order_by("-last_message_at", "-id")
     )
@@ -74,7 +74,7 @@ def group_memberships(user: User) -> QuerySet[Membership]:
     """
     own = Membership.objects.filter(user=user, incoming_seq=None)
     return (
-        with_unread(own)
+        as_listed(own)
         .select_related("conversation")
         .order_by("-conversation__last_message_at", "-id")
     )
@@ -113,12 +113,12 @@ class ConversationView:
 def conversations_shown(user: User, memberships: Sequence[Membership]) -> list[ConversationView]:
     """Return direct conversations with their last messages and whether the other is online."""
     pairs = [(one, one.conversation.other(user.pk)) for one in memberships]
-    last = filter(None, (one.conversation.last_message_id for one in memberships))
-    messages = with_status(Message.objects.filter(pk__in=last)).in_bulk()
+    newest = [one.newest_id for one in memberships if one.newest_id]
+    messages = with_status(Message.objects.filter(pk__in=newest)).in_bulk()
     seen = presence_of(peer.pk for _, peer in pairs if peer)
     shown = []
     for membership, peer in pairs:
-        message = messages.get(membership.conversation.last_message_id)
+        message = messages.get(membership.newest_id)
         # Between the two looks an account may be deleted, with what it wrote.
         if peer and message:
             message.conversation = membership.conversation

@@ -206,12 +206,12 @@ def message_delete(actor: User, *, message_id: UUID) -> None:
     message = there.select_for_update(of=("self",)).first()
     if message is None:
         raise MessageNotFound
+    message.conversation = conversation
     Message.objects.filter(pk=message.pk).update(deleted_at=timezone.now())
-    if conversation.last_message_id == message.pk:
-        last = conversation.messages.filter(deleted_at=None).order_by("-seq").first()
-        conversation.last_message = last
+    last = conversation.messages.filter(deleted_at=None).order_by("-seq").first()
+    if last is None or last.seq < message.seq:
         conversation.last_message_at = (last or message).created_at
-        conversation.save(update_fields=["last_message", "last_message_at"])
+        conversation.save(update_fields=["last_message_at"])
         memberships.update(last_message_at=last and last.created_at)
     idempotency.redact([message.pk], {"data": {"content": ""}})
     events.message_deleted(message)

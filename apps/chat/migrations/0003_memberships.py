@@ -115,17 +115,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="conversation",
-            name="last_message",
-            field=models.ForeignKey(
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="+",
-                to="chat.message",
-            ),
-        ),
-        migrations.AddField(
-            model_name="conversation",
             name="last_message_at",
             field=models.DateTimeField(null=True),
         ),

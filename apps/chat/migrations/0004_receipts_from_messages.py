@@ -48,7 +48,6 @@ def into_receipts(apps: Any, schema_editor: Any) -> None:
     conversation.update(
         first=Subquery(ordered.values("user")[:1]),
         second=Subquery(ordered.values("peer")[:1]),
-        last_message=Subquery(either.values("last_message")[:1]),
         last_message_at=Subquery(either.values("last_message_at")[:1]),
     )
     to_them = message.filter(conversation=OuterRef("conversation"), receiver=OuterRef("user"))
@@ -107,9 +106,10 @@ def into_messages(apps: Any, schema_editor: Any) -> None:
             default=Value("sent"),
         ),
     )
+    shown = message.filter(conversation=OuterRef("conversation"), deleted_at=None)
     membership.update(
         peer=other_than("user"),
-        last_message=Subquery(place.values("last_message")[:1]),
+        last_message=Subquery(shown.order_by("-seq").values("pk")[:1]),
         last_message_at=Subquery(place.values("last_message_at")[:1]),
     )
     receipt.delete()

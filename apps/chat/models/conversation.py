@@ -44,10 +44,9 @@ class ConversationManager(models.Manager["Conversation"]):
 
         One statement makes, locks and moves on the conversations, in the order of their pairs.
         """
-        fields = ("id", "first", "second", "last_seq", "last_message", "last_message_at")
+        fields = ("id", "first", "second", "last_seq", "last_message_at")
         rows = [
-            (uuid7(), *pair, len(new), new[-1].pk, new[-1].created_at)
-            for pair, new in sorted(messages.items())
+            (uuid7(), *pair, len(new), new[-1].created_at) for pair, new in sorted(messages.items())
         ]
         numbered = insert(
             Conversation,
@@ -55,7 +54,6 @@ class ConversationManager(models.Manager["Conversation"]):
             rows,
             "ON CONFLICT (first_id, second_id) DO UPDATE SET"
             " last_seq = {table}.last_seq + excluded.last_seq,"
-            " last_message_id = excluded.last_message_id,"
             " last_message_at = excluded.last_message_at"
             " RETURNING id, first_id, second_id, last_seq",
         )
@@ -71,24 +69,22 @@ class ConversationManager(models.Manager["Conversation"]):
         """Give the new messages of each group, which is locked, its next numbers."""
         for group, new in messages.items():
             group.last_seq += len(new)
-            group.last_message, group.last_message_at = new[-1], new[-1].created_at
+            group.last_message_at = new[-1].created_at
             group.number(new)
         insert(
             Conversation,
-            ("id", "kind", "title", "last_seq", "last_message", "last_message_at"),
+            ("id", "kind", "title", "last_seq", "last_message_at"),
             [
                 (
                     one.pk,
                     one.kind,
                     one.title,
                     one.last_seq,
-                    one.last_message_id,
                     one.last_message_at,
                 )
                 for one in messages
             ],
             "ON CONFLICT (id) DO UPDATE SET last_seq = excluded.last_seq,"
-            " last_message_id = excluded.last_message_id,"
             " last_message_at = excluded.last_message_at",
         )
 
@@ -120,11 +116,8 @@ class Conversation(models.Model):
     )
     title = models.CharField(max_length=100, default="", db_default="", blank=True)
     last_seq = models.PositiveBigIntegerField(default=0)
-    # The newest message that is not deleted; none when all are.
-    last_message = models.ForeignKey(
-        Message, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
-    )
-    # When that was sent; before there was one, when the group began.
+    # When the newest message that is not deleted was sent; before there was one, when the group
+    # began.
     last_message_at = models.DateTimeField(default=timezone.now)
     # Too high by one for each member whose account was deleted, rather than left by a service.
     member_count = models.PositiveIntegerField(default=2, db_default=2)

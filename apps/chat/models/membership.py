@@ -98,8 +98,9 @@ class Membership(models.Model):
     incoming_seq = models.PositiveBigIntegerField(null=True)
     last_message_at = models.DateTimeField(null=True)
 
-    # Filled in by queries.with_unread(), and by runs.memberships_locked().
+    # Filled in by queries.as_listed(), and by runs.memberships_locked().
     unread: int
+    newest_id: UUID | None
     has_gaps: bool
 
     objects: ClassVar[MembershipManager] = MembershipManager()

@@ -82,7 +82,7 @@ def test_messages_to_people_and_to_groups_are_sent_together(
     assert [one.message.seq for one in sent] == [1, 1, 2, 1, 1]
     assert [one.created for one in sent] == [True, True, True, True, False]
     crew.refresh_from_db()
-    assert (crew.last_seq, crew.last_message_id) == (2, sent[2].message.pk)
+    assert (crew.last_seq, crew.last_message_at) == (2, sent[2].message.created_at)
 
 
 def test_who_does_not_belong_to_a_group_sends_it_nothing(
@@ -220,7 +220,7 @@ def test_a_message_is_deleted_for_all_by_its_sender(
     assert "Xylophone" not in str(list(LoggedEvent.objects.values_list("data", flat=True)))
     assert list(messages_in(bob.user, crew.pk)) == [kept]
     crew.refresh_from_db()
-    assert crew.last_message_id == kept.pk
+    assert crew.last_message_at == kept.created_at
     assert unread(bob, crew) == 1
 
 
