@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import BooleanField, IntegerField, UUIDField, Value
+from django.db.models import BooleanField, Expression, F, IntegerField, UUIDField, Value
+from django.db.models.functions import Coalesce
 from django.db.models.lookups import IsNull
 
 from apps.chat.models import Membership, Message, Receipt
@@ -26,32 +27,36 @@ HAS_GAPS = """EXISTS (
     WHERE receipt.conversation_id = {conversation} AND receipt.user_id = {user}
     AND receipt.kind = {kind} AND receipt.last_seq > {cursor}
 )"""
+# How many numbers are looked at at once. A database that knows only how long a conversation is on
+# average may sort all of one, where it should go along an index to the first that fits.
+STRETCH = 50
+# The number of the message of another user before; or, when none is within the stretch, of the last
+# that may be one.
 BEFORE = """COALESCE((
-    SELECT message.seq FROM chat_message message
-    WHERE message.conversation_id = {conversation} AND message.seq < {seq}
-    AND message.sender_id <> {user} ORDER BY message.seq DESC LIMIT 1
-), 0)"""
-# To the message before the first that is missing or, when none is, to the end of the last receipt.
-# Of what is sent at this moment the number is higher than that of any receipt.
-WITHOUT_GAP = """COALESCE((
-    SELECT message.seq - 1 FROM chat_message message
-    WHERE message.conversation_id = {conversation} AND message.seq > {cursor}
-    AND message.sender_id <> {user} AND message.deleted_at IS NULL
-    AND <read_at> IS NULL AND <there_at> IS NULL ORDER BY message.seq LIMIT 1
-), (
+    SELECT max(message.seq) FROM chat_message message
+    WHERE message.conversation_id = {conversation} AND message.sender_id <> {user}
+    AND message.seq < {seq} AND message.seq >= {seq} - {stretch}
+), {seq} - {stretch} - 1)"""
+_COVERED = COVERED_AT.replace("{seq}", "message.seq")
+BEFORE_MISSING = """(
+    SELECT min(message.seq) - 1 FROM chat_message message
+    WHERE message.conversation_id = {conversation} AND message.sender_id <> {user}
+    AND message.seq > {cursor} AND message.seq <= {until} AND message.deleted_at IS NULL
+    AND <read_at> IS NULL AND <there_at> IS NULL
+)"""
+BEFORE_MISSING = BEFORE_MISSING.replace("<there_at>", _COVERED)
+BEFORE_MISSING = BEFORE_MISSING.replace("<read_at>", _COVERED.replace("{kind}", "'read'"))
+LAST_END = """(
     SELECT max(receipt.last_seq) FROM chat_receipt receipt
     WHERE receipt.conversation_id = {conversation} AND receipt.user_id = {user}
     AND receipt.kind = {kind}
-))"""
-_COVERED = COVERED_AT.replace("{seq}", "message.seq")
-WITHOUT_GAP = WITHOUT_GAP.replace("<there_at>", _COVERED)
-WITHOUT_GAP = WITHOUT_GAP.replace("<read_at>", _COVERED.replace("{kind}", "'read'"))
+)"""
 
 
 @dataclass
 class Run:
-    """Some messages of a conversation from a first to a last number. `before` is the number of the
-    message of another user before them, or 0."""
+    """Some messages of a conversation from a first to a last number. No other user has written a
+    message between the number `before` and the first."""
 
     conversation_id: UUID
     before: int
@@ -96,6 +101,7 @@ def news_among(
             conversation="conversation",
             seq="seq",
             user=Value(user_id, UUIDField()),
+            stretch=Value(STRETCH),
         )
     }
     news = Message.objects.filter(pk__in=message_ids, conversation__in=memberships, deleted_at=None)
@@ -117,20 +123,28 @@ def runs_of(news: Iterable[Message]) -> list[Run]:
     runs: list[Run] = []
     for message in news:
         run = runs[-1] if runs else None
-        if run and (run.conversation_id, run.last) == (message.conversation_id, message.before):
+        same = run is not None and run.conversation_id == message.conversation_id
+        if run and same and message.before <= run.last:
             run.last = message.seq
         else:
             runs.append(Run(message.conversation_id, message.before, message.seq, message.seq))
     return runs
 
 
-def without_gap(kind: Kind) -> SqlText:
-    """Return the new cursor of memberships that have receipts behind it."""
-    return SqlText(
-        WITHOUT_GAP,
-        IntegerField(),
-        conversation="conversation",
-        user="user",
-        kind=Value(str(kind)),
-        cursor=CURSORS[kind],
-    )
+def without_gap(kind: Kind) -> Coalesce:
+    """Return the new cursor of memberships that have receipts behind it: up to the message before
+    the first that is missing or, when none is, the end of the last receipt.
+
+    Of what is sent at this moment the number is higher than that of any receipt. Most often the
+    first that is missing is the next that another user wrote, so that is looked for first.
+    """
+    place: dict[str, str | Expression] = {
+        "conversation": "conversation",
+        "user": "user",
+        "kind": Value(str(kind)),
+        "cursor": CURSORS[kind],
+    }
+    untils = (F(CURSORS[kind]) + STRETCH, Value(2**63 - 1))
+    number = IntegerField()
+    missing = [SqlText(BEFORE_MISSING, number, **place, until=until) for until in untils]
+    return Coalesce(*missing, SqlText(LAST_END, number, **place))

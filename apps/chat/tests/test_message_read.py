@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from apps.accounts.tests.people import Person
-from apps.chat.models import Message
+from apps.chat.models import Membership, Message, Receipt
 from apps.chat.receipts import Marked, messages_mark_read
+from apps.chat.runs import STRETCH
 from apps.chat.services import message_delete
 from apps.chat.tests.factories import everything, now, said, said_often, told, told_kinds
 from apps.core.ids import uuid7
@@ -123,6 +124,29 @@ def test_what_is_read_already_is_not_told_again(alice: Person, bob: Person) -> N
     response = read(bob, message)
     assert response.json()["data"] == {"updated": 0}
     require_refused(response, before, 200)
+
+
+def test_what_the_reader_wrote_in_between_leaves_it_one_receipt_unless_it_is_very_much(
+    alice: Person, bob: Person
+) -> None:
+    for between in (STRETCH, STRETCH + 1):
+        before = Receipt.objects.count()
+        first = said(alice, bob)
+        said_often(bob, alice, between)
+        assert read(bob, first, said(alice, bob)).json()["data"] == {"updated": 2}
+        assert Receipt.objects.count() - before == (1 if between == STRETCH else 2)
+        assert bob.get("/messages/unread").json()["data"]["total"] == 0
+        membership = Membership.objects.get(user=bob.user)
+        assert membership.read_seq == membership.conversation.last_seq
+
+
+def test_a_message_between_that_is_not_meant_stays_unread(alice: Person, bob: Person) -> None:
+    first, second, third = (said(alice, bob) for _ in range(3))
+    read(bob, first, third)
+    assert [now(one).status for one in (first, second, third)] == ["read", "sent", "read"]
+    assert read(bob, first, second, third).json()["data"] == {"updated": 1}
+    ranges = Receipt.objects.order_by("first_seq").values_list("first_seq", "last_seq")
+    assert list(ranges) == [(1, 1), (2, 2), (3, 3)]
 
 
 def test_one_message_named_twice_is_one(alice: Person, bob: Person) -> None:
