@@ -9,12 +9,11 @@ SELECT * FROM accounts_user WHERE id IN (bench_id(:sender), bench_id(:receiver))
 SELECT id FROM chat_message
     WHERE (sender_id, client_id) IN (SELECT bench_id(:sender), 'c' || :message);
 INSERT INTO chat_conversation
-    (id, kind, first_id, second_id, last_seq, last_message_id, last_message_at)
-    VALUES (gen_random_uuid(), 'direct', bench_id(:sender), bench_id(:receiver), 1,
-        bench_id(:message), now())
+    (id, first_id, second_id, last_seq, last_message_at)
+    VALUES (gen_random_uuid(), bench_id(:sender), bench_id(:receiver), 1, now())
     ON CONFLICT (first_id, second_id) DO UPDATE
     SET last_seq = chat_conversation.last_seq + excluded.last_seq,
-        last_message_id = excluded.last_message_id, last_message_at = excluded.last_message_at
+        last_message_at = excluded.last_message_at
     RETURNING id AS conversation, last_seq AS number \gset
 INSERT INTO chat_message
     (id, conversation_id, seq, sender_id, content, type, client_id, created_at)

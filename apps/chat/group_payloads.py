@@ -50,12 +50,16 @@ class GroupDeletedPayload(GroupPayload):
     by = serializers.UUIDField()
 
 
+class NumberRange(CamelSerializer):
+    first = serializers.IntegerField()
+    last = serializers.IntegerField(
+        help_text="Of what others said from the first to the last number, all is meant."
+    )
+
+
 class RangesPayload(GroupPayload):
     user_id = serializers.UUIDField()
-    ranges = serializers.ListField(
-        child=serializers.ListField(child=serializers.IntegerField(), min_length=2, max_length=2),
-        help_text="First and last number: of what others said in between, all is meant.",
-    )
+    ranges = NumberRange(many=True)
     up_to = serializers.IntegerField(
         help_text="Up to here they have everything that others said since they joined."
     )

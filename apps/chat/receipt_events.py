@@ -15,7 +15,7 @@ from apps.realtime.log import publish
 from apps.realtime.server_frames import Event
 from apps.realtime.streams import USER
 
-Ranges = Sequence[tuple[int, int]]
+Ranges = Sequence[Mapping[str, int]]
 
 
 @dataclass(frozen=True, kw_only=True)

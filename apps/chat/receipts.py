@@ -205,10 +205,10 @@ def _announce(
     at: datetime,
 ) -> None:
     direct = [one for one in news if not memberships[one.conversation_id].is_of_group]
-    ranges: defaultdict[UUID, list[tuple[int, int]]] = defaultdict(list)
+    ranges: defaultdict[UUID, list[Mapping[str, int]]] = defaultdict(list)
     for run in runs:
         if memberships[run.conversation_id].is_of_group:
-            ranges[run.conversation_id].append((run.first, run.last))
+            ranges[run.conversation_id].append({"first": run.first, "last": run.last})
     groups = {
         group: GroupProgress(some, getattr(memberships[group], CURSORS[kind]))
         for group, some in ranges.items()

@@ -92,7 +92,7 @@ def test_of_devices_that_read_at_once_each_message_is_news_to_one(
     reads = [one.updated for one in outcomes[:4] if isinstance(one, Marked)]
     assert sum(reads) == 9
     told = [data["ranges"] for kind, data in told_group(group) if kind == "group_read"]
-    assert sum(last - first + 1 for ranges in told for first, last in ranges) == 9
+    assert sum(one["last"] - one["first"] + 1 for ranges in told for one in ranges) == 9
     require_apart()
     assert unread_counts(bob.user)["total"] == 0
     assert Membership.objects.get(user=bob.user).read_seq == 9

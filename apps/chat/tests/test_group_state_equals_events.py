@@ -88,12 +88,8 @@ class Client:
         assert data["upTo"] >= self.read[data["userId"]]
         self.read[data["userId"]] = data["upTo"]
         if data["userId"] == str(self.user.pk):
-            for first, last in data["ranges"]:
-                numbers = {
-                    seq
-                    for seq, message in self.messages.items()
-                    if first <= seq <= last and message["senderId"] != str(self.user.pk)
-                }
+            for one in data["ranges"]:
+                numbers = {seq for seq in self._others() if one["first"] <= seq <= one["last"]}
                 assert not numbers & self.own_reading, "read a second time"
                 self.own_reading |= numbers
 
@@ -119,9 +115,11 @@ class Client:
 
     def unread(self) -> int:
         """Return how many messages of others its user has not read."""
+        return len(self._others() - self.own_reading)
+
+    def _others(self) -> set[int]:
         own = str(self.user.pk)
-        by_others = {seq for seq, one in self.messages.items() if one["senderId"] != own}
-        return len(by_others - self.own_reading)
+        return {seq for seq, message in self.messages.items() if message["senderId"] != own}
 
 
 def require_agreement(client: Client) -> None:
