@@ -27,6 +27,15 @@ CONVERSATION = StreamType(
 
 
 @dataclass(frozen=True, kw_only=True)
+class GroupEvent(Event):
+    """What all events of a group say."""
+
+    stream = CONVERSATION
+
+    conversation_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
 class MessageReceived(Event):
     """A message to you."""
 

@@ -2,12 +2,13 @@
 those to a group on its stream, by number."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from apps.chat.events import CONVERSATION
+from apps.chat.events import GroupEvent
 from apps.chat.group_payloads import GroupDeliveredPayload, GroupReadPayload
 from apps.chat.models import Message
 from apps.chat.serializers import DeliveryReceiptPayload, ReadReceiptPayload
@@ -45,32 +46,31 @@ class MessagesRead(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupRead(Event):
-    """A member has read messages of the group."""
+class GroupReceipt(GroupEvent):
+    """What a member has of a group."""
 
-    type = "group_read"
-    stream = CONVERSATION
-    payload = GroupReadPayload
-
-    conversation_id: UUID
     user_id: UUID
     ranges: Ranges
     up_to: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupRead(GroupReceipt):
+    """A member has read messages of the group."""
+
+    type = "group_read"
+    payload = GroupReadPayload
+
     read_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupDelivered(Event):
+class GroupDelivered(GroupReceipt):
     """Messages of the group are on a device of a member."""
 
     type = "group_delivered"
-    stream = CONVERSATION
     payload = GroupDeliveredPayload
 
-    conversation_id: UUID
-    user_id: UUID
-    ranges: Ranges
-    up_to: int
     delivered_at: datetime
 
 
@@ -91,43 +91,39 @@ def messages_delivered(
 ) -> None:
     """Tell the sender of each direct message that a device of its receiver has it, and each group
     what a device of a member has."""
-    events: list[Event] = [
-        MessagesDelivered(to=[sender], delivered_to=user_id, message_ids=ids, delivered_at=at)
-        for sender, ids in _by_sender(messages).items()
-    ]
-    events += [
-        GroupDelivered(
-            to=[group],
-            conversation_id=group,
-            user_id=user_id,
-            ranges=progress.ranges,
-            up_to=progress.up_to,
-            delivered_at=at,
-        )
-        for group, progress in groups.items()
-    ]
-    publish(*events)
+    publish(
+        *(
+            MessagesDelivered(to=[sender], delivered_to=user_id, message_ids=ids, delivered_at=at)
+            for sender, ids in _by_sender(messages).items()
+        ),
+        *_to_groups(GroupDelivered, user_id, groups, delivered_at=at),
+    )
 
 
 def messages_read(user_id: UUID, messages: Iterable[Message], groups: Groups, at: datetime) -> None:
     """Tell the sender of each direct message, and the other devices of its reader, that it was
     read, and each group what a member has read."""
-    events: list[Event] = [
-        MessagesRead(to=[sender, user_id], read_by=user_id, message_ids=ids, read_at=at)
-        for sender, ids in _by_sender(messages).items()
-    ]
-    events += [
-        GroupRead(
+    publish(
+        *(
+            MessagesRead(to=[sender, user_id], read_by=user_id, message_ids=ids, read_at=at)
+            for sender, ids in _by_sender(messages).items()
+        ),
+        *_to_groups(GroupRead, user_id, groups, read_at=at),
+    )
+
+
+def _to_groups(
+    kind: type[GroupReceipt], user_id: UUID, groups: Groups, **at: Any
+) -> Iterator[Event]:
+    for group, progress in groups.items():
+        yield kind(
             to=[group],
             conversation_id=group,
             user_id=user_id,
             ranges=progress.ranges,
             up_to=progress.up_to,
-            read_at=at,
+            **at,
         )
-        for group, progress in groups.items()
-    ]
-    publish(*events)
 
 
 def _by_sender(messages: Iterable[Message]) -> dict[UUID, list[UUID]]:
