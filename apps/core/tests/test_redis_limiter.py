@@ -1,6 +1,7 @@
 """What processes count together: exactly where a limit is small, else a little ahead of Redis."""
 
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,20 +45,21 @@ def test_of_a_large_limit_a_process_alone_lets_just_as_many_pass_as_may(
 
 
 @pytest.mark.usefixtures("shared_redis", "unhurried")
-def test_of_the_threads_of_two_processes_no_more_pass_than_both_may_be_ahead(
-    processes: Processes, key: str
+@pytest.mark.parametrize("number", [2, 4])
+def test_of_the_threads_of_several_processes_no_more_pass_than_all_may_be_ahead(
+    processes: Processes, key: str, number: int
 ) -> None:
-    one, other = processes(), processes()
+    own = [processes() for _ in range(number)]
 
-    def fifty(process: RedisLimiter) -> list[bool]:
-        return [passes(process, key, LARGE) for _ in range(50)]
+    def passing(process: RedisLimiter) -> list[bool]:
+        return [passes(process, key, LARGE) for _ in range(100)]
 
-    answers = together(*[lambda: fifty(one), lambda: fifty(other)] * 4)
+    answers = together(*[partial(passing, process) for process in own] * 2)
     passed = sum(each.count(True) for each in answers if isinstance(each, list))
-    assert 200 <= passed <= 200 + 2 * MOST_AHEAD
-    settled(one, other)
-    assert not passes(one, key, LARGE)
-    assert not passes(other, key, LARGE)
+    assert 200 <= passed <= 200 + number * MOST_AHEAD
+    for process in own:
+        settled(process)
+    assert not any(passes(process, key, LARGE) for process in own)
 
 
 @pytest.mark.usefixtures("shared_redis")
