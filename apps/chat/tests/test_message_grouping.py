@@ -13,31 +13,15 @@ from apps.accounts.errors import SessionOver
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person, person, set_status
 from apps.chat import grouping, services
-from apps.chat.errors import ReceiverNotFound, TooManyWaiting
+from apps.chat.errors import ReceiverNotFound
 from apps.chat.models import Message
 from apps.chat.services import Draft, Sent
 from apps.chat.tests.factories import draft, everything, told
-from apps.core.errors import DomainError, ServiceUnavailable
+from apps.core.errors import DomainError
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("closing_threads")]
 
 Send = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def _threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have groups committed in threads whose connections end with them."""
-
-    async def in_closing_thread(work: Send, *args: Any) -> Any:
-        def run() -> Any:
-            try:
-                return work(*args)
-            finally:
-                connections.close_all()
-
-        return await asyncio.to_thread(run)
-
-    monkeypatch.setattr(grouping, "in_thread", in_closing_thread)
 
 
 def sent_together(drafts: Sequence[Draft]) -> list[Any]:
@@ -237,68 +221,6 @@ def test_a_locked_conversation_is_waited_for_once(
     outcomes = sent_together(numbered([(alice, bob)], 20))
     assert {one.code for one in outcomes} == {"SERVICE_UNAVAILABLE"}
     assert database.sizes == [20, 1]
-
-
-class Stalling:
-    """A database that answers nobody until it is released."""
-
-    def __init__(self) -> None:
-        self.reached, self.released = threading.Event(), threading.Event()
-        self._send = services.messages_send
-
-    def __call__(self, drafts: Sequence[Draft]) -> Any:
-        self.reached.set()
-        assert self.released.wait(timeout=20)
-        return self._send(drafts)
-
-
-@pytest.fixture
-def stalling(monkeypatch: pytest.MonkeyPatch) -> Stalling:
-    database = Stalling()
-    monkeypatch.setattr(grouping, "messages_send", database)
-    return database
-
-
-def test_behind_a_slow_database_no_more_than_so_many_messages_wait(
-    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch, stalling: Stalling
-) -> None:
-    monkeypatch.setattr(grouping, "MOST_WAITING", 3)
-    drafts = numbered([(alice, bob)], 5)
-
-    async def send() -> list[Any]:
-        first = asyncio.create_task(grouping.message_send_grouped(drafts[0]))
-        await asyncio.to_thread(stalling.reached.wait, 20)
-        others = [asyncio.create_task(grouping.message_send_grouped(one)) for one in drafts[1:]]
-        await asyncio.wait([others[-1]])
-        stalling.released.set()
-        return await asyncio.gather(first, *others, return_exceptions=True)
-
-    *sent, refused = asyncio.run(send())
-    assert isinstance(refused, TooManyWaiting)
-    assert isinstance(refused, ServiceUnavailable)
-    require_sent(drafts[:4], sent, [bob])
-
-
-def test_who_is_cut_off_while_they_wait_sends_nothing_and_holds_nobody_up(
-    alice: Person, bob: Person, carol: Person, stalling: Stalling
-) -> None:
-    drafts = [draft(alice, bob, "One"), draft(carol, bob, "Two"), draft(bob, alice, "Three")]
-
-    async def send() -> list[Any]:
-        first = asyncio.create_task(grouping.message_send_grouped(drafts[0]))
-        await asyncio.to_thread(stalling.reached.wait, 20)
-        others = [asyncio.create_task(grouping.message_send_grouped(one)) for one in drafts[1:]]
-        # They run as far as to where they wait before this coroutine goes on.
-        await asyncio.sleep(0)
-        assert len(grouping._waiting) == len(others)
-        others[0].cancel()
-        stalling.released.set()
-        return await asyncio.gather(first, *others, return_exceptions=True)
-
-    first, cut_off, last = asyncio.run(send())
-    assert isinstance(cut_off, asyncio.CancelledError)
-    require_sent([drafts[0], drafts[2]], [first, last], [alice, bob])
-    assert told(carol) == []
 
 
 def test_people_who_wait_at_one_moment_are_committed_together(monkeypatch: Any) -> None:

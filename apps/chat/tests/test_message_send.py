@@ -9,11 +9,9 @@ from pytest_django import Settings
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person, set_status
 from apps.chat.models import Conversation, Membership, Message
-from apps.chat.queries import sent_before
-from apps.chat.services import Sent, message_send, messages_send
+from apps.chat.services import Sent, messages_send
 from apps.chat.tests.factories import draft, everything, said, told, told_kinds
 from apps.core.ids import uuid7
-from apps.core.tests.together import together
 from apps.realtime.log import events_after
 from apps.realtime.models import LoggedEvent
 from apps.realtime.presence import presence
@@ -89,87 +87,6 @@ def test_who_is_offline_finds_his_messages_in_the_log(alice: Person, bob: Person
     assert [frame.seq for frame in missed.frames] == [1, 2]
     assert "First" in str(missed.frames[0].content)
     assert "Second" in str(missed.frames[1].content)
-
-
-def test_a_repeated_send_gives_the_first_message(alice: Person, bob: Person) -> None:
-    """Original defect 26."""
-    first = send(alice, bob.id, "Ahoy", clientId="phone-1")
-    before = everything()
-    again = send(alice, bob.id, "Ahoy", clientId="phone-1")
-    assert (first.status_code, again.status_code) == (201, 200)
-    assert again.json()["data"] == first.json()["data"]
-    assert again.json()["data"]["clientId"] == "phone-1"
-    assert everything() == before
-
-
-def test_a_repeated_send_gives_the_first_message_whatever_it_says_now(
-    alice: Person, bob: Person, carol: Person
-) -> None:
-    """Original defect 26."""
-    first = send(alice, bob.id, "Ahoy", clientId="phone-1").json()["data"]
-    before = everything()
-    assert send(alice, carol.id, "Another", clientId="phone-1").json()["data"] == first
-    assert everything() == before
-
-
-def test_a_repeated_send_gives_the_first_message_to_who_was_shut_out_since(
-    alice: Person, bob: Person
-) -> None:
-    """Original defect 26."""
-    first = send(alice, bob.id, clientId="phone-1").json()["data"]
-    set_status(bob.user, User.Status.BANNED)
-    before = everything()
-    again = send(alice, bob.id, clientId="phone-1")
-    assert (again.status_code, again.json()["data"]) == (200, first)
-    assert everything() == before
-
-
-@pytest.mark.django_db(transaction=True)
-def test_eight_repeats_at_once_send_one_message(alice: Person, bob: Person) -> None:
-    """Original defect 26."""
-    outcomes = together(*[lambda: message_send(draft(alice, bob, client_id="phone-1"))] * 8)
-    sent = [one for one in outcomes if isinstance(one, Sent)]
-    assert len(sent) == 8, outcomes
-    assert [one.created for one in sent].count(True) == 1
-    assert {one.message.pk for one in sent} == {Message.objects.get().pk}
-    assert (told_kinds(bob), told_kinds(alice)) == (["chat_message"], ["chat_message_sent"])
-    assert said(bob, alice).seq == 2
-
-
-def test_a_repeat_in_one_group_sends_one_message(alice: Person, bob: Person) -> None:
-    """Original defect 26."""
-    first, other, again = messages_send(
-        [
-            draft(alice, bob, "Ahoy", client_id="phone-1"),
-            draft(alice, bob, "Another", client_id="phone-2"),
-            draft(alice, bob, "Ahoy", client_id="phone-1"),
-        ]
-    )
-    assert isinstance(first, Sent)
-    assert isinstance(other, Sent)
-    assert isinstance(again, Sent)
-    assert [first.created, other.created, again.created] == [True, True, False]
-    assert again.shape == first.shape
-    assert Message.objects.count() == 2
-
-
-def test_of_a_group_each_sender_is_looked_up_by_their_own_client_id_only(
-    alice: Person, bob: Person
-) -> None:
-    """Clients that number their messages would have a group read all that its senders ever sent."""
-    numbers = [str(number) for number in range(5)]
-    messages_send(
-        [draft(*pair, client_id=n) for pair in ((alice, bob), (bob, alice)) for n in numbers]
-    )
-    again = [draft(alice, bob, client_id="1"), draft(bob, alice, client_id="2")]
-    asked = [(one.sender_id, str(one.client_id)) for one in again]
-    assert set(sent_before([*asked, (alice.user.pk, "new")])) == set(asked)
-
-
-def test_two_people_may_use_one_client_id(alice: Person, bob: Person) -> None:
-    assert send(alice, bob.id, clientId="phone-1").status_code == 201
-    assert send(bob, alice.id, clientId="phone-1").status_code == 201
-    assert Message.objects.count() == 2
 
 
 def test_one_refused_message_of_a_group_does_not_hold_up_the_others(

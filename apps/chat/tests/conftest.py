@@ -1,0 +1,26 @@
+"""Fixtures of the tests of messages."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from apps.chat import grouping
+
+
+@pytest.fixture
+def closing_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have groups committed in threads whose connections end with them."""
+
+    async def in_closing_thread(work: Callable[..., Any], *args: Any) -> Any:
+        def run() -> Any:
+            try:
+                return work(*args)
+            finally:
+                connections.close_all()
+
+        return await asyncio.to_thread(run)
+
+    monkeypatch.setattr(grouping, "in_thread", in_closing_thread)

@@ -1,0 +1,146 @@
+"""Versions of a post: who changes it does not overwrite what somebody else changed meanwhile."""
+
+from collections.abc import Callable
+
+import pytest
+from django.db import DatabaseError, OperationalError
+from django.db.models import F
+
+from apps.accounts.tests.people import Person
+from apps.core.tests.together import together
+from apps.posts import services
+from apps.posts.errors import PostChanged
+from apps.posts.models import Post
+from apps.posts.services import post_update
+from apps.posts.slugs import claim_slug
+from apps.posts.tests.factories import draft_of, published_by, row, told
+from apps.posts.tests.test_post_update import GUIDES_BODY, require_refused
+
+pytestmark = pytest.mark.django_db
+
+STALE = "Post was modified by another user. Please refresh and try again."
+
+
+def test_a_change_to_a_stale_version_is_refused(alice: Person) -> None:
+    """Original defect 10. Original defect 38."""
+    post = draft_of(alice)
+    alice.patch(f"/posts/{post.pk}", {"content": "Somebody was faster.", "version": 1})
+    before = row(post), told()
+    response = alice.patch(f"/posts/{post.pk}", {"title": "Too late", "version": 1})
+    assert response.json()["code"] == "CONFLICT"
+    require_refused(response, post, before, 409, STALE)
+
+
+def test_a_change_to_the_present_version_passes(alice: Person) -> None:
+    post = draft_of(alice)
+    for version in (1, 2, 3):
+        response = alice.patch(f"/posts/{post.pk}", {**GUIDES_BODY, "version": version})
+        assert response.json()["data"]["version"] == version + 1
+
+
+def test_a_change_with_a_stale_if_match_is_refused(alice: Person) -> None:
+    """Original defect 10. Original defect 38."""
+    post = draft_of(alice)
+    etag = alice.get(f"/posts/{post.pk}")["ETag"]
+    alice.patch(f"/posts/{post.pk}", {"content": "Somebody was faster."})
+    before = row(post), told()
+    response = alice.client.patch(
+        f"/api/v1/posts/{post.pk}", GUIDES_BODY, headers={"If-Match": etag}
+    )
+    assert response.json()["code"] == "PRECONDITION_FAILED"
+    message = "This was changed since you read it. Read it again and repeat your change."
+    require_refused(response, post, before, 412, message)
+
+
+def test_the_etag_of_each_answer_is_good_for_the_next_change(alice: Person) -> None:
+    post = draft_of(alice)
+    etag = alice.get(f"/posts/{post.pk}")["ETag"]
+    for content in ("The first change.", "The second change."):
+        response = alice.client.patch(
+            f"/api/v1/posts/{post.pk}", {"content": content}, headers={"If-Match": etag}
+        )
+        assert response.status_code == 200
+        etag = response["ETag"]
+
+
+def test_an_etag_from_before_somebody_looked_is_still_good(alice: Person) -> None:
+    post = published_by(alice)
+    etag = alice.get(f"/posts/{post.pk}")["ETag"]
+    Post.objects.update(view_count=F("view_count") + 1)
+    response = alice.client.patch(
+        f"/api/v1/posts/{post.pk}", GUIDES_BODY, headers={"If-Match": etag}
+    )
+    assert response.status_code == 200
+
+
+def test_two_editors_who_name_their_version_do_not_overwrite_each_other(alice: Person) -> None:
+    """Original defect 10."""
+    post = draft_of(alice)
+    post_update(alice.user, post_id=post.pk, title="Night ferry", version=1)
+    with pytest.raises(PostChanged):
+        post_update(alice.user, post_id=post.pk, title="Lost ferry", version=1)
+    assert (row(post)["title"], row(post)["version"]) == ("Night ferry", 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_editors_at_once_with_one_version_one_wins(alice: Person) -> None:
+    """Original defect 10. Original defect 38."""
+    post = draft_of(alice)
+    titles = ["Night ferry", "Early ferry", "Last ferry"]
+
+    def retitle(title: str) -> Callable[[], Post]:
+        return lambda: post_update(alice.user, post_id=post.pk, title=title, version=1)
+
+    outcomes = together(*map(retitle, titles))
+    [winner] = [one for one in outcomes if isinstance(one, Post)]
+    assert [type(one) for one in outcomes].count(PostChanged) == 2
+    assert (row(post)["title"], row(post)["version"]) == (winner.title, 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_editors_at_once_of_different_fields_both_keep_their_change(alice: Person) -> None:
+    """Original defect 10."""
+    post = draft_of(alice)
+    together(
+        lambda: post_update(alice.user, post_id=post.pk, title="Night ferry"),
+        lambda: post_update(alice.user, post_id=post.pk, content="It leaves at nine."),
+        lambda: post_update(alice.user, post_id=post.pk, tags=["sea"]),
+    )
+    after = row(post)
+    assert (after["title"], after["content"]) == ("Night ferry", "It leaves at nine.")
+    assert (after["tags"], after["version"]) == (["sea"], 4)
+
+
+def test_a_change_keeps_the_views_that_were_counted_meanwhile(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Original defect 10."""
+    post = published_by(alice)
+
+    def claim_while_others_look(changed: Post) -> str:
+        Post.objects.filter(pk=changed.pk).update(view_count=41)
+        return claim_slug(changed)
+
+    monkeypatch.setattr(services, "claim_slug", claim_while_others_look)
+    alice.put(f"/posts/{post.pk}", GUIDES_BODY)
+    assert (row(post)["title"], row(post)["view_count"]) == ("Updated Title", 41)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(DatabaseError("relation is gone"), 500), (OperationalError("lost"), 503)]
+)
+def test_a_broken_database_is_not_reported_as_a_conflict(
+    alice: Person, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
+) -> None:
+    """Original defect 38."""
+    post = draft_of(alice)
+    before = row(post), told()
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Post, "save", fail)
+    response = alice.patch(f"/posts/{post.pk}", {"title": "Night ferry", "version": 1})
+    message = response.json()["message"]
+    assert str(error) not in message
+    require_refused(response, post, before, status, message)

@@ -1,0 +1,153 @@
+"""Views gather in a process, and are written together."""
+
+from collections.abc import Callable
+
+import pytest
+
+from apps.accounts.tests.people import Person
+from apps.core.tests.together import together
+from apps.posts import viewing
+from apps.posts.models import Post, PostView
+from apps.posts.tests.factories import published_by, row
+from apps.posts.tests.test_view_count import BROWSER
+from apps.posts.viewing import View, ViewCounter
+from testing.server import ServerProcess, until
+
+pytestmark = pytest.mark.django_db
+
+
+def test_two_processes_count_one_viewer_once(
+    alice: Person, bob: Person, counter: ViewCounter
+) -> None:
+    post = published_by(alice)
+    for process in (counter, ViewCounter()):
+        process.note(post, bob.user, "192.0.2.7", BROWSER)
+        process.flush()
+    assert row(post)["view_count"] == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_processes_that_write_at_once_count_each_viewer_once(
+    alice: Person, bob: Person, carol: Person
+) -> None:
+    """Original defect 6."""
+    posts = [published_by(alice, f"Harbour lights {n}") for n in range(3)]
+    processes = [ViewCounter() for _ in range(4)]
+    for process in processes:
+        for post in posts:
+            for viewer in (bob.user, carol.user):
+                process.note(post, viewer, "192.0.2.7", BROWSER)
+    assert together(*[process.flush for process in processes]) == [None] * 4
+    assert [row(post)["view_count"] for post in posts] == [2, 2, 2]
+    assert PostView.objects.count() == 6
+
+
+def test_views_that_could_not_be_written_are_written_later(
+    alice: Person, bob: Person, counter: ViewCounter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Original defect 6."""
+    post = published_by(alice)
+
+    def fail(views: list[View]) -> None:
+        raise OSError("the database is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(viewing, "views_save", fail)
+        bob.get(f"/posts/{post.pk}")
+        counter.flush()
+    assert row(post)["view_count"] == 0
+    counter.flush()
+    assert row(post)["view_count"] == 1
+
+
+def test_views_are_written_in_batches_and_only_those_that_failed_again(
+    alice: Person, counter: ViewCounter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One statement for all that an outage has left would be refused at each try."""
+    monkeypatch.setattr(viewing, "BATCH", 2, raising=False)
+    post, save, batches = published_by(alice), viewing.views_save, list[int]()
+
+    def fail_at_third(views: list[View]) -> None:
+        batches.append(len(views))
+        if len(batches) == 3:
+            raise OSError("the database is away")
+        save(views)
+
+    monkeypatch.setattr(viewing, "views_save", fail_at_third)
+    for number in range(7):
+        counter.note(post, None, f"192.0.2.{number}", BROWSER)
+    counter.flush()
+    assert row(post)["view_count"] == 4
+    counter.flush()
+    assert row(post)["view_count"] == 7
+    assert batches == [2, 2, 2, 2, 1]
+
+
+def test_views_that_wait_are_no_more_than_memory_is_for(
+    alice: Person, counter: ViewCounter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(viewing, "MOST_NOTED", 3, raising=False)
+    post = published_by(alice)
+    for number in range(9):
+        counter.note(post, None, f"192.0.2.{number}", BROWSER)
+    counter.flush()
+    assert row(post)["view_count"] == 3
+
+
+def test_the_views_of_a_post_that_was_removed_do_not_hold_up_the_others(
+    alice: Person, bob: Person, counter: ViewCounter
+) -> None:
+    kept, removed = published_by(alice), published_by(alice)
+    for post in (kept, removed):
+        bob.get(f"/posts/{post.pk}")
+    Post.objects.filter(pk=removed.pk).delete()
+    counter.flush()
+    assert row(kept)["view_count"] == 1
+    assert PostView.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_views_are_written_by_themselves(
+    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Original defect 6."""
+    monkeypatch.setattr(viewing, "FLUSH_SECONDS", 0.01)
+    post = published_by(alice)
+    bob.get(f"/posts/{post.pk}")
+    until(lambda: row(post)["view_count"] == 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_views_that_could_not_be_written_are_tried_again_by_themselves(
+    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Original defect 6."""
+    monkeypatch.setattr(viewing, "FLUSH_SECONDS", 0.01)
+    tries: list[int] = []
+    save = viewing.views_save
+
+    def fail_at_first(views: list[View]) -> None:
+        tries.append(len(views))
+        if len(tries) == 1:
+            raise OSError("the database is away")
+        save(views)
+
+    monkeypatch.setattr(viewing, "views_save", fail_at_first)
+    post = published_by(alice)
+    bob.get(f"/posts/{post.pk}")
+    until(lambda: row(post)["view_count"] == 1)
+    assert tries == [1, 1]
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_a_server_that_stops_loses_no_view(
+    alice: Person, start_server: Callable[..., ServerProcess]
+) -> None:
+    """Original defect 6."""
+    post = published_by(alice)
+    server = start_server()
+    response = server.call("GET", f"/api/v1/posts/{post.pk}", headers={"User-Agent": BROWSER})
+    assert response.status_code == 200
+    server.stop()
+    assert row(post)["view_count"] == 1
