@@ -99,25 +99,15 @@ def test_a_password_is_hashed_in_that_process(server: ServerProcess, alice: Pers
     assert proven_pid(server)
 
 
-def test_a_login_works_though_the_process_was_killed_and_the_next_has_a_new_one(
-    server: ServerProcess, alice: Person
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
+def test_a_login_works_though_the_process_fails_and_the_next_has_a_new_one(
+    server: ServerProcess, alice: Person, fault: signal.Signals
 ) -> None:
-    killed = proven_pid(server)
-    os.kill(killed, signal.SIGKILL)
+    failed = proven_pid(server)
+    os.kill(failed, fault)
     assert log_in(server) == 200
     assert log_in(server, "wrong") == 401
-    assert is_gone(killed)
-    assert proven_pid(server)
-
-
-def test_a_login_works_though_the_process_hangs_and_the_next_has_a_new_one(
-    server: ServerProcess, alice: Person
-) -> None:
-    hung = proven_pid(server)
-    os.kill(hung, signal.SIGSTOP)
-    assert log_in(server) == 200
-    assert log_in(server, "wrong") == 401
-    assert is_gone(hung)
+    assert is_gone(failed)
     assert proven_pid(server)
 
 
