@@ -204,6 +204,9 @@ class Writers:
         while True:
             try:
                 async with listening_socket(port, address, person.token) as socket:
+                    # What is sent before `connected` is in the state that a client then fetches,
+                    # and comes in no frame.
+                    await socket.recv()
                     self._sockets[person.id] = socket
                     if len(self._sockets) == 2 * PAIRS:
                         self._all_there.set()
