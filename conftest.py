@@ -10,9 +10,9 @@ from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core.cache import cache
 
 from apps.accounts.models import User
-from apps.accounts.tests.people import Person, person, stranger_client
+from apps.accounts.tests.people import Person, anonymous_client, person
 from apps.core.ratelimit import limiter
-from apps.posts import viewing
+from apps.posts import view_counts
 from testing.client import ContractClient
 from testing.server import ServerProcess, until
 
@@ -22,7 +22,7 @@ def _forgetful(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let no test meet the limits that another one has used up."""
     limiter.cache_clear()
     # The views of one test must not be written in the midst of another one.
-    monkeypatch.setattr(viewing, "FLUSH_SECONDS", 3600)
+    monkeypatch.setattr(view_counts, "FLUSH_SECONDS", 3600)
     yield
     cache.clear()
 
@@ -48,9 +48,9 @@ def moderator(db: Any) -> Person:
 
 
 @pytest.fixture
-def nobody() -> ContractClient:
+def anonymous() -> ContractClient:
     """A client that is not logged in."""
-    return stranger_client()
+    return anonymous_client()
 
 
 @pytest.fixture

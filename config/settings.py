@@ -50,13 +50,13 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 
-# What stands before ApiGate must wait for nothing: when no thread is free it runs on the loop.
+# What stands before ApiMiddleware must wait for nothing: without a free thread it runs on the loop.
 MIDDLEWARE = [
     "apps.core.http.middleware.RequestLog",
     "django.middleware.security.SecurityMiddleware",
     "apps.core.http.middleware.ApiHeaders",
     "corsheaders.middleware.CorsMiddleware",
-    "apps.core.http.middleware.ApiGate",
+    "apps.core.http.middleware.ApiMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -5,18 +5,18 @@ from typing import Any
 from channels.routing import URLRouter
 from django.urls import re_path
 
-from apps.accounts.gate import AccountsGate
+from apps.accounts.socket_authentication import AccountsSocketAuthenticator
 from apps.realtime.consumer import SocketConsumer
 from apps.realtime.hub import hub
 
-_gate = AccountsGate()
-_socket: Any = SocketConsumer.as_asgi(gate=_gate)
+_authenticator = AccountsSocketAuthenticator()
+_socket: Any = SocketConsumer.as_asgi(authenticator=_authenticator)
 
 
 async def open_hub() -> None:
     """Have the hub there before the first request, which may have something to tell: without one
     it would wait for Redis itself."""
-    hub(_gate)
+    hub(_authenticator)
 
 
 async def _nowhere(scope: Any, receive: Any, send: Any) -> None:

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 from apps.accounts.errors import InvalidToken
 from apps.accounts.models import Session, User
-from apps.accounts.selectors import session_living
+from apps.accounts.selectors import session_active
 from apps.accounts.sessions import session_note_use
 from apps.accounts.tokens import read_access
 
@@ -22,7 +22,7 @@ class BearerAuthentication(BaseAuthentication):
             return None
         if scheme.lower() != "bearer":
             raise InvalidToken("Use the Authorization header as: Bearer <access token>")
-        session = session_living(read_access(token.strip()).session_id)
+        session = session_active(read_access(token.strip()).session_id)
         session_note_use(session)
         structlog.contextvars.bind_contextvars(user_id=str(session.user_id))
         return session.user, session

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from apps.accounts.serializers import ProfileOutput, SecurityAlertPayload
-from apps.realtime.log import publish
+from apps.realtime.event_log import publish
 from apps.realtime.serializers import ConnectedPayload
 from apps.realtime.server_frames import Event
 from apps.realtime.streams import USER

@@ -21,7 +21,7 @@ from apps.accounts.models import Session, User
 from apps.accounts.services import user_locked
 from apps.accounts.sessions import Device, Login, logged_in, session_begin
 from apps.core.addresses import network_of
-from apps.core.ratelimit import action_refusals, spend_action
+from apps.core.ratelimit import action_refusals, consume_action
 
 # By how much answers are held back once an account is tried too often, and how often its owner is
 # told.
@@ -54,8 +54,8 @@ def login_attempt(*, email: str, address: str) -> float:
     told. An unknown address is treated alike.
     """
     network = network_of(address)
-    spend_action("login_address", network)
-    spend_action("login", f"{network} {email}")
+    consume_action("login_address", network)
+    consume_action("login", f"{network} {email}")
     [beyond] = action_refusals("login_account", [email])
     if beyond is None:
         return 0.0

@@ -21,12 +21,12 @@ from apps.accounts import logins, services
 from apps.accounts.errors import InvalidCredentials
 from apps.accounts.models import Session, User
 from apps.accounts.requests import device_of, hold_back
-from apps.accounts.selectors import living_sessions
+from apps.accounts.selectors import active_sessions
 from apps.accounts.serializers import LoginInput, PasswordChangeInput
 from apps.accounts.sessions import session_logout, session_note_use
 from apps.core.errors import DomainError, RateLimited
 from apps.core.http.handler import as_domain_error
-from apps.core.ratelimit import spend_action
+from apps.core.ratelimit import consume_action
 
 # Where Django's session of a browser holds the id of ours.
 SESSION = "session"
@@ -46,7 +46,7 @@ class LoginForm(AdminAuthenticationForm):
         if not email or not password:
             return self.cleaned_data
         try:
-            self.user_cache = self._user(LoginInput.read({"email": email, "password": password}))
+            self.user_cache = self._user(LoginInput.load({"email": email, "password": password}))
         except (InvalidInput, InvalidCredentials) as error:
             raise self.get_invalid_login_error() from error
         except RateLimited as error:
@@ -99,9 +99,9 @@ class PasswordForm(AdminPasswordChangeForm):
         return self.user
 
     def _change(self) -> None:
-        spend_action("password", self.user.pk)
+        consume_action("password", self.user.pk)
         old, new = (self.cleaned_data[name] for name in ("old_password", "new_password1"))
-        given = PasswordChangeInput.read({"currentPassword": old, "newPassword": new})
+        given = PasswordChangeInput.load({"currentPassword": old, "newPassword": new})
         change = services.password_change_prepare(self.user, **given)
         self.user = services.password_change(self.user, change=change, session_id=self._session_id)
 
@@ -152,7 +152,7 @@ def _session(request: HttpRequest) -> Session | None:
     session_id = request.session.get(SESSION)
     if session_id is None:
         return None
-    session = living_sessions().filter(pk=session_id, user=request.user.pk).first()
+    session = active_sessions().filter(pk=session_id, user=request.user.pk).first()
     if session is not None:
         session_note_use(session)
     return session

@@ -10,7 +10,7 @@ from apps.accounts.sessions import Device
 from apps.core.http.middleware import client_address
 
 
-class PersonRequest(Request):
+class UserRequest(Request):
     """A request whose permission class has made sure that somebody is logged in."""
 
     user: User

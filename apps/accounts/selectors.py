@@ -9,31 +9,31 @@ from django.utils import timezone
 
 from apps.accounts.errors import SessionOver, UserNotFound
 from apps.accounts.models import Session, User
-from apps.realtime.presence import presence
+from apps.realtime.presence import presence_store
 
 
-def living_sessions() -> QuerySet[Session]:
+def active_sessions() -> QuerySet[Session]:
     """Return the sessions that are good now: neither ended nor expired, their user not disabled."""
     return Session.objects.filter(
         ended_at=None, expires_at__gt=timezone.now(), user__status=User.Status.ACTIVE
     )
 
 
-def session_living(session_id: UUID) -> Session:
+def session_active(session_id: UUID) -> Session:
     """Return the session with its user; raise SessionOver when it is not good any more."""
-    session = living_sessions().select_related("user").filter(pk=session_id).first()
+    session = active_sessions().select_related("user").filter(pk=session_id).first()
     if session is None:
         raise SessionOver
     return session
 
 
-def sessions_living(session_ids: Iterable[UUID]) -> set[UUID]:
+def active_sessions_among(session_ids: Iterable[UUID]) -> set[UUID]:
     """Return those of the sessions that are good now."""
-    return set(living_sessions().filter(pk__in=list(session_ids)).values_list("pk", flat=True))
+    return set(active_sessions().filter(pk__in=list(session_ids)).values_list("pk", flat=True))
 
 
 @dataclass(frozen=True)
-class SessionView:
+class SessionSummary:
     """A session as its person sees it in the list of their devices."""
 
     session: Session
@@ -43,13 +43,13 @@ class SessionView:
 
 def sessions_of(user: User) -> QuerySet[Session]:
     """Return the living sessions of a person, the last used first."""
-    return living_sessions().filter(user=user).order_by("-last_used_at", "-id")
+    return active_sessions().filter(user=user).order_by("-last_used_at", "-id")
 
 
-def sessions_shown(sessions: Sequence[Session], current: Session) -> list[SessionView]:
+def sessions_shown(sessions: Sequence[Session], current: Session) -> list[SessionSummary]:
     """Return sessions of a person with their open sockets and which of them is the current one."""
-    sockets = presence().sockets(current.user_id)
-    return [SessionView(one, one.pk == current.pk, sockets[one.pk]) for one in sessions]
+    sockets = presence_store().sockets(current.user_id)
+    return [SessionSummary(one, one.pk == current.pk, sockets[one.pk]) for one in sessions]
 
 
 def user_get(user_id: UUID) -> User:

@@ -29,7 +29,7 @@ from apps.accounts.errors import (
 )
 from apps.accounts.models import Session, User, WebsocketTicket
 from apps.accounts.policies import may_set_status, owns
-from apps.accounts.selectors import living_sessions, session_living
+from apps.accounts.selectors import active_sessions, session_active
 from apps.accounts.sessions import locked_sessions_end, sessions_end, sessions_locked
 from apps.core.errors import require
 from apps.core.http.conditional import require_match
@@ -87,7 +87,7 @@ def password_change(actor: User, *, change: PasswordChange, session_id: UUID) ->
     user = user_locked(actor.pk)
     if user.password != change.compared_with:
         raise WrongPassword.current()
-    living = sessions_locked(living_sessions().filter(user=user))
+    living = sessions_locked(active_sessions().filter(user=user))
     if not user.is_active or session_id not in living:
         raise SessionOver
     user.password = change.new_hash
@@ -107,7 +107,7 @@ def password_set(*, user: User, new_password: str) -> None:
         locked = user_locked(user.pk)
         locked.password = new_hash
         locked.save(update_fields=["password", "updated_at"])
-        sessions_end(living_sessions().filter(user=locked))
+        sessions_end(active_sessions().filter(user=locked))
 
 
 @transaction.atomic
@@ -157,7 +157,7 @@ def ticket_redeem(*, ticket: str) -> Session:
     # Of those who bring the same ticket at once only one deletes the row.
     if found is None or not WebsocketTicket.objects.filter(pk=found.pk).delete()[0]:
         raise InvalidToken
-    return session_living(found.session_id)
+    return session_active(found.session_id)
 
 
 def accounts_prune() -> int:

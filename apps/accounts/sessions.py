@@ -16,7 +16,7 @@ from rest_framework_simplejwt.settings import api_settings
 from apps.accounts.errors import InvalidToken, SessionNotFound, SessionOver
 from apps.accounts.models import Session, User
 from apps.accounts.policies import owns
-from apps.accounts.selectors import living_sessions
+from apps.accounts.selectors import active_sessions
 from apps.accounts.tokens import TokenPair, issue_pair, new_jti, read_refresh
 from apps.core.addresses import network_of
 from apps.core.db.sql import not_waiting
@@ -86,7 +86,7 @@ def session_refresh(*, refresh_token: str, device: Device) -> Login:
     claims = read_refresh(refresh_token)
     # One clock decides, the database's: those of several machines never agree.
     in_grace = Q(refreshed_at__gt=Now() - REFRESH_GRACE)
-    locked = living_sessions().select_related("user").select_for_update(of=("self",))
+    locked = active_sessions().select_related("user").select_for_update(of=("self",))
     with transaction.atomic():
         session = locked.annotate(in_grace=in_grace).filter(pk=claims.session_id).first()
         if session is None:
@@ -121,7 +121,7 @@ def session_logout(actor: User, *, session: Session) -> None:
 @transaction.atomic
 def session_end(actor: User, *, session_id: UUID) -> None:
     """End one of the actor's own sessions; raise SessionNotFound."""
-    if not sessions_end(living_sessions().filter(user=actor, pk=session_id)):
+    if not sessions_end(active_sessions().filter(user=actor, pk=session_id)):
         raise SessionNotFound
 
 

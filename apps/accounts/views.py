@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 from apps.accounts import logins, selectors, services, sessions
 from apps.accounts.models import Session, User
-from apps.accounts.requests import PersonRequest, device_of, hold_back
+from apps.accounts.requests import UserRequest, device_of, hold_back
 from apps.accounts.serializers import (
     LoginInput,
     LoginOutput,
@@ -30,7 +30,7 @@ from apps.core.http.endpoints import Access, Endpoint
 from apps.core.http.middleware import client_address
 from apps.core.http.pagination import Listing, ListQuery
 from apps.core.http.viewsets import ApiViewSet
-from apps.core.ratelimit import spend_action
+from apps.core.ratelimit import consume_action
 
 PROFILE_CHANGE = Endpoint(
     message="Profile updated", input=ProfileInput, output=ProfileOutput, revision="version"
@@ -84,25 +84,25 @@ class AuthViewSet(ApiViewSet):
 
     @action(detail=False, methods=["post"])
     @Endpoint(message="Logout successful")
-    def logout(self, request: PersonRequest) -> None:
+    def logout(self, request: UserRequest) -> None:
         """End this session: its tokens and sockets are dead at once."""
         sessions.session_logout(request.user, session=request.auth)
 
     @action(detail=False, methods=["get"])
     @Endpoint(message="Profile retrieved", output=ProfileOutput, revision="version")
-    def profile(self, request: PersonRequest) -> User:
+    def profile(self, request: UserRequest) -> User:
         """Return one's own profile."""
         return request.user
 
     @profile.mapping.put
     @PROFILE_CHANGE
-    def profile_replace(self, request: PersonRequest, **changes: Any) -> User:
+    def profile_replace(self, request: UserRequest, **changes: Any) -> User:
         """Change what is given of one's own profile."""
         return services.profile_update(request.user, **changes)
 
     @profile.mapping.patch
     @PROFILE_CHANGE
-    def profile_update(self, request: PersonRequest, **changes: Any) -> User:
+    def profile_update(self, request: UserRequest, **changes: Any) -> User:
         """Change what is given of one's own profile."""
         return services.profile_update(request.user, **changes)
 
@@ -113,7 +113,7 @@ class AuthViewSet(ApiViewSet):
         output=SessionOutput,
         per_page=10,
     )
-    def sessions(self, request: PersonRequest) -> Listing[Session]:
+    def sessions(self, request: UserRequest) -> Listing[Session]:
         """List the devices that one is logged in on, the last used first."""
         return Listing(
             selectors.sessions_of(request.user),
@@ -126,7 +126,7 @@ class AuthViewSet(ApiViewSet):
         url_path=f"sessions/(?P<session_id>{ApiViewSet.lookup_value_regex})",
     )
     @Endpoint(message="Session ended")
-    def session_end(self, request: PersonRequest, session_id: UUID) -> None:
+    def session_end(self, request: UserRequest, session_id: UUID) -> None:
         """Log one of one's own devices out."""
         sessions.session_end(request.user, session_id=session_id)
 
@@ -138,7 +138,7 @@ class AuthViewSet(ApiViewSet):
         secret=True,
         hashes=True,
     )
-    def password_change(self, request: PersonRequest, **passwords: Any) -> Callable[[], None]:
+    def password_change(self, request: UserRequest, **passwords: Any) -> Callable[[], None]:
         """Change the password; every other session ends."""
         change = services.password_change_prepare(request.user, **passwords)
 
@@ -149,7 +149,7 @@ class AuthViewSet(ApiViewSet):
 
     @action(detail=False, methods=["post"], url_path="ws-ticket")
     @Endpoint(message="Ticket issued", output=TicketOutput, limit="ws_ticket", secret=True)
-    def ws_ticket(self, request: PersonRequest) -> dict[str, Any]:
+    def ws_ticket(self, request: UserRequest) -> dict[str, Any]:
         """Return a ticket that opens one websocket within its time."""
         ticket = services.ticket_issue(request.user, session=request.auth)
         return {"ticket": ticket, "expires_in": services.TICKET_SECONDS}
@@ -169,7 +169,7 @@ class UserViewSet(ApiViewSet):
         """List people, the newest first, by a part of the name if given."""
         if search:
             # Which looks at every name.
-            spend_action("search_users", network_of(client_address(request)))
+            consume_action("search_users", network_of(client_address(request)))
         return selectors.users_visible(search)
 
     @Endpoint(

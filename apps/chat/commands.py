@@ -18,7 +18,7 @@ from apps.chat.serializers import (
     TypingAnswer,
     TypingInput,
 )
-from apps.core.ratelimit import spend_action
+from apps.core.ratelimit import consume_action
 from apps.realtime.registry import command
 from apps.realtime.sockets import Socket
 from apps.realtime.threads import in_thread
@@ -34,7 +34,7 @@ _typing: dict[tuple[UUID, UUID], asyncio.TimerHandle] = {}
 @command("chat_message", input=MessageInput, ack=MessagePayload)
 async def chat_message(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Send a message, as over HTTP; the answer comes once it is safe."""
-    draft = services.Draft(sender_id=socket.visitor.user_id, **given)
+    draft = services.Draft(sender_id=socket.identity.user_id, **given)
     sent = await message_send_grouped(draft)
     return {"message": sent.shape}
 
@@ -43,23 +43,23 @@ async def chat_message(socket: Socket, given: Mapping[str, Any]) -> Mapping[str,
 async def typing(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Say that you type to somebody. It ends by itself after 10 seconds, and with the socket."""
     receiver_id, is_typing = given["receiver_id"], given["is_typing"]
-    await in_thread(_require_may_type, socket.visitor.user_id, receiver_id)
+    await in_thread(_require_may_type, socket.identity.user_id, receiver_id)
     _stop_timer(socket, receiver_id)
-    events.typing(socket.visitor.user_id, receiver_id, is_typing)
+    events.typing(socket.identity.user_id, receiver_id, is_typing)
     if is_typing:
         _look_again(socket, receiver_id, TYPING_SECONDS)
     return {"isTyping": is_typing}
 
 
 def _require_may_type(sender_id: UUID, receiver_id: UUID) -> None:
-    spend_action("typing", sender_id)
+    consume_action("typing", sender_id)
     if not selectors.are_peers(sender_id, receiver_id):
         raise NoConversation
 
 
 def _look_again(socket: Socket, receiver_id: UUID, seconds: float) -> None:
     """Look again after a moment, until the seconds are over or the socket is closed."""
-    sender_id = socket.visitor.user_id
+    sender_id = socket.identity.user_id
     if seconds <= 0 or socket.closed:
         _stop_timer(socket, receiver_id)
         events.typing(sender_id, receiver_id, False)
@@ -70,7 +70,7 @@ def _look_again(socket: Socket, receiver_id: UUID, seconds: float) -> None:
 
 
 def _stop_timer(socket: Socket, receiver_id: UUID) -> None:
-    timer = _typing.pop((socket.visitor.user_id, receiver_id), None)
+    timer = _typing.pop((socket.identity.user_id, receiver_id), None)
     if timer is not None:
         timer.cancel()
 
@@ -80,7 +80,7 @@ async def read_receipt(socket: Socket, given: Mapping[str, Any]) -> Mapping[str,
     """Mark messages of one sender as read."""
     marked = await in_thread(
         receipts.messages_mark_read,
-        socket.visitor.user_id,
+        socket.identity.user_id,
         **given,
     )
     return marked.as_dict()
@@ -91,7 +91,7 @@ async def delivered(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, An
     """Say that this device has messages: by id, or all that your stream told of up to a number."""
     marked = await in_thread(
         receipts.messages_mark_delivered,
-        socket.visitor.user_id,
+        socket.identity.user_id,
         **given,
     )
     return marked.as_dict()

@@ -10,7 +10,7 @@ from apps.chat.models import Message
 from apps.chat.selectors import group_readers, groups_standing, peers_of
 from apps.chat.serializers import MessageDeletedPayload, MessagePayload, TypingPayload
 from apps.realtime import registry
-from apps.realtime.log import publish, redact, signal
+from apps.realtime.event_log import publish, redact, signal
 from apps.realtime.server_frames import Event, Signal
 from apps.realtime.streams import USER, StreamType
 

@@ -15,7 +15,7 @@ from apps.chat.group_payloads import (
     RolesChangedPayload,
 )
 from apps.chat.models import Conversation, Membership
-from apps.realtime.log import publish
+from apps.realtime.event_log import publish
 from apps.realtime.stream_access import access_granted, access_revoked
 
 

@@ -28,7 +28,7 @@ from apps.chat.events import CONVERSATION
 from apps.chat.models import Conversation, Membership
 from apps.chat.policies import may_manage, may_remove, may_rule
 from apps.core.errors import require
-from apps.realtime.log import heads
+from apps.realtime.event_log import heads
 
 Role = Membership.Role
 

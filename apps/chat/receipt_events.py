@@ -12,7 +12,7 @@ from apps.chat.events import GroupEvent
 from apps.chat.group_payloads import GroupDeliveredPayload, GroupReadPayload
 from apps.chat.models import Message
 from apps.chat.serializers import DeliveryReceiptPayload, ReadReceiptPayload
-from apps.realtime.log import publish
+from apps.realtime.event_log import publish
 from apps.realtime.server_frames import Event
 from apps.realtime.streams import USER
 

@@ -101,7 +101,7 @@ def memberships_latest(
 
 
 @dataclass(frozen=True)
-class ConversationView:
+class ConversationSummary:
     """A direct conversation as one of its people sees it."""
 
     membership: Membership
@@ -110,7 +110,7 @@ class ConversationView:
     seen: Seen
 
 
-def conversations_shown(user: User, memberships: Sequence[Membership]) -> list[ConversationView]:
+def conversations_shown(user: User, memberships: Sequence[Membership]) -> list[ConversationSummary]:
     """Return direct conversations with their last messages and whether the other is online."""
     pairs = [(one, one.conversation.other(user.pk)) for one in memberships]
     newest = [one.newest_id for one in memberships if one.newest_id]
@@ -123,7 +123,7 @@ def conversations_shown(user: User, memberships: Sequence[Membership]) -> list[C
         if peer and message:
             message.conversation = membership.conversation
             message.sender = user if message.sender_id == user.pk else peer
-            shown.append(ConversationView(membership, peer, message, seen[peer.pk]))
+            shown.append(ConversationSummary(membership, peer, message, seen[peer.pk]))
     return shown
 
 

@@ -186,7 +186,7 @@ def _store(drafts: Sequence[Draft], place: _Place) -> list[Sent]:
 
 
 def _sent(message: Message, *, created: bool) -> Sent:
-    return Sent(message, MessageOutput.show(message), created)
+    return Sent(message, MessageOutput.dump(message), created)
 
 
 @transaction.atomic

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from rest_framework.decorators import action
 
-from apps.accounts.requests import PersonRequest
+from apps.accounts.requests import UserRequest
 from apps.chat import receipts, selectors, services
 from apps.chat.models import Membership, Message
 from apps.chat.serializers import (
@@ -36,7 +36,7 @@ class MessageViewSet(ApiViewSet):
         output=MessageOutput,
         limit="send_message",
     )
-    def create(self, request: PersonRequest, **data: Any) -> tuple[Message, bool]:
+    def create(self, request: UserRequest, **data: Any) -> tuple[Message, bool]:
         """Send a message. One with a clientId that was sent before is returned with 200."""
         sent = services.message_send(services.Draft(sender_id=request.user.pk, **data))
         return sent.message, sent.created
@@ -47,18 +47,18 @@ class MessageViewSet(ApiViewSet):
         output=MessageOutput,
         per_page=50,
     )
-    def list(self, request: PersonRequest, user_id: UUID) -> QuerySet[Message]:
+    def list(self, request: UserRequest, user_id: UUID) -> QuerySet[Message]:
         """List the conversation with a person, the newest first."""
         return selectors.messages_with(request.user, user_id)
 
     @Endpoint(message="Message deleted successfully")
-    def destroy(self, request: PersonRequest, pk: UUID) -> None:
+    def destroy(self, request: UserRequest, pk: UUID) -> None:
         """Delete one's own message, for both."""
         services.message_delete(request.user, message_id=pk)
 
     @action(detail=False, methods=["post"])
     @Endpoint(message="Messages marked as read", input=ReadInput, output=ReceiptOutput)
-    def read(self, request: PersonRequest, **data: Any) -> Mapping[str, Any]:
+    def read(self, request: UserRequest, **data: Any) -> Mapping[str, Any]:
         """Mark messages to oneself as read."""
         return receipts.messages_mark_read(request.user.pk, **data).as_dict()
 
@@ -69,7 +69,7 @@ class MessageViewSet(ApiViewSet):
         output=ConversationOutput,
         per_page=10,
     )
-    def conversations(self, request: PersonRequest) -> Listing[Membership]:
+    def conversations(self, request: UserRequest) -> Listing[Membership]:
         """List one's conversations, the latest first."""
         return Listing(
             selectors.direct_memberships(request.user),
@@ -78,6 +78,6 @@ class MessageViewSet(ApiViewSet):
 
     @action(detail=False, methods=["get"])
     @Endpoint(message="Unread messages counted", output=UnreadCountOutput)
-    def unread(self, request: PersonRequest) -> Mapping[str, int]:
+    def unread(self, request: UserRequest) -> Mapping[str, int]:
         """Count what is unread."""
         return selectors.unread_counts(request.user)

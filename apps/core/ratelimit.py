@@ -133,29 +133,29 @@ def refusals(
     ]
 
 
-def spend(key: str, limit: Limit, by: Limiter | None = None) -> None:
+def consume(key: str, limit: Limit, by: Limiter | None = None) -> None:
     """Take one from the allowance of the key; raise RateLimited when it is used up."""
     [refusal] = refusals([key], limit, by)
     if refusal is not None:
         raise refusal
 
 
-def spend_address(address: str, by: Limiter | None = None) -> None:
+def consume_address(address: str, by: Limiter | None = None) -> None:
     """Count one request of a client, whom the network of the address stands for."""
     limit = Limit(settings.RATE_LIMIT_REQUESTS_PER_SECOND, settings.RATE_LIMIT_BURST)
-    spend(f"address:{network_of(address)}", limit, by)
+    consume(f"address:{network_of(address)}", limit, by)
 
 
-def spend_address_here(address: str) -> None:
+def consume_address_here(address: str) -> None:
     """Count one request of a client among those of this process alone, without asking Redis.
 
-    It has a limiter of its own: those who pass are counted once more, by spend_address(). Whom it
+    It has a limiter of its own: those who pass are counted once more, by consume_address(). Whom it
     refuses that one would refuse as well, which counts at least as many.
     """
-    spend_address(address, _limiter_here())
+    consume_address(address, _limiter_here())
 
 
-def spend_action(action: str, who: object) -> None:
+def consume_action(action: str, who: object) -> None:
     """Count one deed of a person or, before they are known, of the network of their address.
 
     `action` is one of those whose limits the features declare.

@@ -34,20 +34,20 @@ class CamelSerializer(serializers.Serializer[Any]):
     rule: ClassVar[Mapping[str, Any]] = {}
 
     @classmethod
-    def read(cls, data: Any) -> dict[str, Any]:
+    def load(cls, data: Any) -> dict[str, Any]:
         """Return the validated data under its inside names; raise ValidationError with all that is
         wrong in it."""
         return dict(_of_class(cls).run_validation(data))
 
     @classmethod
-    def show(cls, thing: Any) -> dict[str, Any]:
+    def dump(cls, thing: Any) -> dict[str, Any]:
         """Return a thing as it is sent."""
         return dict(_of_class(cls).to_representation(thing))
 
     @classmethod
-    def show_all(cls, things: Iterable[Any]) -> list[dict[str, Any]]:
+    def dump_all(cls, things: Iterable[Any]) -> list[dict[str, Any]]:
         """Return things as they are sent."""
-        return [cls.show(thing) for thing in things]
+        return [cls.dump(thing) for thing in things]
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """Return the declared fields under their names on the wire."""

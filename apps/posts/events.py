@@ -6,7 +6,7 @@ from typing import Any
 
 from apps.posts.models import Post
 from apps.posts.serializers import PostListItemOutput, PostPublishedPayload
-from apps.realtime.log import publish, redact
+from apps.realtime.event_log import publish, redact
 from apps.realtime.server_frames import Event
 from apps.realtime.streams import StreamType, everybody
 
@@ -33,10 +33,10 @@ class PostPublished(Event):
 
 def post_published(post: Post) -> None:
     """Tell the subscribers of the feed that a post is public now."""
-    publish(PostPublished(post=PostListItemOutput.show(post), subject=post.pk))
+    publish(PostPublished(post=PostListItemOutput.dump(post), subject=post.pk))
 
 
 def post_changed(post: Post) -> None:
     """Have the log tell of a post that it once announced what everybody may read of it now."""
     public = post.status == Post.Status.PUBLISHED and post.deleted_at is None
-    redact([post.pk], {"post": PostListItemOutput.show(post) if public else NOTHING})
+    redact([post.pk], {"post": PostListItemOutput.dump(post) if public else NOTHING})

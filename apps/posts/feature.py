@@ -3,7 +3,7 @@
 from apps.core.features import Feature
 from apps.posts.demo import demo
 from apps.posts.models import Post
-from apps.posts.viewing import view_counter, views_prune
+from apps.posts.view_counts import view_counter, views_prune
 from apps.posts.views import PostViewSet
 
 FEATURE = Feature(

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from rest_framework.decorators import action
 from rest_framework.request import Request
 
-from apps.accounts.requests import PersonRequest, viewer_of
+from apps.accounts.requests import UserRequest, viewer_of
 from apps.core.http.endpoints import Access, Endpoint
 from apps.core.http.middleware import client_address
 from apps.core.http.viewsets import ApiViewSet
@@ -20,7 +20,7 @@ from apps.posts.serializers import (
     PostOutput,
     PostQuery,
 )
-from apps.posts.viewing import view_counter
+from apps.posts.view_counts import view_counter
 
 
 class PostViewSet(ApiViewSet):
@@ -44,7 +44,7 @@ class PostViewSet(ApiViewSet):
         output=PostOutput,
         limit="create_post",
     )
-    def create(self, request: PersonRequest, **data: Any) -> Post:
+    def create(self, request: UserRequest, **data: Any) -> Post:
         """Write a post, as a draft or public at once."""
         return services.post_create(request.user, **data)
 
@@ -75,20 +75,20 @@ class PostViewSet(ApiViewSet):
         output=PostOutput,
         revision="version",
     )
-    def partial_update(self, request: PersonRequest, pk: UUID, **changes: Any) -> Post:
+    def partial_update(self, request: UserRequest, pk: UUID, **changes: Any) -> Post:
         """Change what is given of a post."""
         return services.post_update(request.user, post_id=pk, **changes)
 
     update = partial_update
 
     @Endpoint(message="Post deleted successfully", revision="version")
-    def destroy(self, request: PersonRequest, pk: UUID, if_match: str) -> None:
+    def destroy(self, request: UserRequest, pk: UUID, if_match: str) -> None:
         """Delete a post."""
         services.post_delete(request.user, post_id=pk, if_match=if_match)
 
     @action(detail=True, methods=["post"])
     @Endpoint(message="Post published successfully", output=PostOutput)
-    def publish(self, request: PersonRequest, pk: UUID) -> Post:
+    def publish(self, request: UserRequest, pk: UUID) -> Post:
         """Make a post public."""
         return services.post_publish(request.user, post_id=pk)
 

@@ -27,14 +27,14 @@ async def ping(socket: Socket, given: Mapping[str, Any]) -> None:
 @command("subscribe", input=SubscribeInput, answers=[Subscribed, Reset])
 async def subscribe(socket: Socket, given: Mapping[str, Any]) -> None:
     """Subscribe to a stream, after the last number that you have of it if you give one."""
-    await socket.follow(given["stream"], given.get("after"), given.get("epoch", ""))
+    await socket.subscribe(given["stream"], given.get("after"), given.get("epoch", ""))
 
 
 @command("unsubscribe", input=UnsubscribeInput, ack=UnsubscribedAnswer)
 async def unsubscribe(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Get no more of a stream."""
     stream = given["stream"]
-    socket.unfollow(stream)
+    socket.unsubscribe(stream)
     return {"stream": stream}
 
 
@@ -44,7 +44,7 @@ async def presence(socket: Socket, given: Mapping[str, Any]) -> None:
     asked = set(given["user_ids"])
 
     def look() -> Mapping[str, Any]:
-        known = audience_of(socket.visitor.user_id, asked)
+        known = audience_of(socket.identity.user_id, asked)
         return {str(user): seen.as_dict() for user, seen in presence_of(known).items()}
 
     seen = await asking_redis(look)

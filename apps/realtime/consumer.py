@@ -8,15 +8,15 @@ from apps.core.ids import uuid7
 from apps.realtime.dispatch import Dispatcher
 from apps.realtime.handshake import admit
 from apps.realtime.hub import hub
-from apps.realtime.registry import Gate
+from apps.realtime.registry import SocketAuthenticator
 from apps.realtime.wire import Wire
 
 
 class SocketConsumer(AsyncConsumer):
     """Serves one client; what it is told comes from the hub."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, authenticator: SocketAuthenticator) -> None:
+        self._authenticator = authenticator
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve the socket until it is closed.
@@ -26,7 +26,7 @@ class SocketConsumer(AsyncConsumer):
         """
         wire = Wire(scope, send, str(uuid7()))
         await receive()
-        socket = await admit(scope, wire, self._gate, hub(self._gate))
+        socket = await admit(scope, wire, self._authenticator, hub(self._authenticator))
         if socket is None:
             return
         dispatcher = Dispatcher(socket)

@@ -37,7 +37,7 @@ class Dispatcher:
             frame = _frame(text)
             socket.request_id = _request_id(frame)
             command = _command(frame)
-            returned = await command.handler(socket, command.input.read(_data(frame)))
+            returned = await command.handler(socket, command.input.load(_data(frame)))
         except Exception as error:  # noqa: BLE001
             socket.push(Error(error=as_domain_error(error)).render(socket.echo()))
             if isinstance(error, Malformed):

@@ -3,7 +3,7 @@
 from functools import partial
 
 from apps.core.features import Feature
-from apps.realtime.log import events_prune
+from apps.realtime.event_log import events_prune
 from apps.realtime.presence import announce_departures
 
 FEATURE = Feature(

@@ -15,12 +15,12 @@ import structlog
 
 from apps.realtime.closing import SESSION_REVOKED
 from apps.realtime.controls import EndSession, Revoke, Subscribe, unpack
+from apps.realtime.database_notices import Notice
 from apps.realtime.frames import Frame
 from apps.realtime.isolation import each
-from apps.realtime.presence import announce_departures, announce_online, presence
-from apps.realtime.registry import Gate
+from apps.realtime.presence import announce_departures, announce_online, presence_store
+from apps.realtime.registry import SocketAuthenticator
 from apps.realtime.relay import Relay
-from apps.realtime.second_way import Look
 from apps.realtime.socket_frames import Heartbeat
 from apps.realtime.sockets import Socket
 from apps.realtime.subscriptions import Subscriptions
@@ -44,11 +44,11 @@ def running_hub() -> "Hub | None":
     return _hub if _hub is not None and not _hub.loop.is_closed() else None
 
 
-def hub(gate: Gate) -> "Hub":
+def hub(authenticator: SocketAuthenticator) -> "Hub":
     """Return the hub of this process, started on the running loop the first time."""
     global _hub
     if _hub is None or _hub.loop is not asyncio.get_running_loop():
-        _hub = Hub(gate)
+        _hub = Hub(authenticator)
         _hub.start()
     return _hub
 
@@ -61,15 +61,15 @@ def sessions_close(sessions: Iterable[UUID]) -> None:
 class Hub:
     """The sockets of this process. Lives on one event loop."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, authenticator: SocketAuthenticator) -> None:
         self.loop = asyncio.get_running_loop()
-        self._gate = gate
+        self._authenticator = authenticator
         self.subscriptions = Subscriptions(self.spawn)
         self._sockets: set[Socket] = set()
         self._by_session: defaultdict[UUID, set[Socket]] = defaultdict(set)
         self._ended: dict[UUID, float] = {}
         self._round = 0
-        self._relay = Relay(self.take, self.take_look)
+        self._relay = Relay(self.take, self.receive_notice)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -93,25 +93,25 @@ class Hub:
 
     def counts(self) -> tuple[int, int]:
         """Return how many people and how many sockets are connected here."""
-        return len({socket.visitor.user_id for socket in tuple(self._sockets)}), len(self._sockets)
+        return len({socket.identity.user_id for socket in tuple(self._sockets)}), len(self._sockets)
 
     # Sockets.
 
     def add(self, socket: Socket) -> None:
         """Take in a socket whose visitor is known."""
         self._sockets.add(socket)
-        self._by_session[socket.visitor.session_id].add(socket)
+        self._by_session[socket.identity.session_id].add(socket)
         self.subscriptions.add(socket)
-        if socket.visitor.session_id in self._ended:
+        if socket.identity.session_id in self._ended:
             socket.close_soon(SESSION_REVOKED)
 
     def remove(self, socket: Socket) -> None:
         """Forget a socket."""
         self._sockets.discard(socket)
-        of_session = self._by_session[socket.visitor.session_id]
+        of_session = self._by_session[socket.identity.session_id]
         of_session.discard(socket)
         if not of_session:
-            del self._by_session[socket.visitor.session_id]
+            del self._by_session[socket.identity.session_id]
         self.subscriptions.remove(socket)
 
     def close_session(self, session: UUID) -> None:
@@ -122,7 +122,7 @@ class Hub:
 
     # Wake-ups.
 
-    def take_and_relay(self, wakeup: Wakeup) -> None:
+    def deliver_and_relay(self, wakeup: Wakeup) -> None:
         """Deliver what happened in this process, and tell the others."""
         self.take(wakeup)
         self._relay.send(wakeup)
@@ -132,10 +132,10 @@ class Hub:
         each("frame", wakeup["frames"], lambda packed: self.subscriptions.take(Frame(*packed)))
         self._obey(wakeup["controls"])
 
-    def take_look(self, look: Look) -> None:
+    def receive_notice(self, look: Notice) -> None:
         """Have the streams here read what they miss, and do with the sockets what it says."""
         for name, head in look["heads"].items():
-            self.subscriptions.hear_of(name, head)
+            self.subscriptions.notice_head(name, head)
         self._obey(look["controls"])
 
     def _obey(self, controls: Iterable[Any]) -> None:
@@ -187,7 +187,7 @@ class Hub:
     async def _sweep_sessions(self) -> None:
         """Close the sockets of sessions that ended without a word that reached this process."""
         sessions = list(self._by_session)
-        for ended in set(sessions) - await in_thread(self._gate.living, sessions):
+        for ended in set(sessions) - await in_thread(self._authenticator.active_sessions, sessions):
             self.close_session(ended)
         young = self.loop.time() - ENDED_SECONDS
         self._ended = {session: at for session, at in self._ended.items() if at > young}
@@ -198,9 +198,9 @@ class Hub:
 
     async def _beat_presence(self) -> None:
         alive = [socket for socket in self._sockets if not socket.closed]
-        for arrival in await asking_redis(presence().beat, [one.device for one in alive]):
+        for arrival in await asking_redis(presence_store().beat, [one.entry for one in alive]):
             await in_thread(announce_online, arrival)
         # One that left meanwhile may have been said to be alive after it had left.
         for socket in alive:
             if socket.closed:
-                await asking_redis(presence().leave, socket.device)
+                await asking_redis(presence_store().leave, socket.entry)

@@ -63,7 +63,7 @@ class LoggedEvent(models.Model):
 
 
 class LastSeen(models.Model):
-    """When the last device of a person went offline."""
+    """When the last device of a user went offline."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL,

@@ -10,12 +10,12 @@ import structlog
 from apps.core.errors import Busy
 from apps.core.http.envelope import timestamp
 from apps.realtime.errors import TooManyStreams
-from apps.realtime.feed import ResumePoint
 from apps.realtime.hub import Hub
 from apps.realtime.outbox import Outbox
-from apps.realtime.presence import presence
+from apps.realtime.presence import presence_store
 from apps.realtime.socket_frames import Connected
-from apps.realtime.sockets import Device, Visitor
+from apps.realtime.sockets import Identity, PresenceEntry
+from apps.realtime.stream_subscribers import ResumePoint
 from apps.realtime.threads import asking_redis, later
 from apps.realtime.transport import HEARTBEAT_SECONDS
 from apps.realtime.wire import Wire
@@ -33,10 +33,10 @@ class OpenSocket(Outbox):
     """A client that the hub knows; see sockets.Socket. It has no channel of its own on the layer:
     the hub calls push()."""
 
-    def __init__(self, wire: Wire, hub: Hub, device: Device) -> None:
+    def __init__(self, wire: Wire, hub: Hub, entry: PresenceEntry) -> None:
         super().__init__(wire, hub.spawn)
-        self.device = device
-        self.visitor = Visitor(device.user_id, device.session_id)
+        self.entry = entry
+        self.identity = Identity(entry.user_id, entry.session_id)
         self.number = next(_numbers)
         self.streams: set[str] = set()
         self.revoked: set[str] = set()
@@ -54,7 +54,7 @@ class OpenSocket(Outbox):
         await self._hub.subscriptions.enter(self)
         self.welcomed = True
         connected = Connected(
-            client_id=self.device.socket_id,
+            client_id=self.entry.socket_id,
             server_time=timestamp(),
             user=user,
             streams=self.heads(),
@@ -67,14 +67,14 @@ class OpenSocket(Outbox):
         """Return the requestId of the frame that is being answered, if it had one."""
         return {"requestId": self.request_id} if self.request_id is not None else {}
 
-    async def follow(self, name: str, after: int | None, epoch: str) -> None:
+    async def subscribe(self, name: str, after: int | None, epoch: str) -> None:
         """Follow a stream if the visitor may; it is answered by the hub."""
         if name not in self.streams and len(self.streams) >= STREAMS_PER_SOCKET:
             raise TooManyStreams
         point = ResumePoint(after, epoch, self.echo())
         await self._hub.subscriptions.subscribe(self, name, point)
 
-    def unfollow(self, name: str) -> None:
+    def unsubscribe(self, name: str) -> None:
         """Stop following a stream."""
         self._hub.subscriptions.decline(self, name)
 
@@ -85,7 +85,7 @@ class OpenSocket(Outbox):
     async def leave(self) -> None:
         """Have the socket forgotten: it is closed."""
         self.closed = True
-        leave = partial(presence().leave, self.device)
+        leave = partial(presence_store().leave, self.entry)
         try:
             await asking_redis(leave)
         except Busy:
@@ -94,4 +94,4 @@ class OpenSocket(Outbox):
         finally:
             # Last, so that who sees no sockets any more sees none that is still at work.
             self._hub.remove(self)
-        log.info("disconnected", client=self.device.socket_id, user_id=str(self.device.user_id))
+        log.info("disconnected", client=self.entry.socket_id, user_id=str(self.entry.user_id))

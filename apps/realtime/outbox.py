@@ -6,9 +6,10 @@ from collections.abc import Awaitable
 
 import structlog
 
-from apps.realtime import closing, eager
+from apps.realtime import closing
 from apps.realtime.frames import sending
 from apps.realtime.relay import Spawn
+from apps.realtime.run_until_blocked import run_until_blocked
 from apps.realtime.wire import Wire
 
 log = structlog.get_logger("parley.socket")
@@ -44,7 +45,7 @@ class Outbox:
                 self._waiting.append(content)
             return
         try:
-            rest = eager.start(self._wire.send(sending(content)))
+            rest = run_until_blocked(self._wire.send(sending(content)))
         except Exception as error:  # noqa: BLE001
             self._fail(error)
             return

@@ -9,7 +9,7 @@ were cut off together come back together (docs/decisions/0024-catching-up.md).
 import asyncio
 
 from apps.core.errors import Busy
-from apps.realtime.log import PAGE_EVENTS, Missed, events_after
+from apps.realtime.event_log import PAGE_EVENTS, Backlog, events_after
 from apps.realtime.threads import WAIT_SECONDS, in_thread
 
 Key = tuple[str, int, int]
@@ -20,9 +20,9 @@ class Pages:
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
-        self._asked_for: dict[Key, asyncio.Task[Missed]] = {}
+        self._asked_for: dict[Key, asyncio.Task[Backlog]] = {}
 
-    async def read(self, stream: str, after: int, up_to: int) -> Missed:
+    async def read(self, stream: str, after: int, up_to: int) -> Backlog:
         """Return a page of the events behind a number, up to one that is in the log already; raise
         Busy when its turn does not come in time."""
         # Nobody is handed a page that was begun when less was in the log than they know of: whoever
@@ -34,7 +34,7 @@ class Pages:
         # One who leaves meanwhile does not take the page from the others.
         return await asyncio.shield(self._asked_for[key])
 
-    async def _read(self, key: Key) -> Missed:
+    async def _read(self, key: Key) -> Backlog:
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 await self._turn.acquire()

@@ -20,11 +20,11 @@ from django.db import IntegrityError
 from django.utils.module_loading import import_string
 
 from apps.core.http.envelope import rfc3339
+from apps.realtime.event_log import signal
 from apps.realtime.events import UserOffline, UserOnline
-from apps.realtime.log import signal
 from apps.realtime.models import LastSeen
 from apps.realtime.registry import audience_of
-from apps.realtime.sockets import Device
+from apps.realtime.sockets import PresenceEntry
 from apps.realtime.transport import GONE_AFTER_SECONDS
 
 log = structlog.get_logger(__name__)
@@ -60,17 +60,17 @@ class TooManySockets(Exception):
     """The person has SOCKETS_PER_USER sockets already."""
 
 
-class Presence(Protocol):
+class PresenceStore(Protocol):
     """Where it is kept who is online. Times are its own, so that processes agree on them."""
 
-    def enter(self, device: Device) -> Arrival | None:
+    def enter(self, entry: PresenceEntry) -> Arrival | None:
         """Add the socket; return the arrival if the person was not online. Raises
         TooManySockets."""
 
-    def leave(self, device: Device) -> None:
+    def leave(self, entry: PresenceEntry) -> None:
         """Remove the socket. A person without another one stays online for GRACE."""
 
-    def beat(self, devices: Iterable[Device]) -> list[Arrival]:
+    def beat(self, entries: Iterable[PresenceEntry]) -> list[Arrival]:
         """Say that these are alive; return the people who were not known to be online."""
 
     def departures(self, *, hurry: bool = False) -> list[Departure]:
@@ -89,9 +89,9 @@ class Presence(Protocol):
 
 
 @cache
-def presence() -> Presence:
+def presence_store() -> PresenceStore:
     """Return where this process keeps who is online."""
-    made: Presence = import_string(settings.PRESENCE)()
+    made: PresenceStore = import_string(settings.PRESENCE)()
     return made
 
 
@@ -111,7 +111,7 @@ class Seen:
 def presence_of(users: Iterable[UUID]) -> dict[UUID, Seen]:
     """Return the presence of each of the people: one look into Redis, one into the database."""
     asked = list(users)
-    online = presence().online(asked)
+    online = presence_store().online(asked)
     seen = dict(LastSeen.objects.filter(user__in=asked).values_list("user_id", "at"))
     return {user: Seen(user in online, seen.get(user)) for user in asked}
 
@@ -124,13 +124,13 @@ def announce_online(arrival: Arrival) -> None:
 
 def announce_departures(*, hurry: bool = False) -> None:
     """Tell of everybody who went offline; one that fails is tried again later, by any process."""
-    for departure in presence().departures(hurry=hurry):
+    for departure in presence_store().departures(hurry=hurry):
         try:
             _announce_offline(departure)
         except Exception:
             log.warning("departure not told", user_id=str(departure.user_id), exc_info=True)
         else:
-            presence().announced(departure.user_id)
+            presence_store().announced(departure.user_id)
 
 
 def _announce_offline(departure: Departure) -> None:
@@ -155,5 +155,7 @@ def _audience_there(user_id: UUID) -> tuple[UUID, ...]:
     signalled goes to every process."""
     audience = list(audience_of(user_id))
     parts = range(0, len(audience), LOOKED_UP_AT_ONCE)
-    there = [presence().online(audience[start : start + LOOKED_UP_AT_ONCE]) for start in parts]
+    there = [
+        presence_store().online(audience[start : start + LOOKED_UP_AT_ONCE]) for start in parts
+    ]
     return tuple(other for part in there for other in part)

@@ -20,7 +20,7 @@ from apps.realtime.presence import (
     Departure,
     TooManySockets,
 )
-from apps.realtime.sockets import Device
+from apps.realtime.sockets import PresenceEntry
 
 # Those who leave at once are told of in parts.
 DEPARTURES = 500
@@ -34,41 +34,41 @@ class LocalPresence:
     """Keeps it in this process, whose sockets never die without a word."""
 
     def __init__(self) -> None:
-        self._devices: defaultdict[UUID, set[Device]] = defaultdict(set)
+        self._devices: defaultdict[UUID, set[PresenceEntry]] = defaultdict(set)
         # The people without a socket, and the time at which their departure is to be told; then
         # those whose departure somebody is telling.
         self._leaving: dict[UUID, float] = {}
         self._told_until: dict[UUID, tuple[float, float]] = {}
         self._lock = threading.Lock()
 
-    def enter(self, device: Device) -> Arrival | None:
-        """See Presence."""
+    def enter(self, entry: PresenceEntry) -> Arrival | None:
+        """See PresenceStore."""
         with self._lock:
-            own = self._devices[device.user_id]
+            own = self._devices[entry.user_id]
             if len(own) >= SOCKETS_PER_USER:
                 raise TooManySockets
-            was_online = bool(own) or device.user_id in self._leaving
-            own.add(device)
-            self._leaving.pop(device.user_id, None)
-            self._told_until.pop(device.user_id, None)
-            return None if was_online else Arrival(device.user_id, _microseconds())
+            was_online = bool(own) or entry.user_id in self._leaving
+            own.add(entry)
+            self._leaving.pop(entry.user_id, None)
+            self._told_until.pop(entry.user_id, None)
+            return None if was_online else Arrival(entry.user_id, _microseconds())
 
-    def leave(self, device: Device) -> None:
-        """See Presence."""
+    def leave(self, entry: PresenceEntry) -> None:
+        """See PresenceStore."""
         with self._lock:
-            own = self._devices[device.user_id]
-            if device in own and len(own) == 1:
-                self._leaving[device.user_id] = time.time() + GRACE
-            own.discard(device)
+            own = self._devices[entry.user_id]
+            if entry in own and len(own) == 1:
+                self._leaving[entry.user_id] = time.time() + GRACE
+            own.discard(entry)
             if not own:
-                del self._devices[device.user_id]
+                del self._devices[entry.user_id]
 
-    def beat(self, devices: Iterable[Device]) -> list[Arrival]:
-        """See Presence."""
+    def beat(self, entries: Iterable[PresenceEntry]) -> list[Arrival]:
+        """See PresenceStore."""
         return []
 
     def departures(self, *, hurry: bool = False) -> list[Departure]:
-        """See Presence."""
+        """See PresenceStore."""
         now = time.time()
         with self._lock:
             for user, due in list(self._leaving.items()):
@@ -81,12 +81,12 @@ class LocalPresence:
             return [Departure(user, _moment(at), _microseconds()) for user, at in left]
 
     def announced(self, user_id: UUID) -> None:
-        """See Presence."""
+        """See PresenceStore."""
         with self._lock:
             self._told_until.pop(user_id, None)
 
     def online(self, users: Iterable[UUID]) -> set[UUID]:
-        """See Presence."""
+        """See PresenceStore."""
         now = time.time()
         with self._lock:
             return {
@@ -96,9 +96,9 @@ class LocalPresence:
             }
 
     def sockets(self, user_id: UUID) -> Counter[UUID]:
-        """See Presence."""
+        """See PresenceStore."""
         with self._lock:
-            return Counter(device.session_id for device in self._devices.get(user_id, ()))
+            return Counter(entry.session_id for entry in self._devices.get(user_id, ()))
 
 
 class RedisPresence:
@@ -181,36 +181,36 @@ class RedisPresence:
         self._leaving = key("presence:leaving")
         self._here = LocalPresence()
         # Those who left while Redis was down, which is to hear of it.
-        self._owed: deque[Device] = deque(maxlen=MOST_OWED)
+        self._owed: deque[PresenceEntry] = deque(maxlen=MOST_OWED)
 
-    def enter(self, device: Device) -> Arrival | None:
-        """See Presence."""
-        here = self._here.enter(device)
+    def enter(self, entry: PresenceEntry) -> Arrival | None:
+        """See PresenceStore."""
+        here = self._here.enter(entry)
         try:
-            version = with_redis("session", partial(self._enter, device=device)).decode()
+            version = with_redis("session", partial(self._enter, entry=entry)).decode()
         except RedisDown:
             return here
         if version == "full":
-            self._here.leave(device)
+            self._here.leave(entry)
             raise TooManySockets
-        return Arrival(device.user_id, int(version)) if version else None
+        return Arrival(entry.user_id, int(version)) if version else None
 
-    def leave(self, device: Device) -> None:
-        """See Presence."""
-        self._here.leave(device)
+    def leave(self, entry: PresenceEntry) -> None:
+        """See PresenceStore."""
+        self._here.leave(entry)
         try:
-            self._leave(device)
+            self._leave(entry)
         except RedisDown:
-            self._owed.append(device)
+            self._owed.append(entry)
 
-    def beat(self, devices: Iterable[Device]) -> list[Arrival]:
-        """See Presence."""
-        alive = list(devices)
+    def beat(self, entries: Iterable[PresenceEntry]) -> list[Arrival]:
+        """See PresenceStore."""
+        alive = list(entries)
 
         def all_of_them(client: Any) -> list[bytes]:
             pipeline = client.pipeline(transaction=False)
-            for device in alive:
-                self._enter(client, device, most=EVERY_SOCKET, to=pipeline)
+            for entry in alive:
+                self._enter(client, entry, most=EVERY_SOCKET, to=pipeline)
             versions: list[bytes] = pipeline.execute()
             return versions
 
@@ -219,13 +219,13 @@ class RedisPresence:
         except RedisDown:
             return []
         return [
-            Arrival(device.user_id, int(version))
-            for device, version in zip(alive, versions, strict=True)
+            Arrival(entry.user_id, int(version))
+            for entry, version in zip(alive, versions, strict=True)
             if version
         ]
 
     def departures(self, *, hurry: bool = False) -> list[Departure]:
-        """See Presence. Whom this process does not tell of, another one does."""
+        """See PresenceStore. Whom this process does not tell of, another one does."""
         here = self._here.departures(hurry=hurry)
         try:
             while self._owed:
@@ -254,13 +254,13 @@ class RedisPresence:
         ]
 
     def announced(self, user_id: UUID) -> None:
-        """See Presence."""
+        """See PresenceStore."""
         self._here.announced(user_id)
         with suppress(RedisDown):
             with_redis("session", lambda client: client.zrem(self._leaving, str(user_id)))
 
     def online(self, users: Iterable[UUID]) -> set[UUID]:
-        """See Presence."""
+        """See PresenceStore."""
         asked = list(users)
         if not asked:
             return set()
@@ -275,7 +275,7 @@ class RedisPresence:
         return {user for user, at in zip(asked, until, strict=True) if at is not None and at > now}
 
     def sockets(self, user_id: UUID) -> Counter[UUID]:
-        """See Presence."""
+        """See PresenceStore."""
         try:
             members = with_redis(
                 "session",
@@ -286,16 +286,16 @@ class RedisPresence:
         return Counter(UUID(member.decode().partition(":")[0]) for member in members)
 
     def _enter(
-        self, client: Any, device: Device, most: int = SOCKETS_PER_USER, to: Any = None
+        self, client: Any, entry: PresenceEntry, most: int = SOCKETS_PER_USER, to: Any = None
     ) -> Any:
-        keys = [self._of(device.user_id), self._online, self._leaving]
-        values = [device.member, str(device.user_id), ALIVE_FOR, most, device.process]
+        keys = [self._of(entry.user_id), self._online, self._leaving]
+        values = [entry.member, str(entry.user_id), ALIVE_FOR, most, entry.process]
         # Sent by its hash: a beat has thousands of them.
         return client.register_script(self.ENTER)(keys, values, client=to)
 
-    def _leave(self, device: Device) -> None:
-        keys = (self._of(device.user_id), self._online)
-        who = (device.member, str(device.user_id))
+    def _leave(self, entry: PresenceEntry) -> None:
+        keys = (self._of(entry.user_id), self._online)
+        who = (entry.member, str(entry.user_id))
         with_redis("session", lambda client: client.eval(self.LEAVE, 2, *keys, *who, GRACE))
 
     def _of(self, user_id: UUID) -> str:

@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from apps.core.serializers import CamelSerializer
 from apps.realtime.server_frames import SocketFrame
-from apps.realtime.sockets import Socket, Visitor
+from apps.realtime.sockets import Identity, Socket
 
 Audience = Callable[[UUID, Collection[UUID] | None], Iterable[UUID]]
 Handler = Callable[[Socket, Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]
@@ -29,14 +29,14 @@ class Command:
     answers: Sequence[type[SocketFrame]]
 
 
-class Gate(Protocol):
+class SocketAuthenticator(Protocol):
     """What the accounts decide about sockets."""
 
-    def admit(self, scope: Mapping[str, Any]) -> tuple[Visitor, Mapping[str, Any]]:
+    def authenticate(self, scope: Mapping[str, Any]) -> tuple[Identity, Mapping[str, Any]]:
         """Return who opens this socket, and himself as he is shown to himself; raise Unauthorized
         or Forbidden."""
 
-    def living(self, sessions: Iterable[UUID]) -> set[UUID]:
+    def active_sessions(self, sessions: Iterable[UUID]) -> set[UUID]:
         """Return those of the sessions that are still good."""
 
 

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import structlog
 
-from apps.realtime import second_way
+from apps.realtime import database_notices
 from apps.realtime.sockets import PROCESS
 from apps.realtime.threads import in_thread
 from apps.realtime.wakeups import GROUP, Wakeup, channel_layer
@@ -46,15 +46,17 @@ class LayerSilent(Exception):
 class Relay:
     """Sends what happened here, and hands what happened elsewhere to `take`. Lives on one loop.
 
-    `take_look` is handed what came by the second way.
+    `receive_notice` is handed what came by the second way.
     """
 
     def __init__(
-        self, take: Callable[[Wakeup], None], take_look: Callable[[second_way.Look], None]
+        self,
+        take: Callable[[Wakeup], None],
+        receive_notice: Callable[[database_notices.Notice], None],
     ) -> None:
         self._origin = uuid4().hex
         self._take = take
-        self._take_look = take_look
+        self._take_look = receive_notice
         self._unsent: deque[Wakeup] = deque(maxlen=UNSENT_WAKEUPS)
         self._something_unsent = asyncio.Event()
         self._heard_at = 0.0
@@ -66,17 +68,17 @@ class Relay:
     def start(self, spawn: Spawn) -> None:
         """Begin to send and to hear."""
         self._spawn = spawn
-        spawn(self._keep_sending())
-        spawn(self._keep_hearing())
-        if second_way.exists():
-            spawn(second_way.listen(self._take_look))
+        spawn(self._send_loop())
+        spawn(self._receive_loop())
+        if database_notices.available():
+            spawn(database_notices.listen(self._take_look))
 
     def send(self, wakeup: Wakeup) -> None:
         """Send a wake-up to the other processes, soon."""
         self._unsent.append(wakeup)
         self._something_unsent.set()
 
-    async def _keep_sending(self) -> None:
+    async def _send_loop(self) -> None:
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(PROBE_SECONDS):
@@ -109,12 +111,14 @@ class Relay:
             # Nobody waits to see whether a layer that has failed works again.
             patience = PATIENCE_SECONDS if self._layer_takes else 0.0
             self._sending = self._spawn(self._send_by_layer(message))
-            await asyncio.wait({self._sending}, timeout=patience if second_way.exists() else None)
+            await asyncio.wait(
+                {self._sending}, timeout=patience if database_notices.available() else None
+            )
             if self._sending.done() and self._layer_takes:
                 return
-        if wakeups and second_way.exists():
+        if wakeups and database_notices.available():
             try:
-                await in_thread(second_way.tell, wakeups)
+                await in_thread(database_notices.notify, wakeups)
             except Exception as error:  # noqa: BLE001
                 log.warning("wake-up not told", error=type(error).__name__)
 
@@ -128,15 +132,15 @@ class Relay:
             frames = len(message["frames"])
             log.warning("wake-up not sent", error=type(error).__name__, frames=frames)
 
-    async def _keep_hearing(self) -> None:
+    async def _receive_loop(self) -> None:
         while True:
             try:
-                await self._hear()
+                await self._receive_once()
             except Exception as error:  # noqa: BLE001
                 log.warning("channel layer is down", error=type(error).__name__)
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _hear(self) -> None:
+    async def _receive_once(self) -> None:
         """Subscribe, and hear until nothing comes any more."""
         layer = channel_layer()
         hearing = None
@@ -145,7 +149,7 @@ class Relay:
                 channel = await layer.new_channel(f"{PROCESS}.")
                 await layer.group_add(GROUP, channel)
             self._heard_at = asyncio.get_running_loop().time()
-            hearing = self._spawn(self._hear_channel(channel))
+            hearing = self._spawn(self._receive_from(channel))
             await self._until_silent(hearing)
         finally:
             try:
@@ -157,7 +161,7 @@ class Relay:
                 if hearing is not None:
                     hearing.cancel()
 
-    async def _hear_channel(self, channel: str) -> None:
+    async def _receive_from(self, channel: str) -> None:
         layer = channel_layer()
         while True:
             message = await layer.receive(channel)

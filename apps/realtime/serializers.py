@@ -49,7 +49,7 @@ class PingInput(CamelSerializer):
     """Anything: it is not looked at."""
 
     @classmethod
-    def read(cls, data: Any) -> dict[str, Any]:
+    def load(cls, data: Any) -> dict[str, Any]:
         """Return nothing, at once: of all commands this one is sent the most."""
         return {}
 

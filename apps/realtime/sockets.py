@@ -11,7 +11,7 @@ PROCESS = uuid4().hex
 
 
 @dataclass(frozen=True)
-class Visitor:
+class Identity:
     """Who is behind a socket, and by which session."""
 
     user_id: UUID
@@ -19,7 +19,7 @@ class Visitor:
 
 
 @dataclass(frozen=True)
-class Device:
+class PresenceEntry:
     """One socket of a person, and the process that serves it."""
 
     user_id: UUID
@@ -36,8 +36,8 @@ class Device:
 class Socket(Protocol):
     """One client, and what waits to be sent to it. Lives on the event loop."""
 
-    visitor: Visitor
-    device: Device
+    identity: Identity
+    entry: PresenceEntry
     number: int
     # What it is subscribed to; what its user may read no more since the database was asked; and
     # what its client does not want to be subscribed to.
@@ -61,10 +61,10 @@ class Socket(Protocol):
     def close_soon(self, code: int) -> None:
         """Close the socket, whatever it is doing."""
 
-    async def follow(self, name: str, after: int | None, epoch: str) -> None:
+    async def subscribe(self, name: str, after: int | None, epoch: str) -> None:
         """Follow a stream if the visitor may."""
 
-    def unfollow(self, name: str) -> None:
+    def unsubscribe(self, name: str) -> None:
         """Stop following a stream."""
 
     def heads(self) -> Mapping[str, int]:

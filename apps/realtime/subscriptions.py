@@ -15,12 +15,12 @@ from uuid import UUID
 import structlog
 
 from apps.core.errors import NotFound
-from apps.realtime.feed import Feed, ResumePoint, Spawn
+from apps.realtime.event_log import heads
 from apps.realtime.frames import Frame
-from apps.realtime.log import heads
 from apps.realtime.pages import Pages
 from apps.realtime.socket_frames import Unsubscribed
 from apps.realtime.sockets import Socket
+from apps.realtime.stream_subscribers import ResumePoint, Spawn, StreamSubscribers
 from apps.realtime.streams import readers_of, standing_of
 from apps.realtime.threads import in_thread
 
@@ -31,11 +31,11 @@ USERS_AT_ONCE = 500
 
 
 class Subscriptions:
-    """The feeds that sockets here are subscribed to. Lives on one event loop."""
+    """The streams that sockets here are subscribed to. Lives on one event loop."""
 
     def __init__(self, spawn: Spawn) -> None:
         self._spawn = spawn
-        self._feeds: dict[str, Feed] = {}
+        self._subscribers: dict[str, StreamSubscribers] = {}
         self._pages = Pages()
         self._by_user: defaultdict[UUID, set[Socket]] = defaultdict(set)
         # What sockets are to be subscribed to, and from which event on, because a process said so:
@@ -45,14 +45,14 @@ class Subscriptions:
 
     def add(self, socket: Socket) -> None:
         """Take in a socket whose visitor is known."""
-        self._by_user[socket.visitor.user_id].add(socket)
+        self._by_user[socket.identity.user_id].add(socket)
 
     def remove(self, socket: Socket) -> None:
         """Forget a socket."""
-        of_user = self._by_user[socket.visitor.user_id]
+        of_user = self._by_user[socket.identity.user_id]
         of_user.discard(socket)
         if not of_user:
-            del self._by_user[socket.visitor.user_id]
+            del self._by_user[socket.identity.user_id]
         self._waiting.pop(socket, None)
         for name in tuple(socket.streams):
             self.unsubscribe(socket, name)
@@ -60,20 +60,22 @@ class Subscriptions:
     async def enter(self, socket: Socket) -> None:
         """Subscribe a new socket to the streams that its user belongs to, without a word, from
         where they stand."""
-        user = socket.visitor.user_id
+        user = socket.identity.user_id
         standing = (await in_thread(standing_of, [user]))[user]
         # One question for all of them, however many there are.
-        asked = asyncio.ensure_future(in_thread(heads, [*standing.keys() - self._feeds.keys()]))
+        asked = asyncio.ensure_future(
+            in_thread(heads, [*standing.keys() - self._subscribers.keys()])
+        )
         for name, readable_after in standing.items():
-            feed = self._feed(name, asked)
+            subscribers = self._subscribers_of(name, asked)
             try:
-                await feed.join(socket, readable_after)
+                await subscribers.subscribe_silently(socket, readable_after)
             finally:
-                self._tidy(feed)
+                self._drop_idle(subscribers)
 
     async def subscribe(self, socket: Socket, name: str, point: ResumePoint) -> None:
-        """Subscribe the socket to a stream as its client has asked for, see Feed.follow; raise
-        NotFound if the user may not read it.
+        """Subscribe the socket to a stream as its client has asked for; raise NotFound if the user
+        may not read it. See StreamSubscribers.subscribe.
 
         The sweep must not subscribe it meanwhile, nor when this has failed, after which a client
         asks again: it would send all that the stream has ever told.
@@ -81,11 +83,11 @@ class Subscriptions:
         self.unsubscribe(socket, name)
         socket.revoked.discard(name)
         socket.declined.discard(name)
-        user = socket.visitor.user_id
+        user = socket.identity.user_id
         readable_after = (await in_thread(readers_of, name, [user])).get(user)
         if readable_after is not None:
             socket.declined.add(name)
-            await self._follow(socket, name, replace(point, readable_after=readable_after))
+            await self._resume(socket, name, replace(point, readable_after=readable_after))
             socket.declined.discard(name)
         if name not in socket.streams and not socket.closed:
             raise NotFound("There is no such stream")
@@ -98,14 +100,18 @@ class Subscriptions:
     def unsubscribe(self, socket: Socket, name: str) -> None:
         """Let the socket go from the stream."""
         socket.streams.discard(name)
-        feed = self._feeds.get(name)
-        if feed is not None:
-            feed.leave(socket)
-            self._tidy(feed)
+        subscribers = self._subscribers.get(name)
+        if subscribers is not None:
+            subscribers.unsubscribe(socket)
+            self._drop_idle(subscribers)
 
     def heads_of(self, socket: Socket) -> dict[str, int]:
         """Return the last number of each stream that the socket is subscribed to."""
-        return {name: self._feeds[name].position for name in socket.streams if name in self._feeds}
+        return {
+            name: self._subscribers[name].position
+            for name in socket.streams
+            if name in self._subscribers
+        }
 
     # What other processes say of users.
 
@@ -120,11 +126,11 @@ class Subscriptions:
         ]
         for socket in sockets:
             socket.revoked.discard(name)
-        asked = {socket.visitor.user_id for socket in sockets}
+        asked = {socket.identity.user_id for socket in sockets}
         readers = await in_thread(readers_of, name, asked) if asked else {}
         for socket in sockets:
-            readable_after = readers.get(socket.visitor.user_id)
-            here = socket in self._by_user.get(socket.visitor.user_id, ())
+            readable_after = readers.get(socket.identity.user_id)
+            here = socket in self._by_user.get(socket.identity.user_id, ())
             if readable_after is not None and here:
                 self._waiting[socket][name] = readable_after
                 if socket.welcomed:
@@ -141,7 +147,7 @@ class Subscriptions:
     async def _bring_in(self, socket: Socket, name: str, readable_after: int) -> None:
         try:
             point = ResumePoint(after=readable_after, readable_after=readable_after)
-            await self._follow(socket, name, point)
+            await self._resume(socket, name, point)
         except Exception:
             # The sweep tries again.
             log.warning("not subscribed", stream=name, exc_info=True)
@@ -175,7 +181,7 @@ class Subscriptions:
         missed: defaultdict[str, set[UUID]] = defaultdict(set)
         doubtful: defaultdict[str, set[UUID]] = defaultdict(set)
         for socket, names in before.items():
-            user = socket.visitor.user_id
+            user = socket.identity.user_id
             for name in standing[user].keys() - names:
                 missed[name].add(user)
             for name in names - standing[user].keys():
@@ -189,38 +195,40 @@ class Subscriptions:
 
     def take(self, frame: Frame) -> None:
         """Hand a frame to the sockets here that are subscribed to its stream."""
-        feed = self._feeds.get(frame.stream)
-        if feed is not None:
-            feed.take(frame)
+        subscribers = self._subscribers.get(frame.stream)
+        if subscribers is not None:
+            subscribers.take(frame)
 
-    def hear_of(self, name: str, head: int) -> None:
+    def notice_head(self, name: str, head: int) -> None:
         """Learn how far a stream has got."""
-        if name in self._feeds:
-            self._feeds[name].hear_of(head)
+        if name in self._subscribers:
+            self._subscribers[name].notice_head(head)
 
     async def heal(self) -> None:
         """Compare the streams here with the log."""
-        stood_at = {name: feed.position for name, feed in self._feeds.items()}
+        stood_at = {name: subscribers.position for name, subscribers in self._subscribers.items()}
         for name, (head, epoch) in (await in_thread(heads, list(stood_at))).items():
-            if name in self._feeds:
-                self._feeds[name].compare(head, epoch, stood_at[name])
+            if name in self._subscribers:
+                self._subscribers[name].compare(head, epoch, stood_at[name])
 
-    async def _follow(self, socket: Socket, name: str, point: ResumePoint) -> None:
-        feed = self._feed(name)
+    async def _resume(self, socket: Socket, name: str, point: ResumePoint) -> None:
+        subscribers = self._subscribers_of(name)
         try:
-            await feed.follow(socket, point)
+            await subscribers.subscribe(socket, point)
         finally:
-            self._tidy(feed)
+            self._drop_idle(subscribers)
 
-    def _feed(self, name: str, asked: "asyncio.Future[Any] | None" = None) -> Feed:
-        if name not in self._feeds:
+    def _subscribers_of(
+        self, name: str, asked: "asyncio.Future[Any] | None" = None
+    ) -> StreamSubscribers:
+        if name not in self._subscribers:
             place = asyncio.shield(asked) if asked else in_thread(heads, [name])
-            self._feeds[name] = Feed(name, self._spawn, self._pages, place)
-        return self._feeds[name]
+            self._subscribers[name] = StreamSubscribers(name, self._spawn, self._pages, place)
+        return self._subscribers[name]
 
-    def _tidy(self, feed: Feed) -> None:
-        if feed.idle:
-            self._feeds.pop(feed.name, None)
+    def _drop_idle(self, subscribers: StreamSubscribers) -> None:
+        if subscribers.idle:
+            self._subscribers.pop(subscribers.name, None)
 
 
 def _not_allowed(doubtful: Mapping[str, Collection[UUID]]) -> list[tuple[str, UUID]]:

@@ -38,7 +38,7 @@ class Receiver(Protocol):
 
     loop: asyncio.AbstractEventLoop
 
-    def take_and_relay(self, wakeup: Wakeup) -> None:
+    def deliver_and_relay(self, wakeup: Wakeup) -> None:
         """Deliver what happened in this process, and tell the others."""
 
 
@@ -62,7 +62,7 @@ def wake(frames: Iterable[Frame] = (), controls: Iterable[Control] = ()) -> None
     }
     for receiver in _receivers:
         if not receiver.loop.is_closed():
-            receiver.loop.call_soon_threadsafe(receiver.take_and_relay, wakeup)
+            receiver.loop.call_soon_threadsafe(receiver.deliver_and_relay, wakeup)
             return
     _send_from_outside(wakeup)
 

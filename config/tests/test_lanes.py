@@ -50,12 +50,12 @@ def test_a_password_is_hashed_in_no_other_threads() -> None:
 
 
 def test_a_route_that_hashes_unannounced_is_noticed(
-    nobody: ContractClient, alice: Person, monkeypatch: pytest.MonkeyPatch
+    anonymous: ContractClient, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     login: Any = AuthViewSet.login
     monkeypatch.setattr(login, "endpoint", replace(login.endpoint, hashes=False))
     with pytest.raises(AssertionError, match="POST /api/v1/auth/login hashes"):
-        nobody.post("/api/v1/auth/login", LOGIN)
+        anonymous.post("/api/v1/auth/login", LOGIN)
 
 
 @contextmanager

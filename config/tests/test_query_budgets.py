@@ -33,7 +33,7 @@ class Scene:
 
     alice: Person
     bob: Person
-    nobody: ContractClient
+    anonymous: ContractClient
     session_id: UUID
     published: Post
     draft: Post
@@ -41,7 +41,7 @@ class Scene:
 
 
 @pytest.fixture
-def scene(alice: Person, bob: Person, carol: Person, nobody: ContractClient) -> Scene:
+def scene(alice: Person, bob: Person, carol: Person, anonymous: ContractClient) -> Scene:
     """Three authors with posts, conversations of everybody with everybody, some of it read."""
     people = [alice, bob, carol, person("Dora"), person("Emil")]
     posts = [
@@ -66,20 +66,20 @@ def scene(alice: Person, bob: Person, carol: Person, nobody: ContractClient) -> 
     messages_mark_read(alice.user.pk, message_ids=[one.pk for one in to_alice[:4]])
     message_delete(to_alice[-1].sender, message_id=to_alice[-1].pk)
     session_id = alice.user.sessions.get().pk
-    return Scene(alice, bob, nobody, session_id, published, draft, to_alice[4:-1])
+    return Scene(alice, bob, anonymous, session_id, published, draft, to_alice[4:-1])
 
 
 Call = Callable[[Scene], Any]
 
 ACCOUNTS: dict[str, Call] = {
-    "auth_register": lambda s: s.nobody.post(
+    "auth_register": lambda s: s.anonymous.post(
         "/api/v1/auth/register",
         {"name": "Frida", "email": "frida@example.com", "password": PASSWORD},
     ),
-    "auth_login": lambda s: s.nobody.post(
+    "auth_login": lambda s: s.anonymous.post(
         "/api/v1/auth/login", {"email": s.alice.user.email, "password": PASSWORD}
     ),
-    "auth_refresh": lambda s: s.nobody.post(
+    "auth_refresh": lambda s: s.anonymous.post(
         "/api/v1/auth/refresh", {"refreshToken": s.alice.refresh}
     ),
     "auth_logout": lambda s: s.alice.post("/auth/logout"),
@@ -92,8 +92,8 @@ ACCOUNTS: dict[str, Call] = {
     "auth_sessions": lambda s: s.alice.get("/auth/sessions"),
     "auth_session_end": lambda s: s.alice.delete(f"/auth/sessions/{s.session_id}"),
     "auth_ws_ticket": lambda s: s.alice.post("/auth/ws-ticket"),
-    "users_list": lambda s: s.nobody.get("/api/v1/users"),
-    "users_retrieve": lambda s: s.nobody.get(f"/api/v1/users/{s.bob.id}"),
+    "users_list": lambda s: s.anonymous.get("/api/v1/users"),
+    "users_retrieve": lambda s: s.anonymous.get(f"/api/v1/users/{s.bob.id}"),
 }
 POSTS: dict[str, Call] = {
     "posts_list": lambda s: s.alice.get("/posts"),

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def page(nobody: ContractClient) -> str:
-    answer = nobody.get("/docs/realtime")
+def page(anonymous: ContractClient) -> str:
+    answer = anonymous.get("/docs/realtime")
     assert answer.status_code == 200
     return str(answer.content.decode())
 
@@ -58,11 +58,11 @@ def test_links_within_the_page_lead_somewhere(page: str) -> None:
     assert targets <= set(re.findall(r'id="([^"]+)"', page))
 
 
-def test_the_page_asks_no_other_server_for_anything(nobody: ContractClient, page: str) -> None:
+def test_the_page_asks_no_other_server_for_anything(anonymous: ContractClient, page: str) -> None:
     fetched = re.findall(r'(?:src|href)="([^"#]+)"', page)
     assert "/static/realtime.css" in fetched
     assert all(address.startswith("/") for address in fetched)
-    assert all(nobody.get(address).status_code == 200 for address in fetched)
+    assert all(anonymous.get(address).status_code == 200 for address in fetched)
     assert "<script" not in page
-    policy = nobody.get("/docs/realtime")["Content-Security-Policy"]
+    policy = anonymous.get("/docs/realtime")["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; style-src 'self';")

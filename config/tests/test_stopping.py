@@ -126,14 +126,14 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-# manage.py tidy, with a database that hangs and lets no exception through.
+# manage.py prune, with a database that hangs and lets no exception through.
 HANGING_WORKER = """
 import time
 import django
 from django.core.management import execute_from_command_line
 
 django.setup()
-from config import tidying
+from config import pruning
 
 def hang():
     print("hanging", flush=True)
@@ -143,8 +143,8 @@ def hang():
         except BaseException:
             pass
 
-tidying.prunes = lambda: {"nothing": hang}
-execute_from_command_line(["manage.py", "tidy", "--every", "3600"])
+pruning.prunes = lambda: {"nothing": hang}
+execute_from_command_line(["manage.py", "prune", "--every", "3600"])
 """
 
 
@@ -168,7 +168,7 @@ def test_a_worker_whose_database_hangs_ends_as_well(how: signal.Signals) -> None
             worker.wait()
 
 
-# manage.py tidy, told to stop right after it has logged a lot.
+# manage.py prune, told to stop right after it has logged a lot.
 TALKATIVE_WORKER = """
 import logging
 import signal
@@ -176,15 +176,15 @@ import django
 from django.core.management import execute_from_command_line
 
 django.setup()
-from config import tidying
+from config import pruning
 
 def talk():
     for number in range(1000):
         logging.warning("line %d", number)
     signal.raise_signal(signal.SIGTERM)
 
-tidying.prunes = lambda: {"nothing": talk}
-execute_from_command_line(["manage.py", "tidy", "--every", "3600"])
+pruning.prunes = lambda: {"nothing": talk}
+execute_from_command_line(["manage.py", "prune", "--every", "3600"])
 """
 
 
@@ -201,7 +201,7 @@ def test_a_worker_that_is_told_to_stop_ends_without_a_word_of_complaint(
     log = tmp_path / "log"
     with log.open("wb") as output:
         worker = subprocess.Popen(
-            [sys.executable, "manage.py", "tidy", "--every", "3600"],
+            [sys.executable, "manage.py", "prune", "--every", "3600"],
             cwd=settings.BASE_DIR,
             env={
                 **os.environ,

@@ -78,7 +78,7 @@ def elsewhere() -> str:
     return str(IPv4Address(getrandbits(32)))
 
 
-def stranger_client() -> ContractClient:
+def anonymous_client() -> ContractClient:
     """Return a client that is not logged in."""
     return ContractClient()
 

@@ -38,9 +38,9 @@ def errors_of(response: Any) -> list[tuple[str, str]]:
 @lookalikes
 @pytest.mark.parametrize("ask", [register, log_in])
 def test_before_the_at_sign_only_ascii_is_taken(
-    alice: Person, nobody: ContractClient, ask: Any, local: str
+    alice: Person, anonymous: ContractClient, ask: Any, local: str
 ) -> None:
-    response = ask(nobody, f"{local}@example.com")
+    response = ask(anonymous, f"{local}@example.com")
     assert response.status_code == 422
     assert errors_of(response) == [("email", "not_ascii")]
     assert list(User.objects.all()) == [alice.user]
@@ -58,11 +58,11 @@ def test_before_the_at_sign_only_ascii_is_taken(
     ],
     ids=ascii,
 )
-def test_a_domain_is_kept_in_its_ascii_form(nobody: ContractClient, spelling: str) -> None:
-    user = register(nobody, "dora@b\xfccher.example").json()["data"]["user"]
+def test_a_domain_is_kept_in_its_ascii_form(anonymous: ContractClient, spelling: str) -> None:
+    user = register(anonymous, "dora@b\xfccher.example").json()["data"]["user"]
     assert user["email"] == User.objects.get().email == "dora@xn--bcher-kva.example"
-    assert register(nobody, spelling).status_code == 409
-    assert log_in(nobody, spelling).status_code == 200
+    assert register(anonymous, spelling).status_code == 409
+    assert log_in(anonymous, spelling).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ def test_a_domain_is_kept_in_its_ascii_form(nobody: ContractClient, spelling: st
     ids=ascii,
 )
 def test_a_domain_that_would_become_another_one_is_refused(
-    nobody: ContractClient, domain: str
+    anonymous: ContractClient, domain: str
 ) -> None:
-    response = register(nobody, f"dora@{domain}")
+    response = register(anonymous, f"dora@{domain}")
     assert response.status_code == 422
     assert errors_of(response) == [("email", "not_ascii")]
     assert not User.objects.exists()
@@ -95,17 +95,17 @@ def test_a_domain_that_would_become_another_one_is_refused(
     ids=ascii,
 )
 def test_what_is_no_address_is_refused_as_before(
-    nobody: ContractClient, email: str, code: str
+    anonymous: ContractClient, email: str, code: str
 ) -> None:
-    response = register(nobody, email)
+    response = register(anonymous, email)
     assert response.status_code == 422
     assert ("email", code) in errors_of(response)
     assert not User.objects.exists()
 
 
 @pytest.mark.parametrize("value", [5, True, [], {}, None])
-def test_an_address_is_a_text(nobody: ContractClient, value: Any) -> None:
-    response = register(nobody, value)
+def test_an_address_is_a_text(anonymous: ContractClient, value: Any) -> None:
+    response = register(anonymous, value)
     assert {field for field, _ in errors_of(response)} == {"email"}
 
 

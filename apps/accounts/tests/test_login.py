@@ -27,22 +27,24 @@ def log_in(client: ContractClient, email: str, password: str, **headers: str) ->
     return client.post("/api/v1/auth/login", body, headers=headers)
 
 
-def test_logging_in_gives_tokens_that_work(alice: Person, nobody: ContractClient) -> None:
-    response = log_in(nobody, "alice@example.com", PASSWORD)
+def test_logging_in_gives_tokens_that_work(alice: Person, anonymous: ContractClient) -> None:
+    response = log_in(anonymous, "alice@example.com", PASSWORD)
     assert response.status_code == 200
     assert response.json()["message"] == "Login successful"
     data = response.json()["data"]
     assert data["user"]["id"] == alice.id
     bearer = {"Authorization": f"Bearer {data['accessToken']}"}
-    assert nobody.get("/api/v1/auth/profile", headers=bearer).status_code == 200
+    assert anonymous.get("/api/v1/auth/profile", headers=bearer).status_code == 200
 
 
-def test_an_address_is_known_in_any_case(alice: Person, nobody: ContractClient) -> None:
-    assert log_in(nobody, "Alice@EXAMPLE.com", PASSWORD).status_code == 200
+def test_an_address_is_known_in_any_case(alice: Person, anonymous: ContractClient) -> None:
+    assert log_in(anonymous, "Alice@EXAMPLE.com", PASSWORD).status_code == 200
 
 
-def test_a_login_is_one_more_session_with_its_device(alice: Person, nobody: ContractClient) -> None:
-    log_in(nobody, "alice@example.com", PASSWORD, **{"User-Agent": "x" * 300})
+def test_a_login_is_one_more_session_with_its_device(
+    alice: Person, anonymous: ContractClient
+) -> None:
+    log_in(anonymous, "alice@example.com", PASSWORD, **{"User-Agent": "x" * 300})
     first, second = Session.objects.order_by("pk")
     assert str(second.user_id) == alice.id
     assert second.address == "127.0.0.1"
@@ -52,10 +54,10 @@ def test_a_login_is_one_more_session_with_its_device(alice: Person, nobody: Cont
 
 @refused
 def test_whatever_is_wrong_the_answer_is_the_same(
-    alice: Person, disabled: Person, nobody: ContractClient, email: str, password: str
+    alice: Person, disabled: Person, anonymous: ContractClient, email: str, password: str
 ) -> None:
     sessions = set(Session.objects.values_list("pk", "ended_at"))
-    response = log_in(nobody, email, password)
+    response = log_in(anonymous, email, password)
     assert response.status_code == 401
     assert response["WWW-Authenticate"] == "Bearer"
     body = response.json()
@@ -68,16 +70,16 @@ def test_whatever_is_wrong_the_answer_is_the_same(
 def test_whatever_is_wrong_the_work_is_the_same(
     alice: Person,
     disabled: Person,
-    nobody: ContractClient,
+    anonymous: ContractClient,
     hashed: list[str],
     email: str,
     password: str,
 ) -> None:
-    log_in(nobody, email, password)
+    log_in(anonymous, email, password)
     assert hashed == [password]
 
 
-def test_a_missing_field_is_named(nobody: ContractClient, db: Any) -> None:
-    response = nobody.post("/api/v1/auth/login", {})
+def test_a_missing_field_is_named(anonymous: ContractClient, db: Any) -> None:
+    response = anonymous.post("/api/v1/auth/login", {})
     assert response.status_code == 422
     assert [e["field"] for e in response.json()["errors"]] == ["email", "password"]

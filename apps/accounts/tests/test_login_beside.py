@@ -46,7 +46,7 @@ def change_password(person: Person) -> Any:
     return person.post("/auth/password/change", body)
 
 
-def living_sessions() -> int:
+def active_sessions() -> int:
     return Session.objects.filter(ended_at=None).count()
 
 
@@ -78,7 +78,7 @@ def test_a_hash_made_anew_for_the_same_password_lets_in(alice: Person, between: 
     User.objects.update(password=OLD_HASH)
     between(log_in)
     assert log_in().status_code == 200
-    assert living_sessions() == 3
+    assert active_sessions() == 3
 
 
 def test_an_old_hash_is_renewed_by_a_login(alice: Person) -> None:
@@ -144,7 +144,7 @@ def test_no_session_of_the_old_password_outlives_its_change(
 
         answers: list[Any] = together(log_in, change)
         assert [answer.status_code for answer in answers] in ([200, 200], [401, 200])
-        assert living_sessions() == 1
+        assert active_sessions() == 1
         assert alice.get("/auth/profile").status_code == 200
 
 
@@ -155,4 +155,4 @@ def test_a_login_waits_for_a_change_of_the_password_that_is_not_committed_yet(
 ) -> None:
     changed, login = overlapping(lambda: change_password(alice), log_in)
     assert (changed.status_code, login.status_code) == (200, 401)
-    assert living_sessions() == 1
+    assert active_sessions() == 1

@@ -24,26 +24,26 @@ def login_status(client: ContractClient, password: str) -> int:
 
 
 def test_the_new_password_logs_in_and_the_old_one_does_not(
-    alice: Person, nobody: ContractClient
+    alice: Person, anonymous: ContractClient
 ) -> None:
     response = change(alice)
     assert response.status_code == 200
     assert response.json()["message"] == "Password changed"
-    assert login_status(nobody, NEW) == 200
-    assert login_status(nobody, PASSWORD) == 401
+    assert login_status(anonymous, NEW) == 200
+    assert login_status(anonymous, PASSWORD) == 401
 
 
 def test_every_other_session_ends_and_this_one_stays(
-    alice: Person, bob: Person, nobody: ContractClient
+    alice: Person, bob: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 33: a password change never reached a live access token."""
     tablet = alice.another_device()
     change(alice)
     assert tablet.get("/auth/profile").status_code == 401
-    refreshed = nobody.post("/api/v1/auth/refresh", {"refreshToken": tablet.refresh})
+    refreshed = anonymous.post("/api/v1/auth/refresh", {"refreshToken": tablet.refresh})
     assert refreshed.status_code == 401
     assert alice.get("/auth/profile").status_code == 200
-    refreshed = nobody.post("/api/v1/auth/refresh", {"refreshToken": alice.refresh})
+    refreshed = anonymous.post("/api/v1/auth/refresh", {"refreshToken": alice.refresh})
     assert refreshed.status_code == 200
     assert bob.get("/auth/profile").status_code == 200
 
@@ -73,15 +73,15 @@ def test_a_refused_change_changes_nothing(
 
 
 def test_a_present_password_may_be_guessed_only_so_often(
-    alice: Person, nobody: ContractClient, settings: Settings
+    alice: Person, anonymous: ContractClient, settings: Settings
 ) -> None:
     settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(password=2)
     for _ in range(2):
         assert change(alice, currentPassword="a guess").status_code == 422
     assert change(alice).status_code == 429
-    assert login_status(nobody, PASSWORD) == 200
+    assert login_status(anonymous, PASSWORD) == 200
 
 
-def test_nobody_has_no_password_to_change(nobody: ContractClient) -> None:
+def test_nobody_has_no_password_to_change(anonymous: ContractClient) -> None:
     body = {"currentPassword": PASSWORD, "newPassword": NEW}
-    assert nobody.post("/api/v1/auth/password/change", body).status_code == 401
+    assert anonymous.post("/api/v1/auth/password/change", body).status_code == 401

@@ -33,35 +33,35 @@ def login_status(client: ContractClient, email: str, password: str) -> int:
 
 @both_ways
 def test_who_registers_on_one_keyboard_logs_in_on_another(
-    nobody: ContractClient, db: Any, first: str, then: str
+    anonymous: ContractClient, db: Any, first: str, then: str
 ) -> None:
-    assert register(nobody, first).status_code == 201
-    assert login_status(nobody, "dora@example.com", then) == 200
+    assert register(anonymous, first).status_code == 201
+    assert login_status(anonymous, "dora@example.com", then) == 200
 
 
 @both_ways
 def test_a_changed_password_too(
-    alice: Person, nobody: ContractClient, first: str, then: str
+    alice: Person, anonymous: ContractClient, first: str, then: str
 ) -> None:
     for current, new in ((PASSWORD, first), (then, "battery staple 7")):
         body = {"currentPassword": current, "newPassword": new}
         assert alice.post("/auth/password/change", body).status_code == 200
-    assert login_status(nobody, "alice@example.com", "battery staple 7") == 200
+    assert login_status(anonymous, "alice@example.com", "battery staple 7") == 200
 
 
 @both_ways
 def test_a_password_of_a_command_too(
-    nobody: ContractClient, db: Any, monkeypatch: pytest.MonkeyPatch, first: str, then: str
+    anonymous: ContractClient, db: Any, monkeypatch: pytest.MonkeyPatch, first: str, then: str
 ) -> None:
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", first)
     call_command("createsuperuser", interactive=False, email="root@example.com", name="Root")
-    assert login_status(nobody, "root@example.com", then) == 200
+    assert login_status(anonymous, "root@example.com", then) == 200
     assert User.objects.get().check_password(then)
 
 
-def test_accents_are_not_dropped(nobody: ContractClient, db: Any) -> None:
-    register(nobody, COMPOSED)
-    assert login_status(nobody, "dora@example.com", "creme brulee 9") == 401
+def test_accents_are_not_dropped(anonymous: ContractClient, db: Any) -> None:
+    register(anonymous, COMPOSED)
+    assert login_status(anonymous, "dora@example.com", "creme brulee 9") == 401
 
 
 @pytest.mark.parametrize(
@@ -69,17 +69,17 @@ def test_accents_are_not_dropped(nobody: ContractClient, db: Any) -> None:
     [(7, 422, 401), (8, 201, 200), (128, 201, 200), (129, 422, 422)],
 )
 def test_a_length_is_that_of_the_composed_password(
-    nobody: ContractClient, db: Any, characters: int, registered: int, logged_in: int
+    anonymous: ContractClient, db: Any, characters: int, registered: int, logged_in: int
 ) -> None:
     password = unicodedata.normalize("NFD", ("éàüôñçš" * 19)[:characters])
     assert len(password) == 2 * characters
-    assert register(nobody, password).status_code == registered
-    assert login_status(nobody, "dora@example.com", password) == logged_in
+    assert register(anonymous, password).status_code == registered
+    assert login_status(anonymous, "dora@example.com", password) == logged_in
 
 
 @pytest.mark.parametrize("route", ["login", "register"])
 def test_a_password_that_is_too_long_in_any_form_is_not_put_in_order(
-    nobody: ContractClient, db: Any, monkeypatch: pytest.MonkeyPatch, route: str
+    anonymous: ContractClient, db: Any, monkeypatch: pytest.MonkeyPatch, route: str
 ) -> None:
     """The time for that grows with the square of the length, and everything else stands still."""
     normalize, lengths = unicodedata.normalize, list[int]()
@@ -91,7 +91,7 @@ def test_a_password_that_is_too_long_in_any_form_is_not_put_in_order(
     monkeypatch.setattr(unicodedata, "normalize", noted)
     accents = "\u0345\u0301\u0323\u0334" * 50_000
     body = {"name": "Dora", "email": "dora@example.com", "password": accents}
-    response = nobody.post(f"/api/v1/auth/{route}", body)
+    response = anonymous.post(f"/api/v1/auth/{route}", body)
     assert response.status_code == 422
     assert response.json()["errors"][0]["field"] == "password"
     assert all(length <= passwords.MOST_TYPED for length in lengths)
@@ -99,12 +99,12 @@ def test_a_password_that_is_too_long_in_any_form_is_not_put_in_order(
 
 
 def test_the_longest_password_may_be_typed_in_four_times_as_many_signs(
-    nobody: ContractClient, db: Any
+    anonymous: ContractClient, db: Any
 ) -> None:
     composed = "\u1f82" * 120 + "correct9"
     typed = unicodedata.normalize("NFD", composed)
     assert len(typed) == 4 * 120 + 8
     body = {"name": "Dora", "email": "dora@example.com", "password": typed}
-    assert nobody.post("/api/v1/auth/register", body).status_code == 201
+    assert anonymous.post("/api/v1/auth/register", body).status_code == 201
     again = {"email": "dora@example.com", "password": composed}
-    assert nobody.post("/api/v1/auth/login", again).status_code == 200
+    assert anonymous.post("/api/v1/auth/login", again).status_code == 200

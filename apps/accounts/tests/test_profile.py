@@ -31,8 +31,8 @@ def test_the_profile_is_all_that_its_owner_may_see(alice: Person) -> None:
     assert (profile["id"], profile["email"]) == (alice.id, "alice@example.com")
 
 
-def test_nobody_has_no_profile(nobody: ContractClient) -> None:
-    response = nobody.get("/api/v1/auth/profile")
+def test_nobody_has_no_profile(anonymous: ContractClient) -> None:
+    response = anonymous.get("/api/v1/auth/profile")
     assert response.status_code == 401
     assert response["WWW-Authenticate"] == "Bearer"
 

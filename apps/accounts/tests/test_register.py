@@ -22,20 +22,20 @@ def fields_of(response: Any) -> list[str]:
     return [error["field"] for error in response.json()["errors"]]
 
 
-def test_registering_makes_an_account_and_logs_in(nobody: ContractClient) -> None:
-    response = register(nobody)
+def test_registering_makes_an_account_and_logs_in(anonymous: ContractClient) -> None:
+    response = register(anonymous)
     assert response.status_code == 201
     body = response.json()
     assert body["message"] == "Registration successful"
     assert set(body["data"]) == {"user", "accessToken", "refreshToken", "expiresIn"}
     assert body["data"]["expiresIn"] == 900
     token = body["data"]["accessToken"]
-    profile = nobody.get("/api/v1/auth/profile", headers={"Authorization": f"Bearer {token}"})
+    profile = anonymous.get("/api/v1/auth/profile", headers={"Authorization": f"Bearer {token}"})
     assert profile.json()["data"] == body["data"]["user"]
 
 
-def test_a_new_user_is_an_active_one_without_any_rights(nobody: ContractClient) -> None:
-    user = register(nobody, role="admin", status="banned", emailVerified=True).json()["data"][
+def test_a_new_user_is_an_active_one_without_any_rights(anonymous: ContractClient) -> None:
+    user = register(anonymous, role="admin", status="banned", emailVerified=True).json()["data"][
         "user"
     ]
     assert user.pop("id")
@@ -52,17 +52,19 @@ def test_a_new_user_is_an_active_one_without_any_rights(nobody: ContractClient) 
     }
 
 
-def test_the_password_is_neither_returned_nor_stored(nobody: ContractClient) -> None:
-    assert PASSWORD not in register(nobody).content.decode()
+def test_the_password_is_neither_returned_nor_stored(anonymous: ContractClient) -> None:
+    assert PASSWORD not in register(anonymous).content.decode()
     stored = User.objects.get(email="dora@example.com")
     assert PASSWORD not in stored.password
     assert stored.check_password(PASSWORD)
 
 
 @pytest.mark.parametrize("email", ["alice@example.com", "ALICE@Example.COM", " Alice@example.com "])
-def test_an_address_is_taken_in_any_case(alice: Person, nobody: ContractClient, email: str) -> None:
+def test_an_address_is_taken_in_any_case(
+    alice: Person, anonymous: ContractClient, email: str
+) -> None:
     """Original defect 43: a duplicate is a 409, as documented."""
-    response = register(nobody, email=email)
+    response = register(anonymous, email=email)
     assert response.status_code == 409
     assert response.json()["code"] == "CONFLICT"
     assert list(User.objects.all()) == [alice.user]
@@ -76,9 +78,9 @@ def test_of_those_who_register_an_address_at_once_one_gets_it() -> None:
     assert User.objects.count() == Session.objects.count() == 1
 
 
-def test_every_wrong_field_is_named_at_once(nobody: ContractClient) -> None:
+def test_every_wrong_field_is_named_at_once(anonymous: ContractClient) -> None:
     """Original defect 42: every mistake was "Invalid request body"."""
-    response = register(nobody, name="D", email="not an address", password="short")
+    response = register(anonymous, name="D", email="not an address", password="short")
     assert response.status_code == 422
     assert response.json()["code"] == "VALIDATION_ERROR"
     assert response.json()["errors"] == [
@@ -99,9 +101,9 @@ def test_every_wrong_field_is_named_at_once(nobody: ContractClient) -> None:
 
 @pytest.mark.parametrize("value", [None, 5, 5.0, True, [], {}, ["Dora"], "", "   ", "a\0b" * 9])
 @pytest.mark.parametrize("field", ["name", "email", "password"])
-def test_a_field_takes_nothing_but_text(nobody: ContractClient, field: str, value: Any) -> None:
+def test_a_field_takes_nothing_but_text(anonymous: ContractClient, field: str, value: Any) -> None:
     """Original defect 15, of names: white space only is not a text."""
-    response = register(nobody, **{field: value})
+    response = register(anonymous, **{field: value})
     assert response.status_code == 422
     assert set(fields_of(response)) == {field}
     assert not User.objects.exists()
@@ -115,8 +117,8 @@ def test_a_field_takes_nothing_but_text(nobody: ContractClient, field: str, valu
         ("password", "x1" * 65),
     ],
 )
-def test_a_field_has_a_greatest_length(nobody: ContractClient, field: str, value: str) -> None:
-    response = register(nobody, **{field: value})
+def test_a_field_has_a_greatest_length(anonymous: ContractClient, field: str, value: str) -> None:
+    response = register(anonymous, **{field: value})
     assert response.status_code == 422
     assert response.json()["errors"][0]["code"] == "max_length"
     assert not User.objects.exists()
@@ -132,23 +134,23 @@ def test_a_field_has_a_greatest_length(nobody: ContractClient, field: str, value
     ],
 )
 def test_a_weak_password_is_refused_with_the_reason(
-    nobody: ContractClient, password: str, code: str
+    anonymous: ContractClient, password: str, code: str
 ) -> None:
-    response = register(nobody, password=password)
+    response = register(anonymous, password=password)
     assert response.status_code == 422
     assert [(e["field"], e["code"]) for e in response.json()["errors"]] == [("password", code)]
     assert not User.objects.exists()
 
 
-def test_every_weakness_of_a_password_is_named(nobody: ContractClient) -> None:
-    errors = register(nobody, password="123456789").json()["errors"]
+def test_every_weakness_of_a_password_is_named(anonymous: ContractClient) -> None:
+    errors = register(anonymous, password="123456789").json()["errors"]
     assert {e["code"] for e in errors} == {"password_too_common", "password_entirely_numeric"}
 
 
 def test_white_space_around_a_name_does_not_count_and_that_of_a_password_does(
-    nobody: ContractClient,
+    anonymous: ContractClient,
 ) -> None:
-    register(nobody, name="  Dora ", password=f" {PASSWORD} ")
+    register(anonymous, name="  Dora ", password=f" {PASSWORD} ")
     dora = User.objects.get()
     assert dora.name == "Dora"
     assert dora.check_password(f" {PASSWORD} ")

@@ -55,8 +55,8 @@ def test_nobody_logs_out_another_s_session(alice: Person, bob: Person) -> None:
     assert alice.get("/auth/profile").status_code == 200
 
 
-def test_nobody_cannot_log_out(nobody: ContractClient) -> None:
-    assert nobody.post("/api/v1/auth/logout").status_code == 401
+def test_nobody_cannot_log_out(anonymous: ContractClient) -> None:
+    assert anonymous.post("/api/v1/auth/logout").status_code == 401
 
 
 def test_the_list_has_one_s_own_devices_the_last_used_first(alice: Person, bob: Person) -> None:

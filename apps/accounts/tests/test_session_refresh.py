@@ -32,29 +32,31 @@ def profile_status(client: ContractClient, token: str) -> int:
     return status
 
 
-def test_a_refresh_token_is_exchanged_for_a_new_pair(alice: Person, nobody: ContractClient) -> None:
-    response = refresh(nobody, alice.refresh)
+def test_a_refresh_token_is_exchanged_for_a_new_pair(
+    alice: Person, anonymous: ContractClient
+) -> None:
+    response = refresh(anonymous, alice.refresh)
     assert response.status_code == 200
     assert response.json()["message"] == "Token refreshed"
     data = response.json()["data"]
     assert data["user"]["id"] == alice.id
     assert data["expiresIn"] == 900
     assert data["refreshToken"] != alice.refresh
-    assert profile_status(nobody, data["accessToken"]) == 200
-    assert refresh(nobody, data["refreshToken"]).status_code == 200
+    assert profile_status(anonymous, data["accessToken"]) == 200
+    assert refresh(anonymous, data["refreshToken"]).status_code == 200
     assert Session.objects.count() == 1
 
 
-def test_refreshing_prolongs_the_session(alice: Person, nobody: ContractClient) -> None:
+def test_refreshing_prolongs_the_session(alice: Person, anonymous: ContractClient) -> None:
     soon = timezone.now() + timedelta(minutes=1)
     Session.objects.update(expires_at=soon)
-    refresh(nobody, alice.refresh)
+    refresh(anonymous, alice.refresh)
     assert Session.objects.get().expires_at > soon + timedelta(days=6)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_of_eight_who_bring_the_same_token_at_once_all_get_the_same_pair(
-    alice: Person, nobody: ContractClient
+    alice: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 33: rotation did not revoke the old token."""
     answers: list[Any] = together(*[lambda: refresh(ContractClient(), alice.refresh)] * 8)
@@ -62,33 +64,33 @@ def test_of_eight_who_bring_the_same_token_at_once_all_get_the_same_pair(
     pairs = {pair_of(answer) for answer in answers}
     assert len(pairs) == 1
     [(access, token)] = pairs
-    assert profile_status(nobody, access) == 200
-    assert refresh(nobody, token).status_code == 200
+    assert profile_status(anonymous, access) == 200
+    assert refresh(anonymous, token).status_code == 200
     assert Session.objects.get().ended_at is None
 
 
 def test_who_did_not_get_the_answer_asks_again_and_goes_on(
-    alice: Person, nobody: ContractClient
+    alice: Person, anonymous: ContractClient
 ) -> None:
-    lost = refresh(nobody, alice.refresh)
-    again = refresh(nobody, alice.refresh)
+    lost = refresh(anonymous, alice.refresh)
+    again = refresh(anonymous, alice.refresh)
     assert again.status_code == 200
     assert pair_of(again) == pair_of(lost)
-    third = refresh(nobody, pair_of(again)[1])
+    third = refresh(anonymous, pair_of(again)[1])
     assert third.status_code == 200
     assert pair_of(third) != pair_of(again)
 
 
-def test_no_token_is_kept(alice: Person, nobody: ContractClient) -> None:
-    tokens = pair_of(refresh(nobody, alice.refresh))
+def test_no_token_is_kept(alice: Person, anonymous: ContractClient) -> None:
+    tokens = pair_of(refresh(anonymous, alice.refresh))
     kept = str(Session.objects.values().get())
     assert not [token for token in tokens if token in kept]
 
 
-def assert_all_is_over(nobody: ContractClient, *pairs: tuple[str, str]) -> None:
+def assert_all_is_over(anonymous: ContractClient, *pairs: tuple[str, str]) -> None:
     for access, token in pairs:
-        assert profile_status(nobody, access) == 401
-        assert refresh(nobody, token).status_code == 401
+        assert profile_status(anonymous, access) == 401
+        assert refresh(anonymous, token).status_code == 401
     assert Session.objects.get().ended_at is not None
 
 
@@ -97,22 +99,22 @@ def grace_is_over() -> None:
 
 
 def test_a_token_that_was_spent_a_while_ago_ends_the_session_and_the_new_tokens_with_it(
-    alice: Person, nobody: ContractClient
+    alice: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 33."""
-    stolen = pair_of(refresh(nobody, alice.refresh))
+    stolen = pair_of(refresh(anonymous, alice.refresh))
     grace_is_over()
-    assert refresh(nobody, alice.refresh).status_code == 401
-    assert_all_is_over(nobody, stolen, (alice.access, alice.refresh))
+    assert refresh(anonymous, alice.refresh).status_code == 401
+    assert_all_is_over(anonymous, stolen, (alice.access, alice.refresh))
 
 
 def test_a_token_before_the_last_one_ends_the_session(
-    alice: Person, nobody: ContractClient
+    alice: Person, anonymous: ContractClient
 ) -> None:
-    second = pair_of(refresh(nobody, alice.refresh))
-    third = pair_of(refresh(nobody, second[1]))
-    assert refresh(nobody, alice.refresh).status_code == 401
-    assert_all_is_over(nobody, third, second)
+    second = pair_of(refresh(anonymous, alice.refresh))
+    third = pair_of(refresh(anonymous, second[1]))
+    assert refresh(anonymous, alice.refresh).status_code == 401
+    assert_all_is_over(anonymous, third, second)
 
 
 @pytest.mark.parametrize(
@@ -125,28 +127,30 @@ def test_a_token_before_the_last_one_ends_the_session(
     ids=["another network", "another program", "another network of the provider"],
 )
 def test_a_spent_token_from_another_device_ends_the_session_at_once(
-    alice: Person, nobody: ContractClient, elsewhere: dict[str, str]
+    alice: Person, anonymous: ContractClient, elsewhere: dict[str, str]
 ) -> None:
     home = {"REMOTE_ADDR": "2001:db8:1:2::1", "HTTP_USER_AGENT": "phone"}
-    won = pair_of(refresh(nobody, alice.refresh, **home))
-    assert refresh(nobody, alice.refresh, **(home | elsewhere)).status_code == 401
-    assert_all_is_over(nobody, won)
+    won = pair_of(refresh(anonymous, alice.refresh, **home))
+    assert refresh(anonymous, alice.refresh, **(home | elsewhere)).status_code == 401
+    assert_all_is_over(anonymous, won)
 
 
 def test_a_device_that_has_changed_its_address_within_its_network_is_the_same(
-    alice: Person, nobody: ContractClient
+    alice: Person, anonymous: ContractClient
 ) -> None:
-    won = refresh(nobody, alice.refresh, REMOTE_ADDR="2001:db8:1:2::1")
-    again = refresh(nobody, alice.refresh, REMOTE_ADDR="2001:db8:1:2:aaaa::7")
+    won = refresh(anonymous, alice.refresh, REMOTE_ADDR="2001:db8:1:2::1")
+    again = refresh(anonymous, alice.refresh, REMOTE_ADDR="2001:db8:1:2:aaaa::7")
     assert again.status_code == 200
     assert pair_of(again) == pair_of(won)
 
 
-def test_the_device_is_the_one_of_the_last_refresh(alice: Person, nobody: ContractClient) -> None:
-    refresh(nobody, alice.refresh, REMOTE_ADDR="192.0.2.9", HTTP_USER_AGENT="x" * 300)
+def test_the_device_is_the_one_of_the_last_refresh(
+    alice: Person, anonymous: ContractClient
+) -> None:
+    refresh(anonymous, alice.refresh, REMOTE_ADDR="192.0.2.9", HTTP_USER_AGENT="x" * 300)
     session = Session.objects.get()
     assert (session.address, session.user_agent) == ("192.0.2.9", "x" * 255)
-    again = refresh(nobody, alice.refresh, REMOTE_ADDR="192.0.2.9", HTTP_USER_AGENT="x" * 300)
+    again = refresh(anonymous, alice.refresh, REMOTE_ADDR="192.0.2.9", HTTP_USER_AGENT="x" * 300)
     assert again.status_code == 200
 
 
@@ -162,20 +166,20 @@ def clock_off_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 @pytest.mark.parametrize(("winner", "later"), [(-1, 0), (1, 0), (0, -1), (0, 1)])
 def test_the_clock_of_a_process_decides_nothing(
     alice: Person,
-    nobody: ContractClient,
+    anonymous: ContractClient,
     clock_off_by: Callable[[int], None],
     winner: int,
     later: int,
 ) -> None:
     """The clocks of two processes are an hour apart; the database's is one."""
     clock_off_by(winner)
-    won = refresh(nobody, alice.refresh)
+    won = refresh(anonymous, alice.refresh)
     clock_off_by(later)
-    again = refresh(nobody, alice.refresh)
+    again = refresh(anonymous, alice.refresh)
     assert again.status_code == 200
     assert pair_of(again) == pair_of(won)
     grace_is_over()
-    assert refresh(nobody, alice.refresh).status_code == 401
+    assert refresh(anonymous, alice.refresh).status_code == 401
     assert Session.objects.get().ended_at is not None
 
 
@@ -192,11 +196,11 @@ def test_who_loses_the_race_waits_for_the_winner(alice: Person) -> None:
 
 
 def test_nobody_is_let_in_by_the_grace_of_a_session_that_has_ended(
-    alice: Person, nobody: ContractClient
+    alice: Person, anonymous: ContractClient
 ) -> None:
-    pair_of(refresh(nobody, alice.refresh))
+    pair_of(refresh(anonymous, alice.refresh))
     Session.objects.update(ended_at=timezone.now())
-    assert refresh(nobody, alice.refresh).status_code == 401
+    assert refresh(anonymous, alice.refresh).status_code == 401
 
 
 @pytest.mark.integration
@@ -218,22 +222,22 @@ def test_two_server_processes_give_the_same_pair(
     assert Session.objects.get().ended_at is not None
 
 
-def test_a_spent_token_ends_no_other_session(alice: Person, nobody: ContractClient) -> None:
+def test_a_spent_token_ends_no_other_session(alice: Person, anonymous: ContractClient) -> None:
     tablet = alice.another_device()
-    refresh(nobody, alice.refresh)
+    refresh(anonymous, alice.refresh)
     grace_is_over()
-    refresh(nobody, alice.refresh)
+    refresh(anonymous, alice.refresh)
     assert alice.get("/auth/profile").status_code == 401
     assert tablet.get("/auth/profile").status_code == 200
 
 
-def test_an_expired_session_is_not_prolonged(alice: Person, nobody: ContractClient) -> None:
+def test_an_expired_session_is_not_prolonged(alice: Person, anonymous: ContractClient) -> None:
     past = timezone.now() - timedelta(seconds=1)
     Session.objects.update(created_at=past - timedelta(days=7), expires_at=past)
-    assert refresh(nobody, alice.refresh).status_code == 401
+    assert refresh(anonymous, alice.refresh).status_code == 401
     assert Session.objects.get().expires_at == past
 
 
-def test_the_token_of_a_deleted_user_is_refused(alice: Person, nobody: ContractClient) -> None:
+def test_the_token_of_a_deleted_user_is_refused(alice: Person, anonymous: ContractClient) -> None:
     alice.user.delete()
-    assert refresh(nobody, alice.refresh).status_code == 401
+    assert refresh(anonymous, alice.refresh).status_code == 401

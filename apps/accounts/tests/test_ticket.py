@@ -28,8 +28,8 @@ def test_a_ticket_names_its_time(alice: Person) -> None:
     assert timedelta(seconds=25) < left <= timedelta(seconds=30)
 
 
-def test_nobody_gets_no_ticket(nobody: ContractClient, alice: Person) -> None:
-    assert nobody.post("/api/v1/auth/ws-ticket").status_code == 401
+def test_nobody_gets_no_ticket(anonymous: ContractClient, alice: Person) -> None:
+    assert anonymous.post("/api/v1/auth/ws-ticket").status_code == 401
     assert not WebsocketTicket.objects.exists()
 
 

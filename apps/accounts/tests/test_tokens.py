@@ -37,25 +37,27 @@ def test_a_token_says_what_the_contract_lists(alice: Person, kind: str, seconds:
     assert jwt.get_unverified_header(token)["alg"] == "HS256"
 
 
-def test_an_untouched_token_signed_again_is_believed(alice: Person, nobody: ContractClient) -> None:
+def test_an_untouched_token_signed_again_is_believed(
+    alice: Person, anonymous: ContractClient
+) -> None:
     """Without this the refusals below would prove nothing."""
-    assert profile(nobody, f"Bearer {sign(claims_of(alice.access))}").status_code == 200
-    assert refresh(nobody, sign(claims_of(alice.refresh))).status_code == 200
+    assert profile(anonymous, f"Bearer {sign(claims_of(alice.access))}").status_code == 200
+    assert refresh(anonymous, sign(claims_of(alice.refresh))).status_code == 200
 
 
 def test_a_token_of_a_machine_whose_clock_is_ahead_is_believed(
-    alice: Person, nobody: ContractClient
+    alice: Person, anonymous: ContractClient
 ) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=5)
     token = sign(claims_of(alice.access) | {"iat": soon})
-    assert profile(nobody, f"Bearer {token}").status_code == 200
+    assert profile(anonymous, f"Bearer {token}").status_code == 200
 
 
 @forgeries
 def test_a_bad_access_token_is_refused(
-    alice: Person, nobody: ContractClient, forge: Forgery
+    alice: Person, anonymous: ContractClient, forge: Forgery
 ) -> None:
-    response = profile(nobody, f"Bearer {forge(claims_of(alice.access))}")
+    response = profile(anonymous, f"Bearer {forge(claims_of(alice.access))}")
     assert response.status_code == 401
     assert response.json()["code"] == "UNAUTHORIZED"
     assert response["WWW-Authenticate"] == "Bearer"
@@ -63,9 +65,9 @@ def test_a_bad_access_token_is_refused(
 
 @forgeries
 def test_a_bad_refresh_token_is_refused_and_harms_no_session(
-    alice: Person, nobody: ContractClient, forge: Forgery
+    alice: Person, anonymous: ContractClient, forge: Forgery
 ) -> None:
-    response = refresh(nobody, forge(claims_of(alice.refresh)))
+    response = refresh(anonymous, forge(claims_of(alice.refresh)))
     assert response.status_code == 401
     assert response.json()["code"] == "UNAUTHORIZED"
     assert Session.objects.filter(
@@ -73,14 +75,14 @@ def test_a_bad_refresh_token_is_refused_and_harms_no_session(
     ).exists()
 
 
-def test_a_refresh_token_is_not_an_access_token(alice: Person, nobody: ContractClient) -> None:
+def test_a_refresh_token_is_not_an_access_token(alice: Person, anonymous: ContractClient) -> None:
     """Original defect 33."""
-    assert profile(nobody, f"Bearer {alice.refresh}").status_code == 401
+    assert profile(anonymous, f"Bearer {alice.refresh}").status_code == 401
 
 
-def test_an_access_token_is_not_a_refresh_token(alice: Person, nobody: ContractClient) -> None:
+def test_an_access_token_is_not_a_refresh_token(alice: Person, anonymous: ContractClient) -> None:
     """Original defect 33, the other way round."""
-    assert refresh(nobody, alice.access).status_code == 401
+    assert refresh(anonymous, alice.access).status_code == 401
     assert alice.get("/auth/profile").status_code == 200
 
 
@@ -88,25 +90,27 @@ def test_an_access_token_is_not_a_refresh_token(alice: Person, nobody: ContractC
     "value", ["Bearer", "Bearer ", "Basic YTpi", "Token {}", "{}", "Bearer {} {}"]
 )
 def test_an_authorization_of_another_form_is_refused(
-    alice: Person, nobody: ContractClient, value: str
+    alice: Person, anonymous: ContractClient, value: str
 ) -> None:
-    assert profile(nobody, value.replace("{}", alice.access)).status_code == 401
+    assert profile(anonymous, value.replace("{}", alice.access)).status_code == 401
 
 
-def test_the_name_of_the_scheme_is_known_in_any_case(alice: Person, nobody: ContractClient) -> None:
-    assert profile(nobody, f"bearer {alice.access}").status_code == 200
+def test_the_name_of_the_scheme_is_known_in_any_case(
+    alice: Person, anonymous: ContractClient
+) -> None:
+    assert profile(anonymous, f"bearer {alice.access}").status_code == 200
 
 
-def test_a_bad_token_is_refused_where_none_is_needed(nobody: ContractClient, db: Any) -> None:
+def test_a_bad_token_is_refused_where_none_is_needed(anonymous: ContractClient, db: Any) -> None:
     """Who says who they are and is not believed should hear of it, not be served as nobody."""
-    response = nobody.get("/api/v1/users", headers={"Authorization": "Bearer garbage"})
+    response = anonymous.get("/api/v1/users", headers={"Authorization": "Bearer garbage"})
     assert response.status_code == 401
 
 
 @pytest.mark.parametrize("value", [None, 5, [], {}, "", "x" * 5000])
 def test_a_refresh_token_that_is_none_at_all_is_an_invalid_field(
-    nobody: ContractClient, db: Any, value: Any
+    anonymous: ContractClient, db: Any, value: Any
 ) -> None:
-    response = nobody.post("/api/v1/auth/refresh", {"refreshToken": value})
+    response = anonymous.post("/api/v1/auth/refresh", {"refreshToken": value})
     assert response.status_code == 422
     assert {e["field"] for e in response.json()["errors"]} == {"refreshToken"}

@@ -19,14 +19,14 @@ def refresh_status(client: ContractClient, token: str) -> int:
 
 @disabling
 def test_a_disabled_user_is_out_on_every_device(
-    alice: Person, bob: Person, nobody: ContractClient, status: str
+    alice: Person, bob: Person, anonymous: ContractClient, status: str
 ) -> None:
     """Original defect 33: a ban never reached a live access token."""
     tablet = alice.another_device()
     set_status(alice.user, status)
     for device in (alice, tablet):
         assert device.get("/auth/profile").status_code == 401
-        assert refresh_status(nobody, device.refresh) == 401
+        assert refresh_status(anonymous, device.refresh) == 401
     assert bob.get("/auth/profile").status_code == 200
 
 
@@ -43,19 +43,19 @@ def test_a_status_that_is_set_past_the_service_counts_too(alice: Person) -> None
     assert alice.get("/auth/profile").status_code == 401
 
 
-def test_who_is_let_in_again_has_to_log_in_again(alice: Person, nobody: ContractClient) -> None:
+def test_who_is_let_in_again_has_to_log_in_again(alice: Person, anonymous: ContractClient) -> None:
     set_status(alice.user, "suspended")
     set_status(alice.user, "active")
     assert alice.get("/auth/profile").status_code == 401
-    assert refresh_status(nobody, alice.refresh) == 401
+    assert refresh_status(anonymous, alice.refresh) == 401
     body = {"email": "alice@example.com", "password": PASSWORD}
-    assert nobody.post("/api/v1/auth/login", body).status_code == 200
+    assert anonymous.post("/api/v1/auth/login", body).status_code == 200
 
 
-def test_a_deleted_user_is_out_at_once(alice: Person, nobody: ContractClient) -> None:
+def test_a_deleted_user_is_out_at_once(alice: Person, anonymous: ContractClient) -> None:
     alice.user.delete()
     assert alice.get("/auth/profile").status_code == 401
-    assert refresh_status(nobody, alice.refresh) == 401
+    assert refresh_status(anonymous, alice.refresh) == 401
 
 
 def test_a_change_of_status_is_a_new_version_of_the_profile(alice: Person) -> None:

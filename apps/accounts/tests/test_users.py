@@ -22,13 +22,15 @@ def names(client: ContractClient, **query: Any) -> list[str]:
 
 
 def test_the_list_shows_everybody_the_newest_first(
-    alice: Person, bob: Person, carol: Person, nobody: ContractClient
+    alice: Person, bob: Person, carol: Person, anonymous: ContractClient
 ) -> None:
-    assert names(nobody) == ["Carol", "Bob", "Alice"]
+    assert names(anonymous) == ["Carol", "Bob", "Alice"]
 
 
-def test_nobody_s_address_is_ever_shown(alice: Person, bob: Person, nobody: ContractClient) -> None:
-    for client in (nobody, bob.client):
+def test_nobody_s_address_is_ever_shown(
+    alice: Person, bob: Person, anonymous: ContractClient
+) -> None:
+    for client in (anonymous, bob.client):
         for path in ("/api/v1/users", f"/api/v1/users/{alice.id}"):
             response = client.get(path)
             assert "alice@" not in response.content.decode()
@@ -36,44 +38,44 @@ def test_nobody_s_address_is_ever_shown(alice: Person, bob: Person, nobody: Cont
             assert all(set(user) == PUBLIC for user in (data if isinstance(data, list) else [data]))
 
 
-def test_an_address_cannot_be_searched_for(alice: Person, nobody: ContractClient) -> None:
-    assert names(nobody, search="alice@example") == []
+def test_an_address_cannot_be_searched_for(alice: Person, anonymous: ContractClient) -> None:
+    assert names(anonymous, search="alice@example") == []
 
 
 @pytest.mark.parametrize("search", ["lic", "ALI", "alice", ""])
 def test_the_search_is_for_a_part_of_the_name_in_any_case(
-    alice: Person, bob: Person, nobody: ContractClient, search: str
+    alice: Person, bob: Person, anonymous: ContractClient, search: str
 ) -> None:
-    assert "Alice" in names(nobody, search=search)
-    assert names(nobody, search=search) == (["Alice"] if search else ["Bob", "Alice"])
+    assert "Alice" in names(anonymous, search=search)
+    assert names(anonymous, search=search) == (["Alice"] if search else ["Bob", "Alice"])
 
 
 @pytest.mark.parametrize(
     ("search", "found"), [("%", ["100% Dora"]), ("_", ["E_mil"]), ("\\", []), ("a%e", [])]
 )
 def test_signs_of_the_database_mean_themselves(
-    alice: Person, nobody: ContractClient, search: str, found: list[str]
+    alice: Person, anonymous: ContractClient, search: str, found: list[str]
 ) -> None:
     """Original defect 14: `%` and `_` of the user were wildcards."""
     User.objects.create(name="100% Dora", email="dora@example.com")
     User.objects.create(name="E_mil", email="emil@example.com")
-    assert names(nobody, search=search) == found
+    assert names(anonymous, search=search) == found
 
 
 @pytest.mark.parametrize("search", ["x" * 101, "a\0b"])
-def test_a_search_has_limits(nobody: ContractClient, search: str) -> None:
+def test_a_search_has_limits(anonymous: ContractClient, search: str) -> None:
     """Original defect 14: no length limit."""
-    response = nobody.get("/api/v1/users", {"search": search})
+    response = anonymous.get("/api/v1/users", {"search": search})
     assert response.status_code == 422
     assert response.json()["errors"][0]["field"] == "search"
 
 
 @pytest.mark.parametrize("status", ["suspended", "banned", "pending"])
 def test_who_is_not_active_is_not_there(
-    alice: Person, bob: Person, moderator: Person, nobody: ContractClient, status: str
+    alice: Person, bob: Person, moderator: Person, anonymous: ContractClient, status: str
 ) -> None:
     set_status(alice.user, status)
-    for client in (nobody, bob.client, moderator.client):
+    for client in (anonymous, bob.client, moderator.client):
         assert "Alice" not in names(client)
         assert client.get(f"/api/v1/users/{alice.id}").status_code == 404
 
@@ -93,25 +95,25 @@ def test_an_unknown_person_is_not_found(bob: Person) -> None:
     assert response.json()["message"] == "User not found"
 
 
-def test_people_are_paged_by_cursor(nobody: ContractClient) -> None:
+def test_people_are_paged_by_cursor(anonymous: ContractClient) -> None:
     for name in ("Ada", "Ben", "Cem", "Dan", "Eve"):
         person(name)
     seen: list[str] = []
     cursor: str | None = ""
     while cursor is not None:
-        body = nobody.get("/api/v1/users", {"limit": "2", "cursor": cursor}).json()
+        body = anonymous.get("/api/v1/users", {"limit": "2", "cursor": cursor}).json()
         seen += [user["name"] for user in body["data"]]
         cursor = body["pagination"]["nextCursor"]
     assert seen == ["Eve", "Dan", "Cem", "Ben", "Ada"]
 
 
 def test_a_search_which_looks_at_every_name_has_a_limit_of_its_own(
-    nobody: ContractClient, alice: Person, settings: Settings
+    anonymous: ContractClient, alice: Person, settings: Settings
 ) -> None:
     settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(search_users=2)
 
     def status(**query: str) -> int:
-        answer = nobody.get("/api/v1/users", query, REMOTE_ADDR="203.0.113.77")
+        answer = anonymous.get("/api/v1/users", query, REMOTE_ADDR="203.0.113.77")
         code: int = answer.status_code
         return code
 

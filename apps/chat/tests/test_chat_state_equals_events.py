@@ -23,7 +23,7 @@ from apps.chat.models import Membership, Message
 from apps.chat.receipts import messages_mark_delivered, messages_mark_read
 from apps.chat.services import message_delete
 from apps.chat.tests.factories import said
-from apps.realtime.log import events_after
+from apps.realtime.event_log import events_after
 from apps.realtime.streams import USER
 
 pytestmark = pytest.mark.django_db

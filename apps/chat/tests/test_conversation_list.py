@@ -17,8 +17,8 @@ from apps.chat.tests.factories import said, said_often
 from apps.core.ids import uuid7
 from apps.realtime import presence_stores
 from apps.realtime.models import LastSeen
-from apps.realtime.presence import presence
-from apps.realtime.sockets import Device
+from apps.realtime.presence import presence_store
+from apps.realtime.sockets import PresenceEntry
 from testing.client import ContractClient
 from testing.server import until
 
@@ -157,12 +157,12 @@ def test_it_says_whether_the_other_is_online(
     """Original defect 18."""
     monkeypatch.setattr(presence_stores, "GRACE", 0)
     said(alice, bob)
-    device = Device(bob.user.pk, uuid7(), "socket")
-    presence().enter(device)
+    device = PresenceEntry(bob.user.pk, uuid7(), "socket")
+    presence_store().enter(device)
     try:
         assert listed(alice)["data"][0]["isOnline"] is True
     finally:
-        presence().leave(device)
+        presence_store().leave(device)
     until(lambda: listed(alice)["data"][0]["isOnline"] is False)
 
 
@@ -231,8 +231,8 @@ def test_who_never_wrote_has_an_empty_list(alice: Person, bob: Person, carol: Pe
     assert listed(carol)["data"] == []
 
 
-def test_who_is_not_logged_in_sees_no_conversations(nobody: ContractClient) -> None:
-    assert nobody.get("/api/v1/messages/conversations").status_code == 401
+def test_who_is_not_logged_in_sees_no_conversations(anonymous: ContractClient) -> None:
+    assert anonymous.get("/api/v1/messages/conversations").status_code == 401
 
 
 def test_the_list_walks_an_index(alice: Person, bob: Person) -> None:

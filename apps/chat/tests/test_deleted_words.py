@@ -54,7 +54,7 @@ def test_a_repeated_send_of_a_deleted_message_shows_none_of_its_words(
 def test_a_deleted_message_has_no_words_wherever_it_is_shown(alice: Person, bob: Person) -> None:
     message = said(alice, bob, WORDS)
     message_delete(alice.user, message_id=message.pk)
-    assert MessageOutput.show(now(message))["content"] == ""
+    assert MessageOutput.dump(now(message))["content"] == ""
 
 
 def test_a_key_gives_the_answer_again_without_the_words_of_a_deleted_message(

@@ -60,7 +60,7 @@ def test_a_message_is_one_event_for_all(crew: Conversation, alice: Person, bob: 
     assert (data["message"]["receiverId"], data["message"]["receiver"]) == (None, None)
     assert data["message"]["status"] == "sent"
     assert told(alice) == told(bob) == []
-    assert data["message"] == MessageOutput.show(messages_in(bob.user, crew.pk).get())
+    assert data["message"] == MessageOutput.dump(messages_in(bob.user, crew.pk).get())
 
 
 def test_messages_to_people_and_to_groups_are_sent_together(

@@ -17,7 +17,7 @@ from apps.chat.models import Conversation
 from apps.chat.services import message_delete
 from apps.chat.tests.factories import group_of, said_in
 from apps.realtime.controls import Revoke, Subscribe, pack
-from apps.realtime.second_way import tell
+from apps.realtime.database_notices import notify
 from testing.frames import Frame
 from testing.server import ServerProcess, until
 from testing.socket import TestSocket
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
 with_redis = pytest.mark.skipif(not settings.REDIS_URL, reason="There is no Redis in this run.")
 with_postgres = pytest.mark.skipif(
-    connection.vendor != "postgresql", reason="SQLite has no second way."
+    connection.vendor != "postgresql", reason="SQLite has no notices."
 )
 
 
@@ -239,7 +239,7 @@ def test_without_the_sweep_who_is_removed_would_hear_more_when_the_word_is_lost(
 
 
 @with_postgres
-def test_a_word_that_comes_the_second_way_is_obeyed(
+def test_a_control_that_comes_through_the_database_is_obeyed(
     start_once: Start, alice: Person, bob: Person
 ) -> None:
     server = start_once(**BROKEN)
@@ -248,10 +248,10 @@ def test_a_word_that_comes_the_second_way_is_obeyed(
     with TestSocket(server.url, token=bob.access) as his:
         his.expect("connected")
         add(group, alice, bob)
-        tell([{"frames": [], "controls": [pack(Subscribe(bob.user.pk, stream))]}])
+        notify([{"frames": [], "controls": [pack(Subscribe(bob.user.pk, stream))]}])
         his.expect("members_joined")
         remove(group, alice, bob)
-        tell([{"frames": [], "controls": [pack(Revoke(bob.user.pk, stream))]}])
+        notify([{"frames": [], "controls": [pack(Revoke(bob.user.pk, stream))]}])
         his.expect("unsubscribed")
 
 

@@ -25,7 +25,7 @@ from apps.chat.serializers import MessageOutput
 from apps.chat.services import message_delete
 from apps.chat.tests.factories import group_of, said_in, users
 from apps.core.errors import DomainError
-from apps.realtime.log import events_after
+from apps.realtime.event_log import events_after
 
 pytestmark = pytest.mark.django_db
 
@@ -125,7 +125,7 @@ class Client:
 def require_agreement(client: Client) -> None:
     """Fail unless the client knows what its user would be shown."""
     client.catch_up()
-    shown = [MessageOutput.show(one) for one in messages_in(client.user, client.group.pk)]
+    shown = [MessageOutput.dump(one) for one in messages_in(client.user, client.group.pk)]
     assert client.shown() == shown
     [membership] = group_memberships(client.user).filter(conversation=client.group)
     assert client.unread() == membership.unread

@@ -13,7 +13,7 @@ from apps.chat.services import message_delete
 from apps.chat.tests.factories import everything, now, said, told, told_kinds
 from apps.core.ids import uuid7
 from apps.core.tests.together import together
-from apps.realtime.log import events_after
+from apps.realtime.event_log import events_after
 from apps.realtime.models import LoggedEvent
 from apps.realtime.streams import USER
 from testing.client import ContractClient
@@ -71,11 +71,11 @@ def test_to_others_there_is_no_message_to_delete(
 
 
 def test_who_is_not_logged_in_deletes_nothing(
-    alice: Person, bob: Person, nobody: ContractClient
+    alice: Person, bob: Person, anonymous: ContractClient
 ) -> None:
     message = said(alice, bob)
     before = everything()
-    response = nobody.delete(f"/api/v1/messages/{message.pk}")
+    response = anonymous.delete(f"/api/v1/messages/{message.pk}")
     require_refused(response, before, 401, "Authentication is required")
 
 

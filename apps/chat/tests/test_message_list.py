@@ -117,8 +117,8 @@ def test_wrong_values_are_named(
     assert [error["field"] for error in response.json()["errors"]] == fields
 
 
-def test_who_is_not_logged_in_reads_nothing(bob: Person, nobody: ContractClient) -> None:
-    assert nobody.get("/api/v1/messages", {"userId": bob.id}).status_code == 401
+def test_who_is_not_logged_in_reads_nothing(bob: Person, anonymous: ContractClient) -> None:
+    assert anonymous.get("/api/v1/messages", {"userId": bob.id}).status_code == 401
 
 
 def test_a_new_message_shows_at_once_with_the_right_total(alice: Person, bob: Person) -> None:

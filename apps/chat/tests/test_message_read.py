@@ -228,9 +228,9 @@ def test_the_conversation_of_others_is_not_found(alice: Person, bob: Person, car
 
 
 def test_who_is_not_logged_in_marks_nothing(
-    alice: Person, bob: Person, nobody: ContractClient
+    alice: Person, bob: Person, anonymous: ContractClient
 ) -> None:
     message = said(alice, bob)
     before = everything()
-    response = nobody.post("/api/v1/messages/read", {"messageIds": [str(message.pk)]})
+    response = anonymous.post("/api/v1/messages/read", {"messageIds": [str(message.pk)]})
     require_refused(response, before, 401)

@@ -12,10 +12,10 @@ from apps.chat.models import Conversation, Membership, Message
 from apps.chat.services import Sent, messages_send
 from apps.chat.tests.factories import draft, everything, said, told, told_kinds
 from apps.core.ids import uuid7
-from apps.realtime.log import events_after
+from apps.realtime.event_log import events_after
 from apps.realtime.models import LoggedEvent
-from apps.realtime.presence import presence
-from apps.realtime.sockets import Device
+from apps.realtime.presence import presence_store
+from apps.realtime.sockets import PresenceEntry
 from apps.realtime.streams import USER
 from testing.client import ContractClient
 
@@ -63,12 +63,12 @@ def test_a_message_is_on_its_way_until_a_device_says_that_it_is_there(
     alice: Person, bob: Person
 ) -> None:
     """Original defect 22."""
-    device = Device(bob.user.pk, uuid7(), "socket")
-    presence().enter(device)
+    device = PresenceEntry(bob.user.pk, uuid7(), "socket")
+    presence_store().enter(device)
     try:
         assert send(alice, bob.id).json()["data"]["status"] == "sent"
     finally:
-        presence().leave(device)
+        presence_store().leave(device)
     assert told_kinds(alice) == ["chat_message_sent"]
 
 
@@ -189,9 +189,9 @@ def test_all_that_is_wrong_is_said_at_once(alice: Person) -> None:
     require_refused(response, before, 422, "Some fields are not valid")
 
 
-def test_who_is_not_logged_in_sends_nothing(bob: Person, nobody: ContractClient) -> None:
+def test_who_is_not_logged_in_sends_nothing(bob: Person, anonymous: ContractClient) -> None:
     before = everything()
-    response = nobody.post("/api/v1/messages", {"receiverId": bob.id, "content": "Ahoy"})
+    response = anonymous.post("/api/v1/messages", {"receiverId": bob.id, "content": "Ahoy"})
     require_refused(response, before, 401, "Authentication is required")
 
 

@@ -13,7 +13,7 @@ from apps.chat.models import Conversation, DeliveryCursor
 from apps.chat.receipts import Marked, messages_mark_delivered, messages_mark_read
 from apps.chat.tests.factories import everything, now, said, said_often, statuses, told, told_kinds
 from apps.core.tests.together import together
-from apps.realtime.log import events_after
+from apps.realtime.event_log import events_after
 from apps.realtime.streams import USER
 from apps.realtime.transport import FRAME_BYTES
 from testing.queries import statements

@@ -14,7 +14,7 @@ from apps.chat import commands
 from apps.chat.tests.factories import said
 from apps.core.errors import RateLimited
 from apps.core.ids import uuid7
-from apps.realtime.sockets import Visitor
+from apps.realtime.sockets import Identity
 from testing.server import ServerProcess
 from testing.socket import TestSocket
 
@@ -31,10 +31,10 @@ class Typist:
     closed: bool = False
     signals: list[Signal] = field(default_factory=list)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    visitor: Visitor = field(init=False)
+    identity: Identity = field(init=False)
 
     def __post_init__(self) -> None:
-        self.visitor = Visitor(self.person.user.pk, uuid7())
+        self.identity = Identity(self.person.user.pk, uuid7())
 
     async def type(self, receiver: Person, is_typing: bool = True) -> Any:
         """Say that one types to somebody."""

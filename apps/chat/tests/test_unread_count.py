@@ -41,8 +41,8 @@ def test_what_is_read_or_deleted_is_not_counted(alice: Person, bob: Person, caro
     assert unread(bob) == {"total": 1, "conversations": 1}
 
 
-def test_who_is_not_logged_in_has_nothing_counted(nobody: ContractClient) -> None:
-    assert nobody.get("/api/v1/messages/unread").status_code == 401
+def test_who_is_not_logged_in_has_nothing_counted(anonymous: ContractClient) -> None:
+    assert anonymous.get("/api/v1/messages/unread").status_code == 401
 
 
 def test_unread_messages_are_found_by_an_index(alice: Person, bob: Person) -> None:

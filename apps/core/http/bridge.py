@@ -162,7 +162,7 @@ class WsgiBridge:
             return await pool.run_for(owner, reply.begin)
         except (RateLimited, Busy) as refusal:
             # On the loop: the first thing that the application does is to refuse, which waits for
-            # nothing (see ApiGate).
+            # nothing (see ApiMiddleware).
             environ["parley.refusal"] = refusal
             environ["parley.delay"] = REFUSAL_DELAY
             return reply.begin()

@@ -120,8 +120,8 @@ class Endpoint:
 
     def _read(self, request: Request) -> tuple[dict[str, Any], Mapping[str, Any]]:
         """Return what the method is given, and the whole query; raise ValidationError."""
-        query = self.query.read(request.query_params.dict()) if self.query else {}
-        given = self.input.read(request.data) if self.input else {}
+        query = self.query.load(request.query_params.dict()) if self.query else {}
+        given = self.input.load(request.data) if self.input else {}
         given |= {name: value for name, value in query.items() if name not in PAGING}
         if self.revision and request.method in CHANGES:
             given["if_match"] = request.headers.get("If-Match", "")
@@ -133,16 +133,16 @@ class Endpoint:
         if self.per_page:
             listing = result if isinstance(result, Listing) else Listing(result)
             page = paginate(listing.rows, query, self.per_page)
-            shown = self.output.show_all(listing.shown(page.rows))
+            shown = self.output.dump_all(listing.shown(page.rows))
             return answer(self.message, shown, pagination=page.pagination, status=self.status)
         if self.revision:
             revision = str(getattr(result, self.revision))
-            return conditional_answer(request, self.message, self.output.show(result), revision)
+            return conditional_answer(request, self.message, self.output.dump(result), revision)
         status = self.status
         if self.existing_status:
             result, is_new = result
             status = self.status if is_new else self.existing_status
-        return answer(self.message, self.output.show(result), status=status)
+        return answer(self.message, self.output.dump(result), status=status)
 
     def _contradictions(self) -> list[str]:
         """Return what is wrong in itself."""

@@ -14,7 +14,7 @@ from apps.core.addresses import address_of, network_of
 from apps.core.errors import DomainError, PayloadTooLarge, RequestTimeout
 from apps.core.http.envelope import bare_refusal
 from apps.core.ids import uuid7
-from apps.core.ratelimit import spend_address, spend_address_here
+from apps.core.ratelimit import consume_address, consume_address_here
 
 log = structlog.get_logger("parley.request")
 
@@ -73,7 +73,7 @@ class ApiHeaders:
         return response
 
 
-class ApiGate:
+class ApiMiddleware:
     """Turns away what no view should have to look at.
 
     It stands before static files and pages too, since each of them takes a thread. Only what a
@@ -89,7 +89,7 @@ class ApiGate:
             if refusal := request.META.get("parley.refusal"):
                 # First, since this runs on the loop, where nothing may wait.
                 raise refusal
-            spend_address(client_address(request))
+            consume_address(client_address(request))
             # Raises DisallowedHost.
             request.get_host()
             self._check_body(request)
@@ -120,10 +120,10 @@ def admit(environ: Mapping[str, Any]) -> str:
     that asks this process alone more often than all may be asked.
 
     The bridge calls it on the loop, before a request waits for a thread, so that whoever floods the
-    server waits for none. ApiGate then asks what all processes know together.
+    server waits for none. ApiMiddleware then asks what all processes know together.
     """
     address = _address_in(environ)
-    spend_address_here(address)
+    consume_address_here(address)
     return network_of(address)
 
 

@@ -13,7 +13,7 @@ from apps.core.addresses import network_of
 from apps.core.http.endpoints import Access, Endpoint
 from apps.core.http.idempotency import IdempotentMixin
 from apps.core.http.middleware import client_address
-from apps.core.ratelimit import spend_action
+from apps.core.ratelimit import consume_action
 
 
 class ApiViewSet(IdempotentMixin, ViewSet):
@@ -63,7 +63,7 @@ class ApiViewSet(IdempotentMixin, ViewSet):
         if self.endpoint is not None and self.endpoint.limit is not None:
             user = request.user
             network = network_of(client_address(request))
-            spend_action(self.endpoint.limit, user.pk if user.is_authenticated else network)
+            consume_action(self.endpoint.limit, user.pk if user.is_authenticated else network)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
         """Return nothing but the header Allow, which every answer has. What a browser asks before

@@ -66,7 +66,7 @@ def test_a_refusal_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> None:
         raise AssertionError("The limiter was asked.")
 
-    monkeypatch.setattr(middleware, "spend_address", never)
+    monkeypatch.setattr(middleware, "consume_address", never)
     assert status(asyncio.run(refused(pool_of(1, queue=0)))) == 503
 
 

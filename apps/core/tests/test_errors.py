@@ -30,20 +30,20 @@ def refused(response: Any, status: int, code: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "path", ["/api/v1/nothing", "/api/v2/posts", "/api/nothing", "/nothing", "/api/v1/posts/é"]
 )
-def test_an_unknown_route_is_404(nobody: ContractClient, path: str) -> None:
-    refused(nobody.get(path), 404, "NOT_FOUND")
+def test_an_unknown_route_is_404(anonymous: ContractClient, path: str) -> None:
+    refused(anonymous.get(path), 404, "NOT_FOUND")
 
 
 @pytest.mark.parametrize("key", ["1", "not-a-uuid", f"{SOME_ID}0", SOME_ID.replace("-", "")])
 def test_an_id_of_another_form_is_404_without_asking_the_database(
-    nobody: ContractClient, key: str
+    anonymous: ContractClient, key: str
 ) -> None:
     """Original defect 11: every non-UUID id was an error of the database."""
-    refused(nobody.get(f"/api/v1/users/{key}"), 404, "NOT_FOUND")
+    refused(anonymous.get(f"/api/v1/users/{key}"), 404, "NOT_FOUND")
 
 
 def test_an_error_of_the_database_is_not_reported_as_404(
-    nobody: ContractClient, monkeypatch: pytest.MonkeyPatch
+    anonymous: ContractClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Original defect 11: every database error was reported as 404."""
 
@@ -51,33 +51,33 @@ def test_an_error_of_the_database_is_not_reported_as_404(
         raise OperationalError("server closed the connection")
 
     monkeypatch.setattr(selectors, "user_get", fail)
-    response = nobody.get(f"/api/v1/users/{SOME_ID}")
+    response = anonymous.get(f"/api/v1/users/{SOME_ID}")
     body = refused(response, 503, "SERVICE_UNAVAILABLE")
     assert int(response["Retry-After"]) > 0
     assert "connection" not in body["message"]
 
 
 def test_an_unexpected_exception_is_500_without_its_text(
-    nobody: ContractClient, monkeypatch: pytest.MonkeyPatch
+    anonymous: ContractClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("the secret is 42")
 
     monkeypatch.setattr(selectors, "user_get", fail)
-    response = nobody.get(f"/api/v1/users/{SOME_ID}")
+    response = anonymous.get(f"/api/v1/users/{SOME_ID}")
     assert refused(response, 500, "INTERNAL_ERROR")["message"] == "Internal server error"
     assert b"secret" not in response.content
 
 
 def test_an_exception_outside_of_every_view_is_500_too(
-    nobody: ContractClient, monkeypatch: pytest.MonkeyPatch
+    anonymous: ContractClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("the secret is 42")
 
-    monkeypatch.setattr("apps.core.http.middleware.spend_address", fail)
-    nobody.raise_request_exception = False
-    body = refused(nobody.get("/api/v1/posts"), 500, "INTERNAL_ERROR")
+    monkeypatch.setattr("apps.core.http.middleware.consume_address", fail)
+    anonymous.raise_request_exception = False
+    body = refused(anonymous.get("/api/v1/posts"), 500, "INTERNAL_ERROR")
     assert body["message"] == "Internal server error"
 
 
@@ -120,14 +120,14 @@ def test_a_body_of_another_type_is_415_on_every_route_that_takes_one(
         refused(response, 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-def test_no_route_fails_for_nobody(nobody: ContractClient, db: Any) -> None:
+def test_no_route_fails_for_nobody(anonymous: ContractClient, db: Any) -> None:
     for method, path in routes(*METHODS):
-        response = getattr(nobody, method)(path)
+        response = getattr(anonymous, method)(path)
         assert response.status_code in {200, 401, 404, 422}, f"{method} {path}"
 
 
-def test_the_meta_of_an_answer_says_what_was_asked(nobody: ContractClient, db: Any) -> None:
-    response = nobody.get("/api/v1/users?limit=1", headers={"X-Request-ID": "mine-1"})
+def test_the_meta_of_an_answer_says_what_was_asked(anonymous: ContractClient, db: Any) -> None:
+    response = anonymous.get("/api/v1/users?limit=1", headers={"X-Request-ID": "mine-1"})
     meta = response.json()["meta"]
     assert set(meta) == META
     assert (meta["path"], meta["method"]) == ("/api/v1/users", "GET")

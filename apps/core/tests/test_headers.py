@@ -31,14 +31,14 @@ def ask(client: ContractClient, origin: str, path: str = "/api/v1/users", **head
 
 
 @pytest.mark.parametrize("path", ["/api/v1/users", "/api/v1/nothing", "/api/v1/users/", "/nothing"])
-def test_every_answer_has_the_security_headers(nobody: ContractClient, path: str) -> None:
-    response = nobody.get(path)
+def test_every_answer_has_the_security_headers(anonymous: ContractClient, path: str) -> None:
+    response = anonymous.get(path)
     for name, value in SECURE.items():
         assert response[name] == value
 
 
-def test_an_answer_of_the_api_is_no_page_and_is_not_kept(nobody: ContractClient) -> None:
-    response = nobody.get("/api/v1/users")
+def test_an_answer_of_the_api_is_no_page_and_is_not_kept(anonymous: ContractClient) -> None:
+    response = anonymous.get("/api/v1/users")
     assert response["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
     assert response["Cache-Control"] == "private, no-cache"
 
@@ -51,18 +51,18 @@ def test_only_production_insists_on_tls(env: str, seconds: str) -> None:
     assert said.strip() == seconds
 
 
-def test_tls_is_insisted_on_over_tls(nobody: ContractClient, settings: Settings) -> None:
+def test_tls_is_insisted_on_over_tls(anonymous: ContractClient, settings: Settings) -> None:
     settings.SECURE_HSTS_SECONDS = 60
-    assert "Strict-Transport-Security" not in nobody.get("/api/v1/users")
-    over_tls = nobody.get("/api/v1/users", secure=True)
+    assert "Strict-Transport-Security" not in anonymous.get("/api/v1/users")
+    over_tls = anonymous.get("/api/v1/users", secure=True)
     assert over_tls["Strict-Transport-Security"] == "max-age=60"
 
 
 @pytest.mark.parametrize("path", ["/api/v1/users", "/api/v1/nothing", "/api/v1/auth/profile"])
 def test_a_page_of_an_allowed_origin_may_read_answers_and_refusals(
-    nobody: ContractClient, path: str
+    anonymous: ContractClient, path: str
 ) -> None:
-    response = ask(nobody, ALLOWED, path)
+    response = ask(anonymous, ALLOWED, path)
     assert response["Access-Control-Allow-Origin"] == ALLOWED
     assert response["Access-Control-Allow-Credentials"] == "true"
     assert "origin" in response["Vary"].lower()
@@ -73,12 +73,12 @@ def test_a_page_of_an_allowed_origin_may_read_answers_and_refusals(
 
 
 def test_a_page_of_an_allowed_origin_may_read_that_it_asks_too_often(
-    nobody: ContractClient, settings: Settings
+    anonymous: ContractClient, settings: Settings
 ) -> None:
     settings.RATE_LIMIT_REQUESTS_PER_SECOND, settings.RATE_LIMIT_BURST = 0.001, 1
-    nobody.defaults["REMOTE_ADDR"] = str(uuid4())
-    ask(nobody, ALLOWED)
-    response = ask(nobody, ALLOWED)
+    anonymous.defaults["REMOTE_ADDR"] = str(uuid4())
+    ask(anonymous, ALLOWED)
+    response = ask(anonymous, ALLOWED)
     assert response.status_code == 429
     assert response["Access-Control-Allow-Origin"] == ALLOWED
 
@@ -86,8 +86,8 @@ def test_a_page_of_an_allowed_origin_may_read_that_it_asks_too_often(
 @pytest.mark.parametrize(
     "origin", [FOREIGN, "null", "https://app.example.com.evil.com", "http://app.example.com"]
 )
-def test_a_page_of_another_origin_may_not(nobody: ContractClient, origin: str) -> None:
-    assert "Access-Control-Allow-Origin" not in ask(nobody, origin)
+def test_a_page_of_another_origin_may_not(anonymous: ContractClient, origin: str) -> None:
+    assert "Access-Control-Allow-Origin" not in ask(anonymous, origin)
 
 
 def preflight(client: ContractClient, origin: str) -> Any:
@@ -100,10 +100,10 @@ def preflight(client: ContractClient, origin: str) -> Any:
 
 
 def test_a_preflight_of_an_allowed_origin_names_methods_and_headers(
-    nobody: ContractClient, monkeypatch: pytest.MonkeyPatch
+    anonymous: ContractClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("testing.client.check_answer", lambda *_: None)
-    response = preflight(nobody, ALLOWED)
+    response = preflight(anonymous, ALLOWED)
     assert response.status_code == 200
     assert response["Access-Control-Allow-Origin"] == ALLOWED
     assert "PATCH" in response["Access-Control-Allow-Methods"]
@@ -112,7 +112,7 @@ def test_a_preflight_of_an_allowed_origin_names_methods_and_headers(
 
 
 def test_a_preflight_of_another_origin_allows_nothing(
-    nobody: ContractClient, monkeypatch: pytest.MonkeyPatch
+    anonymous: ContractClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("testing.client.check_answer", lambda *_: None)
-    assert "Access-Control-Allow-Origin" not in preflight(nobody, FOREIGN)
+    assert "Access-Control-Allow-Origin" not in preflight(anonymous, FOREIGN)

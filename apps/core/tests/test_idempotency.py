@@ -220,10 +220,10 @@ def test_the_keys_of_two_persons_do_not_meet(alice: Person, bob: Person) -> None
     assert posts() == 2
 
 
-def test_the_key_of_nobody_is_not_kept(nobody: ContractClient, db: Any) -> None:
+def test_the_key_of_nobody_is_not_kept(anonymous: ContractClient, db: Any) -> None:
     """There would be nobody to show the answer to, and it would hold tokens."""
     body = {"name": "Dora", "email": "dora@example.com", "password": PASSWORD}
-    answers = [nobody.post("/api/v1/auth/register", body, headers=KEY) for _ in "12"]
+    answers = [anonymous.post("/api/v1/auth/register", body, headers=KEY) for _ in "12"]
     assert [answer.status_code for answer in answers] == [201, 409]
     assert not IdempotencyKey.objects.exists()
 

@@ -136,7 +136,7 @@ def test_a_line_that_cannot_be_rendered_fails_nobody_and_is_told_of(
     assert capsys.readouterr().err == ""
 
 
-class Gate(logging.Handler):
+class HeldHandler(logging.Handler):
     """Writes when it is let, and says when it begins to."""
 
     def __init__(self) -> None:
@@ -155,20 +155,20 @@ def test_lines_are_lost_until_all_that_came_before_are_written(
 ) -> None:
     """Else the line that counts them would not stand in their place."""
     monkeypatch.setattr(log_queue, "MOST_LINES", 2)
-    gate = Gate()
-    log = Log(output=gate)
+    output = HeldHandler()
+    log = Log(output=output)
     log.logger.warning("first")
-    assert gate.begun.acquire(timeout=20)
+    assert output.begun.acquire(timeout=20)
     for word in ("second", "third", "lost"):
         log.logger.warning(word)
-    gate.may_end.release()
-    assert gate.begun.acquire(timeout=20)
+    output.may_end.release()
+    assert output.begun.acquire(timeout=20)
     log.logger.warning("lost as well, though the queue is empty")
-    gate.may_end.release(10)
+    output.may_end.release(10)
     log.flush()
     log.logger.warning("last")
     log.close()
-    assert gate.written == ["first", "second\nthird", "2 log lines were lost", "last"]
+    assert output.written == ["first", "second\nthird", "2 log lines were lost", "last"]
 
 
 def test_a_file_takes_all_of_a_line_though_somebody_has_made_it_non_blocking() -> None:

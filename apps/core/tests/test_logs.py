@@ -47,22 +47,22 @@ def test_a_request_is_one_line_that_says_who_what_and_how_long(
 
 
 def test_the_line_of_nobody_names_no_user_of_a_former_request(
-    alice: Person, nobody: ContractClient, lines: Callable[[], list[dict[str, Any]]]
+    alice: Person, anonymous: ContractClient, lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
     alice.get("/auth/profile")
-    nobody.get("/api/v1/users")
-    hers, anonymous = lines()
+    anonymous.get("/api/v1/users")
+    hers, other = lines()
     assert hers["user_id"] == alice.id
-    assert "user_id" not in anonymous
+    assert "user_id" not in other
 
 
 @pytest.mark.parametrize(
     ("path", "status"), [("/api/v1/nothing", 404), ("/api/v1/users/", 308), ("/nowhere", 404)]
 )
 def test_what_no_view_sees_is_a_line_too(
-    nobody: ContractClient, lines: Callable[[], list[dict[str, Any]]], path: str, status: int
+    anonymous: ContractClient, lines: Callable[[], list[dict[str, Any]]], path: str, status: int
 ) -> None:
-    nobody.get(path)
+    anonymous.get(path)
     assert [line["status"] for line in lines()] == [status]
 
 

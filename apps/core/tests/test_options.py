@@ -32,16 +32,16 @@ def ask(client: ContractClient, path: str, **headers: str) -> Any:
 
 @routes
 def test_a_route_names_its_methods_to_anybody(
-    nobody: ContractClient, path: str, methods: set[str]
+    anonymous: ContractClient, path: str, methods: set[str]
 ) -> None:
-    response = ask(nobody, path)
+    response = ask(anonymous, path)
     assert response.status_code == 204
     assert response.content == b""
     assert set(response["Allow"].split(", ")) == methods | {"OPTIONS"}
 
 
-def test_a_bad_token_does_not_matter(nobody: ContractClient) -> None:
-    assert ask(nobody, "/auth/profile", Authorization="Bearer garbage").status_code == 204
+def test_a_bad_token_does_not_matter(anonymous: ContractClient) -> None:
+    assert ask(anonymous, "/auth/profile", Authorization="Bearer garbage").status_code == 204
 
 
 def test_asking_is_no_use_of_a_session_and_no_deed(alice: Person, settings: Settings) -> None:
@@ -55,8 +55,8 @@ def test_asking_is_no_use_of_a_session_and_no_deed(alice: Person, settings: Sett
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/auth/nothing", "/posts/nothing/at/all", ""])
-def test_a_route_that_is_not_there_is_404(nobody: ContractClient, path: str) -> None:
-    response = ask(nobody, path)
+def test_a_route_that_is_not_there_is_404(anonymous: ContractClient, path: str) -> None:
+    response = ask(anonymous, path)
     assert response.status_code == 404
     assert response.json()["code"] == "NOT_FOUND"
 

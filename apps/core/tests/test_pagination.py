@@ -229,28 +229,30 @@ def test_a_cursor_of_another_list_is_refused(sessions: QuerySet[Session]) -> Non
     ],
 )
 def test_a_wrong_query_is_422_and_names_its_field(
-    nobody: ContractClient, db: Any, name: str, value: str
+    anonymous: ContractClient, db: Any, name: str, value: str
 ) -> None:
     """Original defect 1: a missing or odd limit crashed the list."""
-    response = nobody.get("/api/v1/users", {name: value})
+    response = anonymous.get("/api/v1/users", {name: value})
     assert response.status_code == 422
     assert [error["field"] for error in response.json()["errors"]] == [name]
 
 
 @pytest.mark.parametrize("limit", ["1", "100"])
-def test_the_bounds_of_the_limit_are_allowed(nobody: ContractClient, db: Any, limit: str) -> None:
-    response = nobody.get("/api/v1/users", {"limit": limit})
+def test_the_bounds_of_the_limit_are_allowed(
+    anonymous: ContractClient, db: Any, limit: str
+) -> None:
+    response = anonymous.get("/api/v1/users", {"limit": limit})
     assert response.json()["pagination"]["limit"] == int(limit)
 
 
-def test_a_list_is_asked_for_without_anything(alice: Person, nobody: ContractClient) -> None:
+def test_a_list_is_asked_for_without_anything(alice: Person, anonymous: ContractClient) -> None:
     """Original defect 1: without `limit` it divided by zero."""
-    pagination = nobody.get("/api/v1/users").json()["pagination"]
+    pagination = anonymous.get("/api/v1/users").json()["pagination"]
     assert (pagination["page"], pagination["limit"], pagination["total"]) == (1, 10, 1)
 
 
-def test_parameters_that_nobody_knows_are_ignored(alice: Person, nobody: ContractClient) -> None:
-    plain = nobody.get("/api/v1/users").json()
-    odd = nobody.get("/api/v1/users", {"order": "x", "offset": "-1", "limit[]": "0"}).json()
+def test_parameters_that_nobody_knows_are_ignored(alice: Person, anonymous: ContractClient) -> None:
+    plain = anonymous.get("/api/v1/users").json()
+    odd = anonymous.get("/api/v1/users", {"order": "x", "offset": "-1", "limit[]": "0"}).json()
     assert odd["data"] == plain["data"]
     assert odd["pagination"] == plain["pagination"]

@@ -15,9 +15,9 @@ from apps.core.ratelimit import (
     Limit,
     Limiter,
     LocalLimiter,
+    consume,
     digest,
     limiter,
-    spend,
 )
 from apps.core.redis_limiter import RedisLimiter
 from apps.core.tests.limiting import SMALL, count, passes
@@ -170,9 +170,9 @@ def test_a_refusal_says_when_to_come_back(clock: SimpleNamespace) -> None:
     limiter.cache_clear()
     key = str(uuid4())
     for _ in range(3):
-        spend(key, limit)
+        consume(key, limit)
     with pytest.raises(RateLimited) as refused:
-        spend(key, limit)
+        consume(key, limit)
     headers = refused.value.headers
     assert (headers["RateLimit-Limit"], headers["RateLimit-Remaining"]) == ("3", "0")
     assert 25 <= int(headers["RateLimit-Reset"]) <= 30

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from apps.core import redis as core_redis
 from apps.core import redis_limiter
-from apps.core.ratelimit import Limit, LocalLimiter, action_refusals, limiter, spend_address
+from apps.core.ratelimit import Limit, LocalLimiter, action_refusals, consume_address, limiter
 from apps.core.redis import RedisDown
 from apps.core.redis_limiter import RedisLimiter
 from apps.core.tests.limiting import LARGE, SMALL, Processes, count, passes, settled
@@ -52,9 +52,9 @@ def hanging(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[Han
 
 def test_no_request_waits_for_a_redis_that_hangs(hanging: HangingRedis) -> None:
     for number in range(100):
-        spend_address(f"10.1.0.{number}")
+        consume_address(f"10.1.0.{number}")
     for _ in range(19):
-        spend_address("10.1.0.1")
+        consume_address("10.1.0.1")
     until(lambda: hanging.callers)
     assert hanging.callers == ["limits_0"]
 

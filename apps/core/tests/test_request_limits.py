@@ -25,10 +25,10 @@ def two_requests(settings: Settings) -> None:
 
 
 @pytest.mark.usefixtures("two_requests")
-def test_too_many_requests_of_an_address_are_429(nobody: ContractClient, address: str) -> None:
+def test_too_many_requests_of_an_address_are_429(anonymous: ContractClient, address: str) -> None:
     """Original defect 37: no headers."""
-    assert [get(nobody, address).status_code for _ in range(2)] == [404, 404]
-    response = get(nobody, address)
+    assert [get(anonymous, address).status_code for _ in range(2)] == [404, 404]
+    response = get(anonymous, address)
     assert response.status_code == 429
     assert response.json()["code"] == "RATE_LIMIT_EXCEEDED"
     assert 900 < int(response["Retry-After"]) <= 1000
@@ -63,11 +63,11 @@ def test_a_refused_request_does_nothing(alice: Person, address: str) -> None:
     ],
 )
 def test_every_path_is_limited_by_the_address(
-    nobody: ContractClient, address: str, path: str
+    anonymous: ContractClient, address: str, path: str
 ) -> None:
-    served = {get(nobody, address, path).status_code for _ in range(2)}
+    served = {get(anonymous, address, path).status_code for _ in range(2)}
     assert served <= {200, 302, 404}
-    response = get(nobody, address, path)
+    response = get(anonymous, address, path)
     assert response.status_code == 429
     assert response.json()["code"] == "RATE_LIMIT_EXCEEDED"
     assert response.json()["meta"]["path"] == path
@@ -109,52 +109,52 @@ def test_a_process_refuses_on_its_own_whoever_asks_it_too_often(
 
 @pytest.mark.usefixtures("two_requests")
 def test_whom_a_process_lets_pass_is_counted_once_more_by_all(
-    nobody: ContractClient, address: str
+    anonymous: ContractClient, address: str
 ) -> None:
     for _ in range(2):
         admit({"PATH_INFO": "/api/v1/nothing", "REMOTE_ADDR": address})
-    assert [get(nobody, address).status_code for _ in range(3)] == [404, 404, 429]
+    assert [get(anonymous, address).status_code for _ in range(3)] == [404, 404, 429]
 
 
 @pytest.mark.usefixtures("two_requests")
 def test_another_forwarded_address_is_not_another_client(
-    nobody: ContractClient, address: str
+    anonymous: ContractClient, address: str
 ) -> None:
     """Original defect 37: the client's own X-Forwarded-For defeated the limit."""
     statuses = [
-        get(nobody, address, **{"X-Forwarded-For": f"10.0.0.{n}"}).status_code for n in range(3)
+        get(anonymous, address, **{"X-Forwarded-For": f"10.0.0.{n}"}).status_code for n in range(3)
     ]
     assert statuses == [404, 404, 429]
 
 
 @pytest.mark.usefixtures("two_requests")
 def test_another_address_of_ones_network_is_not_another_client(
-    nobody: ContractClient, network: str
+    anonymous: ContractClient, network: str
 ) -> None:
     """A /64 has more addresses than a limiter could ever count."""
     addresses = [f"{network}::1", f"{network}:1:2:3:4", f"[{network}::2]:443"]
-    assert [get(nobody, each).status_code for each in addresses] == [404, 404, 429]
+    assert [get(anonymous, each).status_code for each in addresses] == [404, 404, 429]
 
 
 @pytest.mark.usefixtures("two_requests")
 def test_an_address_that_is_written_otherwise_is_not_another_client(
-    nobody: ContractClient,
+    anonymous: ContractClient,
 ) -> None:
     [first, *others] = uuid4().bytes[:3]
     plain = f"10.{first}.{others[0]}.{others[1]}"
     spellings = [plain, f"::ffff:{plain}", f"{plain}:443"]
-    assert [get(nobody, each).status_code for each in spellings] == [404, 404, 429]
+    assert [get(anonymous, each).status_code for each in spellings] == [404, 404, 429]
 
 
 def test_what_a_stranger_does_is_limited_by_their_network(
-    nobody: ContractClient, network: str, settings: Settings, db: Any
+    anonymous: ContractClient, network: str, settings: Settings, db: Any
 ) -> None:
     settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(register=2)
     statuses = []
     for number in range(3):
         body = {"name": "Nobody", "email": f"{number}@example.com", "password": PASSWORD}
         own = f"{network}::{number}"
-        response = nobody.post("/api/v1/auth/register", body, REMOTE_ADDR=own)
+        response = anonymous.post("/api/v1/auth/register", body, REMOTE_ADDR=own)
         statuses.append(response.status_code)
     assert statuses == [201, 201, 429]
     assert User.objects.count() == 2
@@ -162,14 +162,14 @@ def test_what_a_stranger_does_is_limited_by_their_network(
 
 @pytest.mark.usefixtures("two_requests")
 def test_behind_a_trusted_proxy_clients_are_told_apart_by_what_it_adds(
-    nobody: ContractClient, address: str, settings: Settings
+    anonymous: ContractClient, address: str, settings: Settings
 ) -> None:
     settings.SERVER_TRUSTED_PROXIES = 1
     proxy, other = "10.0.0.1", f"2001:db8::{uuid4().hex[:4]}:0:0:0:1"
     forged = [f"1.1.1.{number}, {address}" for number in range(3)]
-    statuses = [get(nobody, proxy, **{"X-Forwarded-For": f}).status_code for f in forged]
+    statuses = [get(anonymous, proxy, **{"X-Forwarded-For": f}).status_code for f in forged]
     assert statuses == [404, 404, 429]
-    assert get(nobody, proxy, **{"X-Forwarded-For": other}).status_code == 404
+    assert get(anonymous, proxy, **{"X-Forwarded-For": other}).status_code == 404
 
 
 def test_an_action_has_its_own_limit_for_each_person(
@@ -183,10 +183,10 @@ def test_an_action_has_its_own_limit_for_each_person(
 
 
 def test_requests_are_served_and_limited_without_redis(
-    dead_redis: list[str], nobody: ContractClient, alice: Person, settings: Settings
+    dead_redis: list[str], anonymous: ContractClient, alice: Person, settings: Settings
 ) -> None:
     """Original defect 35: a Redis failure failed requests that did not need it."""
     assert alice.get("/auth/profile").status_code == 200
     settings.RATE_LIMIT_REQUESTS_PER_SECOND, settings.RATE_LIMIT_BURST = 0.001, 2
-    statuses = [get(nobody, "10.7.7.7").status_code for _ in range(3)]
+    statuses = [get(anonymous, "10.7.7.7").status_code for _ in range(3)]
     assert statuses == [404, 404, 429]

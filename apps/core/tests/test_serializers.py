@@ -36,19 +36,19 @@ class Outer(CamelSerializer):
 
 def errors_of(data: Any) -> list[tuple[str, str]]:
     with pytest.raises(ValidationError) as refused:
-        Outer.read(data)
+        Outer.load(data)
     return [(error.field, error.code) for error in as_domain_error(refused.value).errors]
 
 
 def test_names_are_in_camel_case_outside_and_not_inside() -> None:
     assert camelize("a_long_name") == "aLongName"
-    assert Outer.read({"someText": "x", "some_text": "y"}) == {"some_text": "x"}
+    assert Outer.load({"someText": "x", "some_text": "y"}) == {"some_text": "x"}
     assert Outer({"some_text": "x"}).data == {"someText": "x"}
 
 
 def test_the_keys_of_free_form_json_are_left_alone() -> None:
     free = {"snake_case": {"inner_key": 1}, "camelCase": [{"a_b": 2}]}
-    assert Outer.read({"freeForm": free}) == {"free_form": free}
+    assert Outer.load({"freeForm": free}) == {"free_form": free}
     assert Outer({"free_form": free}).data == {"freeForm": free}
 
 
@@ -88,7 +88,7 @@ def test_an_id_is_a_uuid_in_its_canonical_form(value: Any) -> None:
 
 
 def test_an_id_may_be_in_capitals() -> None:
-    assert str(Outer.read({"someId": ID.upper()})["some_id"]) == ID
+    assert str(Outer.load({"someId": ID.upper()})["some_id"]) == ID
 
 
 @pytest.mark.parametrize("text", ["\u200b\u2060", "\x0f", "\ufeff \u00ad"])

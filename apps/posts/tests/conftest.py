@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from apps.posts import viewing, views
-from apps.posts.viewing import ViewCounter
+from apps.posts import view_counts, views
+from apps.posts.view_counts import ViewCounter
 
 
 @pytest.fixture(autouse=True)
@@ -14,7 +14,7 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> Iterator[ViewCounter]:
 
     The process's own one would write by its timer, and so into the middle of another test.
     """
-    monkeypatch.setattr(viewing, "FLUSH_SECONDS", 3600.0)
+    monkeypatch.setattr(view_counts, "FLUSH_SECONDS", 3600.0)
     counter = ViewCounter()
     monkeypatch.setattr(views, "view_counter", counter)
     yield counter

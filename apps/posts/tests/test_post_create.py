@@ -135,8 +135,8 @@ def test_more_than_ten_tags_are_refused(alice: Person) -> None:
     require_nothing_written()
 
 
-def test_who_is_not_logged_in_cannot_write(nobody: ContractClient) -> None:
-    response = nobody.post("/api/v1/posts", GUIDES_BODY)
+def test_who_is_not_logged_in_cannot_write(anonymous: ContractClient) -> None:
+    response = anonymous.post("/api/v1/posts", GUIDES_BODY)
     assert response.status_code == 401
     assert response["WWW-Authenticate"] == "Bearer"
     require_nothing_written()

@@ -58,10 +58,10 @@ def test_what_a_stranger_may_not_see_he_finds_nowhere_to_delete(
     require_refused(bob.delete(f"/posts/{post.pk}"), post, before, 404, "Post not found")
 
 
-def test_who_is_not_logged_in_cannot_delete(alice: Person, nobody: ContractClient) -> None:
+def test_who_is_not_logged_in_cannot_delete(alice: Person, anonymous: ContractClient) -> None:
     post = published_by(alice)
     before = row(post), told()
-    response = nobody.delete(f"/api/v1/posts/{post.pk}")
+    response = anonymous.delete(f"/api/v1/posts/{post.pk}")
     require_refused(response, post, before, 401, "Authentication is required")
 
 

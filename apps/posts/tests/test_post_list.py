@@ -49,10 +49,10 @@ def walk(client: ContractClient, limit: int, before_each_page: Any = lambda: Non
     return found
 
 
-def test_a_list_with_a_limit_alone_is_page_one(alice: Person, nobody: ContractClient) -> None:
+def test_a_list_with_a_limit_alone_is_page_one(alice: Person, anonymous: ContractClient) -> None:
     """Original defect 1."""
     newest_first = several(alice, 7)
-    body = listed(nobody, limit=5)
+    body = listed(anonymous, limit=5)
     assert body["message"] == "Posts retrieved successfully"
     assert ids(body) == newest_first[:5]
     cursor = body["pagination"].pop("nextCursor")
@@ -67,82 +67,86 @@ def test_a_list_with_a_limit_alone_is_page_one(alice: Person, nobody: ContractCl
     }
 
 
-def test_a_list_without_a_limit_has_ten_a_page(alice: Person, nobody: ContractClient) -> None:
+def test_a_list_without_a_limit_has_ten_a_page(alice: Person, anonymous: ContractClient) -> None:
     """Original defect 1."""
     newest_first = several(alice, 11)
-    body = listed(nobody)
+    body = listed(anonymous)
     assert ids(body) == newest_first[:10]
     assert body["pagination"]["limit"] == 10
     assert body["pagination"]["totalPages"] == 2
 
 
-def test_an_empty_list_has_no_pages(nobody: ContractClient) -> None:
+def test_an_empty_list_has_no_pages(anonymous: ContractClient) -> None:
     """Original defect 1."""
-    body = listed(nobody)
+    body = listed(anonymous)
     assert body["data"] == []
     assert body["pagination"]["total"] == body["pagination"]["totalPages"] == 0
     assert not body["pagination"]["hasNext"]
 
 
 def test_the_second_page_goes_on_where_the_first_ends(
-    alice: Person, nobody: ContractClient
+    alice: Person, anonymous: ContractClient
 ) -> None:
     newest_first = several(alice, 7)
-    body = listed(nobody, page=2, limit=5)
+    body = listed(anonymous, page=2, limit=5)
     assert ids(body) == newest_first[5:]
     assert (body["pagination"]["hasNext"], body["pagination"]["hasPrev"]) == (False, True)
 
 
 @pytest.mark.parametrize("page", [3, 10**9])
 def test_a_page_beyond_the_end_is_empty_and_knows_the_total(
-    alice: Person, nobody: ContractClient, page: int
+    alice: Person, anonymous: ContractClient, page: int
 ) -> None:
     """Original defect 12."""
     several(alice, 3)
-    body = listed(nobody, page=page, limit=2)
+    body = listed(anonymous, page=page, limit=2)
     assert body["data"] == []
     assert (body["pagination"]["total"], body["pagination"]["page"]) == (3, page)
     assert (body["pagination"]["hasNext"], body["pagination"]["hasPrev"]) == (False, True)
 
 
-def test_posts_of_one_moment_stand_on_one_page_each(alice: Person, nobody: ContractClient) -> None:
+def test_posts_of_one_moment_stand_on_one_page_each(
+    alice: Person, anonymous: ContractClient
+) -> None:
     """Original defect 12."""
     newest_first = several(alice, 9)
     Post.objects.update(created_at=timezone.now())
-    found = [one for page in range(1, 6) for one in ids(listed(nobody, page=page, limit=2))]
+    found = [one for page in range(1, 6) for one in ids(listed(anonymous, page=page, limit=2))]
     assert found == newest_first
 
 
 def test_a_cursor_neither_skips_nor_repeats_while_posts_are_written(
-    alice: Person, nobody: ContractClient
+    alice: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 12."""
     newest_first = several(alice, 9)
-    found = walk(nobody, 2, before_each_page=lambda: several(alice, 3))
+    found = walk(anonymous, 2, before_each_page=lambda: several(alice, 3))
     assert found[-9:] == newest_first
     assert len(found) == len(set(found))
 
 
-def test_a_cursor_goes_on_from_the_end_of_a_page(alice: Person, nobody: ContractClient) -> None:
+def test_a_cursor_goes_on_from_the_end_of_a_page(alice: Person, anonymous: ContractClient) -> None:
     newest_first = several(alice, 5)
-    cursor = listed(nobody, page=1, limit=2)["pagination"]["nextCursor"]
+    cursor = listed(anonymous, page=1, limit=2)["pagination"]["nextCursor"]
     several(alice, 3)
-    assert ids(listed(nobody, cursor=cursor, limit=2)) == newest_first[2:4]
+    assert ids(listed(anonymous, cursor=cursor, limit=2)) == newest_first[2:4]
 
 
-def test_a_cursor_leads_back_as_well(alice: Person, nobody: ContractClient) -> None:
+def test_a_cursor_leads_back_as_well(alice: Person, anonymous: ContractClient) -> None:
     newest_first = several(alice, 6)
-    second = listed(nobody, cursor=listed(nobody, limit=2)["pagination"]["nextCursor"], limit=2)
-    back = listed(nobody, cursor=second["pagination"]["prevCursor"], limit=2)
+    second = listed(
+        anonymous, cursor=listed(anonymous, limit=2)["pagination"]["nextCursor"], limit=2
+    )
+    back = listed(anonymous, cursor=second["pagination"]["prevCursor"], limit=2)
     assert ids(back) == newest_first[:2]
     assert (back["pagination"]["hasPrev"], back["pagination"]["hasNext"]) == (False, True)
 
 
-def test_a_list_by_cursor_counts_nothing(alice: Person, nobody: ContractClient) -> None:
+def test_a_list_by_cursor_counts_nothing(alice: Person, anonymous: ContractClient) -> None:
     """Original defect 12."""
     several(alice, 3)
     with CaptureQueriesContext(connection) as queries:
-        body = listed(nobody, cursor="", limit=2)
+        body = listed(anonymous, cursor="", limit=2)
     assert set(body["pagination"]) == {"limit", "nextCursor", "prevCursor", "hasNext", "hasPrev"}
     assert not [query for query in queries.captured_queries if "COUNT(" in query["sql"].upper()]
     assert not [query for query in queries.captured_queries if "OFFSET" in query["sql"].upper()]
@@ -169,15 +173,15 @@ def test_a_list_by_cursor_counts_nothing(alice: Person, nobody: ContractClient) 
         ("cursor", "WyJuIiwgMTJd"),
     ],
 )
-def test_a_wrong_value_is_named(nobody: ContractClient, name: str, value: str) -> None:
-    response = nobody.get("/api/v1/posts", {name: value})
+def test_a_wrong_value_is_named(anonymous: ContractClient, name: str, value: str) -> None:
+    response = anonymous.get("/api/v1/posts", {name: value})
     assert response.status_code == 422
     assert [error["field"] for error in response.json()["errors"]] == [name]
 
 
-def test_all_wrong_values_are_named_at_once(nobody: ContractClient) -> None:
+def test_all_wrong_values_are_named_at_once(anonymous: ContractClient) -> None:
     query: Any = {"limit": 0, "page": 0, "status": "x", "authorId": "y"}
-    response = nobody.get("/api/v1/posts", query)
+    response = anonymous.get("/api/v1/posts", query)
     assert {error["field"] for error in response.json()["errors"]} == {
         "limit",
         "page",
@@ -186,27 +190,27 @@ def test_all_wrong_values_are_named_at_once(nobody: ContractClient) -> None:
     }
 
 
-def test_unknown_parameters_are_ignored(alice: Person, nobody: ContractClient) -> None:
+def test_unknown_parameters_are_ignored(alice: Person, anonymous: ContractClient) -> None:
     newest_first = several(alice, 2)
-    assert ids(listed(nobody, colour="blue", deleted="true")) == newest_first
+    assert ids(listed(anonymous, colour="blue", deleted="true")) == newest_first
 
 
 def test_every_item_has_its_author_without_the_address(
-    alice: Person, bob: Person, nobody: ContractClient
+    alice: Person, bob: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 13."""
     published_by(alice), published_by(bob)
-    items = listed(nobody)["data"]
+    items = listed(anonymous)["data"]
     assert [item["author"]["name"] for item in items] == ["Bob", "Alice"]
     assert [item["author"]["id"] for item in items] == [item["authorId"] for item in items]
     assert not [item for item in items if "email" in item["author"]]
 
 
 def test_an_item_has_the_beginning_of_the_content_only(
-    alice: Person, nobody: ContractClient
+    alice: Person, anonymous: ContractClient
 ) -> None:
     published_by(alice, "Long", "x" * 201), published_by(alice, "Short", "y" * 200)
-    short, long = listed(nobody)["data"]
+    short, long = listed(anonymous)["data"]
     assert "content" not in short
     assert "content" not in long
     assert short["excerpt"] == "y" * 200
@@ -214,13 +218,13 @@ def test_an_item_has_the_beginning_of_the_content_only(
 
 
 def test_a_list_takes_as_many_queries_however_many_posts_it_has(
-    alice: Person, nobody: ContractClient
+    alice: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 13."""
 
     def queries() -> int:
         with CaptureQueriesContext(connection) as captured:
-            listed(nobody)
+            listed(anonymous)
         return len(captured)
 
     published_by(alice)
@@ -231,11 +235,11 @@ def test_a_list_takes_as_many_queries_however_many_posts_it_has(
 
 
 def test_a_list_without_a_status_shows_published_posts_only(
-    alice: Person, moderator: Person, nobody: ContractClient
+    alice: Person, moderator: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 7."""
     posts = {status: post_of(alice, status).pk for status in STATUSES}
-    for client in (alice.client, moderator.client, nobody):
+    for client in (alice.client, moderator.client, anonymous):
         assert ids(listed(client)) == [posts["published"]]
 
 
@@ -247,7 +251,7 @@ def test_a_list_of_ones_own_posts_shows_them_all(alice: Person, bob: Person) -> 
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_a_list_of_one_status_shows_what_one_may_see(
-    alice: Person, bob: Person, moderator: Person, nobody: ContractClient, status: str
+    alice: Person, bob: Person, moderator: Person, anonymous: ContractClient, status: str
 ) -> None:
     """Original defect 7."""
     hers = {one: post_of(alice, one).pk for one in STATUSES}[status]
@@ -255,34 +259,34 @@ def test_a_list_of_one_status_shows_what_one_may_see(
     public = status == "published"
     assert ids(listed(moderator.client, status=status)) == [his, hers]
     assert ids(listed(alice.client, status=status)) == ([his, hers] if public else [hers])
-    assert ids(listed(nobody, status=status)) == ([his, hers] if public else [])
+    assert ids(listed(anonymous, status=status)) == ([his, hers] if public else [])
 
 
 def test_a_list_of_one_author_shows_others_his_published_posts_only(
-    alice: Person, bob: Person, nobody: ContractClient
+    alice: Person, bob: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 7."""
     posts = {status: post_of(alice, status).pk for status in STATUSES}
     published_by(bob)
-    for client in (bob.client, nobody):
+    for client in (bob.client, anonymous):
         assert ids(listed(client, authorId=alice.id)) == [posts["published"]]
         assert listed(client, authorId=alice.id, status="draft")["data"] == []
 
 
 def test_the_total_counts_only_what_one_may_see(
-    alice: Person, bob: Person, nobody: ContractClient
+    alice: Person, bob: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 7."""
     for status in STATUSES:
         post_of(alice, status)
-    assert listed(nobody, authorId=alice.id)["pagination"]["total"] == 1
+    assert listed(anonymous, authorId=alice.id)["pagination"]["total"] == 1
     assert listed(bob.client, authorId=alice.id)["pagination"]["total"] == 1
     assert listed(alice.client, authorId=alice.id)["pagination"]["total"] == 3
 
 
-def test_an_author_nobody_knows_has_no_posts(alice: Person, nobody: ContractClient) -> None:
+def test_an_author_nobody_knows_has_no_posts(alice: Person, anonymous: ContractClient) -> None:
     published_by(alice)
-    assert listed(nobody, authorId=str(uuid7()))["data"] == []
+    assert listed(anonymous, authorId=str(uuid7()))["data"] == []
 
 
 def test_a_deleted_post_is_in_no_list(alice: Person, moderator: Person) -> None:

@@ -11,7 +11,7 @@ from apps.posts.errors import AlreadyPublished
 from apps.posts.models import Post
 from apps.posts.services import post_publish, post_update
 from apps.posts.tests.factories import archived_by, draft_of, post_of, published_by, row, told
-from apps.realtime.log import events_after
+from apps.realtime.event_log import events_after
 from apps.realtime.models import LoggedEvent
 from testing.client import ContractClient
 
@@ -80,10 +80,10 @@ def test_what_a_stranger_may_not_see_he_finds_nowhere_to_publish(
     require_refused(publish(bob, post), post, before, 404, "Post not found")
 
 
-def test_who_is_not_logged_in_cannot_publish(alice: Person, nobody: ContractClient) -> None:
+def test_who_is_not_logged_in_cannot_publish(alice: Person, anonymous: ContractClient) -> None:
     post = draft_of(alice)
     before = row(post), told()
-    response = nobody.post(f"/api/v1/posts/{post.pk}/publish")
+    response = anonymous.post(f"/api/v1/posts/{post.pk}/publish")
     require_refused(response, post, before, 401, "Authentication is required")
 
 
@@ -167,10 +167,12 @@ def test_the_announcement_is_kept_for_those_who_are_offline(alice: Person) -> No
     assert "Night ferry" in missed.frames[1].content
 
 
-def test_the_announcement_shows_the_post_as_lists_do(alice: Person, nobody: ContractClient) -> None:
+def test_the_announcement_shows_the_post_as_lists_do(
+    alice: Person, anonymous: ContractClient
+) -> None:
     """Original defect 9."""
     publish(alice, draft_of(alice))
-    [item] = nobody.get("/api/v1/posts").json()["data"]
+    [item] = anonymous.get("/api/v1/posts").json()["data"]
     assert LoggedEvent.objects.get().data == {"post": item}
 
 

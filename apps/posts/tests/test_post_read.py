@@ -17,7 +17,7 @@ from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 
-EVERYBODY = ["alice", "bob", "moderator", "nobody"]
+EVERYBODY = ["alice", "bob", "moderator", "anonymous"]
 HIDDEN = ["draft", "archived"]
 
 
@@ -57,7 +57,7 @@ def test_the_author_and_moderators_read_what_is_not_public(
 
 
 @pytest.mark.parametrize("status", HIDDEN)
-@pytest.mark.parametrize("who", ["bob", "nobody"])
+@pytest.mark.parametrize("who", ["bob", "anonymous"])
 def test_to_others_what_is_not_public_is_not_there(
     request: pytest.FixtureRequest, alice: Person, status: str, who: str
 ) -> None:
@@ -69,8 +69,8 @@ def test_to_others_what_is_not_public_is_not_there(
         assert post.title not in response.content.decode()
 
 
-def test_an_unknown_id_is_not_found(nobody: ContractClient) -> None:
-    response = nobody.get(f"/api/v1/posts/{uuid7()}")
+def test_an_unknown_id_is_not_found(anonymous: ContractClient) -> None:
+    response = anonymous.get(f"/api/v1/posts/{uuid7()}")
     assert response.status_code == 404
     assert response.json()["code"] == "NOT_FOUND"
 
@@ -109,31 +109,33 @@ def test_a_broken_database_is_not_reported_as_a_missing_post(
     assert str(error) not in response.content.decode()
 
 
-def test_a_post_shows_its_author_without_the_address(alice: Person, nobody: ContractClient) -> None:
+def test_a_post_shows_its_author_without_the_address(
+    alice: Person, anonymous: ContractClient
+) -> None:
     """Original defect 13."""
-    for response in read_both_ways(nobody, published_by(alice)):
+    for response in read_both_ways(anonymous, published_by(alice)):
         assert response.json()["data"]["author"]["name"] == "Alice"
         assert alice.user.email not in response.content.decode()
 
 
-def test_the_author_is_shown_as_he_is_now(alice: Person, nobody: ContractClient) -> None:
+def test_the_author_is_shown_as_he_is_now(alice: Person, anonymous: ContractClient) -> None:
     """Original defect 13."""
     post = published_by(alice)
-    read_both_ways(nobody, post)
+    read_both_ways(anonymous, post)
     profile_update(alice.user, name="Alice of the Harbour")
-    for response in read_both_ways(nobody, post):
+    for response in read_both_ways(anonymous, post):
         assert response.json()["data"]["author"]["name"] == "Alice of the Harbour"
 
 
 def test_a_change_shows_at_once_however_often_the_post_was_read(
-    alice: Person, nobody: ContractClient
+    alice: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 16."""
     post = published_by(alice)
     for content in ("The first change of it.", "The second change of it."):
-        read_both_ways(nobody, post)
+        read_both_ways(anonymous, post)
         post_update(alice.user, post_id=post.pk, content=content)
-        for response in read_both_ways(nobody, post):
+        for response in read_both_ways(anonymous, post):
             assert response.json()["data"]["content"] == content
 
 
@@ -147,13 +149,13 @@ def test_a_post_shows_as_published_at_once_by_id_and_by_slug(alice: Person) -> N
 
 
 def test_a_post_that_is_archived_is_gone_at_once_for_others(
-    alice: Person, nobody: ContractClient
+    alice: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 5."""
     post = published_by(alice)
-    read_both_ways(nobody, post)
+    read_both_ways(anonymous, post)
     post_update(alice.user, post_id=post.pk, status="archived")
-    assert [response.status_code for response in read_both_ways(nobody, post)] == [404, 404]
+    assert [response.status_code for response in read_both_ways(anonymous, post)] == [404, 404]
 
 
 def test_times_are_in_utc_and_say_so(alice: Person) -> None:

@@ -21,46 +21,46 @@ def ask(client: ContractClient, path: str, tags: str) -> Any:
 
 @pytest.mark.parametrize("how", ["{post.pk}", "slug/{post.slug}"])
 def test_who_has_a_post_is_not_sent_it_again(
-    alice: Person, nobody: ContractClient, how: str
+    alice: Person, anonymous: ContractClient, how: str
 ) -> None:
     path = f"/posts/{how.format(post=published_by(alice))}"
-    etag = nobody.get(f"/api/v1{path}")["ETag"]
-    response = ask(nobody, path, etag)
+    etag = anonymous.get(f"/api/v1{path}")["ETag"]
+    response = ask(anonymous, path, etag)
     assert (response.status_code, response.content) == (304, b"")
     assert response["ETag"] == etag
 
 
 @pytest.mark.parametrize("form", ["W/{}", '"other", {}', "*"])
 def test_a_tag_counts_in_every_form_that_it_may_have(
-    alice: Person, nobody: ContractClient, form: str
+    alice: Person, anonymous: ContractClient, form: str
 ) -> None:
     path = f"/posts/{published_by(alice).pk}"
-    etag = nobody.get(f"/api/v1{path}")["ETag"]
-    assert ask(nobody, path, form.format(etag)).status_code == 304
+    etag = anonymous.get(f"/api/v1{path}")["ETag"]
+    assert ask(anonymous, path, form.format(etag)).status_code == 304
 
 
-def test_a_changed_post_is_sent(alice: Person, nobody: ContractClient) -> None:
+def test_a_changed_post_is_sent(alice: Person, anonymous: ContractClient) -> None:
     """Original defect 16."""
     post = published_by(alice)
-    etag = nobody.get(f"/api/v1/posts/{post.pk}")["ETag"]
+    etag = anonymous.get(f"/api/v1/posts/{post.pk}")["ETag"]
     post_update(alice.user, post_id=post.pk, content="Another content of it.")
-    response = ask(nobody, f"/posts/{post.pk}", etag)
+    response = ask(anonymous, f"/posts/{post.pk}", etag)
     assert response.status_code == 200
     assert response.json()["data"]["content"] == "Another content of it."
     assert response["ETag"] != etag
 
 
-def test_a_post_with_other_views_is_sent(alice: Person, nobody: ContractClient) -> None:
+def test_a_post_with_other_views_is_sent(alice: Person, anonymous: ContractClient) -> None:
     """Original defect 6."""
     post = published_by(alice)
-    etag = nobody.get(f"/api/v1/posts/{post.pk}")["ETag"]
+    etag = anonymous.get(f"/api/v1/posts/{post.pk}")["ETag"]
     Post.objects.update(view_count=F("view_count") + 1)
-    response = ask(nobody, f"/posts/{post.pk}", etag)
+    response = ask(anonymous, f"/posts/{post.pk}", etag)
     assert (response.status_code, response.json()["data"]["viewCount"]) == (200, 1)
 
 
-def test_two_posts_of_one_content_have_two_tags(alice: Person, nobody: ContractClient) -> None:
-    tags = {nobody.get(f"/api/v1/posts/{published_by(alice).pk}")["ETag"] for _ in range(2)}
+def test_two_posts_of_one_content_have_two_tags(alice: Person, anonymous: ContractClient) -> None:
+    tags = {anonymous.get(f"/api/v1/posts/{published_by(alice).pk}")["ETag"] for _ in range(2)}
     assert len(tags) == 2
 
 

@@ -67,10 +67,12 @@ def test_a_draft_of_another_is_not_there_to_be_changed(alice: Person, bob: Perso
     require_refused(response, post, before, 404, "Post not found")
 
 
-def test_who_is_not_logged_in_cannot_change_a_post(alice: Person, nobody: ContractClient) -> None:
+def test_who_is_not_logged_in_cannot_change_a_post(
+    alice: Person, anonymous: ContractClient
+) -> None:
     post = published_by(alice)
     before = row(post), told()
-    response = nobody.put(f"/api/v1/posts/{post.pk}", GUIDES_BODY)
+    response = anonymous.put(f"/api/v1/posts/{post.pk}", GUIDES_BODY)
     require_refused(response, post, before, 401, "Authentication is required")
 
 

@@ -42,13 +42,13 @@ def test_a_slug_is_the_title_in_plain_letters(title: str, slug: str) -> None:
 
 @pytest.mark.parametrize("title", ["🎉🎉🎉", "?!… --- !!!", "日本語の題名"])
 def test_a_title_without_plain_letters_gets_a_slug_all_the_same(
-    alice: Person, nobody: ContractClient, title: str
+    alice: Person, anonymous: ContractClient, title: str
 ) -> None:
     """Original defect 4."""
     slugs = {published_by(alice, title).slug for _ in range(3)}
     assert len(slugs) == 3
     assert all(slug.startswith("post") for slug in slugs)
-    assert {by_slug(nobody, slug).status_code for slug in slugs} == {200}
+    assert {by_slug(anonymous, slug).status_code for slug in slugs} == {200}
 
 
 @pytest.mark.parametrize("letter", ["a", "ñ", "㏂", "⑽"])
@@ -119,24 +119,26 @@ def test_two_posts_that_take_one_title_at_once_get_two_slugs(alice: Person) -> N
 
 
 def test_the_old_slug_answers_with_the_post_and_its_present_slug(
-    alice: Person, nobody: ContractClient
+    alice: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 5."""
     post = published_by(alice, "Harbour lights")
-    assert by_slug(nobody, "harbour-lights").json()["data"]["slug"] == "harbour-lights"
+    assert by_slug(anonymous, "harbour-lights").json()["data"]["slug"] == "harbour-lights"
     rename(alice, post, "Night ferry")
     for slug in ("harbour-lights", "night-ferry"):
-        found = by_slug(nobody, slug).json()["data"]
+        found = by_slug(anonymous, slug).json()["data"]
         assert (found["id"], found["slug"]) == (str(post.pk), "night-ferry")
         assert found["title"] == "Night ferry"
 
 
-def test_an_old_slug_is_never_given_to_another_post(alice: Person, nobody: ContractClient) -> None:
+def test_an_old_slug_is_never_given_to_another_post(
+    alice: Person, anonymous: ContractClient
+) -> None:
     """Original defect 5."""
     post = published_by(alice, "Harbour lights")
     rename(alice, post, "Night ferry")
     assert published_by(alice, "Harbour lights").slug != "harbour-lights"
-    assert by_slug(nobody, "harbour-lights").json()["data"]["id"] == str(post.pk)
+    assert by_slug(anonymous, "harbour-lights").json()["data"]["id"] == str(post.pk)
 
 
 def test_a_title_that_is_changed_back_gets_its_old_slug_back(alice: Person) -> None:
@@ -165,10 +167,10 @@ def test_a_change_of_title_that_gives_the_same_slug_keeps_it(alice: Person) -> N
 
 @pytest.mark.parametrize("slug", ["never-was", "Harbour-Lights", "harbour_lights", "x" * 256])
 def test_what_is_no_posts_slug_is_not_found(
-    alice: Person, nobody: ContractClient, slug: str
+    alice: Person, anonymous: ContractClient, slug: str
 ) -> None:
     published_by(alice, "Harbour lights")
-    response = by_slug(nobody, slug)
+    response = by_slug(anonymous, slug)
     assert response.status_code == 404
     assert response.json()["code"] == "NOT_FOUND"
 

@@ -9,11 +9,11 @@ import pytest
 from django.utils import timezone
 
 from apps.accounts.tests.people import Person
-from apps.posts import viewing
+from apps.posts import view_counts
 from apps.posts.models import Post, PostView
 from apps.posts.services import post_update
 from apps.posts.tests.factories import archived_by, draft_of, published_by, row
-from apps.posts.viewing import ViewCounter, views_prune
+from apps.posts.view_counts import ViewCounter, views_prune
 from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
@@ -37,27 +37,27 @@ def look(counter: ViewCounter) -> Callable[..., int]:
 
 @pytest.mark.parametrize("by", ["pk", "slug"])
 def test_a_look_counts(
-    alice: Person, nobody: ContractClient, look: Callable[..., int], by: str
+    alice: Person, anonymous: ContractClient, look: Callable[..., int], by: str
 ) -> None:
-    assert look(nobody, published_by(alice), by=by) == 1
+    assert look(anonymous, published_by(alice), by=by) == 1
 
 
 def test_a_look_shows_in_the_next_answer(
-    alice: Person, bob: Person, nobody: ContractClient, look: Callable[..., int]
+    alice: Person, bob: Person, anonymous: ContractClient, look: Callable[..., int]
 ) -> None:
     """Original defect 6."""
     post = published_by(alice)
     look(bob.client, post)
-    assert nobody.get(f"/api/v1/posts/{post.pk}").json()["data"]["viewCount"] == 1
-    assert nobody.get("/api/v1/posts").json()["data"][0]["viewCount"] == 1
+    assert anonymous.get(f"/api/v1/posts/{post.pk}").json()["data"]["viewCount"] == 1
+    assert anonymous.get("/api/v1/posts").json()["data"][0]["viewCount"] == 1
 
 
 def test_a_look_counts_also_for_who_has_the_post_already(
-    alice: Person, bob: Person, nobody: ContractClient, look: Callable[..., int]
+    alice: Person, bob: Person, anonymous: ContractClient, look: Callable[..., int]
 ) -> None:
     """Original defect 6."""
     post = published_by(alice)
-    etag = nobody.get(f"/api/v1/posts/{post.pk}", headers={"User-Agent": "googlebot"})["ETag"]
+    etag = anonymous.get(f"/api/v1/posts/{post.pk}", headers={"User-Agent": "googlebot"})["ETag"]
     assert look(bob.client, post, headers={"If-None-Match": etag}) == 1
 
 
@@ -79,10 +79,10 @@ def test_the_authors_own_looks_are_left_out(alice: Person, look: Callable[..., i
     ],
 )
 def test_bots_are_left_out(
-    alice: Person, nobody: ContractClient, look: Callable[..., int], user_agent: str
+    alice: Person, anonymous: ContractClient, look: Callable[..., int], user_agent: str
 ) -> None:
     """Original defect 6."""
-    assert look(nobody, published_by(alice), headers={"User-Agent": user_agent}) == 0
+    assert look(anonymous, published_by(alice), headers={"User-Agent": user_agent}) == 0
 
 
 @pytest.mark.parametrize("make", [draft_of, archived_by])
@@ -102,7 +102,7 @@ def test_one_viewer_counts_once_however_often_they_look(
 
 
 def test_who_is_not_logged_in_is_known_by_their_network(
-    alice: Person, nobody: ContractClient, look: Callable[..., int]
+    alice: Person, anonymous: ContractClient, look: Callable[..., int]
 ) -> None:
     """Original defect 6."""
     post = published_by(alice)
@@ -114,23 +114,23 @@ def test_who_is_not_logged_in_is_known_by_their_network(
         "2001:db8::1",
         "2001:db8::2",
     ]
-    assert [look(nobody, post, REMOTE_ADDR=each) for each in looks] == [1, 1, 1, 2, 3, 3]
+    assert [look(anonymous, post, REMOTE_ADDR=each) for each in looks] == [1, 1, 1, 2, 3, 3]
 
 
 def test_forty_browsers_of_one_stranger_are_one_view(
-    alice: Person, nobody: ContractClient, look: Callable[..., int]
+    alice: Person, anonymous: ContractClient, look: Callable[..., int]
 ) -> None:
     post = published_by(alice)
     for number in range(40):
         headers = {"User-Agent": f"Browser {number}", "Accept-Language": f"x-{number}"}
-        assert look(nobody, post, headers=headers) == 1
+        assert look(anonymous, post, headers=headers) == 1
 
 
 def test_each_viewer_counts(
-    alice: Person, bob: Person, carol: Person, nobody: ContractClient, look: Callable[..., int]
+    alice: Person, bob: Person, carol: Person, anonymous: ContractClient, look: Callable[..., int]
 ) -> None:
     post = published_by(alice)
-    assert [look(client, post) for client in (bob.client, carol.client, nobody)] == [1, 2, 3]
+    assert [look(client, post) for client in (bob.client, carol.client, anonymous)] == [1, 2, 3]
 
 
 def test_each_post_counts_its_own(alice: Person, bob: Person, look: Callable[..., int]) -> None:
@@ -148,7 +148,7 @@ def test_a_viewer_counts_again_in_the_next_hour(
     counts = []
     for later in (timedelta(0), timedelta(hours=1)):
         clock = SimpleNamespace(now=lambda later=later: now + later)
-        monkeypatch.setattr(viewing, "timezone", clock)
+        monkeypatch.setattr(view_counts, "timezone", clock)
         counts.append(look(bob.client, post))
     assert counts == [1, 2]
 

@@ -6,11 +6,11 @@ import pytest
 
 from apps.accounts.tests.people import Person
 from apps.core.tests.together import together
-from apps.posts import viewing
+from apps.posts import view_counts
 from apps.posts.models import Post, PostView
 from apps.posts.tests.factories import published_by, row
 from apps.posts.tests.test_view_count import BROWSER
-from apps.posts.viewing import View, ViewCounter
+from apps.posts.view_counts import View, ViewCounter
 from testing.server import ServerProcess, until
 
 pytestmark = pytest.mark.django_db
@@ -52,7 +52,7 @@ def test_views_that_could_not_be_written_are_written_later(
         raise OSError("the database is away")
 
     with monkeypatch.context() as broken:
-        broken.setattr(viewing, "views_save", fail)
+        broken.setattr(view_counts, "views_save", fail)
         bob.get(f"/posts/{post.pk}")
         counter.flush()
     assert row(post)["view_count"] == 0
@@ -64,8 +64,8 @@ def test_views_are_written_in_batches_and_only_those_that_failed_again(
     alice: Person, counter: ViewCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One statement for all that an outage has left would be refused at each try."""
-    monkeypatch.setattr(viewing, "BATCH", 2, raising=False)
-    post, save, batches = published_by(alice), viewing.views_save, list[int]()
+    monkeypatch.setattr(view_counts, "BATCH", 2, raising=False)
+    post, save, batches = published_by(alice), view_counts.views_save, list[int]()
 
     def fail_at_third(views: list[View]) -> None:
         batches.append(len(views))
@@ -73,7 +73,7 @@ def test_views_are_written_in_batches_and_only_those_that_failed_again(
             raise OSError("the database is away")
         save(views)
 
-    monkeypatch.setattr(viewing, "views_save", fail_at_third)
+    monkeypatch.setattr(view_counts, "views_save", fail_at_third)
     for number in range(7):
         counter.note(post, None, f"192.0.2.{number}", BROWSER)
     counter.flush()
@@ -86,7 +86,7 @@ def test_views_are_written_in_batches_and_only_those_that_failed_again(
 def test_views_that_wait_are_no_more_than_memory_is_for(
     alice: Person, counter: ViewCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(viewing, "MOST_NOTED", 3, raising=False)
+    monkeypatch.setattr(view_counts, "MOST_NOTED", 3, raising=False)
     post = published_by(alice)
     for number in range(9):
         counter.note(post, None, f"192.0.2.{number}", BROWSER)
@@ -111,7 +111,7 @@ def test_views_are_written_by_themselves(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Original defect 6."""
-    monkeypatch.setattr(viewing, "FLUSH_SECONDS", 0.01)
+    monkeypatch.setattr(view_counts, "FLUSH_SECONDS", 0.01)
     post = published_by(alice)
     bob.get(f"/posts/{post.pk}")
     until(lambda: row(post)["view_count"] == 1)
@@ -122,9 +122,9 @@ def test_views_that_could_not_be_written_are_tried_again_by_themselves(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Original defect 6."""
-    monkeypatch.setattr(viewing, "FLUSH_SECONDS", 0.01)
+    monkeypatch.setattr(view_counts, "FLUSH_SECONDS", 0.01)
     tries: list[int] = []
-    save = viewing.views_save
+    save = view_counts.views_save
 
     def fail_at_first(views: list[View]) -> None:
         tries.append(len(views))
@@ -132,7 +132,7 @@ def test_views_that_could_not_be_written_are_tried_again_by_themselves(
             raise OSError("the database is away")
         save(views)
 
-    monkeypatch.setattr(viewing, "views_save", fail_at_first)
+    monkeypatch.setattr(view_counts, "views_save", fail_at_first)
     post = published_by(alice)
     bob.get(f"/posts/{post.pk}")
     until(lambda: row(post)["view_count"] == 1)

@@ -12,7 +12,7 @@ from apps.chat.serializers import MessageOutput
 from apps.posts.events import PostPublished
 from apps.posts.models import Post
 from apps.posts.serializers import PostListItemOutput
-from apps.realtime.log import publish
+from apps.realtime.event_log import publish
 
 
 def log_messages(receiver_id: UUID, count: int, content: str = "Ahoy") -> None:
@@ -21,7 +21,7 @@ def log_messages(receiver_id: UUID, count: int, content: str = "Ahoy") -> None:
     receiver = User(pk=receiver_id, name="Reader", email="reader@example.org")
     message = Message(sender=sender, content=content, created_at=timezone.now())
     Conversation(first=sender, second=receiver, last_seq=1).number([message])
-    event = MessageReceived(to=[receiver_id], message=MessageOutput.show(message))
+    event = MessageReceived(to=[receiver_id], message=MessageOutput.dump(message))
     with transaction.atomic():
         publish(*[event] * count)
 
@@ -32,6 +32,6 @@ def log_posts(count: int, tag: str = "sea") -> None:
     author = User(name="Nemo", email="nemo@example.org")
     post = Post(author=author, title="Ahoy", slug="ahoy", content="Ahoy there", tags=[tag])
     post.published_at = post.created_at = post.updated_at = now
-    event = PostPublished(post=PostListItemOutput.show(post))
+    event = PostPublished(post=PostListItemOutput.dump(post))
     with transaction.atomic():
         publish(*[event] * count)

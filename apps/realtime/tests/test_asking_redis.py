@@ -14,7 +14,7 @@ from apps.realtime import commands, handshake, hub, open_socket, threads
 from apps.realtime.handshake import admit
 from apps.realtime.hub import Hub
 from apps.realtime.open_socket import OpenSocket
-from apps.realtime.sockets import Device, Visitor
+from apps.realtime.sockets import Identity, PresenceEntry
 from apps.realtime.threads import in_thread
 from apps.realtime.wire import Wire
 
@@ -41,7 +41,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Hanging:
 
     presence = Mock(enter=hang, leave=hang, beat=hang)
     for module in (handshake, open_socket, hub):
-        monkeypatch.setattr(module, "presence", lambda: presence)
+        monkeypatch.setattr(module, "presence_store", lambda: presence)
     monkeypatch.setattr(hub, "announce_departures", hang)
     monkeypatch.setattr(commands, "audience_of", lambda *_: set())
     monkeypatch.setattr(commands, "presence_of", hang)
@@ -49,13 +49,13 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Hanging:
 
 
 def opening() -> Asking:
-    gate = Mock(admit=lambda _: (Visitor(uuid4(), uuid4()), {}))
-    return admit({}, Wire({}, AsyncMock(), "one"), gate, Mock())
+    authenticator = Mock(authenticate=lambda _: (Identity(uuid4(), uuid4()), {}))
+    return admit({}, Wire({}, AsyncMock(), "one"), authenticator, Mock())
 
 
 def leaving() -> Asking:
     wire = Wire({}, AsyncMock(), "one")
-    return OpenSocket(wire, Mock(), Device(uuid4(), uuid4(), "one")).leave()
+    return OpenSocket(wire, Mock(), PresenceEntry(uuid4(), uuid4(), "one")).leave()
 
 
 def showing() -> Asking:

@@ -69,8 +69,8 @@ def test_an_example_is_as_described(key: str) -> None:
 
 
 @pytest.mark.django_db
-def test_everybody_may_read_it(nobody: ContractClient) -> None:
-    answer = nobody.get("/docs/asyncapi.yaml")
+def test_everybody_may_read_it(anonymous: ContractClient) -> None:
+    answer = anonymous.get("/docs/asyncapi.yaml")
     assert answer["Content-Type"] == "application/yaml"
     assert b"".join(answer.streaming_content) == COMMITTED.read_bytes()  # type: ignore[attr-defined]
 

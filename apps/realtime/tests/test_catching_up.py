@@ -10,9 +10,9 @@ import pytest
 from apps.accounts.tests.people import Person
 from apps.core.errors import Busy
 from apps.core.tests.hanging import LONG, so
-from apps.realtime import log
+from apps.realtime import event_log
 from apps.realtime import pages as pages_module
-from apps.realtime.log import Missed, events_after
+from apps.realtime.event_log import Backlog, events_after
 from apps.realtime.models import LoggedEvent
 from apps.realtime.pages import Pages
 from apps.realtime.tests.factories import log_messages, log_posts
@@ -38,7 +38,7 @@ def page_after(after: int, up_to: int | None = None) -> list[int | None]:
 def test_a_page_of_the_log_has_no_more_than_so_many_bytes_and_one_event(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(log, "PAGE_BYTES", 10_000)
+    monkeypatch.setattr(event_log, "PAGE_BYTES", 10_000)
     say(*["x" * 4_000] * 5, "x" * 40_000, "short", "x" * 40_000, "short")
     assert page_after(0) == [1, 2, 3]
     assert page_after(0, up_to=2) == [1, 2]
@@ -49,7 +49,7 @@ def test_a_page_of_the_log_has_no_more_than_so_many_bytes_and_one_event(
 
 @pytest.mark.django_db
 def test_letters_of_several_bytes_count_as_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log, "PAGE_BYTES", 10_000)
+    monkeypatch.setattr(event_log, "PAGE_BYTES", 10_000)
     say(*["\N{GRINNING FACE}" * 1_500] * 3)
     assert page_after(0) == [1, 2]
 
@@ -58,7 +58,7 @@ def test_letters_of_several_bytes_count_as_so_many(monkeypatch: pytest.MonkeyPat
 def test_of_events_whose_bytes_nobody_counted_a_page_has_no_more_than_so_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(log, "PAGE_EVENTS", 4)
+    monkeypatch.setattr(event_log, "PAGE_EVENTS", 4)
     say(*["short"] * 9)
     LoggedEvent.objects.update(size=0)
     assert [page_after(0), page_after(4), page_after(8)] == [[1, 2, 3, 4], [5, 6, 7, 8], [9]]
@@ -72,13 +72,13 @@ class SlowLog:
         self.at_once = self.most_at_once = 0
         self.go = asyncio.Event()
 
-    async def read(self, work: object, *key: Any) -> Missed:
+    async def read(self, work: object, *key: Any) -> Backlog:
         self.asked.append(key)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         await self.go.wait()
         self.at_once -= 1
-        return Missed([], complete=True)
+        return Backlog([], complete=True)
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def slow_log(monkeypatch: pytest.MonkeyPatch) -> SlowLog:
     return slow
 
 
-def asking(pages: Pages, *keys: tuple[str, int, int]) -> "list[asyncio.Task[Missed]]":
+def asking(pages: Pages, *keys: tuple[str, int, int]) -> "list[asyncio.Task[Backlog]]":
     return [asyncio.create_task(pages.read(*key)) for key in keys]
 
 
@@ -104,7 +104,7 @@ def test_sockets_that_ask_for_the_same_page_share_one_read(slow_log: SlowLog) ->
 
     asyncio.run(scenario())
     # Who asks later reads it again.
-    assert slow_log.asked == [("feed", 0, log.PAGE_EVENTS)] * 2
+    assert slow_log.asked == [("feed", 0, event_log.PAGE_EVENTS)] * 2
 
 
 def test_who_knows_of_more_is_not_handed_a_page_that_was_begun_before(slow_log: SlowLog) -> None:

@@ -17,7 +17,7 @@ from apps.chat.events import MessageDeleted, Typing
 from apps.core.ids import uuid7
 from apps.core.serializers import camelize
 from apps.posts.events import FEED, PostPublished
-from apps.realtime import log
+from apps.realtime import event_log
 from apps.realtime.events import UserOnline
 from apps.realtime.frames import Frame
 from apps.realtime.models import LoggedEvent
@@ -93,7 +93,7 @@ ALICE = UUID("0192d4e0-7b1a-7c3d-8e4f-abcdefabcdef")
         "feed.",
         "feed.x",
         " feed",
-        "Feed",
+        "StreamSubscribers",
         "nonsense",
         "",
     ],
@@ -113,7 +113,7 @@ def test_events_of_many_streams_are_numbered_and_logged_by_two_statements(
         to=people, message_id=message, sender_id=people[0], receiver_id=people[1], subject=message
     )
     with transaction.atomic(), django_assert_num_queries(2):
-        log.publish(deleted, PostPublished(post={"title": "Ahoy"}), *[deleted] * 50)
+        event_log.publish(deleted, PostPublished(post={"title": "Ahoy"}), *[deleted] * 50)
     data = {"messageId": str(message), "senderId": alice.id, "receiverId": bob.id}
     for person in people:
         logged = LoggedEvent.objects.filter(stream=USER.name(person)).order_by("seq")
@@ -125,7 +125,7 @@ def test_events_of_many_streams_are_numbered_and_logged_by_two_statements(
 @pytest.mark.django_db
 def test_an_event_to_nobody_is_not_logged() -> None:
     with transaction.atomic():
-        log.publish(SecurityAlert(to=[], reason="failed_logins", at=timezone.now()))
+        event_log.publish(SecurityAlert(to=[], reason="failed_logins", at=timezone.now()))
     assert not LoggedEvent.objects.exists()
 
 
@@ -133,8 +133,8 @@ def test_a_signal_goes_to_each_of_its_streams_and_says_what_it_replaces(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[Frame] = []
-    monkeypatch.setattr(log, "wake", lambda frames: told.extend(frames))
-    log.signal(UserOnline(to=[ALICE], user_id=ALICE, version=7))
+    monkeypatch.setattr(event_log, "wake", lambda frames: told.extend(frames))
+    event_log.signal(UserOnline(to=[ALICE], user_id=ALICE, version=7))
     [frame] = told
     assert (frame.stream, frame.seq) == (USER.name(ALICE), None)
     assert (frame.about, frame.version) == (f"presence {ALICE}", 7)

@@ -21,7 +21,7 @@ from apps.realtime.presence import (
     presence_of,
 )
 from apps.realtime.registry import audience_of
-from apps.realtime.sockets import Device
+from apps.realtime.sockets import PresenceEntry
 from apps.realtime.streams import USER
 from testing.server import ServerProcess, until
 from testing.socket import TestSocket
@@ -104,11 +104,11 @@ def test_a_departure_that_cannot_be_told_costs_no_other_one(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = presence_stores.LocalPresence()
-    monkeypatch.setattr(presence_module, "presence", lambda: store)
+    monkeypatch.setattr(presence_module, "presence_store", lambda: store)
     monkeypatch.setattr(presence_stores, "GRACE", 0)
     monkeypatch.setattr(presence_stores, "ANNOUNCED_WITHIN", 0)
     for user in (alice.user, bob.user):
-        store.enter(one := device(user))
+        store.enter(one := entry(user))
         store.leave(one)
     tell = presence_module._announce_offline
     failing = {alice.user.pk}
@@ -132,8 +132,8 @@ def test_the_departure_of_a_deleted_account_is_told_to_nobody(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = presence_stores.LocalPresence()
-    monkeypatch.setattr(presence_module, "presence", lambda: store)
-    store.enter(one := device(alice.user))
+    monkeypatch.setattr(presence_module, "presence_store", lambda: store)
+    store.enter(one := entry(alice.user))
     store.leave(one)
     alice.user.delete()
     announce_departures(hurry=True)
@@ -179,12 +179,12 @@ def test_an_arrival_is_told_to_those_who_are_there_and_makes_no_frame_for_anybod
     for other in (carol, moderator):
         message_send(Draft(alice.user.pk, other.user.pk, "Hello"))
     store = presence_stores.LocalPresence()
-    monkeypatch.setattr(presence_module, "presence", lambda: store)
+    monkeypatch.setattr(presence_module, "presence_store", lambda: store)
     monkeypatch.setattr(presence_module, "LOOKED_UP_AT_ONCE", 1)
     told: list[str] = []
     monkeypatch.setattr(presence_module, "signal", lambda arrived: told.extend(arrived.streams()))
     for user in (bob.user, moderator.user):
-        store.enter(device(user))
+        store.enter(entry(user))
     announce_online(Arrival(alice.user.pk, version=1))
     assert set(told) == {USER.name(bob.user.pk), USER.name(moderator.user.pk)}
 
@@ -244,5 +244,5 @@ def is_online(socket: TestSocket, person: Person) -> bool:
     return online
 
 
-def device(user: User) -> Device:
-    return Device(user.pk, uuid7(), str(uuid7()))
+def entry(user: User) -> PresenceEntry:
+    return PresenceEntry(user.pk, uuid7(), str(uuid7()))

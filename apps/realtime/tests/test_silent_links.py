@@ -12,8 +12,8 @@ from channels.layers import InMemoryChannelLayer
 from django.db import connection
 
 from apps.accounts.tests.people import Person
+from apps.realtime import database_notices
 from apps.realtime import relay as relay_module
-from apps.realtime import second_way
 from apps.realtime.relay import Relay
 from apps.realtime.tests.test_bad_neighbours import bearer
 from apps.realtime.tests.test_losing_nothing import send
@@ -120,8 +120,8 @@ def beside_a_frozen_redis(
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no second way.")
-def test_what_happens_while_redis_hangs_goes_the_second_way(
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no notices.")
+def test_what_happens_while_redis_hangs_goes_through_the_database(
     start_server: Callable[..., ServerProcess], redis: PrivateRedis, alice: Person, bob: Person
 ) -> None:
     beside_a_frozen_redis(start_server, redis, alice, bob, "never-heals,never-sweeps")
@@ -129,8 +129,8 @@ def test_what_happens_while_redis_hangs_goes_the_second_way(
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no second way.")
-def test_without_the_second_way_it_would_wait_for_redis(
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no notices.")
+def test_without_the_database_it_would_wait_for_redis(
     start_server: Callable[..., ServerProcess], redis: PrivateRedis, alice: Person, bob: Person
 ) -> None:
     """The test above catches a build without the safeguard."""
@@ -227,8 +227,8 @@ def test_only_the_first_wake_up_waits_for_a_layer_that_hangs(
     async def tell(_: Any, wakeups: list[Wakeup]) -> None:
         told.extend(one["controls"] for one in wakeups)
 
-    monkeypatch.setattr(second_way, "exists", lambda: True)
-    monkeypatch.setattr(second_way, "listen", AsyncMock())
+    monkeypatch.setattr(database_notices, "available", lambda: True)
+    monkeypatch.setattr(database_notices, "listen", AsyncMock())
     monkeypatch.setattr(relay_module, "in_thread", tell)
     monkeypatch.setattr(relay_module, "STEP_SECONDS", 0.01)
 

@@ -12,7 +12,7 @@ from apps.realtime.controls import EndSession, pack
 from apps.realtime.frames import Frame
 from apps.realtime.hub import Hub
 from apps.realtime.open_socket import OpenSocket
-from apps.realtime.sockets import Device
+from apps.realtime.sockets import PresenceEntry
 from apps.realtime.wakeups import channel_layer
 from apps.realtime.wire import Wire
 
@@ -32,7 +32,7 @@ class Connected(OpenSocket):
             self.got.append(content)
 
         wire = Wire({"extensions": {"parley.abort": self.hung_up}}, send, "socket")
-        super().__init__(wire, hub, Device(uuid4(), uuid4(), "socket"))
+        super().__init__(wire, hub, PresenceEntry(uuid4(), uuid4(), "socket"))
         self.welcomed = True
 
 
@@ -45,13 +45,13 @@ class FollowedHub(Hub):
 
     def __init__(self) -> None:
         super().__init__(Mock())
-        feed = self.subscriptions._feed("feed")
+        feed = self.subscriptions._subscribers_of("feed")
         self.followers = [
             Connected(self, error) for error in (None, GONE, OSError("no route"), None)
         ]
         for follower in self.followers:
             follower.streams.add("feed")
-            feed._followers.add(follower)
+            feed._subscribers.add(follower)
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ def test_a_socket_that_cannot_be_sent_to_costs_no_other_an_event() -> None:
         hub = FollowedHub()
         await asyncio.gather(*hub._tasks)
         frames = [["feed", 1, "first", "", 0], ["broken"], ["feed", 2, "second", "", 0]]
-        end = pack(EndSession(hub.followers[3].visitor.session_id))
+        end = pack(EndSession(hub.followers[3].identity.session_id))
         hub.take({"frames": frames, "controls": [["nonsense"], ["end", "no id"], end]})
         await asyncio.gather(*hub._tasks)
         return hub.followers
@@ -115,6 +115,6 @@ def test_a_session_that_ended_while_its_socket_was_let_in_closes_it() -> None:
     async def scenario() -> OpenSocket:
         hub = FollowedHub()
         hub.close_session(session)
-        return OpenSocket(Wire({}, Mock(), "late"), hub, Device(uuid4(), session, "late"))
+        return OpenSocket(Wire({}, Mock(), "late"), hub, PresenceEntry(uuid4(), session, "late"))
 
     assert asyncio.run(scenario()).closed

@@ -10,13 +10,13 @@ from uuid import UUID, uuid4
 import pytest
 
 from apps.core.errors import NotFound
-from apps.realtime import feed as feed_module
 from apps.realtime import pages as pages_module
+from apps.realtime import stream_subscribers
 from apps.realtime import subscriptions as subscriptions_module
-from apps.realtime.feed import ResumePoint
+from apps.realtime.event_log import Backlog
 from apps.realtime.frames import Frame, render
-from apps.realtime.log import Missed
-from apps.realtime.sockets import Socket, Visitor
+from apps.realtime.sockets import Identity, Socket
+from apps.realtime.stream_subscribers import ResumePoint
 from apps.realtime.subscriptions import Subscriptions
 
 NAME = "conversation.1"
@@ -54,9 +54,9 @@ class Database:
         own = self.readers_of(NAME, users) if self.stands else {}
         return {user: dict([(NAME, own[user])] if user in own else []) for user in users}
 
-    def events_after(self, name: str, after: int, up_to: int | None = None) -> Missed:
+    def events_after(self, name: str, after: int, up_to: int | None = None) -> Backlog:
         last = min(self.head, after + 2, up_to or self.head)
-        return Missed([event(seq) for seq in range(after + 1, last + 1)], complete=True)
+        return Backlog([event(seq) for seq in range(after + 1, last + 1)], complete=True)
 
     def _not_allowed(self, doubtful: Any) -> list[tuple[str, UUID]]:
         return [
@@ -71,7 +71,7 @@ class Listener:
     """A socket that notes what it is sent; something may happen while it takes a frame."""
 
     def __init__(self, user: UUID) -> None:
-        self.visitor = Visitor(user, uuid4())
+        self.identity = Identity(user, uuid4())
         self.streams: set[str] = set()
         self.revoked: set[str] = set()
         self.declined: set[str] = set()
@@ -134,7 +134,7 @@ def event(seq: int) -> Frame:
 @pytest.fixture
 def database(monkeypatch: pytest.MonkeyPatch) -> Database:
     made = Database(head=6)
-    for module in (feed_module, pages_module, subscriptions_module):
+    for module in (stream_subscribers, pages_module, subscriptions_module):
         monkeypatch.setattr(module, "in_thread", made.answer)
     return made
 
@@ -161,7 +161,7 @@ def test_who_is_removed_hears_nothing_more(database: Database) -> None:
 
     scene = play(database, scenario)
     assert scene.listener.got == [7, "unsubscribed"]
-    assert (scene.listener.streams, scene.subscriptions._feeds) == (set(), {})
+    assert (scene.listener.streams, scene.subscriptions._subscribers) == (set(), {})
 
 
 @pytest.mark.parametrize("question", ["standing_of", "heads"])
@@ -253,7 +253,7 @@ def test_a_process_that_lags_behind_tells_who_joins_nothing_from_before(
 ) -> None:
     async def scenario(scene: Scene) -> None:
         carol = Listener(uuid4())
-        database.readers[carol.visitor.user_id] = 0
+        database.readers[carol.identity.user_id] = 0
         scene.subscriptions.add(cast("Socket", carol))
         del database.readers[scene.bob]
         await scene.subscriptions.enter(cast("Socket", carol))

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from apps.realtime.log import epochs_renew
+from apps.realtime.event_log import epochs_renew
 
 
 class Command(BaseCommand):

@@ -13,8 +13,8 @@ from apps.core.features import features
 from apps.core.http.connections import raise_file_limit
 from apps.core.logs import log_instead_of_printing
 from apps.realtime.transport import UVICORN
+from config.pruning import start_pruning
 from config.stopping import end, when_told_to_stop
-from config.tidying import tidy_beside
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ class Command(BaseCommand):
         stop = threading.Event()
         if not settings.REDIS_URL:
             # One process is all there is: it does the worker's work as well.
-            tidy_beside(stop)
+            start_pruning(stop)
         failure = _run(server, config, options["port"])
         stop.set()
         # One that never served has nothing to save, and perhaps no tables to save it in.

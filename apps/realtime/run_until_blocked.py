@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Generator
 from typing import Any
 
 
-def start(coroutine: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None] | None:
+def run_until_blocked(coroutine: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None] | None:
     """Run the coroutine until it first has to wait. Return None when it never had to, else the
     rest of it, to be awaited in a task.
 

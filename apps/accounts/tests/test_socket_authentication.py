@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from apps.accounts import gate
+from apps.accounts import socket_authentication
 from apps.accounts.errors import InvalidToken, OriginNotAllowed, SessionOver
-from apps.accounts.gate import AccountsGate
 from apps.accounts.models import Session, WebsocketTicket
 from apps.accounts.services import ticket_issue
+from apps.accounts.socket_authentication import AccountsSocketAuthenticator
 from apps.accounts.tests.people import Person
 
 
@@ -28,9 +28,9 @@ def admit(query: str = "", scheme: str = "ws", **headers: str) -> str:
             *((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()),
         ],
     }
-    visitor, profile = AccountsGate().admit(scope)
-    assert str(visitor.user_id) == str(profile["id"])
-    return str(visitor.user_id)
+    identity, profile = AccountsSocketAuthenticator().authenticate(scope)
+    assert str(identity.user_id) == str(profile["id"])
+    return str(identity.user_id)
 
 
 def test_a_ticket_a_header_and_a_token_let_in(alice: Person) -> None:
@@ -116,7 +116,7 @@ def test_pages_of_other_origins_may_not(alice: Person, settings: Settings, origi
 def test_only_good_sessions_live_on(alice: Person, bob: Person) -> None:
     hers, his = (Session.objects.get(user=person.user).pk for person in (alice, bob))
     bob.post("/auth/logout")
-    assert AccountsGate().living([hers, his]) == {hers}
+    assert AccountsSocketAuthenticator().active_sessions([hers, his]) == {hers}
 
 
 def test_forwarded_addresses_in_several_lines_are_one_list(
@@ -125,7 +125,7 @@ def test_forwarded_addresses_in_several_lines_are_one_list(
     """Each proxy may add a line of its own instead of to the one before it."""
     settings.SERVER_TRUSTED_PROXIES = 2
     seen: list[str] = []
-    monkeypatch.setattr(gate, "spend_address", seen.append)
+    monkeypatch.setattr(socket_authentication, "consume_address", seen.append)
     lines = (b"198.51.100.1, 192.0.2.7", b"10.0.0.1")
     scope: dict[str, Any] = {
         "query_string": f"token={alice.access}".encode(),
@@ -135,7 +135,7 @@ def test_forwarded_addresses_in_several_lines_are_one_list(
             *((b"x-forwarded-for", line) for line in lines),
         ],
     }
-    AccountsGate().admit(scope)
+    AccountsSocketAuthenticator().authenticate(scope)
     assert seen == ["192.0.2.7"]
 
 

@@ -29,7 +29,7 @@ PAGE_BYTES = 512 * 1024
 
 
 @dataclass(frozen=True)
-class Missed:
+class Backlog:
     """What a follower missed: frames in order, or the word that the log no longer has them."""
 
     frames: list[Frame]
@@ -74,7 +74,7 @@ def signal(one: Signal) -> None:
     wake(frames=[Frame(name, None, text, one.about, one.version) for name in one.streams()])
 
 
-def events_after(stream: str, after: int, up_to: int | None = None) -> Missed:
+def events_after(stream: str, after: int, up_to: int | None = None) -> Backlog:
     """Return a page of a stream's logged events behind a number, oldest first: PAGE_EVENTS at most,
     and none once PAGE_BYTES are reached.
 
@@ -97,7 +97,7 @@ def events_after(stream: str, after: int, up_to: int | None = None) -> Missed:
         Frame(stream, seq, _text(stream, seq, kind, data, rfc3339(at)))
         for seq, kind, data, at in found
     ]
-    return Missed(frames, complete=whole)
+    return Backlog(frames, complete=whole)
 
 
 def heads(streams: Iterable[str]) -> dict[str, tuple[int, str]]:

@@ -10,32 +10,32 @@ from django.http.request import split_domain_port, validate_host
 
 from apps.accounts.errors import InvalidToken, OriginNotAllowed
 from apps.accounts.models import Session
-from apps.accounts.selectors import session_living, sessions_living
+from apps.accounts.selectors import active_sessions_among, session_active
 from apps.accounts.serializers import ProfileOutput
 from apps.accounts.services import ticket_redeem
 from apps.accounts.tokens import read_access
 from apps.core.errors import UnknownHost
 from apps.core.http.middleware import address_behind
-from apps.core.ratelimit import spend_address
-from apps.realtime.sockets import Visitor
+from apps.core.ratelimit import consume_address
+from apps.realtime.sockets import Identity
 
 
-class AccountsGate:
+class AccountsSocketAuthenticator:
     """Admits by ticket, header or token, from allowed origins only."""
 
-    def admit(self, scope: Mapping[str, Any]) -> tuple[Visitor, Mapping[str, Any]]:
-        """See realtime.registry.Gate."""
+    def authenticate(self, scope: Mapping[str, Any]) -> tuple[Identity, Mapping[str, Any]]:
+        """See realtime.registry.SocketAuthenticator."""
         headers = _joined(scope["headers"])
         # As for any request, before its credentials are looked at: guessing is what is limited.
-        spend_address(_address(scope, headers))
+        consume_address(_address(scope, headers))
         _require_known_host(headers)
         _require_known_origin(headers, scope.get("scheme", "ws"))
         session = _session(headers, parse_qs(scope["query_string"].decode("latin-1")))
-        return Visitor(session.user_id, session.pk), ProfileOutput.show(session.user)
+        return Identity(session.user_id, session.pk), ProfileOutput.dump(session.user)
 
-    def living(self, sessions: Iterable[UUID]) -> set[UUID]:
-        """See realtime.registry.Gate."""
-        return sessions_living(sessions)
+    def active_sessions(self, sessions: Iterable[UUID]) -> set[UUID]:
+        """See realtime.registry.SocketAuthenticator."""
+        return active_sessions_among(sessions)
 
 
 def _joined(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
@@ -55,7 +55,7 @@ def _session(headers: Mapping[bytes, str], query: Mapping[str, list[str]]) -> Se
         token = query["token"][0]
     elif scheme.lower() != "bearer":
         raise InvalidToken("Bring a ticket, an Authorization header or a token")
-    return session_living(read_access(token.strip()).session_id)
+    return session_active(read_access(token.strip()).session_id)
 
 
 def _address(scope: Mapping[str, Any], headers: Mapping[bytes, str]) -> str:

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from apps.accounts.tests.people import Person
 from apps.core.ids import uuid7
-from apps.realtime import log
-from apps.realtime.log import events_after, events_prune
+from apps.realtime import event_log
+from apps.realtime.event_log import events_after, events_prune
 from apps.realtime.models import LoggedEvent, Stream
 from apps.realtime.streams import USER
 from apps.realtime.tests.factories import log_messages
@@ -37,7 +37,7 @@ def kept(stream: str) -> list[int]:
 def test_pruning_cuts_a_stream_at_a_number_and_leaves_no_hole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(log, "PRUNED_AT_ONCE", 2)
+    monkeypatch.setattr(event_log, "PRUNED_AT_ONCE", 2)
     users = [uuid7() for _ in range(3)]
     for user in users:
         log_messages(user, 9)

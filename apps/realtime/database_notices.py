@@ -3,7 +3,7 @@
 Each process listens on a connection of its own (PostgreSQL's LISTEN and NOTIFY). Only numbers go
 this way, and controls: the frames are read from the log. It costs every
 commit that uses it a lock on the whole database, and so it is used only while the layer fails
-(docs/decisions/0020-second-way.md). On SQLite there is no such way, nor any need for one.
+(docs/decisions/0020-database-notices.md). On SQLite there is no such way, nor any need for one.
 """
 
 import asyncio
@@ -26,19 +26,19 @@ STREAMS_AT_ONCE = 60
 CONTROLS_AT_ONCE = 50
 
 
-class Look(TypedDict):
+class Notice(TypedDict):
     """What a process tells the others: the heads of streams, and controls, packed."""
 
     heads: Mapping[str, int]
     controls: list[Any]
 
 
-def exists() -> bool:
+def available() -> bool:
     """Return whether the database has such a way."""
     return bool(connection.vendor == "postgresql")
 
 
-def tell(wakeups: list[Wakeup]) -> None:
+def notify(wakeups: list[Wakeup]) -> None:
     """Tell every process, this one included, what it would hear of the wake-ups. Signals are not
     told: they may be lost. Blocks."""
     for look in _looks(wakeups):
@@ -46,7 +46,7 @@ def tell(wakeups: list[Wakeup]) -> None:
             cursor.execute("SELECT pg_notify(%s, %s)", [_channel(), orjson.dumps(look).decode()])
 
 
-async def listen(take: Callable[[Look], None]) -> None:
+async def listen(take: Callable[[Notice], None]) -> None:
     """Hand over what any process tells, for as long as the task runs."""
     while True:
         try:
@@ -59,7 +59,7 @@ async def listen(take: Callable[[Look], None]) -> None:
         await asyncio.sleep(RETRY_SECONDS)
 
 
-def _hand_over(payload: str, take: Callable[[Look], None]) -> None:
+def _hand_over(payload: str, take: Callable[[Notice], None]) -> None:
     # Whatever another version of the program says is no reason to stop listening.
     try:
         take(orjson.loads(payload))
@@ -67,7 +67,7 @@ def _hand_over(payload: str, take: Callable[[Look], None]) -> None:
         log.exception("word of another process not taken")
 
 
-def _looks(wakeups: list[Wakeup]) -> Iterator[Look]:
+def _looks(wakeups: list[Wakeup]) -> Iterator[Notice]:
     heads: dict[str, int] = {}
     controls: list[Any] = []
     for wakeup in wakeups:

@@ -8,9 +8,9 @@ from typing import Any
 import structlog
 
 from apps.core.errors import Busy
+from apps.realtime.event_log import Backlog, events_after, heads
 from apps.realtime.frames import Frame
 from apps.realtime.isolation import each
-from apps.realtime.log import Missed, events_after, heads
 from apps.realtime.pages import Pages
 from apps.realtime.socket_frames import Reset, Subscribed
 from apps.realtime.sockets import Socket
@@ -34,7 +34,7 @@ class ResumePoint:
     readable_after: int = 0
 
 
-class Feed:
+class StreamSubscribers:
     """All that follow a stream here stand at `position`, except those that are catching up.
 
     A frame that is not the next one, because a wake-up was lost or overtaken, is not handed out:
@@ -47,8 +47,8 @@ class Feed:
         self._spawn = spawn
         self._pages = pages
         self._epoch = ""
-        self._heard_of = 0
-        self._followers: set[Socket] = set()
+        self._known_head = 0
+        self._subscribers: set[Socket] = set()
         self._catching_up = 0
         self._versions: dict[str, int] = {}
         self._reading: asyncio.Task[None] | None = spawn(self._start(place))
@@ -56,21 +56,21 @@ class Feed:
     @property
     def idle(self) -> bool:
         """Return whether nobody needs the feed any more."""
-        return not self._followers and not self._catching_up
+        return not self._subscribers and not self._catching_up
 
     def take(self, frame: Frame) -> None:
         """Hand out the next frame, or a signal; read the log when it is not the next one."""
         if frame.seq is None:
-            self._take_signal(frame)
+            self._deliver_signal(frame)
         elif frame.seq == self.position + 1 and self._reading is None:
-            self._hand_out(frame)
+            self._deliver(frame)
         else:
-            self.hear_of(frame.seq)
+            self.notice_head(frame.seq)
 
-    def hear_of(self, head: int) -> None:
+    def notice_head(self, head: int) -> None:
         """Learn how far the stream has got, and read what is missing of it."""
-        self._heard_of = max(self._heard_of, head)
-        if self._heard_of > self.position and self._reading is None:
+        self._known_head = max(self._known_head, head)
+        if self._known_head > self.position and self._reading is None:
             self._reading = self._spawn(self._read_missing())
 
     def compare(self, head: int, epoch: str, stood_at: int) -> None:
@@ -80,12 +80,12 @@ class Feed:
         anew then.
         """
         if head < stood_at or (self._epoch and epoch != self._epoch):
-            self.position = self._heard_of = head
+            self.position = self._known_head = head
             self._push(Reset(**{**self._place(), "epoch": epoch}).render())
         self._epoch = epoch
-        self.hear_of(head)
+        self.notice_head(head)
 
-    async def join(self, socket: Socket, readable_after: int) -> None:
+    async def subscribe_silently(self, socket: Socket, readable_after: int) -> None:
         """Have the socket follow from where the stream stands, without a word."""
         await self._standing()
         try:
@@ -94,7 +94,7 @@ class Feed:
         finally:
             self._catching_up -= 1
 
-    async def follow(self, socket: Socket, point: ResumePoint) -> None:
+    async def subscribe(self, socket: Socket, point: ResumePoint) -> None:
         """Answer `subscribed` or `reset`, send the socket what it missed after a number, and have
         it follow.
 
@@ -107,15 +107,15 @@ class Feed:
                 await self._look_at_head()
             await self._reach(point.readable_after)
             life, position = self._epoch, self.position
-            missed = Missed([], complete=True)
+            backlog = Backlog([], complete=True)
             if point.after is not None:
                 position = point.after
-                missed = await self._missed_after(position)
-            readable = missed.complete and position >= point.readable_after
+                backlog = await self._backlog_after(position)
+            readable = backlog.complete and position >= point.readable_after
             if readable and point.epoch in {"", life} and position <= self.position:
                 subscribed = Subscribed(**self._place(), recovered=point.after is not None)
                 self._answer(socket, subscribed.render(point.echo))
-                await self._catch_up(socket, position, missed)
+                await self._catch_up(socket, position, backlog)
             else:
                 self._answer(socket, Reset(**self._place()).render(point.echo))
             if life and life != self._epoch:
@@ -130,7 +130,7 @@ class Feed:
 
     def _add(self, socket: Socket) -> None:
         if self._may_read(socket):
-            self._followers.add(socket)
+            self._subscribers.add(socket)
             socket.streams.add(self.name)
 
     def _answer(self, socket: Socket, content: str) -> None:
@@ -145,27 +145,27 @@ class Feed:
         if self.position < number:
             raise Busy
 
-    async def _catch_up(self, socket: Socket, position: int, missed: Missed) -> None:
+    async def _catch_up(self, socket: Socket, position: int, backlog: Backlog) -> None:
         """Send the socket what it missed, page by page, until it stands where the feed stands."""
-        while missed.complete:
-            for frame in missed.frames:
+        while backlog.complete:
+            for frame in backlog.frames:
                 if self._may_read(socket):
                     await socket.pushed(frame.content)
                 position = frame.seq or position
             if position >= self.position or not self._may_read(socket):
                 return
-            missed = await self._missed_after(position)
+            backlog = await self._backlog_after(position)
         self._answer(socket, Reset(**self._place()).render())
 
-    async def _missed_after(self, position: int) -> Missed:
+    async def _backlog_after(self, position: int) -> Backlog:
         """Return the next page of what a socket missed that stands there."""
         if position == self.position:
-            return Missed([], complete=True)
+            return Backlog([], complete=True)
         return await self._pages.read(self.name, position, self.position)
 
-    def leave(self, socket: Socket) -> None:
+    def unsubscribe(self, socket: Socket) -> None:
         """Let the socket go."""
-        self._followers.discard(socket)
+        self._subscribers.discard(socket)
 
     async def _standing(self) -> None:
         """Wait until it is known where the stream stands. The caller counts as catching up."""
@@ -193,40 +193,40 @@ class Feed:
         """
         self.position, self._epoch = (await place)[self.name]
         self._reading = None
-        self.hear_of(self._heard_of)
+        self.notice_head(self._known_head)
 
     async def _read_missing(self) -> None:
         try:
-            while self.position < self._heard_of:
-                missed = await in_thread(events_after, self.name, self.position)
-                if missed.complete:
-                    for frame in missed.frames:
-                        self._hand_out(frame)
+            while self.position < self._known_head:
+                backlog = await in_thread(events_after, self.name, self.position)
+                if backlog.complete:
+                    for frame in backlog.frames:
+                        self._deliver(frame)
                 else:
                     # The log was pruned, or began anew, under our feet.
-                    last = missed.frames[-1].seq if missed.frames else None
-                    self.position = last or self._heard_of
+                    last = backlog.frames[-1].seq if backlog.frames else None
+                    self.position = last or self._known_head
                     self._push(Reset(**self._place()).render())
         except Exception:
             log.warning("log not read", stream=self.name, exc_info=True)
         finally:
             # What could not be read now, the next look at the heads hears of again.
-            self._heard_of = self.position
+            self._known_head = self.position
             self._reading = None
 
-    def _take_signal(self, frame: Frame) -> None:
+    def _deliver_signal(self, frame: Frame) -> None:
         if frame.about:
             if frame.version < self._versions.get(frame.about, 0):
                 return
             self._versions[frame.about] = frame.version
         self._push(frame.content)
 
-    def _hand_out(self, frame: Frame) -> None:
+    def _deliver(self, frame: Frame) -> None:
         self.position = frame.seq or self.position
         self._push(frame.content)
 
     def _push(self, content: str | bytes) -> None:
-        each("push", tuple(self._followers), lambda socket: socket.push(content))
+        each("push", tuple(self._subscribers), lambda socket: socket.push(content))
 
     def _place(self) -> Mapping[str, Any]:
         return {"stream": self.name, "head": self.position, "epoch": self._epoch}

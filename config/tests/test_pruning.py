@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from config import tidying
+from config import pruning
 from testing.server import until
 
 
@@ -17,10 +17,10 @@ def test_it_goes_on_after_a_failure_and_ends_when_told(monkeypatch: pytest.Monke
             raise OSError("the database is away")
         return 0
 
-    monkeypatch.setattr(tidying, "EVERY_SECONDS", 0.01)
-    monkeypatch.setattr(tidying, "prunes", lambda: {"things": prune})
+    monkeypatch.setattr(pruning, "EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(pruning, "prunes", lambda: {"things": prune})
     stop = threading.Event()
-    thread = tidying.tidy_beside(stop)
+    thread = pruning.start_pruning(stop)
     until(lambda: len(calls) > 2)
     stop.set()
     thread.join(timeout=5)

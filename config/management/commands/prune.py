@@ -7,8 +7,8 @@ from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand
 
+from config.pruning import prune_all, prune_regularly
 from config.stopping import when_told_to_stop
-from config.tidying import keep_tidy, tidy
 
 
 class Command(BaseCommand):
@@ -24,8 +24,8 @@ class Command(BaseCommand):
         """Prune and say what was deleted; with --every until the process is told to stop."""
         if options["every"]:
             when_told_to_stop(_end)
-            keep_tidy(threading.Event(), options["every"])
-        for name, count in tidy().items():
+            prune_regularly(threading.Event(), options["every"])
+        for name, count in prune_all().items():
             self.stdout.write(f"{count} {name} deleted")
 
 
