@@ -20,7 +20,7 @@ BURST, STEP = 150, 0.01
 PINGS = frame(PING, bytes(125)) * BURST
 BEGINNING = frame(TEXT, b"{", final=False)
 EMPTY_PARTS = frame(CONTINUATION, b"", final=False) * BURST
-STALLED_SOCKETS = 8
+RECEIVING_SOCKETS = 8
 # Messages per second on each process, within all limits, of 5,000 characters with four bytes each.
 LARGE_MESSAGES = 12
 # Of a stalled reader, between two pings, in seconds.
@@ -58,21 +58,45 @@ async def _flood(
 
 
 async def stalled_readers(target: Target, told: Told, end: float) -> None:
-    """Follow what there is to follow, be sent large messages, and read nothing."""
-    reader, writer = target.accounts[:2]
-    follow = frame(TEXT, _command("subscribe", {"stream": "feed", "after": 0}).encode())
+    """Subscribe to what there is, receive large messages, and read nothing."""
+    reader = target.accounts[0]
+    subscribe = frame(TEXT, _command("subscribe", {"stream": "feed", "after": 0}).encode())
     ask = frame(TEXT, _command("ping", {}).encode())
 
     async def stall(port: int) -> str:
         socket = await DeafSocket.open(port, ADDRESS, reader.token)
         with suppress(OSError):
             async with asyncio.timeout(left(end)):
-                await socket.write(follow)
+                await socket.write(subscribe)
                 while True:
                     # Who has been hung up on learns of it by writing.
                     await asyncio.sleep(PROBE)
                     await socket.write(ask)
         return await socket.fate()
+
+    await _large_messages_to(stall, target, told, end)
+
+
+async def healthy_readers(target: Target, told: Told, end: float) -> None:
+    """Receive the same large messages and read them: a control for `stalled_readers`, whose
+    messages alone, all within the limits, are work for the servers."""
+    reader = target.accounts[0]
+
+    async def read(port: int) -> str:
+        async with listening_socket(port, ADDRESS, reader.token) as socket:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left(end)):
+                    async for _ in socket:
+                        told["frames read"] += 1
+        return "reader left"
+
+    await _large_messages_to(read, target, told, end)
+
+
+async def _large_messages_to(
+    receive: Callable[[int], Awaitable[str]], target: Target, told: Told, end: float
+) -> None:
+    reader, writer = target.accounts[:2]
 
     async def send(port: int) -> str:
         async with listening_socket(port, ADDRESS, writer.token) as socket:
@@ -87,7 +111,7 @@ async def stalled_readers(target: Target, told: Told, end: float) -> None:
         return "writer left"
 
     attempts: list[Callable[[], Awaitable[str]]] = [
-        partial(stall, target.ports[number % 2]) for number in range(STALLED_SOCKETS)
+        partial(receive, target.ports[number % 2]) for number in range(RECEIVING_SOCKETS)
     ]
     attempts += [partial(send, port) for port in target.ports]
     await asyncio.gather(*(over_and_over(attempt, told, end) for attempt in attempts))

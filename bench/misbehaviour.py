@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from bench.bad_requests import hashing_flood, header_bomb, locked_row, slow_heads
-from bench.bad_sockets import empty_fragments, ping_flood, stalled_readers
+from bench.bad_sockets import empty_fragments, healthy_readers, ping_flood, stalled_readers
 from bench.target import Attack, Target, Told, left
 
 # What an attack may take to come to its end, in seconds.
@@ -39,6 +39,8 @@ class Kind:
 
 
 KINDS = (
+    # The control of the next one.
+    Kind("the same messages, read", healthy_readers, rounds=2, seconds=16.0),
     # Long enough to fill what the system keeps for a socket, and then what the server does.
     Kind("stalled readers", stalled_readers, rounds=2, seconds=16.0),
     Kind("ping flood", ping_flood, rounds=2, seconds=9.0),
