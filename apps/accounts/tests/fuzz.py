@@ -40,7 +40,7 @@ KNOWLEDGE = Knowledge(
     },
     past=_past,
     reasons={
-        "This is not your present password.",
+        "This is not your current password.",
         "This password is entirely numeric.",
         "This password is too common.",
         "The password is too similar to the name.",

@@ -7,8 +7,8 @@ from typing import Any
 
 from apps.accounts.logins import user_login, user_register
 from apps.accounts.models import User
-from apps.accounts.services import user_set_status
 from apps.accounts.sessions import Device
+from apps.accounts.statuses import user_set_status
 from testing.client import ContractClient
 
 PASSWORD = "correct horse 9"

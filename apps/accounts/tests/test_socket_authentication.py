@@ -8,9 +8,9 @@ from pytest_django import Settings
 from apps.accounts import socket_authentication
 from apps.accounts.errors import InvalidToken, OriginNotAllowed, SessionOver
 from apps.accounts.models import Session, WebsocketTicket
-from apps.accounts.services import ticket_issue
 from apps.accounts.socket_authentication import AccountsSocketAuthenticator
 from apps.accounts.tests.people import Person
+from apps.accounts.tickets import ticket_issue
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,9 @@ from pytest_django import Settings
 
 from apps.accounts.errors import InvalidToken, SessionNotFound, SessionOver
 from apps.accounts.models import Session, WebsocketTicket
-from apps.accounts.services import accounts_prune, ticket_issue, ticket_redeem
+from apps.accounts.pruning import accounts_prune
 from apps.accounts.tests.people import Person
+from apps.accounts.tickets import ticket_issue, ticket_redeem
 from apps.core.tests.together import together
 from testing.client import ContractClient
 

@@ -5,8 +5,9 @@ import pytest
 from apps.accounts.errors import MayNotSetStatus, SessionOver
 from apps.accounts.models import Session, User
 from apps.accounts.policies import may_set_status
-from apps.accounts.services import ticket_issue, ticket_redeem, user_set_status
+from apps.accounts.statuses import user_set_status
 from apps.accounts.tests.people import PASSWORD, Person, set_status
+from apps.accounts.tickets import ticket_issue, ticket_redeem
 from testing.client import ContractClient
 
 disabling = pytest.mark.parametrize("status", ["suspended", "banned", "pending"])
