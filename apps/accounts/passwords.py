@@ -1,6 +1,6 @@
 """Passwords: only this module normalises, hashes and compares them.
 
-Hashing takes tens of milliseconds on purpose, and no other writer may wait for a lock meanwhile. So
+Hashing takes tens of milliseconds on purpose, and no other writer may wait so long for a lock. So
 callers use these functions before their transaction begins, and check the result again under the
 lock (docs/decisions/0008-hash-first.md).
 """
