@@ -39,7 +39,7 @@ def canonical_email(address: str) -> str:
 
 
 def _ascii_domain(domain: str) -> str:
-    # The caller refuses a domain that is too long. Encoding it here would take long for nothing.
+    # The caller refuses a domain that is too long, and encoding it here would take long.
     if domain.isascii() or len(domain) > MAX_EMAIL_LENGTH:
         return domain
     try:

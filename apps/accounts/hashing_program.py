@@ -16,8 +16,8 @@ from typing import Any
 import argon2
 
 LOWEST_PRIORITY = 19
-# The priority of the process's group. 19 would be the lowest here too, but with 10 other processes
-# wait no longer, and on a busy machine this one gets three times as much time
+# The priority of the process's group. 19 would be the lowest here too, but other processes wait no
+# longer at 10, and on a busy machine this one then gets three times as much time
 # (docs/decisions/0021-hashing-process.md).
 GROUP_PRIORITY = 10
 

@@ -36,7 +36,7 @@ def test_new_password_logs_in_and_old_password_does_not(
 def test_password_change_ends_every_other_session_and_keeps_this_one(
     alice: Person, bob: Person, anonymous: ContractClient
 ) -> None:
-    """An access token of another session must not work until it expires."""
+    """The access tokens of the other sessions stop working at once, before they expire."""
     tablet = alice.another_device()
     change(alice)
     assert tablet.get("/auth/profile").status_code == 401

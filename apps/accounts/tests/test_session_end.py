@@ -28,7 +28,7 @@ def is_logged_out(device: Person) -> bool:
 
 
 def test_logout_ends_both_tokens_at_once(alice: Person) -> None:
-    """The access token must not work until it expires."""
+    """The access token stops working at once, before it expires."""
     response = alice.post("/auth/logout")
     assert response.status_code == 200
     assert response.json()["message"] == "Logout successful"

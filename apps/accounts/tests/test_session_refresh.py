@@ -58,7 +58,7 @@ def test_refresh_extends_the_session(alice: Person, anonymous: ContractClient) -
 def test_eight_concurrent_refreshes_with_one_token_get_the_same_pair(
     alice: Person, anonymous: ContractClient
 ) -> None:
-    """All of them are the client's own requests, and only one pair of tokens exists afterwards."""
+    """A client may send several requests at once, and only one new pair may be valid afterwards."""
     responses: list[Any] = together(*[lambda: refresh(ContractClient(), alice.refresh)] * 8)
     assert [response.status_code for response in responses] == [200] * 8
     pairs = {pair_of(response) for response in responses}

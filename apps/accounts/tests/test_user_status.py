@@ -22,7 +22,7 @@ def refresh_status(client: ContractClient, token: str) -> int:
 def test_disabled_user_is_logged_out_on_every_device(
     alice: Person, bob: Person, anonymous: ContractClient, status: str
 ) -> None:
-    """An access token must not work until it expires."""
+    """The access tokens stop working at once, before they expire."""
     tablet = alice.another_device()
     set_status(alice.user, status)
     for device in (alice, tablet):
