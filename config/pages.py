@@ -6,4 +6,4 @@ from django.contrib.admin.apps import AdminConfig
 class PagesConfig(AdminConfig):
     """Puts our site in the place of Django's."""
 
-    default_site = "apps.accounts.pages.Pages"
+    default_site = "apps.accounts.admin_site.ParleyAdminSite"

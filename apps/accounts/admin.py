@@ -1,4 +1,4 @@
-"""Accounts in the admin's pages: to look at, and to shut people out."""
+"""Users in the admin's pages: moderators view them and set their status."""
 
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin  # noqa: F401
@@ -8,42 +8,48 @@ from django.http import HttpRequest
 
 from apps.accounts.errors import MayNotSetStatus
 from apps.accounts.models import User
-from apps.accounts.services import user_set_status
+from apps.accounts.statuses import user_set_status
 from apps.core.admin import ReadOnlyAdmin
 
-# Roles say what somebody may do here. Django's groups, whose page the import above has registered,
-# would say nothing.
+# A user's role says what they may do here. Django's groups, whose page the import above has
+# registered, would have no effect.
 admin.site.unregister(Group)
 
 
 @admin.register(User)
 class UserAdmin(ReadOnlyAdmin):
-    """People, and who may come in."""
+    """The page of users."""
 
     list_display = ("name", "email", "role", "status", "created_at")
     list_filter = ("role", "status")
     search_fields = ("name", "email")
     ordering = ("-id",)
     exclude = ("password",)
-    actions = ("suspend", "ban", "let_in")
+    actions = ("suspend", "ban", "reinstate")
 
-    @admin.action(description="Suspend: out at once, on every device", permissions=["view"])
+    @admin.action(
+        description="Suspend: end every session, until a moderator reinstates the user",
+        permissions=["view"],
+    )
     def suspend(self, request: HttpRequest, users: QuerySet[User]) -> None:
-        """Shut people out, until a moderator lets them in."""
+        """Suspend users, until a moderator reinstates them."""
         self._set_status(request, users, User.Status.SUSPENDED)
 
-    @admin.action(description="Ban: out at once, and for good", permissions=["ban"])
+    @admin.action(
+        description="Ban: end every session, until an administrator reinstates the user",
+        permissions=["ban"],
+    )
     def ban(self, request: HttpRequest, users: QuerySet[User]) -> None:
-        """Shut people out, until an administrator lets them in."""
+        """Ban users, until an administrator reinstates them."""
         self._set_status(request, users, User.Status.BANNED)
 
-    @admin.action(description="Let in again", permissions=["view"])
-    def let_in(self, request: HttpRequest, users: QuerySet[User]) -> None:
-        """Let people in again."""
+    @admin.action(description="Reinstate", permissions=["view"])
+    def reinstate(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        """Let users log in again."""
         self._set_status(request, users, User.Status.ACTIVE)
 
     def has_ban_permission(self, request: HttpRequest) -> bool:
-        """Return whether the action is offered; whom it may be done to, the service decides."""
+        """Return whether the page offers the action. The service decides for each user."""
         return bool(self.actor(request).role == User.Role.ADMIN)
 
     def _set_status(self, request: HttpRequest, users: QuerySet[User], status: str) -> None:

@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class AccountsConfig(AppConfig):
-    """Users, their sessions and the tokens that speak for them."""
+    """Users, their sessions and their tokens."""
 
     name = "apps.accounts"
     label = "accounts"

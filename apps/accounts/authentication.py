@@ -8,12 +8,12 @@ from rest_framework.request import Request
 from apps.accounts.errors import InvalidToken
 from apps.accounts.models import Session, User
 from apps.accounts.selectors import session_active
-from apps.accounts.sessions import session_note_use
+from apps.accounts.sessions import session_touch
 from apps.accounts.tokens import read_access
 
 
 class BearerAuthentication(BaseAuthentication):
-    """Finds the person by their access token, whose session is looked up at every request."""
+    """Finds the user by their access token. Every request looks up the token's session."""
 
     def authenticate(self, request: Request) -> tuple[User, Session] | None:
         """Return user and session, None without a token; raise InvalidToken or SessionOver."""
@@ -23,17 +23,17 @@ class BearerAuthentication(BaseAuthentication):
         if scheme.lower() != "bearer":
             raise InvalidToken("Use the Authorization header as: Bearer <access token>")
         session = session_active(read_access(token.strip()).session_id)
-        session_note_use(session)
+        session_touch(session)
         structlog.contextvars.bind_contextvars(user_id=str(session.user_id))
         return session.user, session
 
     def authenticate_header(self, request: Request) -> str:
-        """Return the WWW-Authenticate of a 401."""
+        """Return the WWW-Authenticate header of a 401."""
         return "Bearer"
 
 
 class BearerScheme(OpenApiAuthenticationExtension):
-    """Describes it in the schema."""
+    """Describes BearerAuthentication in the schema."""
 
     target_class = BearerAuthentication
     name = "BearerAuth"

@@ -1,4 +1,4 @@
-"""E-mail addresses: the one spelling of each, in which it is stored and compared."""
+"""E-mail addresses: each has one canonical spelling, which is stored and compared."""
 
 import unicodedata
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db.models import BooleanField, Func
 
-LONGEST = 254
+MAX_EMAIL_LENGTH = 254
 
 
 class IsPrintableAscii(Func):
@@ -16,20 +16,21 @@ class IsPrintableAscii(Func):
     output_field: "BooleanField[bool, bool]" = BooleanField()
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        """Return it as PostgreSQL says it."""
+        """Return the SQL for PostgreSQL."""
         return self.as_sql(compiler, connection, template="%(expressions)s !~ '[^ -~]'")
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        """Return it as SQLite says it."""
+        """Return the SQL for SQLite."""
         return self.as_sql(compiler, connection, template="%(expressions)s NOT GLOB '*[^ -~]*'")
 
 
 def canonical_email(address: str) -> str:
     """Return the address in lower case, with its domain in the ASCII form (RFC 5891).
 
-    Whether it is one at all is not looked at. Raises ValidationError for a part before the @ that
-    is not printable ASCII: hardly any server takes it, and a long s reads like an s. It does so
-    also for a domain whose ASCII form would be that of another one.
+    This does not check that the address is valid. It raises ValidationError if the part before the
+    @ is not printable ASCII: hardly any mail server accepts such an address, and some characters
+    look alike, such as a long s and an s. It also raises ValidationError for a domain whose ASCII
+    form would be that of another domain.
     """
     local, at, domain = address.strip().rpartition("@")
     if not (local.isascii() and local.isprintable()):
@@ -38,12 +39,12 @@ def canonical_email(address: str) -> str:
 
 
 def _ascii_domain(domain: str) -> str:
-    # One that is too long is refused for that, and would take its time here.
-    if domain.isascii() or len(domain) > LONGEST:
+    # The caller refuses a domain that is too long, and encoding it here would take long.
+    if domain.isascii() or len(domain) > MAX_EMAIL_LENGTH:
         return domain
     try:
         encoded = domain.encode("idna")
-        # Python knows the rules of 2003 (RFC 3490), which turn faß.de into fass.de.
+        # Python implements the rules of 2003 (RFC 3490), which turn faß.de into fass.de.
         same = encoded.decode("idna").lower() == unicodedata.normalize("NFKC", domain).lower()
     except UnicodeError:
         same = False

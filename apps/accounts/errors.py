@@ -1,4 +1,4 @@
-"""What accounts refuse."""
+"""The refusals of accounts."""
 
 from apps.core.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound, Unauthorized
 
@@ -30,8 +30,8 @@ class SessionNotFound(NotFound):
 class WrongPassword(Invalid):
     @classmethod
     def current(cls) -> Invalid:
-        """Return the refusal of a change of password by somebody who does not know it."""
-        return cls.field("currentPassword", "This is not your present password.", "wrong_password")
+        """Return the refusal of a password change whose current password is wrong."""
+        return cls.field("currentPassword", "This is not your current password.", "wrong_password")
 
 
 class OriginNotAllowed(Forbidden):
@@ -39,8 +39,8 @@ class OriginNotAllowed(Forbidden):
 
 
 class MayNotSetStatus(Forbidden):
-    message = "You may not do this to this person"
+    message = "You may not set this user's status"
 
 
-class NothingToChange(BadRequest):
+class EmptyProfileUpdate(BadRequest):
     message = "Send at least one field to change"

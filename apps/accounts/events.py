@@ -1,4 +1,4 @@
-"""What the accounts announce, to the user whom it concerns."""
+"""The events of accounts, each for the user it is about."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ ConnectedPayload.user_serializer = ProfileOutput
 
 @dataclass(frozen=True, kw_only=True)
 class SecurityAlert(Event):
-    """Many logins to your account were tried."""
+    """Somebody tried to log in to your account many times."""
 
     type = "security_alert"
     stream = USER
@@ -27,6 +27,6 @@ class SecurityAlert(Event):
     at: datetime
 
 
-def logins_failing(user_id: UUID) -> None:
-    """Tell a user that somebody keeps trying to log in as them."""
+def alert_failed_logins(user_id: UUID) -> None:
+    """Publish to a user that somebody keeps trying to log in as them."""
     publish(SecurityAlert(to=[user_id], reason="failed_logins", at=timezone.now()))

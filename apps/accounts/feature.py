@@ -1,8 +1,8 @@
-"""What accounts bring to the whole."""
+"""What accounts add to the project."""
 
 from apps.accounts.demo import demo
 from apps.accounts.models import User
-from apps.accounts.services import accounts_prune
+from apps.accounts.pruning import accounts_prune
 from apps.accounts.views import AuthViewSet, UserViewSet
 from apps.core.features import Feature
 
@@ -12,7 +12,7 @@ FEATURE = Feature(
         "register": 60,
         "login_address": 60,  # from one address
         "login": 10,  # to one account from one address
-        "login_account": 100,  # to one account from anywhere: the rest is delayed, not refused
+        "login_account": 100,  # to one account from anywhere: beyond it responses are delayed
         "password": 10,
         "ws_ticket": 60,
         "search_users": 60,

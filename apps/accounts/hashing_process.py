@@ -16,18 +16,18 @@ import structlog
 log = structlog.get_logger(__name__)
 
 PROGRAM = Path(__file__).with_name("hashing_program.py")
-# How long a process that was killed may take to be gone, in seconds.
+# How long to wait for a killed process to end, in seconds.
 END_SECONDS = 1.0
 
 
 class HashingProcess:
-    """Hashes passwords in another process, and replaces that when it has died or hung.
+    """Hashes passwords in another process, and replaces that process when it has died or hung.
 
-    One caller asks at a time. Who gets no answer in time has to hash in their own thread: this
-    keeps logins going when the processors are too busy for a process of the lowest priority.
+    One caller asks at a time. A caller who gets no answer in time hashes in its own thread, so that
+    logins still work when the processors are too busy for a process of the lowest priority.
 
-    `wait` is for how many seconds a caller waits until nobody else asks, and then for an answer;
-    after `hung` seconds without an answer the process is taken for hung.
+    `wait` is how many seconds a caller waits for its turn, and then again for the answer. After
+    `hung` seconds without an answer the process counts as hung.
     """
 
     def __init__(self, *, wait: float = 1.0, hung: float = 10.0) -> None:
@@ -39,20 +39,20 @@ class HashingProcess:
 
     @property
     def pid(self) -> int | None:
-        """Return the number of the process; None when there is none at present."""
+        """Return the id of the process, None while there is no process."""
         return self._running.pid if self._running else None
 
     def start(self) -> None:
-        """Start the process. Before that no caller waits for an answer."""
+        """Start the process. Until then ask() returns None at once."""
         with self._lock:
             self._started = True
-            # If this fails the first caller tries again.
+            # If this fails, the first caller tries again.
             with suppress(OSError):
                 self._running = _Running(self.wait)
 
     def ask(self, function: str, *arguments: str | int) -> Any:
-        """Return what a function of the program returns for the arguments; None when there is no
-        answer."""
+        """Call a function of the program with the arguments and return what it returns; None when
+        there is no answer."""
         if not self._started or not self._lock.acquire(timeout=self.wait):
             return None
         try:
@@ -73,16 +73,16 @@ class HashingProcess:
 
 
 class _Running:
-    """One run of the program, which is asked one thing at a time."""
+    """One run of the program, which answers one request at a time."""
 
     def __init__(self, wait: float) -> None:
         self._socket, theirs = socket.socketpair()
         self._socket.settimeout(wait)
         self._asked_at: float | None = None
         with theirs:
-            # Not forked without exec, since this process has threads. -P: the modules beside the
-            # program have names of the standard library. In a session of its own it does not get
-            # the terminal's SIGINT, and has a priority of its own.
+            # A fork without exec is unsafe, because this process has threads. -P: modules next to
+            # the program have names of the standard library. In its own session the process gets
+            # no SIGINT of the terminal, and has its own priority.
             self._process = subprocess.Popen(
                 [sys.executable, "-P", str(PROGRAM)],
                 stdin=theirs.fileno(),
@@ -98,15 +98,15 @@ class _Running:
         """Return the answer; raise TimeoutError when it is late, and another OSError when there
         will be none."""
         if self._asked_at is not None:
-            # What was asked by somebody who waits for it no more: it must not be taken for the
-            # answer to another password.
+            # This is the answer to an earlier caller who no longer waits. It must not pass for the
+            # answer about another password.
             self._receive()
         self._asked_at = time.monotonic()
         self._socket.sendall(json.dumps(request).encode() + b"\n")
         return json.loads(self._receive())
 
     def seconds_late(self) -> float:
-        """Return for how long the answer that is due has been due."""
+        """Return for how many seconds an answer has been due, 0 if none is."""
         return time.monotonic() - self._asked_at if self._asked_at is not None else 0.0
 
     def end(self) -> None:
@@ -117,7 +117,7 @@ class _Running:
             self._process.wait(END_SECONDS)
 
     def _receive(self) -> bytes:
-        # The program writes a line of some hundred bytes at once.
+        # The program writes a line of about a hundred bytes at once.
         line = self._socket.recv(4096)
         if not line.endswith(b"\n"):
             raise ConnectionResetError

@@ -1,7 +1,7 @@
-"""The program of the process that hashes passwords. hashing_process.py starts it and asks it.
+"""The program of the hashing process. hashing_process.py starts it and sends it requests.
 
 It imports nothing of Django or Parley, so that it is small. A request is a line of JSON on its
-standard input, and the answer a line on its standard output.
+standard input, and the answer is a line of JSON on its standard output.
 """
 
 import json
@@ -16,8 +16,9 @@ from typing import Any
 import argon2
 
 LOWEST_PRIORITY = 19
-# Of the process as a group of its own, whose least would be 19 too: with 10 others wait no longer,
-# and a busy machine has three times as much for it (docs/decisions/0021-hashing-process.md).
+# The priority of the process's group. 19 would be the lowest here too, but other processes wait no
+# longer at 10, and on a busy machine this one then gets three times as much time
+# (docs/decisions/0021-hashing-process.md).
 GROUP_PRIORITY = 10
 
 
@@ -40,9 +41,9 @@ def verify(password: str, encoded: str) -> bool:
 FUNCTIONS: dict[str, Callable[..., Any]] = {"encode": encode, "verify": verify}
 
 
-def answer(request: bytes) -> Any:
-    """Return what the function returns that is asked for; None when it fails. The server then calls
-    it itself, and meets with the same error."""
+def result_of(request: bytes) -> Any:
+    """Call the function that the request names and return its result; None when it fails. The
+    server then calls the function itself and gets the same error."""
     name, *arguments = json.loads(request)
     try:
         return FUNCTIONS[name](*arguments)
@@ -51,21 +52,21 @@ def answer(request: bytes) -> Any:
 
 
 def lower_priority() -> None:
-    """Leave the processors to whoever else wants them."""
+    """Leave the processors to all other processes that need them."""
     os.nice(LOWEST_PRIORITY)
-    # Where Linux groups processes by session, priorities are compared inside of a group first, and
-    # those of groups with each other.
+    # If Linux groups processes by session, it compares priorities only inside a group, and the
+    # groups' priorities with each other.
     with suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(GROUP_PRIORITY))
 
 
 def main() -> None:
-    """Answer until the server closes its end, which it also does when it is killed."""
-    # Without a word, when the server ends before an answer.
+    """Answer requests until the server closes its end, which happens also when it is killed."""
+    # End without a traceback when the server ends before it reads an answer.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     lower_priority()
     for request in sys.stdin.buffer:
-        sys.stdout.write(f"{json.dumps(answer(request))}\n")
+        sys.stdout.write(f"{json.dumps(result_of(request))}\n")
         sys.stdout.flush()
 
 

@@ -1,8 +1,5 @@
 """Registering and logging in: the writes that take a password and begin a session. They have no
-actor: who comes is known only once they are in.
-
-Lock order: a user's row, then the stream of their events.
-"""
+actor, because only the password tells who the user is. The lock order is in locks.py."""
 
 import time
 from collections.abc import Callable
@@ -16,25 +13,25 @@ from django.utils import timezone
 
 from apps.accounts import passwords
 from apps.accounts.errors import EmailTaken, InvalidCredentials, UserNotFound
-from apps.accounts.events import logins_failing
+from apps.accounts.events import alert_failed_logins
+from apps.accounts.locks import user_locked
 from apps.accounts.models import Session, User
-from apps.accounts.services import user_locked
-from apps.accounts.sessions import Device, Login, logged_in, session_begin
+from apps.accounts.sessions import Device, Login, session_begin
 from apps.core.addresses import network_of
 from apps.core.ratelimit import action_refusals, consume_action
 
-# By how much answers are held back once an account is tried too often, and how often its owner is
-# told.
-HELD_BACK_SECONDS = 2.0
-TOLD_EVERY = timedelta(hours=1)
+# How long the server delays the response to a login beyond the account's limit.
+LOGIN_DELAY_SECONDS = 2.0
+# The server alerts an account's owner at most this often.
+ALERT_INTERVAL = timedelta(hours=1)
 
 T = TypeVar("T")
 
 
 def user_register(*, name: str, email: str, password: str, device: Device) -> Login:
-    """Make a user and log them in; raise EmailTaken, or Invalid for a password that is too weak."""
+    """Create a user and log them in; raise EmailTaken, or Invalid for a weak password."""
     user = User(name=name, email=email)
-    passwords.require_good(password, user, "password")
+    passwords.require_strong(password, user, "password")
     user.password = passwords.hashed(password)
     with transaction.atomic():
         try:
@@ -42,77 +39,81 @@ def user_register(*, name: str, email: str, password: str, device: Device) -> Lo
                 user.save(force_insert=True)
         except IntegrityError as error:
             raise EmailTaken from error
-        return logged_in(session_begin(user, device))
+        return Login.of(session_begin(user, device))
 
 
 def login_attempt(*, email: str, address: str) -> float:
-    """Count an attempt to log in, before anything is compared, and return by how many seconds its
-    answer is to be held back, right or wrong; raise RateLimited.
+    """Count a login attempt before the password is compared. Return how many seconds to delay the
+    response, whether the password is right or wrong; raise RateLimited.
 
-    Who tries too often from one address is refused there. The attempts on an account from anywhere
-    refuse nobody, or anybody could lock its owner out: they make guessing slow, and the owner is
-    told. An unknown address is treated alike.
+    The server refuses a client that tries too often from one address. The account's own limit
+    refuses nobody, because anybody could then lock the owner out: beyond it responses are delayed,
+    which makes guessing slow, and the owner is alerted. An e-mail address without an account is
+    treated in the same way.
     """
     network = network_of(address)
     consume_action("login_address", network)
     consume_action("login", f"{network} {email}")
-    [beyond] = action_refusals("login_account", [email])
-    if beyond is None:
+    [refusal] = action_refusals("login_account", [email])
+    if refusal is None:
         return 0.0
     began = time.monotonic()
-    _tell_owner(email)
-    # The time that this took must not tell whether there is an owner.
-    return max(0.0, HELD_BACK_SECONDS - (time.monotonic() - began))
+    _alert_owner(email)
+    # The time that the alert took must not reveal whether the account exists.
+    return max(0.0, LOGIN_DELAY_SECONDS - (time.monotonic() - began))
 
 
 def user_login(*, email: str, password: str, device: Device) -> Login:
-    """Begin a session; raise InvalidCredentials, alike and after the same time for an unknown
-    address, a wrong password and a disabled user."""
-    return logged_in(_admit(email, password, partial(session_begin, device=device)))
+    """Begin a session. Raise InvalidCredentials for an unknown e-mail address, a wrong password and
+    a disabled user, with the same message and after the same time."""
+    return Login.of(_authenticate(email, password, partial(session_begin, device=device)))
 
 
 def moderator_login(*, email: str, password: str, device: Device) -> Session:
-    """Begin a session of the admin's pages; raise InvalidCredentials likewise, and for who may not
-    enter them."""
+    """Begin a session of the admin's pages; raise InvalidCredentials as user_login() does, and for
+    a user who is not a moderator."""
 
-    def enter(user: User) -> Session:
+    def begin(user: User) -> Session:
         if not user.is_moderator:
             raise InvalidCredentials
         return session_begin(user, device)
 
-    return _admit(email, password, enter)
+    return _authenticate(email, password, begin)
 
 
-def _tell_owner(email: str) -> None:
+def _alert_owner(email: str) -> None:
     now = timezone.now()
-    due = User.objects.filter(Q(alerted_at=None) | Q(alerted_at__lt=now - TOLD_EVERY), email=email)
-    # On SQLite an UPDATE of nothing would wait for other writers all the same.
+    due = User.objects.filter(
+        Q(alerted_at=None) | Q(alerted_at__lt=now - ALERT_INTERVAL), email=email
+    )
+    # On SQLite an UPDATE that matches no row would still wait for other writers.
     owner = due.values_list("pk", flat=True).first()
     if owner is None:
         return
     with transaction.atomic():
         if due.update(alerted_at=now):
-            logins_failing(owner)
+            alert_failed_logins(owner)
 
 
-def _admit(email: str, password: str, enter: Callable[[User], T]) -> T:
-    """Return what `enter` makes of the user, under their lock; raise InvalidCredentials.
+def _authenticate(email: str, password: str, begin: Callable[[User], T]) -> T:
+    """Call `begin` with the user under their lock and return what it returns; raise
+    InvalidCredentials.
 
-    The password is compared before the lock is taken. Under it the user must still have the hash
-    that it was compared with, and the status: what changes either looks for sessions to end under
-    the same lock, and would miss one that began a moment later.
+    The password is compared before the lock is taken. Under the lock the user must still be active
+    and have the hash that the password was compared with. A change of either takes the same lock
+    and ends the sessions that it finds, so it would miss a session that begins a moment later.
     """
     while True:
-        found, verdict = _compare(email, password)
+        found, comparison = _compare(email, password)
         with transaction.atomic():
             user = _locked_active(found)
             if user.password == found.password:
-                if verdict.fresh is not None:
-                    user.password = verdict.fresh
+                if comparison.new_hash is not None:
+                    user.password = comparison.new_hash
                     user.save(update_fields=["password"])
-                return enter(user)
-        # Another hash is there now: of another password, or, when another login has renewed an old
-        # hash, of this very one. Only to compare again tells.
+                return begin(user)
+        # The hash has changed: the user has a new password, or another login has renewed the hash
+        # of the same password. Only comparing again can tell.
 
 
 def _locked_active(found: User) -> User:
@@ -125,13 +126,13 @@ def _locked_active(found: User) -> User:
     return user
 
 
-def _compare(email: str, password: str) -> tuple[User, passwords.Verdict]:
+def _compare(email: str, password: str) -> tuple[User, passwords.Comparison]:
     user = User.objects.filter(email=email).first()
     if user is None:
-        # The hasher's time would otherwise tell which addresses are known.
-        passwords.verify_nothing(password)
+        # Without this the response time would reveal which e-mail addresses have accounts.
+        passwords.compare_with_nothing(password)
         raise InvalidCredentials
-    verdict = passwords.verify(password, user.password)
-    if not verdict.right or not user.is_active:
+    comparison = passwords.compare(password, user.password)
+    if not comparison.matches or not user.is_active:
         raise InvalidCredentials
-    return user, verdict
+    return user, comparison

@@ -1,4 +1,4 @@
-"""People, and the sessions that they are logged in by."""
+"""Users, their sessions, and the tickets that open websockets."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -8,16 +8,17 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from apps.accounts.emails import LONGEST, IsPrintableAscii, canonical_email
-from apps.accounts.passwords import normalized, verify
+from apps.accounts.emails import MAX_EMAIL_LENGTH, IsPrintableAscii, canonical_email
+from apps.accounts.passwords import compare, normalized
 from apps.core.ids import uuid7
 
 
 class UserManager(BaseUserManager["User"]):
-    """Makes users for Django's own commands; the API goes through services."""
+    """Creates users for Django's own commands. The API calls services instead."""
 
     def create_superuser(self, email: str, password: str, **fields: Any) -> "User":
-        """Return a new administrator, for `manage.py createsuperuser`; raise ValidationError."""
+        """Create and return an administrator for `manage.py createsuperuser`; raise
+        ValidationError."""
         user = self.model(email=canonical_email(email), role=User.Role.ADMIN, **fields)
         user.set_password(password)
         user.save()
@@ -29,7 +30,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser):
-    """A person, known by their e-mail address."""
+    """A user, who logs in with their e-mail address."""
 
     class Role(models.TextChoices):
         USER = "user"
@@ -44,14 +45,14 @@ class User(AbstractBaseUser):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=255)
-    email = models.EmailField(max_length=LONGEST, unique=True)
+    email = models.EmailField(max_length=MAX_EMAIL_LENGTH, unique=True)
     email_verified = models.BooleanField(default=False)
     role = models.CharField(max_length=20, choices=Role.choices, default=Role.USER)
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.ACTIVE)
     bio = models.CharField(max_length=1000, blank=True, default="")
     avatar_url = models.CharField(max_length=500, blank=True, default="")
     version = models.PositiveIntegerField(default=1)
-    # When they were last told that somebody keeps trying to log in as them.
+    # When the server last alerted the user that somebody keeps trying to log in as them.
     alerted_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
@@ -80,17 +81,17 @@ class User(AbstractBaseUser):
 
     @property
     def is_active(self) -> bool:  # type: ignore[override]
-        """Return whether they may log in, for Django's own pages."""
+        """Return whether the user may log in. Django's own pages ask this too."""
         return self.status == self.Status.ACTIVE
 
     @property
     def is_moderator(self) -> bool:
-        """Return whether they look after what others write."""
+        """Return whether the user moderates what others write; administrators do too."""
         return self.role in {self.Role.MODERATOR, self.Role.ADMIN}
 
     @property
     def is_staff(self) -> bool:
-        """Return whether they may enter the admin's pages."""
+        """Return whether the user may open the admin's pages, as Django asks."""
         return self.is_moderator
 
     def set_password(self, raw_password: str | None) -> None:
@@ -99,31 +100,32 @@ class User(AbstractBaseUser):
 
     def check_password(self, raw_password: str | None) -> bool:
         """Return whether this is the password, for Django's own code. Unlike Django's, it saves no
-        fresh hash: that would undo a change of password that was made since the row was read."""
-        return raw_password is not None and verify(raw_password, self.password).right
+        new hash: that would undo a password change made since the row was read."""
+        return raw_password is not None and compare(raw_password, self.password).matches
 
     def has_perm(self, permission: str, obj: object = None) -> bool:
-        """Return whether the admin's pages let them: administrators all, moderators to look."""
+        """Return whether the user has a permission in the admin's pages: administrators have all,
+        moderators may view."""
         return self.role == self.Role.ADMIN or (
             self.is_moderator and permission.partition(".")[2].startswith("view_")
         )
 
     def has_module_perms(self, app_label: str) -> bool:
-        """Return whether the admin shows them an app at all."""
+        """Return whether the admin's pages show the user an app."""
         return self.is_moderator
 
 
 class Session(models.Model):
-    """One login of a person on one device. Its tokens are good for as long as it has not ended.
+    """One login of a user on one device. Its tokens are valid until it ends or expires.
 
-    `expires_at` is when the present refresh token expires. Address and device are those of the last
-    refresh.
+    `expires_at` is when the current refresh token expires. `address` and `user_agent` are those of
+    the last refresh.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
-    # The jti of the one refresh token that is good now, that of the one before it, if any, and when
-    # the one took the other's place, by the database's clock.
+    # The jti of the current refresh token, that of the token before it, if any, and when the
+    # current one replaced it, by the database's clock.
     refresh_jti = models.CharField(max_length=64)
     previous_jti = models.CharField(max_length=64, null=True)  # noqa: DJ001
     refreshed_at = models.DateTimeField(default=timezone.now)
@@ -150,7 +152,7 @@ class Session(models.Model):
 
 
 class WebsocketTicket(models.Model):
-    """A right to open one websocket, kept as a hash; redeeming it deletes the row."""
+    """The right to open one websocket, stored as a hash. Redeeming it deletes the row."""
 
     digest = models.CharField(primary_key=True, max_length=64)
     session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="+")

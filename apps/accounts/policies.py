@@ -2,20 +2,23 @@
 
 from apps.accounts.models import Session, User
 
-# What moderators may change; to ban somebody, and to let in who is banned, is for administrators.
-OF_MODERATORS = {User.Status.ACTIVE, User.Status.SUSPENDED}
+# The statuses that moderators may change from and to. Only administrators may ban a user or
+# reinstate a banned one.
+MODERATOR_STATUSES = {User.Status.ACTIVE, User.Status.SUSPENDED}
 
 
 def may_set_status(actor: User, user: User, status: str) -> bool:
-    """Return whether the actor may give the person this status: administrators any to anybody but
-    themselves, moderators may suspend plain users and let in whom they may suspend."""
+    """Return whether the actor may set the user's status. Administrators may set any status of
+    anybody but themselves. Moderators may suspend and reinstate users who are not moderators."""
     if actor.pk == user.pk:
         return False
     if actor.role == User.Role.ADMIN:
         return True
-    return actor.is_moderator and not user.is_moderator and {user.status, status} <= OF_MODERATORS
+    return (
+        actor.is_moderator and not user.is_moderator and {user.status, status} <= MODERATOR_STATUSES
+    )
 
 
 def owns(actor: User, session: Session) -> bool:
-    """Return whether the session is one of the actor's own."""
+    """Return whether the session is one of the actor's."""
     return session.user_id == actor.pk

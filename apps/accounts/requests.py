@@ -1,4 +1,4 @@
-"""Requests: what BearerAuthentication has put into one, and what the bridge takes from one."""
+"""What accounts read from a request, and how they delay its response."""
 
 from typing import Any
 
@@ -11,23 +11,24 @@ from apps.core.http.middleware import client_address
 
 
 class UserRequest(Request):
-    """A request whose permission class has made sure that somebody is logged in."""
+    """A request of a logged-in user, as the permission class has checked."""
 
     user: User
     auth: Session
     data: dict[str, Any]
 
 
-def viewer_of(request: Request) -> User | None:
-    """Return who asks, None for a stranger."""
+def current_user(request: Request) -> User | None:
+    """Return the user who sends the request, None for an anonymous user."""
     return request.user if request.user.is_authenticated else None
 
 
 def device_of(request: HttpRequest | Request) -> Device:
-    """Return where a request comes from."""
+    """Return the device that sends the request."""
     return Device(client_address(request), request.headers.get("User-Agent", ""))
 
 
-def hold_back(request: HttpRequest, seconds: float) -> None:
-    """Have the answer sent so many seconds after it is made, with no thread held meanwhile."""
+def delay_response(request: HttpRequest, seconds: float) -> None:
+    """Make the bridge send the response so many seconds after it is ready. No thread waits for
+    that."""
     request.META["parley.delay"] = seconds

@@ -13,14 +13,14 @@ from apps.realtime.presence import presence_store
 
 
 def active_sessions() -> QuerySet[Session]:
-    """Return the sessions that are good now: neither ended nor expired, their user not disabled."""
+    """Return the active sessions: neither ended nor expired, and of an active user."""
     return Session.objects.filter(
         ended_at=None, expires_at__gt=timezone.now(), user__status=User.Status.ACTIVE
     )
 
 
 def session_active(session_id: UUID) -> Session:
-    """Return the session with its user; raise SessionOver when it is not good any more."""
+    """Return the session with its user; raise SessionOver if it is no longer active."""
     session = active_sessions().select_related("user").filter(pk=session_id).first()
     if session is None:
         raise SessionOver
@@ -28,13 +28,13 @@ def session_active(session_id: UUID) -> Session:
 
 
 def active_sessions_among(session_ids: Iterable[UUID]) -> set[UUID]:
-    """Return those of the sessions that are good now."""
+    """Return which of the sessions are active."""
     return set(active_sessions().filter(pk__in=list(session_ids)).values_list("pk", flat=True))
 
 
 @dataclass(frozen=True)
 class SessionSummary:
-    """A session as its person sees it in the list of their devices."""
+    """A session as its user sees it in the list of their sessions."""
 
     session: Session
     current: bool
@@ -42,18 +42,19 @@ class SessionSummary:
 
 
 def sessions_of(user: User) -> QuerySet[Session]:
-    """Return the living sessions of a person, the last used first."""
+    """Return the active sessions of a user, the last used first."""
     return active_sessions().filter(user=user).order_by("-last_used_at", "-id")
 
 
 def sessions_shown(sessions: Sequence[Session], current: Session) -> list[SessionSummary]:
-    """Return sessions of a person with their open sockets and which of them is the current one."""
+    """Return sessions of a user with the number of their open sockets and whether each is the
+    current one."""
     sockets = presence_store().sockets(current.user_id)
     return [SessionSummary(one, one.pk == current.pk, sockets[one.pk]) for one in sessions]
 
 
 def user_get(user_id: UUID) -> User:
-    """Return a person whom others may see; raise UserNotFound."""
+    """Return a user who is visible to others; raise UserNotFound."""
     user = users_visible().filter(pk=user_id).first()
     if user is None:
         raise UserNotFound
@@ -61,7 +62,8 @@ def user_get(user_id: UUID) -> User:
 
 
 def users_visible(search: str = "") -> QuerySet[User]:
-    """Return the people whom others may see, the newest first, by a part of the name if given."""
+    """Return the users who are visible to others, the newest first. `search` is a part of the
+    name."""
     users = User.objects.filter(status=User.Status.ACTIVE)
     if search:
         users = users.filter(name__icontains=search)

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth.password_validation import validate_password
 from rest_framework import serializers
 
-from apps.accounts.emails import LONGEST, canonical_email
+from apps.accounts.emails import MAX_EMAIL_LENGTH, canonical_email
 from apps.accounts.models import User
 from apps.accounts.passwords import normalized
 from apps.core.http.pagination import ListQuery
@@ -13,31 +13,31 @@ from apps.core.serializers import CamelSerializer, Text, one_at_least
 
 
 class Email(serializers.EmailField):
-    """An e-mail address, in the spelling in which it is compared."""
+    """An e-mail address in its canonical spelling."""
 
     def __init__(self) -> None:
-        super().__init__(max_length=LONGEST)
+        super().__init__(max_length=MAX_EMAIL_LENGTH)
 
     def to_internal_value(self, data: Any) -> str:
-        """Return the canonical address; fail for any other type than a string."""
+        """Return the canonical address; fail for anything but a string."""
         if not isinstance(data, str):
             self.fail("invalid")
         return canonical_email(super().to_internal_value(data))
 
 
 class Password(Text):
-    """A password, whose length is counted in the form in which it is hashed."""
+    """A password. Its length is counted in the normalised form, which is hashed."""
 
     def __init__(self, *, min_length: int = 1) -> None:
         super().__init__(min_length=min_length, max_length=128, trim_whitespace=False)
 
     def to_internal_value(self, data: Any) -> str:
-        """Return the password normalised."""
+        """Return the normalised password."""
         return normalized(super().to_internal_value(data))
 
 
 class NewPassword(Password):
-    """A password that is strong enough, as far as that can be said without its person."""
+    """A password that is strong enough, as far as that can be checked without its user."""
 
     def __init__(self) -> None:
         super().__init__(min_length=8)
@@ -45,7 +45,7 @@ class NewPassword(Password):
 
 
 def _require_strength(password: str) -> None:
-    # Of one that is too short enough is said already.
+    # The length limit already reports a password that is too short.
     if len(password) >= 8:
         validate_password(password)
 
@@ -82,7 +82,7 @@ class UserQuery(ListQuery):
 
 
 class UserOutput(CamelSerializer):
-    """A person as everybody sees them: without their e-mail address."""
+    """A user as everybody sees them: without their e-mail address."""
 
     id = serializers.UUIDField()
     name = serializers.CharField()
@@ -93,7 +93,7 @@ class UserOutput(CamelSerializer):
 
 
 class ProfileOutput(UserOutput):
-    """A person as they see themselves."""
+    """A user as they see themselves."""
 
     email = serializers.EmailField()
     email_verified = serializers.BooleanField()
@@ -102,7 +102,7 @@ class ProfileOutput(UserOutput):
 
 
 class LoginOutput(CamelSerializer):
-    """What a login gives."""
+    """The result of a login or a refresh."""
 
     user = ProfileOutput()
     access_token = serializers.CharField(source="tokens.access")
@@ -113,7 +113,7 @@ class LoginOutput(CamelSerializer):
 
 
 class SessionOutput(CamelSerializer):
-    """One of a person's devices."""
+    """One of a user's sessions."""
 
     id = serializers.UUIDField(source="session.id")
     address = serializers.CharField(source="session.address", allow_blank=True)
@@ -125,7 +125,7 @@ class SessionOutput(CamelSerializer):
 
 
 class TicketOutput(CamelSerializer):
-    """A right to open one websocket."""
+    """The right to open one websocket."""
 
     ticket = serializers.CharField()
     expires_in = serializers.IntegerField(help_text="Seconds.")

@@ -1,4 +1,4 @@
-"""Writes of sessions: they begin, are prolonged, and end. Lock order: sessions' rows by id."""
+"""Writes of sessions: beginning, refreshing and ending them. The lock order is in locks.py."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,6 +14,7 @@ from django.utils import timezone
 from rest_framework_simplejwt.settings import api_settings
 
 from apps.accounts.errors import InvalidToken, SessionNotFound, SessionOver
+from apps.accounts.locks import sessions_locked
 from apps.accounts.models import Session, User
 from apps.accounts.policies import owns
 from apps.accounts.selectors import active_sessions
@@ -23,27 +24,27 @@ from apps.core.db.sql import not_waiting
 from apps.core.errors import require
 from apps.realtime.hub import sessions_close
 
-# How long a spent refresh token is still answered, to the device that spent it.
+# How long the server still answers a used refresh token, to the device that used it.
 REFRESH_GRACE = timedelta(seconds=10)
-# A session is marked as used at most this often, so that reads stay reads.
-USE_NOTED_EVERY = timedelta(minutes=5)
+# The server writes a session's last use at most this often, so that reads stay reads.
+TOUCH_INTERVAL = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
 class Device:
-    """Where a login or a refresh comes from."""
+    """The client that logs in or refreshes its session."""
 
     address: str
     user_agent: str
 
     @property
     def columns(self) -> dict[str, str]:
-        """Return it as a session keeps it."""
+        """Return the device as columns of a session."""
         return {"address": self.address[:64], "user_agent": self.user_agent[:255]}
 
-    def is_that_of(self, session: Session) -> bool:
-        """Return whether the session was begun or last refreshed from here: by the same program in
-        the same network. A client may change its address within that from one call to the next."""
+    def matches(self, session: Session) -> bool:
+        """Return whether this device began or last refreshed the session: the same program in the
+        same network. A client may change its address within its network between two calls."""
         return self.user_agent[:255] == session.user_agent and (
             network_of(self.address) == network_of(session.address)
         )
@@ -51,15 +52,20 @@ class Device:
 
 @dataclass(frozen=True)
 class Login:
-    """A person, and the tokens of the session that was begun or prolonged."""
+    """A user, and the tokens of the session that was begun or refreshed."""
 
     user: User
     tokens: TokenPair
 
+    @classmethod
+    def of(cls, session: Session) -> "Login":
+        """Return the session's user and its tokens."""
+        return cls(session.user, issue_pair(session))
+
 
 def session_begin(user: User, device: Device) -> Session:
-    """Begin a session, of a client of the API or of the admin's pages. The caller holds the user's
-    lock, or has just made them."""
+    """Begin a session of an API client or of the admin's pages. The caller holds the user's lock,
+    or has just created the user."""
     session = Session(
         user=user,
         refresh_jti=new_jti(),
@@ -70,21 +76,16 @@ def session_begin(user: User, device: Device) -> Session:
     return session
 
 
-def logged_in(session: Session) -> Login:
-    """Return the session's user, and its tokens."""
-    return Login(session.user, issue_pair(session))
-
-
 def session_refresh(*, refresh_token: str, device: Device) -> Login:
-    """Exchange a refresh token for a new pair.
+    """Exchange a refresh token for a new pair; raise InvalidToken or SessionOver.
 
-    The first who brings a token spends it. Who brings it again from the same device within
-    REFRESH_GRACE gets the same pair again: they lost a race, or the answer to it. Whoever else
-    brings a spent token has a stolen one, or was stolen from, and the session ends
-    (docs/decisions/0006-refresh-race.md). Raises InvalidToken or SessionOver.
+    The first request with a token uses it. A request that repeats it from the same device within
+    REFRESH_GRACE gets the same pair again: it lost a race, or the response was lost. Any other
+    request with a used token means that somebody stole the token, so the session ends
+    (docs/decisions/0006-refresh-race.md).
     """
     claims = read_refresh(refresh_token)
-    # One clock decides, the database's: those of several machines never agree.
+    # Only the database's clock decides, because the clocks of several machines never agree.
     in_grace = Q(refreshed_at__gt=Now() - REFRESH_GRACE)
     locked = active_sessions().select_related("user").select_for_update(of=("self",))
     with transaction.atomic():
@@ -94,53 +95,49 @@ def session_refresh(*, refresh_token: str, device: Device) -> Login:
         if claims.jti == session.refresh_jti:
             return _rotate(session, device)
         lost_a_race = claims.jti == session.previous_jti and session.in_grace
-        if lost_a_race and device.is_that_of(session):
-            return logged_in(session)
+        if lost_a_race and device.matches(session):
+            return Login.of(session)
         locked_sessions_end([session.pk])
     raise InvalidToken
 
 
-def session_note_use(session: Session) -> None:
-    """Note that the session is in use, unless that was noted a moment ago: an act of the system.
+def session_touch(session: Session) -> None:
+    """Write that the session is in use, unless that was written within TOUCH_INTERVAL. This is an
+    action of the system, without an actor.
 
-    While its row is locked, or on SQLite the database, a later request notes it: no read waits.
+    If the session's row is locked, or on SQLite the database, this does nothing, so that no read
+    waits: a later request writes it.
     """
     now = timezone.now()
-    if now - session.last_used_at > USE_NOTED_EVERY:
+    if now - session.last_used_at > TOUCH_INTERVAL:
         with suppress(OperationalError), not_waiting():
             Session.objects.filter(pk=session.pk).update(last_used_at=now)
 
 
 @transaction.atomic
 def session_logout(actor: User, *, session: Session) -> None:
-    """End the actor's session, whose tokens and sockets are dead at once; raise SessionNotFound."""
+    """End the actor's session, whose tokens and sockets stop working at once; raise
+    SessionNotFound."""
     require(owns(actor, session), SessionNotFound)
     sessions_end(Session.objects.filter(pk=session.pk))
 
 
 @transaction.atomic
 def session_end(actor: User, *, session_id: UUID) -> None:
-    """End one of the actor's own sessions; raise SessionNotFound."""
+    """End one of the actor's sessions; raise SessionNotFound."""
     if not sessions_end(active_sessions().filter(user=actor, pk=session_id)):
         raise SessionNotFound
 
 
 def sessions_end(sessions: QuerySet[Session]) -> Sequence[UUID]:
-    """End the sessions and return their ids; their sockets close once that is committed."""
+    """End the sessions and return their ids. Their sockets close after the commit."""
     ids = sessions_locked(sessions)
     locked_sessions_end(ids)
     return ids
 
 
-def sessions_locked(sessions: QuerySet[Session]) -> Sequence[UUID]:
-    """Lock the sessions for the rest of the transaction and return their ids."""
-    # Of the user whom some of these querysets join no lock is taken: theirs comes before these.
-    locked = sessions.order_by("pk").select_for_update(of=("self",)).only("pk")
-    return [session.pk for session in locked]
-
-
 def locked_sessions_end(ids: Sequence[UUID]) -> None:
-    """End sessions whose rows are locked."""
+    """End sessions whose rows the caller has locked. Their sockets close after the commit."""
     Session.objects.filter(pk__in=ids).update(ended_at=timezone.now())
     transaction.on_commit(partial(sessions_close, ids), robust=True)
 
@@ -149,8 +146,8 @@ def _rotate(session: Session, device: Device) -> Login:
     session.previous_jti, session.refresh_jti = session.refresh_jti, new_jti()
     session.last_used_at = timezone.now()
     session.expires_at = session.last_used_at + api_settings.REFRESH_TOKEN_LIFETIME
-    moved = ("previous_jti", "refresh_jti", "last_used_at", "expires_at")
+    rotated = ("previous_jti", "refresh_jti", "last_used_at", "expires_at")
     Session.objects.filter(pk=session.pk).update(
-        **{name: getattr(session, name) for name in moved}, **device.columns, refreshed_at=Now()
+        **{name: getattr(session, name) for name in rotated}, **device.columns, refreshed_at=Now()
     )
-    return logged_in(session)
+    return Login.of(session)

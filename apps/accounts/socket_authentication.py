@@ -1,4 +1,4 @@
-"""Who may open a websocket (contract 7.1)."""
+"""Who may open a websocket: an active session, from an allowed origin."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from apps.accounts.errors import InvalidToken, OriginNotAllowed
 from apps.accounts.models import Session
 from apps.accounts.selectors import active_sessions_among, session_active
 from apps.accounts.serializers import ProfileOutput
-from apps.accounts.services import ticket_redeem
+from apps.accounts.tickets import ticket_redeem
 from apps.accounts.tokens import read_access
 from apps.core.errors import UnknownHost
 from apps.core.http.middleware import address_behind
@@ -21,12 +21,12 @@ from apps.realtime.sockets import Identity
 
 
 class AccountsSocketAuthenticator:
-    """Admits by ticket, header or token, from allowed origins only."""
+    """Authenticates by a ticket, a header or a token, and only from allowed origins."""
 
     def authenticate(self, scope: Mapping[str, Any]) -> tuple[Identity, Mapping[str, Any]]:
         """See realtime.registry.SocketAuthenticator."""
         headers = _joined(scope["headers"])
-        # As for any request, before its credentials are looked at: guessing is what is limited.
+        # Every request counts before its credentials are read, because the limit is for guessing.
         consume_address(_address(scope, headers))
         _require_known_host(headers)
         _require_known_origin(headers, scope.get("scheme", "ws"))
@@ -39,7 +39,7 @@ class AccountsSocketAuthenticator:
 
 
 def _joined(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
-    """Return the headers by name, those that came in several lines as one (RFC 9110, 5.3)."""
+    """Return the headers by name; a header in several lines becomes one (RFC 9110, 5.3)."""
     headers: dict[bytes, str] = {}
     for name, raw in pairs:
         value = raw.decode("latin-1")
@@ -54,7 +54,7 @@ def _session(headers: Mapping[bytes, str], query: Mapping[str, list[str]]) -> Se
     if scheme.lower() != "bearer" and "token" in query and settings.WEBSOCKET_QUERY_TOKEN:
         token = query["token"][0]
     elif scheme.lower() != "bearer":
-        raise InvalidToken("Bring a ticket, an Authorization header or a token")
+        raise InvalidToken("Send a ticket, an Authorization header or a token")
     return session_active(read_access(token.strip()).session_id)
 
 
@@ -64,7 +64,7 @@ def _address(scope: Mapping[str, Any], headers: Mapping[bytes, str]) -> str:
 
 
 def _require_known_host(headers: Mapping[bytes, str]) -> None:
-    """Raise UnknownHost for a name that the server does not go by, as Django does over HTTP."""
+    """Raise UnknownHost for a name that is not this server's, as Django does over HTTP."""
     domain, _ = split_domain_port(headers.get(b"host", ""))
     if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
         raise UnknownHost
@@ -73,8 +73,8 @@ def _require_known_host(headers: Mapping[bytes, str]) -> None:
 def _require_known_origin(headers: Mapping[bytes, str], scheme: str) -> None:
     """Raise OriginNotAllowed for a page of another site.
 
-    Only browsers send an Origin, and they do so always; other programs have no cookies or pages
-    that could be abused, and pass (docs/decisions/0004-websocket-origins.md).
+    Browsers always send an Origin. Other programs send none and may connect, because they have no
+    cookies or pages that another site could abuse (docs/decisions/0004-websocket-origins.md).
     """
     origin = headers.get(b"origin")
     behind_tls = settings.SERVER_TRUSTED_PROXIES and headers.get(b"x-forwarded-proto") == "https"

@@ -1,4 +1,5 @@
-"""Access and refresh tokens: simplejwt's, with the claims of contract 2."""
+"""Access and refresh tokens: simplejwt's, with claims that name the user, their role and the
+session."""
 
 from dataclasses import dataclass
 from uuid import UUID, uuid4, uuid5
@@ -13,7 +14,7 @@ from apps.accounts.models import Session
 
 @dataclass(frozen=True)
 class TokenPair:
-    """What a client is given at a login and at each refresh. Times are in seconds."""
+    """The tokens that a client gets at a login and at each refresh. `expires_in` is in seconds."""
 
     access: str
     refresh: str
@@ -22,7 +23,7 @@ class TokenPair:
 
 @dataclass(frozen=True)
 class Claims:
-    """What a token that was found good says."""
+    """The claims of a valid token."""
 
     session_id: UUID
     jti: str
@@ -34,8 +35,8 @@ def new_jti() -> str:
 
 
 def issue_pair(session: Session) -> TokenPair:
-    """Return the pair of tokens that the session's row stands for. The same row gives the same
-    pair, so that one whose answer was lost can be given again and no token need be stored."""
+    """Return the pair of tokens of the session's row. The same row gives the same pair, so that the
+    server can send a lost pair again without storing any token."""
     issued = session.expires_at - api_settings.REFRESH_TOKEN_LIFETIME
     access, refresh = AccessToken(), RefreshToken()
     for token in (access, refresh):

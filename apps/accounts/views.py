@@ -9,9 +9,9 @@ from django.db.models import QuerySet
 from rest_framework.decorators import action
 from rest_framework.request import Request
 
-from apps.accounts import logins, selectors, services, sessions
+from apps.accounts import logins, password_changes, profiles, selectors, sessions, tickets
 from apps.accounts.models import Session, User
-from apps.accounts.requests import UserRequest, device_of, hold_back
+from apps.accounts.requests import UserRequest, delay_response, device_of
 from apps.accounts.serializers import (
     LoginInput,
     LoginOutput,
@@ -38,7 +38,7 @@ PROFILE_CHANGE = Endpoint(
 
 
 class AuthViewSet(ApiViewSet):
-    """Registering, logging in and out, and one's own profile."""
+    """Registering, logging in and out, and the user's own profile."""
 
     @action(detail=False, methods=["post"])
     @Endpoint(
@@ -52,7 +52,7 @@ class AuthViewSet(ApiViewSet):
         hashes=True,
     )
     def register(self, request: Request, **data: Any) -> sessions.Login:
-        """Make an account and log in."""
+        """Create an account and log in."""
         return logins.user_register(**data, device=device_of(request))
 
     @action(detail=False, methods=["post"])
@@ -67,7 +67,7 @@ class AuthViewSet(ApiViewSet):
     def login(self, request: Request, email: str, password: str) -> sessions.Login:
         """Log in on one more device."""
         device = device_of(request)
-        hold_back(request, logins.login_attempt(email=email, address=device.address))
+        delay_response(request, logins.login_attempt(email=email, address=device.address))
         return logins.user_login(email=email, password=password, device=device)
 
     @action(detail=False, methods=["post"])
@@ -85,26 +85,26 @@ class AuthViewSet(ApiViewSet):
     @action(detail=False, methods=["post"])
     @Endpoint(message="Logout successful")
     def logout(self, request: UserRequest) -> None:
-        """End this session: its tokens and sockets are dead at once."""
+        """End this session: its tokens and sockets stop working at once."""
         sessions.session_logout(request.user, session=request.auth)
 
     @action(detail=False, methods=["get"])
     @Endpoint(message="Profile retrieved", output=ProfileOutput, revision="version")
     def profile(self, request: UserRequest) -> User:
-        """Return one's own profile."""
+        """Return the profile of the user."""
         return request.user
 
     @profile.mapping.put
     @PROFILE_CHANGE
     def profile_replace(self, request: UserRequest, **changes: Any) -> User:
-        """Change what is given of one's own profile."""
-        return services.profile_update(request.user, **changes)
+        """Change the given fields of the user's profile."""
+        return profiles.profile_update(request.user, **changes)
 
     @profile.mapping.patch
     @PROFILE_CHANGE
     def profile_update(self, request: UserRequest, **changes: Any) -> User:
-        """Change what is given of one's own profile."""
-        return services.profile_update(request.user, **changes)
+        """Change the given fields of the user's profile."""
+        return profiles.profile_update(request.user, **changes)
 
     @action(detail=False, methods=["get"])
     @Endpoint(
@@ -114,7 +114,7 @@ class AuthViewSet(ApiViewSet):
         per_page=10,
     )
     def sessions(self, request: UserRequest) -> Listing[Session]:
-        """List the devices that one is logged in on, the last used first."""
+        """List the user's active sessions, the last used first."""
         return Listing(
             selectors.sessions_of(request.user),
             partial(selectors.sessions_shown, current=request.auth),
@@ -127,7 +127,7 @@ class AuthViewSet(ApiViewSet):
     )
     @Endpoint(message="Session ended")
     def session_end(self, request: UserRequest, session_id: UUID) -> None:
-        """Log one of one's own devices out."""
+        """End one of the user's sessions."""
         sessions.session_end(request.user, session_id=session_id)
 
     @action(detail=False, methods=["post"], url_path="password/change")
@@ -139,24 +139,26 @@ class AuthViewSet(ApiViewSet):
         hashes=True,
     )
     def password_change(self, request: UserRequest, **passwords: Any) -> Callable[[], None]:
-        """Change the password; every other session ends."""
-        change = services.password_change_prepare(request.user, **passwords)
+        """Change the password and end every other session."""
+        change = password_changes.password_change_prepare(request.user, **passwords)
 
         def finish() -> None:
-            services.password_change(request.user, session_id=request.auth.pk, change=change)
+            password_changes.password_change(
+                request.user, session_id=request.auth.pk, change=change
+            )
 
         return finish
 
     @action(detail=False, methods=["post"], url_path="ws-ticket")
     @Endpoint(message="Ticket issued", output=TicketOutput, limit="ws_ticket", secret=True)
     def ws_ticket(self, request: UserRequest) -> dict[str, Any]:
-        """Return a ticket that opens one websocket within its time."""
-        ticket = services.ticket_issue(request.user, session=request.auth)
-        return {"ticket": ticket, "expires_in": services.TICKET_SECONDS}
+        """Return a ticket that opens one websocket before it expires."""
+        ticket = tickets.ticket_issue(request.user, session=request.auth)
+        return {"ticket": ticket, "expires_in": tickets.TICKET_SECONDS}
 
 
 class UserViewSet(ApiViewSet):
-    """People, as everybody sees them."""
+    """Users as everybody sees them."""
 
     @Endpoint(
         message="Users retrieved successfully",
@@ -166,9 +168,9 @@ class UserViewSet(ApiViewSet):
         access=Access.ANYONE,
     )
     def list(self, request: Request, search: str = "") -> QuerySet[User]:
-        """List people, the newest first, by a part of the name if given."""
+        """List users, the newest first. `search` is a part of the name."""
         if search:
-            # Which looks at every name.
+            # A search reads every name.
             consume_action("search_users", network_of(client_address(request)))
         return selectors.users_visible(search)
 
@@ -179,9 +181,5 @@ class UserViewSet(ApiViewSet):
         revision="version",
     )
     def retrieve(self, request: Request, pk: UUID) -> User:
-        """Return one person."""
+        """Return one user."""
         return selectors.user_get(pk)
-
-
-def _device(request: Request) -> sessions.Device:
-    return sessions.Device(client_address(request), request.headers.get("User-Agent", ""))

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from rest_framework.decorators import action
 from rest_framework.request import Request
 
-from apps.accounts.requests import UserRequest, viewer_of
+from apps.accounts.requests import UserRequest, current_user
 from apps.core.http.endpoints import Access, Endpoint
 from apps.core.http.middleware import client_address
 from apps.core.http.viewsets import ApiViewSet
@@ -35,7 +35,7 @@ class PostViewSet(ApiViewSet):
     )
     def list(self, request: Request, **filters: Any) -> QuerySet[Post]:
         """List posts, the newest first."""
-        return selectors.posts_visible(viewer_of(request), **filters)
+        return selectors.posts_visible(current_user(request), **filters)
 
     @Endpoint(
         message="Post created successfully",
@@ -56,7 +56,7 @@ class PostViewSet(ApiViewSet):
     )
     def retrieve(self, request: Request, pk: UUID) -> Post:
         """Return a post."""
-        return _viewed(request, selectors.post_get(viewer_of(request), pk))
+        return _viewed(request, selectors.post_get(current_user(request), pk))
 
     @action(detail=False, methods=["get"], url_path="slug/(?P<slug>[a-z0-9-]{1,255})")
     @Endpoint(
@@ -67,7 +67,7 @@ class PostViewSet(ApiViewSet):
     )
     def by_slug(self, request: Request, slug: str) -> Post:
         """Return the post that has, or once had, this slug."""
-        return _viewed(request, selectors.post_get_by_slug(viewer_of(request), slug))
+        return _viewed(request, selectors.post_get_by_slug(current_user(request), slug))
 
     @Endpoint(
         message="Post updated successfully",
@@ -96,5 +96,5 @@ class PostViewSet(ApiViewSet):
 def _viewed(request: Request, post: Post) -> Post:
     """Return the post, whose view is noted."""
     user_agent = request.headers.get("User-Agent", "")
-    view_counter.note(post, viewer_of(request), client_address(request), user_agent)
+    view_counter.note(post, current_user(request), client_address(request), user_agent)
     return post

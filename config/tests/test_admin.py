@@ -44,7 +44,7 @@ def test_who_is_suspended_is_out_at_once(moderator: Person, bob: Person) -> None
     act(pages_of(moderator), "accounts/user", "suspend", bob.user)
     assert bob.get("/auth/profile").status_code == 401
     assert not Session.objects.filter(user=bob.user, ended_at=None).exists()
-    act(pages_of(moderator), "accounts/user", "let_in", bob.user)
+    act(pages_of(moderator), "accounts/user", "reinstate", bob.user)
     assert bob.another_device().get("/auth/profile").status_code == 200
 
 
@@ -66,8 +66,8 @@ def status_of(person: Person) -> str:
 
 
 @pytest.mark.parametrize("status", [User.Status.BANNED, User.Status.PENDING])
-@pytest.mark.parametrize("action", ["let_in", "suspend"])
-def test_a_moderator_does_not_let_in_who_is_banned_by_no_detour(
+@pytest.mark.parametrize("action", ["reinstate", "suspend"])
+def test_moderator_cannot_reinstate_a_banned_user_by_any_detour(
     moderator: Person, bob: Person, action: str, status: str
 ) -> None:
     set_status(bob.user, status)
@@ -80,14 +80,14 @@ def test_to_ban_is_for_administrators(
     moderator: Person, administrator: Person, bob: Person
 ) -> None:
     page = act(pages_of(moderator), "accounts/user", "ban", bob.user)
-    assert "Ban: out at once" not in page.text
+    assert "Ban: end every session" not in page.text
     assert status_of(bob) == User.Status.ACTIVE
     page = act(pages_of(administrator), "accounts/user", "ban", bob.user, administrator.user)
-    assert "Ban: out at once" in page.text
+    assert "Ban: end every session" in page.text
     assert "Bob is banned." in page.text
     assert (status_of(bob), status_of(administrator)) == (User.Status.BANNED, User.Status.ACTIVE)
     assert bob.get("/auth/profile").status_code == 401
-    act(pages_of(administrator), "accounts/user", "let_in", bob.user)
+    act(pages_of(administrator), "accounts/user", "reinstate", bob.user)
     assert status_of(bob) == User.Status.ACTIVE
 
 

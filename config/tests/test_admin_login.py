@@ -144,7 +144,7 @@ def test_a_password_that_is_changed_there_ends_the_sessions_of_the_api(
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"old": "not theirs"}, "This is not your present password."),
+        ({"old": "not theirs"}, "This is not your current password."),
         ({"old": ""}, "This field is required."),
         ({"new": "password1"}, "This password is too common."),
         ({"new": "short 1"}, "This password is too short."),

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from django.conf import settings
 
-from apps.accounts.services import TICKET_SECONDS
+from apps.accounts.tickets import TICKET_SECONDS
 from apps.core.http.idempotency import KEPT_FOR
 from config.tests.pages import DOCS, section
 

@@ -1,4 +1,4 @@
-"""Addresses get the one spelling that they are compared in from now on."""
+"""Rewrites stored e-mail addresses in their canonical spelling."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from apps.accounts.emails import IsPrintableAscii, canonical_email
 
 
 def respell(apps: Any, schema_editor: Any) -> None:
-    """Spell the domains in ASCII; raise ValueError for what has no such spelling."""
+    """Rewrite the domains in ASCII; raise ValueError for addresses without such a spelling."""
     users = apps.get_model("accounts", "User").objects
     stuck = []
     for user in users.filter(~Q(IsPrintableAscii("email"))):

@@ -1,4 +1,4 @@
-"""Tokens that are not what they should be."""
+"""Forged tokens."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -12,13 +12,13 @@ Forgery = Callable[[dict[str, Any]], str]
 
 
 def claims_of(token: str) -> dict[str, Any]:
-    """Return what a token says, whoever signed it."""
+    """Return the claims of a token without checking its signature."""
     claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
     return claims
 
 
 def sign(claims: dict[str, Any], key: str = "", algorithm: str = "HS256") -> str:
-    """Return a token with our own signature, or another one."""
+    """Return a token signed with the server's key, or with another key or algorithm."""
     return jwt.encode(claims, key or settings.JWT_SECRET, algorithm=algorithm)
 
 
@@ -31,10 +31,10 @@ def _swap_payload(claims: dict[str, Any]) -> str:
     return f"{head}.{sign(claims | {'role': 'admin'}).split('.')[1]}.{signature}"
 
 
-# Each makes a bad token out of the claims of a good one.
+# Each makes a bad token from the claims of a valid one.
 FORGERIES: dict[str, Forgery] = {
     "expired": lambda c: sign(c | {"exp": datetime.now(UTC) - timedelta(seconds=11)}),
-    "of tomorrow": lambda c: sign(c | {"iat": datetime.now(UTC) + timedelta(days=1)}),
+    "issued tomorrow": lambda c: sign(c | {"iat": datetime.now(UTC) + timedelta(days=1)}),
     "never expiring": lambda c: sign(_without(c, "exp")),
     "unsigned": lambda c: jwt.encode(c, "", algorithm="none"),
     "signed by another key": lambda c: sign(c, key="x" * 64),

@@ -1,4 +1,4 @@
-"""What random input cannot find out about accounts."""
+"""What the fuzz run needs to know about accounts and cannot guess."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ def _past(people: People) -> Mapping[str, Sequence[str | int]]:
     ]
     return {
         "users": [people.ann.id, people.bob.id, cleo.id],
-        # The latest logins come first, so that these are of other devices than those.
+        # The latest logins come first, so that these sessions are not those of the refresh tokens.
         "sessions": [session["id"] for session in cleo.get("/auth/sessions")[: 2 * EACH]],
         "refresh_tokens": [login["refreshToken"] for login in logins[: 2 * EACH]],
         "emails": [cleo.email],
@@ -40,7 +40,7 @@ KNOWLEDGE = Knowledge(
     },
     past=_past,
     reasons={
-        "This is not your present password.",
+        "This is not your current password.",
         "This password is entirely numeric.",
         "This password is too common.",
         "The password is too similar to the name.",

@@ -1,4 +1,4 @@
-"""The people of the tests."""
+"""The users of the tests."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -7,8 +7,8 @@ from typing import Any
 
 from apps.accounts.logins import user_login, user_register
 from apps.accounts.models import User
-from apps.accounts.services import user_set_status
 from apps.accounts.sessions import Device
+from apps.accounts.statuses import user_set_status
 from testing.client import ContractClient
 
 PASSWORD = "correct horse 9"
@@ -25,37 +25,37 @@ class Person:
 
     @property
     def id(self) -> str:
-        """Return their id as it stands on the wire."""
+        """Return the id of the user as the API writes it."""
         return str(self.user.pk)
 
     def get(self, path: str, data: Any = None, **headers: str) -> Any:
-        """Return the answer to a GET below /api/v1."""
+        """Return the response to a GET below /api/v1."""
         return self.client.get(f"/api/v1{path}", data, headers=headers)
 
     def post(self, path: str, data: Any = None, **headers: str) -> Any:
-        """Return the answer to a POST."""
+        """Return the response to a POST."""
         return self.client.post(f"/api/v1{path}", data, headers=headers)
 
     def put(self, path: str, data: Any = None, **headers: str) -> Any:
-        """Return the answer to a PUT."""
+        """Return the response to a PUT."""
         return self.client.put(f"/api/v1{path}", data, headers=headers)
 
     def patch(self, path: str, data: Any = None, **headers: str) -> Any:
-        """Return the answer to a PATCH."""
+        """Return the response to a PATCH."""
         return self.client.patch(f"/api/v1{path}", data, headers=headers)
 
     def delete(self, path: str, **headers: str) -> Any:
-        """Return the answer to a DELETE."""
+        """Return the response to a DELETE."""
         return self.client.delete(f"/api/v1{path}", headers=headers)
 
     def another_device(self) -> "Person":
-        """Return the same person, logged in once more."""
+        """Return the same user, logged in on another device."""
         login = user_login(email=self.user.email, password=PASSWORD, device=Device("::1", "tablet"))
         return _logged_in(login)
 
 
 def person(name: str, role: str = User.Role.USER) -> Person:
-    """Register somebody and log them in."""
+    """Register a user, log them in and give them the role."""
     login = user_register(
         name=name,
         email=f"{name.lower()}@example.com",
@@ -69,12 +69,12 @@ def person(name: str, role: str = User.Role.USER) -> Person:
 
 
 def set_status(user: User, status: str) -> None:
-    """Let somebody in or shut them out, as an administrator who may all."""
+    """Set the status of a user, as an administrator."""
     user_set_status(User(role=User.Role.ADMIN), user=user, status=status)
 
 
 def elsewhere() -> str:
-    """Return a client address that no other test has come from: Redis outlives a test."""
+    """Return a client address that no other test uses, because Redis keeps its counts."""
     return str(IPv4Address(getrandbits(32)))
 
 

@@ -1,4 +1,4 @@
-"""manage.py changepassword: out everywhere, and nothing else is touched."""
+"""manage.py changepassword: it ends every session of the user and changes nothing else."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,18 +17,18 @@ NEW = "battery staple 7"
 
 @pytest.fixture
 def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Have these be typed, one after the other."""
+    """A function that makes the operator type the given passwords, one after the other."""
 
-    def these(*passwords: str, meanwhile: Callable[[], Any] = lambda: None) -> None:
-        answers: Iterator[str] = iter(passwords)
+    def type_passwords(*passwords: str, meanwhile: Callable[[], Any] = lambda: None) -> None:
+        remaining: Iterator[str] = iter(passwords)
 
         def ask(prompt: str) -> str:
             meanwhile()
-            return next(answers)
+            return next(remaining)
 
         monkeypatch.setattr("getpass.getpass", ask)
 
-    return these
+    return type_passwords
 
 
 def login_status(password: str) -> int:
@@ -48,7 +48,9 @@ def test_a_new_password_ends_every_session(
     assert (login_status(NEW), login_status(PASSWORD)) == (200, 401)
 
 
-def test_a_ban_while_it_is_typed_is_not_undone(alice: Person, typed: Callable[..., None]) -> None:
+def test_changepassword_does_not_undo_a_ban_set_while_the_password_is_typed(
+    alice: Person, typed: Callable[..., None]
+) -> None:
     typed(NEW, NEW, meanwhile=lambda: set_status(alice.user, User.Status.BANNED))
     call_command("changepassword", "alice@example.com")
     assert User.objects.get().status == User.Status.BANNED
@@ -66,7 +68,7 @@ def test_a_ban_while_it_is_typed_is_not_undone(alice: Person, typed: Callable[..
     ],
     ids=ascii,
 )
-def test_what_is_refused_changes_nothing(
+def test_refused_changepassword_changes_nothing(
     alice: Person, typed: Callable[..., None], email: str, first: str, second: str, sentence: str
 ) -> None:
     typed(first, second)

@@ -1,4 +1,4 @@
-"""One address is one account, however it is spelled, and two that look alike are none."""
+"""All spellings of an address are one account, and look-alike addresses are refused."""
 
 from collections.abc import Iterator
 from importlib import import_module
@@ -15,8 +15,8 @@ from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 
-# Characters that Python's regular expressions take for an s, an i and a k when the case is ignored,
-# one that looks like an a, one with an accent, and one that nobody sees.
+# Characters that Python's regular expressions take for an s, an i and a k when they ignore case,
+# one that looks like an a, one with an accent, and two that are invisible.
 LOOKALIKES = ["\u017fam", "\u0131x", "ma\u212a", "s\u0430m", "s\xe1m", "sam\u200b", "sam\x01"]
 lookalikes = pytest.mark.parametrize("local", LOOKALIKES, ids=ascii)
 
@@ -37,7 +37,7 @@ def errors_of(response: Any) -> list[tuple[str, str]]:
 
 @lookalikes
 @pytest.mark.parametrize("ask", [register, log_in])
-def test_before_the_at_sign_only_ascii_is_taken(
+def test_address_without_printable_ascii_before_the_at_sign_is_refused(
     alice: Person, anonymous: ContractClient, ask: Any, local: str
 ) -> None:
     response = ask(anonymous, f"{local}@example.com")
@@ -58,7 +58,7 @@ def test_before_the_at_sign_only_ascii_is_taken(
     ],
     ids=ascii,
 )
-def test_a_domain_is_kept_in_its_ascii_form(anonymous: ContractClient, spelling: str) -> None:
+def test_domain_is_stored_in_its_ascii_form(anonymous: ContractClient, spelling: str) -> None:
     user = register(anonymous, "dora@b\xfccher.example").json()["data"]["user"]
     assert user["email"] == User.objects.get().email == "dora@xn--bcher-kva.example"
     assert register(anonymous, spelling).status_code == 409
@@ -88,15 +88,13 @@ def test_a_domain_that_would_become_another_one_is_refused(
         ("dora@\xfc..example", "not_ascii"),
         ("dora@" + "\xfc" * 64 + ".example", "not_ascii"),
         ("dora@" + "\xfc" * 300 + ".example", "max_length"),
-        # Under the limit as it is written, and over it in its ASCII form.
+        # The domain is under the limit as written, and over it in its ASCII form.
         ("dora@" + ".".join(["\xfc" * 40] * 6), "max_length"),
         ("dora@xn--bcher-kva", "invalid"),
     ],
     ids=ascii,
 )
-def test_what_is_no_address_is_refused_as_before(
-    anonymous: ContractClient, email: str, code: str
-) -> None:
+def test_malformed_address_is_refused(anonymous: ContractClient, email: str, code: str) -> None:
     response = register(anonymous, email)
     assert response.status_code == 422
     assert ("email", code) in errors_of(response)
@@ -104,7 +102,7 @@ def test_what_is_no_address_is_refused_as_before(
 
 
 @pytest.mark.parametrize("value", [5, True, [], {}, None])
-def test_an_address_is_a_text(anonymous: ContractClient, value: Any) -> None:
+def test_address_that_is_not_a_string_is_refused(anonymous: ContractClient, value: Any) -> None:
     response = register(anonymous, value)
     assert {field for field, _ in errors_of(response)} == {"email"}
 
@@ -118,21 +116,21 @@ def test_an_address_is_a_text(anonymous: ContractClient, value: Any) -> None:
         ("ada@localhost", "ada@localhost"),
     ],
 )
-def test_an_address_is_compared_in_lower_case(address: str, canonical: str) -> None:
+def test_canonical_address_is_in_lower_case(address: str, canonical: str) -> None:
     assert canonical_email(address) == canonical
     assert canonical_email(canonical) == canonical
 
 
 @pytest.fixture
 def unconstrained(db: Any) -> Iterator[None]:
-    """A database that takes any address still, as before the migration."""
+    """A database that accepts any address, as before the migration."""
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute("PRAGMA ignore_check_constraints = ON")
             yield
             cursor.execute("PRAGMA ignore_check_constraints = OFF")
         else:
-            # Which the end of the test undoes.
+            # The end of the test rolls this back.
             cursor.execute("ALTER TABLE accounts_user DROP CONSTRAINT user_email_in_ascii")
             yield
 
@@ -141,7 +139,7 @@ respell = import_module("apps.accounts.migrations.0003_emails_respelled").respel
 
 
 @pytest.mark.usefixtures("unconstrained")
-def test_the_migration_spells_domains_in_ascii(alice: Person, bob: Person) -> None:
+def test_migration_rewrites_domains_in_ascii(alice: Person, bob: Person) -> None:
     User.objects.filter(pk=bob.user.pk).update(email="bob@b\xfccher.example")
     respell(apps, None)
     emails = set(User.objects.values_list("email", flat=True))
@@ -152,7 +150,7 @@ def test_the_migration_spells_domains_in_ascii(alice: Person, bob: Person) -> No
 @pytest.mark.parametrize(
     "email", ["\u017fam@example.com", "alice@\xfc.example", "bob@fa\xdf.example"], ids=ascii
 )
-def test_the_migration_names_those_whose_address_has_no_spelling(
+def test_migration_names_users_whose_address_has_no_canonical_spelling(
     alice: Person, bob: Person, email: str
 ) -> None:
     User.objects.filter(pk=alice.user.pk).update(email="alice@xn--tda.example")

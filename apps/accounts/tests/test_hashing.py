@@ -1,4 +1,4 @@
-"""When passwords are hashed, and how: outside of transactions, and with parameters of today."""
+"""Passwords are hashed outside of transactions, with the current parameters."""
 
 from typing import Any
 
@@ -19,15 +19,15 @@ KEY = {"Idempotency-Key": "a-key"}
 
 @pytest.fixture
 def hashing(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Of each password that is hashed from now on, whether a transaction was open meanwhile."""
+    """A list that gets, for each hashed password, whether a transaction was open."""
     inside = []
     encode = MD5PasswordHasher.encode
 
-    def noted(hasher: MD5PasswordHasher, password: str, salt: str) -> str:
+    def recorded(hasher: MD5PasswordHasher, password: str, salt: str) -> str:
         inside.append(connection.in_atomic_block)
         return encode(hasher, password, salt)
 
-    monkeypatch.setattr(MD5PasswordHasher, "encode", noted)
+    monkeypatch.setattr(MD5PasswordHasher, "encode", recorded)
     return inside
 
 
@@ -46,7 +46,7 @@ def change(person: Person, current: str = PASSWORD, new: str = NEW, **headers: s
     return person.post("/auth/password/change", body, **headers)
 
 
-def enter_the_pages(password: str = PASSWORD) -> Any:
+def log_in_to_the_admin(password: str = PASSWORD) -> Any:
     form = {"username": "alice@example.com", "password": password}
     return Client().post("/admin/login/", form)
 
@@ -57,8 +57,8 @@ HASHING: dict[str, Any] = {
     "logging in": lambda alice: log_in(),
     "a wrong password": lambda alice: log_in(password="not hers"),
     "an unknown address": lambda alice: log_in("nobody@example.com"),
-    "the admin's pages": lambda alice: enter_the_pages(),
-    "the admin's pages and a wrong password": lambda alice: enter_the_pages("not hers"),
+    "the admin's pages": lambda alice: log_in_to_the_admin(),
+    "the admin's pages and a wrong password": lambda alice: log_in_to_the_admin("not hers"),
     "a change of password": change,
     "a change with a wrong password": lambda alice: change(alice, current="not hers"),
     "a change with a key": lambda alice: change(alice, **KEY),
@@ -87,7 +87,7 @@ def test_an_old_hash_is_renewed_outside_of_a_transaction(
     assert hashing == [False, False]
 
 
-def test_an_answer_that_is_kept_costs_no_hash(alice: Person, hashing: list[bool]) -> None:
+def test_stored_response_is_sent_again_without_hashing(alice: Person, hashing: list[bool]) -> None:
     first = change(alice, **KEY)
     hashing.clear()
     again = change(alice, **KEY)
@@ -97,20 +97,22 @@ def test_an_answer_that_is_kept_costs_no_hash(alice: Person, hashing: list[bool]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_several_changes_with_one_key_one_has_an_effect(alice: Person) -> None:
-    def own() -> Person:
+def test_only_one_of_several_changes_with_the_same_key_takes_effect(alice: Person) -> None:
+    def alice_again() -> Person:
         client = ContractClient(headers={"Authorization": f"Bearer {alice.access}"})
         return Person(alice.user, client, alice.access, alice.refresh)
 
-    answers: list[Any] = together(*[lambda: change(own(), **KEY)] * 4)
-    statuses = [answer.status_code for answer in answers]
+    responses: list[Any] = together(*[lambda: change(alice_again(), **KEY)] * 4)
+    statuses = [response.status_code for response in responses]
     assert 200 in statuses
     assert set(statuses) <= {200, 409}
-    assert sum("Idempotent-Replayed" not in a for a in answers if a.status_code == 200) == 1
+    assert sum("Idempotent-Replayed" not in r for r in responses if r.status_code == 200) == 1
     assert log_in(password=NEW).status_code == 200
 
 
-def test_a_refusal_of_the_slow_part_is_kept(alice: Person, hashing: list[bool]) -> None:
+def test_refusal_before_the_transaction_is_stored_under_its_key(
+    alice: Person, hashing: list[bool]
+) -> None:
     first = change(alice, new="password1", **KEY)
     hashing.clear()
     again = change(alice, new="password1", **KEY)
@@ -126,13 +128,13 @@ def _argon2(settings: Settings) -> None:
 
 
 @pytest.mark.usefixtures("_argon2")
-def test_a_hash_is_made_with_the_parameters_of_owasp(db: Any) -> None:
+def test_hash_has_the_parameters_that_owasp_recommends(db: Any) -> None:
     register()
     assert User.objects.get().password.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
 
 
 @pytest.mark.usefixtures("_argon2")
-def test_a_hash_of_other_parameters_is_still_good_and_renewed(alice: Person) -> None:
+def test_hash_with_other_parameters_still_works_and_is_renewed(alice: Person) -> None:
     hasher = Argon2PasswordHasher()
     User.objects.update(password=hasher.encode(PASSWORD, hasher.salt()))
     assert log_in().status_code == 200

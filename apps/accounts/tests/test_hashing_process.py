@@ -1,4 +1,4 @@
-"""Passwords are hashed in another process, and all the same when that dies or hangs."""
+"""Passwords are hashed in another process, and in this one when that process dies or hangs."""
 
 import os
 import signal
@@ -17,13 +17,13 @@ from apps.accounts.tests.people import PASSWORD
 from testing.server import until
 
 SALT = "a-salt-of-sixteen"
-# What is asked for here is there at once, or not before hours have passed.
+# The answer to QUICK comes at once, the answer to ENDLESS only after hours.
 QUICK = ("encode", PASSWORD, SALT, 1, 64, 1, 32)
 ENDLESS = ("encode", PASSWORD, SALT, 1_000_000, 19_456, 1, 32)
 
 
 class QuickHasher(Argon2PasswordHasher):
-    """What an older version may have stored hashes of."""
+    """A hasher of an older version, whose hashes may be stored."""
 
     memory_cost, time_cost, parallelism = 64, 1, 2
 
@@ -33,8 +33,8 @@ Start = Callable[..., HashingProcess]
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """A function that starts the process which the hasher asks. Its callers wait for as long as a
-    busy machine may take, unless they say otherwise."""
+    """A function that starts the process for the hasher. By default its callers wait as long as a
+    busy machine may take."""
     with ExitStack() as running:
 
         def start(wait: float = 60.0, hung: float = 60.0) -> HashingProcess:
@@ -70,63 +70,63 @@ def one_of(answer: bool | None) -> list[bool]:
     return [] if answer is None else [answer]
 
 
-def right(password: str, encoded: str) -> bool:
+def matches(password: str, encoded: str) -> bool:
     return Argon2Hasher().verify(password, encoded)
 
 
-def test_what_the_process_hashes_is_what_django_would(start: Start) -> None:
+def test_process_returns_the_same_hash_as_django(start: Start) -> None:
     process, django, ours = start(), Argon2PasswordHasher(), Argon2Hasher()
     for name in ("memory_cost", "time_cost", "parallelism"):
         setattr(django, name, getattr(ours, name))
     for password in (PASSWORD, 'ä "word"\nof {}, \0 and 🔑'):
         encoded = ours.encode(password, SALT)
         assert encoded == django.encode(password, SALT)
-        # That it was the process which said so:
+        # These show that the process answers:
         assert process.ask("verify", password, encoded.removeprefix("argon2")) is True
         assert process.ask("verify", f"{password} ", encoded.removeprefix("argon2")) is False
 
 
-def test_no_password_is_hashed_beside_the_process(
+def test_server_hashes_no_password_outside_the_process(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start()
     old = QuickHasher().encode(PASSWORD, SALT)
     for name in ("encode", "verify"):
         monkeypatch.delattr(Argon2PasswordHasher, name)
-    assert right(PASSWORD, Argon2Hasher().encode(PASSWORD, SALT))
-    # One of other parameters is compared there as well.
-    assert right(PASSWORD, old)
-    assert not right("wrong", old)
+    assert matches(PASSWORD, Argon2Hasher().encode(PASSWORD, SALT))
+    # The process also compares a hash with other parameters.
+    assert matches(PASSWORD, old)
+    assert not matches("wrong", old)
 
 
-def test_what_the_process_cannot_do_fails_as_without_it(start: Start) -> None:
+def test_failed_request_raises_the_same_error_as_without_the_process(start: Start) -> None:
     process = start()
     before = pid_of(process)
-    assert not right(PASSWORD, "argon2$argon2id$v=19$m=64,t=1,p=1$broken$hash")
+    assert not matches(PASSWORD, "argon2$argon2id$v=19$m=64,t=1,p=1$broken$hash")
     with pytest.raises(UnicodeEncodeError):
         Argon2Hasher().encode("half of a pair: \ud83d", SALT)
     assert process.pid == before
 
 
-def test_before_it_is_started_nobody_is_asked() -> None:
+def test_caller_gets_no_answer_before_the_process_is_started() -> None:
     process = HashingProcess()
     assert process.ask("verify", PASSWORD, "anything") is None
     assert process.pid is None
 
 
-def test_of_many_who_ask_at_once_each_gets_their_own_answer(start: Start) -> None:
+def test_each_of_many_concurrent_callers_gets_its_own_answer(start: Start) -> None:
     start()
     hashes = {password: QuickHasher().encode(password, SALT) for password in "abcdefgh"}
 
-    def told_apart(number: int) -> bool:
+    def distinguishes(number: int) -> bool:
         mine, other = "abcdefgh"[number % 8], "bcdefgha"[number % 8]
-        return right(mine, hashes[mine]) and not right(other, hashes[mine])
+        return matches(mine, hashes[mine]) and not matches(other, hashes[mine])
 
     with ThreadPoolExecutor(8) as threads:
-        assert all(threads.map(told_apart, range(200)))
+        assert all(threads.map(distinguishes, range(200)))
 
 
-def test_after_it_was_killed_a_password_is_hashed_all_the_same_and_then_in_a_new_one(
+def test_password_is_hashed_after_the_process_was_killed_and_the_next_one_in_a_new_process(
     start: Start,
 ) -> None:
     process = start()
@@ -135,12 +135,12 @@ def test_after_it_was_killed_a_password_is_hashed_all_the_same_and_then_in_a_new
     encoded = Argon2Hasher().encode(PASSWORD, SALT)
     assert process.pid is None
     assert is_gone(killed)
-    assert right(PASSWORD, encoded)
-    assert not right("wrong", encoded)
+    assert matches(PASSWORD, encoded)
+    assert not matches("wrong", encoded)
     assert pid_of(process) != killed
 
 
-def test_who_asks_while_it_is_killed_does_not_wait_for_it(start: Start) -> None:
+def test_caller_does_not_wait_for_a_process_that_is_killed(start: Start) -> None:
     process = start()
     with ThreadPoolExecutor() as threads:
         asked = threads.submit(process.ask, *ENDLESS)
@@ -149,24 +149,24 @@ def test_who_asks_while_it_is_killed_does_not_wait_for_it(start: Start) -> None:
         assert asked.result(timeout=20) is None
 
 
-def test_while_it_hangs_a_password_is_hashed_all_the_same(start: Start) -> None:
+def test_password_is_hashed_while_the_process_hangs(start: Start) -> None:
     process = start(wait=0.05)
     hung = pid_of(process)
     os.kill(hung, signal.SIGSTOP)
     encoded = Argon2Hasher().encode(PASSWORD, SALT)
-    assert right(PASSWORD, encoded)
-    assert not right("wrong", encoded)
-    # It may be that the processors were too busy for it: it is not replaced at once.
+    assert matches(PASSWORD, encoded)
+    assert not matches("wrong", encoded)
+    # The processors may have been too busy for the process, so it is not replaced at once.
     assert process.pid == hung
 
 
-def test_who_finds_another_one_waiting_does_not_wait_for_long(start: Start) -> None:
+def test_caller_does_not_wait_long_for_another_caller(start: Start) -> None:
     process = start(wait=0.05)
     with process._lock:
         assert process.ask("verify", PASSWORD, "anything") is None
 
 
-def test_when_it_has_hung_for_too_long_it_is_replaced(start: Start) -> None:
+def test_process_that_hangs_too_long_is_replaced(start: Start) -> None:
     process = start(wait=0.05, hung=0.0)
     hung = pid_of(process)
     os.kill(hung, signal.SIGSTOP)
@@ -177,7 +177,7 @@ def test_when_it_has_hung_for_too_long_it_is_replaced(start: Start) -> None:
     assert pid_of(process) != hung
 
 
-def test_an_answer_that_comes_late_is_not_that_to_the_next_password(start: Start) -> None:
+def test_late_answer_does_not_pass_for_the_answer_about_the_next_password(start: Start) -> None:
     process = start(wait=0.05)
     encoded = QuickHasher().encode(PASSWORD, SALT).removeprefix("argon2")
     os.kill(pid_of(process), signal.SIGSTOP)
@@ -187,7 +187,7 @@ def test_an_answer_that_comes_late_is_not_that_to_the_next_password(start: Start
     assert answer == [False]
 
 
-def test_where_no_process_can_be_started_a_password_is_hashed_all_the_same(
+def test_password_is_hashed_when_no_process_can_be_started(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")

@@ -1,5 +1,5 @@
-"""Servers hash passwords in a process of the lowest priority, which they outlive and which does not
-outlive them."""
+"""Servers hash passwords in a process of the lowest priority. They survive its end, and it does not
+survive theirs."""
 
 import os
 import signal
@@ -31,18 +31,18 @@ def _started(
 
 @pytest.fixture
 def server(transactional_db: Any, _started: ServerProcess) -> ServerProcess:
-    """A server that these tests share, since each leaves it with a process that hashes."""
+    """A server that these tests share, because each leaves it with a working process."""
     return _started
 
 
 def hashing_pids(server: ServerProcess) -> list[int]:
-    """Return the processes that the server has started, and which have not ended."""
+    """Return the ids of the running processes that the server has started."""
     found = []
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
             fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines())
         except OSError:
-            # It has ended meanwhile.
+            # The process has ended since glob() found it.
             continue
         if fields["PPid"] == str(server.pid) and not fields["State"].startswith("Z"):
             found.append(int(fields["Pid"]))
@@ -54,21 +54,21 @@ def hashing_pid(server: ServerProcess) -> int:
     return pid
 
 
-def proven_pid(server: ServerProcess) -> int:
-    """Return the server's process once it has hashed a password, which a busy machine may let it
-    do late, so that it is replaced."""
+def working_pid(server: ServerProcess) -> int:
+    """Return the id of the server's process once it has hashed a password. On a busy machine the
+    process may answer late and be replaced first."""
     return until(
         lambda: log_in(server) == 200 and next(filter(has_hashed, hashing_pids(server)), 0)
     )
 
 
 def has_hashed(pid: int) -> bool:
-    """Return whether the process has ever held the memory that a hash takes."""
+    """Return whether the process has ever held the memory that hashing takes."""
     return peak_kib(pid) > 19 * 1024
 
 
 def peak_kib(pid: int) -> int:
-    """Return the most memory that a process has held."""
+    """Return the most memory that the process has held, in KiB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
@@ -82,7 +82,7 @@ def log_in(server: ServerProcess, password: str = PASSWORD) -> int:
     return server.call("POST", "/api/v1/auth/login", json=body).status_code
 
 
-def test_a_server_has_a_process_of_the_lowest_priority_before_its_first_request(
+def test_server_starts_a_process_of_the_lowest_priority_before_its_first_request(
     server: ServerProcess,
 ) -> None:
     pid = hashing_pid(server)
@@ -91,27 +91,27 @@ def test_a_server_has_a_process_of_the_lowest_priority_before_its_first_request(
     group = Path(f"/proc/{pid}/autogroup")
     if group.exists():
         until(lambda: group.read_text().endswith(" nice 10\n"))
-    # The terminal's signals are for the server, which may still have passwords to hash.
+    # The terminal's signals must not reach the process: the server may still need it.
     assert os.getsid(pid) != os.getsid(server.pid)
 
 
-def test_a_password_is_hashed_in_that_process(server: ServerProcess, alice: Person) -> None:
-    assert proven_pid(server)
+def test_server_hashes_a_password_in_its_process(server: ServerProcess, alice: Person) -> None:
+    assert working_pid(server)
 
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
-def test_a_login_works_though_the_process_fails_and_the_next_has_a_new_one(
+def test_login_works_when_the_process_fails_and_the_next_login_has_a_new_process(
     server: ServerProcess, alice: Person, fault: signal.Signals
 ) -> None:
-    failed = proven_pid(server)
+    failed = working_pid(server)
     os.kill(failed, fault)
     assert log_in(server) == 200
     assert log_in(server, "wrong") == 401
     assert is_gone(failed)
-    assert proven_pid(server)
+    assert working_pid(server)
 
 
-def test_while_passwords_are_hashed_everybody_else_is_served(
+def test_server_serves_other_requests_while_passwords_are_hashed(
     start_server: Start, alice: Person
 ) -> None:
     server = start_server(PARLEY_TAMPER="real-hashes,waits-long")

@@ -27,7 +27,7 @@ def log_in(client: ContractClient, email: str, password: str, **headers: str) ->
     return client.post("/api/v1/auth/login", body, headers=headers)
 
 
-def test_logging_in_gives_tokens_that_work(alice: Person, anonymous: ContractClient) -> None:
+def test_login_returns_tokens_that_work(alice: Person, anonymous: ContractClient) -> None:
     response = log_in(anonymous, "alice@example.com", PASSWORD)
     assert response.status_code == 200
     assert response.json()["message"] == "Login successful"
@@ -37,13 +37,13 @@ def test_logging_in_gives_tokens_that_work(alice: Person, anonymous: ContractCli
     assert anonymous.get("/api/v1/auth/profile", headers=bearer).status_code == 200
 
 
-def test_an_address_is_known_in_any_case(alice: Person, anonymous: ContractClient) -> None:
+def test_alice_logs_in_with_her_address_in_any_case(
+    alice: Person, anonymous: ContractClient
+) -> None:
     assert log_in(anonymous, "Alice@EXAMPLE.com", PASSWORD).status_code == 200
 
 
-def test_a_login_is_one_more_session_with_its_device(
-    alice: Person, anonymous: ContractClient
-) -> None:
+def test_login_adds_a_session_with_its_device(alice: Person, anonymous: ContractClient) -> None:
     log_in(anonymous, "alice@example.com", PASSWORD, **{"User-Agent": "x" * 300})
     first, second = Session.objects.order_by("pk")
     assert str(second.user_id) == alice.id
@@ -53,7 +53,7 @@ def test_a_login_is_one_more_session_with_its_device(
 
 
 @refused
-def test_whatever_is_wrong_the_answer_is_the_same(
+def test_refused_login_gets_the_same_response_for_every_reason(
     alice: Person, disabled: Person, anonymous: ContractClient, email: str, password: str
 ) -> None:
     sessions = set(Session.objects.values_list("pk", "ended_at"))
@@ -67,7 +67,7 @@ def test_whatever_is_wrong_the_answer_is_the_same(
 
 
 @refused
-def test_whatever_is_wrong_the_work_is_the_same(
+def test_refused_login_hashes_one_password_for_every_reason(
     alice: Person,
     disabled: Person,
     anonymous: ContractClient,
@@ -79,7 +79,7 @@ def test_whatever_is_wrong_the_work_is_the_same(
     assert hashed == [password]
 
 
-def test_a_missing_field_is_named(anonymous: ContractClient, db: Any) -> None:
+def test_response_names_the_missing_fields(anonymous: ContractClient, db: Any) -> None:
     response = anonymous.post("/api/v1/auth/login", {})
     assert response.status_code == 422
     assert [e["field"] for e in response.json()["errors"]] == ["email", "password"]

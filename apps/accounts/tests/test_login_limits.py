@@ -1,4 +1,4 @@
-"""How often somebody may try to log in, and that nobody is locked out by it."""
+"""How often a client may try to log in. The limits lock no user out."""
 
 from datetime import timedelta
 from typing import Any
@@ -22,9 +22,9 @@ def log_in(email: str, password: str = PASSWORD, address: str = "", **headers: s
     return client.post("/api/v1/auth/login", body, headers=headers)
 
 
-def held_back(answer: Any) -> bool:
-    """Return whether the bridge is asked to send the answer some two seconds later."""
-    seconds: float = answer.wsgi_request.META.get("parley.delay", 0.0)
+def is_delayed(response: Any) -> bool:
+    """Return whether the bridge has to send the response about two seconds later."""
+    seconds: float = response.wsgi_request.META.get("parley.delay", 0.0)
     assert 0 <= seconds <= 2
     return seconds > 1
 
@@ -36,7 +36,7 @@ def alerts_to(person: Person) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def dora(db: Any) -> Person:
-    """Somebody whose address no other test has made guesses at: Redis outlives a test."""
+    """A user whose account no other test guesses at, because Redis keeps its counts."""
     return person(f"Dora-{uuid4().hex}")
 
 
@@ -50,7 +50,7 @@ def limits(settings: Settings) -> Any:
     return to
 
 
-def test_a_person_may_be_guessed_at_from_one_address_only_so_often(
+def test_client_is_refused_after_too_many_logins_to_one_account_from_one_address(
     dora: Person, limits: Any
 ) -> None:
     limits(login=2)
@@ -66,10 +66,10 @@ def test_a_person_may_be_guessed_at_from_one_address_only_so_often(
     assert log_in(dora.user.email).status_code == 200
 
 
-def test_an_address_may_guess_only_so_often_at_all_persons_together(
+def test_client_is_refused_after_too_many_logins_from_one_address(
     dora: Person, limits: Any
 ) -> None:
-    """Original defect 37: the client's own X-Forwarded-For defeated the limit."""
+    """A client cannot avoid the limit with an X-Forwarded-For header of its own."""
     limits(login_address=2)
     here = elsewhere()
     for number in range(2):
@@ -81,7 +81,7 @@ def test_an_address_may_guess_only_so_often_at_all_persons_together(
 
 
 @pytest.mark.parametrize("limit", ["login", "login_address"])
-def test_all_addresses_of_a_client_s_network_are_one(dora: Person, limits: Any, limit: str) -> None:
+def test_all_addresses_of_a_network_share_one_limit(dora: Person, limits: Any, limit: str) -> None:
     limits(**{limit: 2})
     network = f"2001:db8:{uuid4().hex[:4]}:{uuid4().hex[:4]}"
     for host in (1, 2):
@@ -89,49 +89,49 @@ def test_all_addresses_of_a_client_s_network_are_one(dora: Person, limits: Any, 
     assert log_in(dora.user.email, address=f"{network}:ffff::3").status_code == 429
 
 
-def test_nobody_is_locked_out_by_what_others_try(dora: Person, limits: Any) -> None:
+def test_guesses_of_others_do_not_lock_dora_out(dora: Person, limits: Any) -> None:
     limits(login_account=3)
     guesses = [log_in(dora.user.email, "a guess") for _ in range(10)]
     assert {guess.status_code for guess in guesses} == {401}
     assert log_in(dora.user.email).status_code == 200
 
 
-def test_beyond_the_limit_of_an_account_every_answer_is_held_back_alike(
+def test_every_response_beyond_the_limit_of_an_account_is_delayed(
     dora: Person, limits: Any
 ) -> None:
     limits(login_account=2)
     unknown = f"{uuid4()}@example.com"
     for email in (dora.user.email, unknown):
-        assert not any(held_back(log_in(email, "a guess")) for _ in range(2))
-        assert held_back(log_in(email, "a guess"))
-        assert held_back(log_in(email))
+        assert not any(is_delayed(log_in(email, "a guess")) for _ in range(2))
+        assert is_delayed(log_in(email, "a guess"))
+        assert is_delayed(log_in(email))
     emil = person(f"Emil-{uuid4().hex}")
-    assert not held_back(log_in(emil.user.email))
+    assert not is_delayed(log_in(emil.user.email))
 
 
-def test_who_is_refused_at_their_address_takes_nothing_from_the_account(
+def test_refused_client_does_not_consume_the_limit_of_the_account(
     dora: Person, limits: Any
 ) -> None:
     limits(login=2, login_account=3)
     here = elsewhere()
     for _ in range(10):
         log_in(dora.user.email, "a guess", here)
-    assert not held_back(log_in(dora.user.email))
-    assert held_back(log_in(dora.user.email))
+    assert not is_delayed(log_in(dora.user.email))
+    assert is_delayed(log_in(dora.user.email))
 
 
-def test_a_body_that_is_no_login_takes_nothing(dora: Person, limits: Any) -> None:
+def test_invalid_body_consumes_no_limit(dora: Person, limits: Any) -> None:
     limits(login=1, login_account=1, login_address=1)
     here = elsewhere()
     for wrong in ("", " ", "x" * 129):
         assert log_in(dora.user.email, wrong, here).status_code == 422
         assert log_in(wrong, address=here).status_code == 422
-    answer = log_in(dora.user.email, address=here)
-    assert answer.status_code == 200
-    assert not held_back(answer)
+    response = log_in(dora.user.email, address=here)
+    assert response.status_code == 200
+    assert not is_delayed(response)
 
 
-def test_the_owner_is_told_once_an_hour(dora: Person, limits: Any) -> None:
+def test_dora_is_alerted_once_an_hour(dora: Person, limits: Any) -> None:
     limits(login_account=2)
     for _ in range(2):
         log_in(dora.user.email, "a guess")
@@ -146,7 +146,7 @@ def test_the_owner_is_told_once_an_hour(dora: Person, limits: Any) -> None:
     assert len(alerts_to(dora)) == 2
 
 
-def test_of_an_address_that_nobody_has_nobody_is_told(dora: Person, limits: Any) -> None:
+def test_guesses_at_an_unknown_address_alert_nobody(dora: Person, limits: Any) -> None:
     limits(login_account=1)
     unknown = f"{uuid4()}@example.com"
     for _ in range(3):
@@ -155,9 +155,9 @@ def test_of_an_address_that_nobody_has_nobody_is_told(dora: Person, limits: Any)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_many_guesses_at_once_are_told_of_once(dora: Person, limits: Any) -> None:
+def test_concurrent_guesses_alert_dora_once(dora: Person, limits: Any) -> None:
     limits(login_account=1)
     log_in(dora.user.email, "a guess")
-    answers: list[Any] = together(*[lambda: log_in(dora.user.email, "a guess")] * 8)
-    assert [answer.status_code for answer in answers] == [401] * 8
+    responses: list[Any] = together(*[lambda: log_in(dora.user.email, "a guess")] * 8)
+    assert [response.status_code for response in responses] == [401] * 8
     assert len(alerts_to(dora)) == 1

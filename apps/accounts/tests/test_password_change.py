@@ -23,7 +23,7 @@ def login_status(client: ContractClient, password: str) -> int:
     return status
 
 
-def test_the_new_password_logs_in_and_the_old_one_does_not(
+def test_new_password_logs_in_and_old_password_does_not(
     alice: Person, anonymous: ContractClient
 ) -> None:
     response = change(alice)
@@ -33,10 +33,10 @@ def test_the_new_password_logs_in_and_the_old_one_does_not(
     assert login_status(anonymous, PASSWORD) == 401
 
 
-def test_every_other_session_ends_and_this_one_stays(
+def test_password_change_ends_every_other_session_and_keeps_this_one(
     alice: Person, bob: Person, anonymous: ContractClient
 ) -> None:
-    """Original defect 33: a password change never reached a live access token."""
+    """The access tokens of the other sessions stop working at once, before they expire."""
     tablet = alice.another_device()
     change(alice)
     assert tablet.get("/auth/profile").status_code == 401
@@ -72,7 +72,7 @@ def test_a_refused_change_changes_nothing(
     assert Session.objects.filter(ended_at=None).count() == 2
 
 
-def test_a_present_password_may_be_guessed_only_so_often(
+def test_alice_is_refused_after_too_many_password_changes(
     alice: Person, anonymous: ContractClient, settings: Settings
 ) -> None:
     settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(password=2)
@@ -82,6 +82,6 @@ def test_a_present_password_may_be_guessed_only_so_often(
     assert login_status(anonymous, PASSWORD) == 200
 
 
-def test_nobody_has_no_password_to_change(anonymous: ContractClient) -> None:
+def test_anonymous_user_cannot_change_a_password(anonymous: ContractClient) -> None:
     body = {"currentPassword": PASSWORD, "newPassword": NEW}
     assert anonymous.post("/api/v1/auth/password/change", body).status_code == 401

@@ -1,4 +1,4 @@
-"""One password is one password, however its characters are composed."""
+"""A password is the same however its characters are composed."""
 
 import unicodedata
 from typing import Any
@@ -32,7 +32,7 @@ def login_status(client: ContractClient, email: str, password: str) -> int:
 
 
 @both_ways
-def test_who_registers_on_one_keyboard_logs_in_on_another(
+def test_dora_registers_on_one_keyboard_and_logs_in_on_another(
     anonymous: ContractClient, db: Any, first: str, then: str
 ) -> None:
     assert register(anonymous, first).status_code == 201
@@ -40,7 +40,7 @@ def test_who_registers_on_one_keyboard_logs_in_on_another(
 
 
 @both_ways
-def test_a_changed_password_too(
+def test_alice_changes_her_password_on_one_keyboard_and_logs_in_on_another(
     alice: Person, anonymous: ContractClient, first: str, then: str
 ) -> None:
     for current, new in ((PASSWORD, first), (then, "battery staple 7")):
@@ -50,7 +50,7 @@ def test_a_changed_password_too(
 
 
 @both_ways
-def test_a_password_of_a_command_too(
+def test_superuser_gets_a_password_on_one_keyboard_and_logs_in_on_another(
     anonymous: ContractClient, db: Any, monkeypatch: pytest.MonkeyPatch, first: str, then: str
 ) -> None:
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", first)
@@ -68,7 +68,7 @@ def test_accents_are_not_dropped(anonymous: ContractClient, db: Any) -> None:
     ("characters", "registered", "logged_in"),
     [(7, 422, 401), (8, 201, 200), (128, 201, 200), (129, 422, 422)],
 )
-def test_a_length_is_that_of_the_composed_password(
+def test_length_of_a_password_is_counted_in_its_composed_form(
     anonymous: ContractClient, db: Any, characters: int, registered: int, logged_in: int
 ) -> None:
     password = unicodedata.normalize("NFD", ("éàüôñçš" * 19)[:characters])
@@ -78,27 +78,27 @@ def test_a_length_is_that_of_the_composed_password(
 
 
 @pytest.mark.parametrize("route", ["login", "register"])
-def test_a_password_that_is_too_long_in_any_form_is_not_put_in_order(
+def test_password_that_is_too_long_in_any_form_is_not_normalised(
     anonymous: ContractClient, db: Any, monkeypatch: pytest.MonkeyPatch, route: str
 ) -> None:
-    """The time for that grows with the square of the length, and everything else stands still."""
+    """Normalising takes a time that grows with the square of the length, and blocks the process."""
     normalize, lengths = unicodedata.normalize, list[int]()
 
-    def noted(form: Any, text: str) -> str:
+    def recorded(form: Any, text: str) -> str:
         lengths.append(len(text))
         return normalize(form, text)
 
-    monkeypatch.setattr(unicodedata, "normalize", noted)
+    monkeypatch.setattr(unicodedata, "normalize", recorded)
     accents = "\u0345\u0301\u0323\u0334" * 50_000
     body = {"name": "Dora", "email": "dora@example.com", "password": accents}
     response = anonymous.post(f"/api/v1/auth/{route}", body)
     assert response.status_code == 422
     assert response.json()["errors"][0]["field"] == "password"
-    assert all(length <= passwords.MOST_TYPED for length in lengths)
+    assert all(length <= passwords.MAX_RAW_LENGTH for length in lengths)
     assert not User.objects.exists()
 
 
-def test_the_longest_password_may_be_typed_in_four_times_as_many_signs(
+def test_longest_password_may_be_typed_in_four_times_as_many_characters(
     anonymous: ContractClient, db: Any
 ) -> None:
     composed = "\u1f82" * 120 + "correct9"

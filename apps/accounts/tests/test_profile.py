@@ -22,7 +22,7 @@ OWN = {
 }
 
 
-def test_the_profile_is_all_that_its_owner_may_see(alice: Person) -> None:
+def test_profile_shows_alice_all_of_its_fields(alice: Person) -> None:
     response = alice.get("/auth/profile")
     assert response.status_code == 200
     assert response.json()["message"] == "Profile retrieved"
@@ -31,15 +31,15 @@ def test_the_profile_is_all_that_its_owner_may_see(alice: Person) -> None:
     assert (profile["id"], profile["email"]) == (alice.id, "alice@example.com")
 
 
-def test_nobody_has_no_profile(anonymous: ContractClient) -> None:
+def test_anonymous_user_has_no_profile(anonymous: ContractClient) -> None:
     response = anonymous.get("/api/v1/auth/profile")
     assert response.status_code == 401
     assert response["WWW-Authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize("method", ["put", "patch"])
-def test_either_method_changes_what_is_given(alice: Person, method: str) -> None:
-    """Original defect 10: an update wrote the whole row."""
+def test_put_and_patch_change_only_the_given_fields(alice: Person, method: str) -> None:
+    """An update must not write the fields that the request leaves out."""
     response = getattr(alice, method)("/auth/profile", {"bio": "Writes."})
     assert response.status_code == 200
     assert response.json()["message"] == "Profile updated"
@@ -49,15 +49,17 @@ def test_either_method_changes_what_is_given(alice: Person, method: str) -> None
     assert response["ETag"] == alice.get("/auth/profile")["ETag"]
 
 
-def test_a_biography_can_be_taken_back(alice: Person) -> None:
+def test_alice_can_clear_her_bio(alice: Person) -> None:
     alice.patch("/auth/profile", {"bio": "Writes."})
     assert alice.patch("/auth/profile", {"bio": ""}).json()["data"]["bio"] == ""
 
 
 @pytest.mark.parametrize("method", ["put", "patch"])
 @pytest.mark.parametrize("body", [{}, {"unknown": 1}, {"email": "new@example.com"}])
-def test_nothing_to_change_is_refused(alice: Person, method: str, body: dict[str, Any]) -> None:
-    """Original defect 15: an empty PUT "succeeded"."""
+def test_update_without_a_known_field_is_refused(
+    alice: Person, method: str, body: dict[str, Any]
+) -> None:
+    """A request that changes nothing is a mistake of the client."""
     before = User.objects.values().get()
     response = getattr(alice, method)("/auth/profile", body)
     assert response.status_code == 400
@@ -86,21 +88,21 @@ def test_wrong_fields_change_nothing(
     assert User.objects.values().get() == before
 
 
-def test_what_one_is_cannot_be_changed_here(alice: Person) -> None:
+def test_alice_cannot_change_her_role_or_status(alice: Person) -> None:
     body = {"bio": "x", "role": "admin", "status": "banned", "emailVerified": True, "id": "1"}
     assert alice.patch("/auth/profile", body).status_code == 200
     user = User.objects.get()
     assert (user.role, user.status, user.email_verified) == ("user", "active", False)
 
 
-def test_who_has_the_profile_already_is_told_so(alice: Person) -> None:
+def test_unchanged_profile_is_not_sent_again(alice: Person) -> None:
     etag = alice.get("/auth/profile")["ETag"]
     response = alice.get("/auth/profile", **{"If-None-Match": etag})
     assert response.status_code == 304
     assert response["ETag"] == etag
 
 
-def test_who_has_a_former_profile_gets_the_new_one(alice: Person) -> None:
+def test_changed_profile_is_sent_again(alice: Person) -> None:
     etag = alice.get("/auth/profile")["ETag"]
     alice.patch("/auth/profile", {"bio": "Writes."})
     response = alice.get("/auth/profile", **{"If-None-Match": etag})
@@ -109,14 +111,14 @@ def test_who_has_a_former_profile_gets_the_new_one(alice: Person) -> None:
     assert response["ETag"] != etag
 
 
-def test_a_change_of_what_was_read_is_made(alice: Person) -> None:
+def test_update_with_the_current_etag_succeeds(alice: Person) -> None:
     etag = alice.get("/auth/profile")["ETag"]
     assert alice.patch("/auth/profile", {"bio": "x"}, **{"If-Match": etag}).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["put", "patch"])
-def test_a_change_of_a_former_profile_is_refused(alice: Person, method: str) -> None:
-    """Original defect 10: an update overwrote what another one had written meanwhile."""
+def test_update_with_a_former_etag_is_refused(alice: Person, method: str) -> None:
+    """An update must not overwrite a change that the client has not seen."""
     etag = alice.get("/auth/profile")["ETag"]
     alice.patch("/auth/profile", {"bio": "first"})
     response = getattr(alice, method)("/auth/profile", {"bio": "second"}, **{"If-Match": etag})

@@ -22,7 +22,7 @@ def fields_of(response: Any) -> list[str]:
     return [error["field"] for error in response.json()["errors"]]
 
 
-def test_registering_makes_an_account_and_logs_in(anonymous: ContractClient) -> None:
+def test_registration_creates_an_account_and_logs_in(anonymous: ContractClient) -> None:
     response = register(anonymous)
     assert response.status_code == 201
     body = response.json()
@@ -34,7 +34,7 @@ def test_registering_makes_an_account_and_logs_in(anonymous: ContractClient) -> 
     assert profile.json()["data"] == body["data"]["user"]
 
 
-def test_a_new_user_is_an_active_one_without_any_rights(anonymous: ContractClient) -> None:
+def test_new_user_is_active_and_has_no_rights(anonymous: ContractClient) -> None:
     user = register(anonymous, role="admin", status="banned", emailVerified=True).json()["data"][
         "user"
     ]
@@ -60,10 +60,10 @@ def test_the_password_is_neither_returned_nor_stored(anonymous: ContractClient) 
 
 
 @pytest.mark.parametrize("email", ["alice@example.com", "ALICE@Example.COM", " Alice@example.com "])
-def test_an_address_is_taken_in_any_case(
+def test_address_of_alice_is_taken_in_any_case(
     alice: Person, anonymous: ContractClient, email: str
 ) -> None:
-    """Original defect 43: a duplicate is a 409, as documented."""
+    """A duplicate address is a conflict, not a wrong field."""
     response = register(anonymous, email=email)
     assert response.status_code == 409
     assert response.json()["code"] == "CONFLICT"
@@ -72,14 +72,14 @@ def test_an_address_is_taken_in_any_case(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_those_who_register_an_address_at_once_one_gets_it() -> None:
-    answers = together(*[lambda: register(ContractClient()).status_code] * 4)
-    assert sorted(answers, key=str) == [201, 409, 409, 409]
+def test_only_one_of_several_concurrent_registrations_of_an_address_succeeds() -> None:
+    statuses = together(*[lambda: register(ContractClient()).status_code] * 4)
+    assert sorted(statuses, key=str) == [201, 409, 409, 409]
     assert User.objects.count() == Session.objects.count() == 1
 
 
-def test_every_wrong_field_is_named_at_once(anonymous: ContractClient) -> None:
-    """Original defect 42: every mistake was "Invalid request body"."""
+def test_response_names_every_wrong_field_at_once(anonymous: ContractClient) -> None:
+    """The client can show each message next to its field."""
     response = register(anonymous, name="D", email="not an address", password="short")
     assert response.status_code == 422
     assert response.json()["code"] == "VALIDATION_ERROR"
@@ -101,8 +101,8 @@ def test_every_wrong_field_is_named_at_once(anonymous: ContractClient) -> None:
 
 @pytest.mark.parametrize("value", [None, 5, 5.0, True, [], {}, ["Dora"], "", "   ", "a\0b" * 9])
 @pytest.mark.parametrize("field", ["name", "email", "password"])
-def test_a_field_takes_nothing_but_text(anonymous: ContractClient, field: str, value: Any) -> None:
-    """Original defect 15, of names: white space only is not a text."""
+def test_field_accepts_only_text(anonymous: ContractClient, field: str, value: Any) -> None:
+    """White space alone is not a text either."""
     response = register(anonymous, **{field: value})
     assert response.status_code == 422
     assert set(fields_of(response)) == {field}
@@ -117,7 +117,7 @@ def test_a_field_takes_nothing_but_text(anonymous: ContractClient, field: str, v
         ("password", "x1" * 65),
     ],
 )
-def test_a_field_has_a_greatest_length(anonymous: ContractClient, field: str, value: str) -> None:
+def test_field_has_a_maximum_length(anonymous: ContractClient, field: str, value: str) -> None:
     response = register(anonymous, **{field: value})
     assert response.status_code == 422
     assert response.json()["errors"][0]["code"] == "max_length"
@@ -142,12 +142,12 @@ def test_a_weak_password_is_refused_with_the_reason(
     assert not User.objects.exists()
 
 
-def test_every_weakness_of_a_password_is_named(anonymous: ContractClient) -> None:
+def test_response_names_every_weakness_of_a_password(anonymous: ContractClient) -> None:
     errors = register(anonymous, password="123456789").json()["errors"]
     assert {e["code"] for e in errors} == {"password_too_common", "password_entirely_numeric"}
 
 
-def test_white_space_around_a_name_does_not_count_and_that_of_a_password_does(
+def test_white_space_around_a_name_is_dropped_and_around_a_password_is_kept(
     anonymous: ContractClient,
 ) -> None:
     register(anonymous, name="  Dora ", password=f" {PASSWORD} ")

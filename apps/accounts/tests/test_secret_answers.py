@@ -1,4 +1,4 @@
-"""Answers with tokens are kept by no cache on the way, nor by a browser (RFC 6749, 5.1)."""
+"""No cache and no browser stores a response with tokens (RFC 6749, 5.1)."""
 
 from typing import Any
 
@@ -31,9 +31,9 @@ SECRET: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("call", SECRET.values(), ids=SECRET)
-def test_an_answer_with_a_token_is_not_kept(alice: Person, call: Any) -> None:
+def test_response_with_a_token_is_not_cached(alice: Person, call: Any) -> None:
     assert call(alice)["Cache-Control"] == "no-store"
 
 
-def test_other_answers_may_be_asked_for_again(alice: Person) -> None:
+def test_other_responses_are_revalidated(alice: Person) -> None:
     assert alice.get("/auth/profile")["Cache-Control"] == "private, no-cache"

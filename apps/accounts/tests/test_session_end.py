@@ -1,4 +1,4 @@
-"""Logging out: here, on another device, or on all that are not this one."""
+"""Logging out on this device and on another one."""
 
 import threading
 from datetime import timedelta
@@ -16,50 +16,50 @@ from testing.client import ContractClient
 
 
 def session_of(device: Person) -> str:
-    """Return the id of the session that the device is logged in by."""
+    """Return the id of the device's session."""
     devices = device.get("/auth/sessions").json()["data"]
     return next(str(each["id"]) for each in devices if each["current"])
 
 
-def is_out(device: Person) -> bool:
-    """Return whether neither token of the device is good any more."""
+def is_logged_out(device: Person) -> bool:
+    """Return whether the server refuses both tokens of the device."""
     refreshed = device.client.post("/api/v1/auth/refresh", {"refreshToken": device.refresh})
     return {device.get("/auth/profile").status_code, refreshed.status_code} == {401}
 
 
-def test_logging_out_kills_both_tokens_at_once(alice: Person) -> None:
-    """Original defect 33: logout never reached a live access token."""
+def test_logout_ends_both_tokens_at_once(alice: Person) -> None:
+    """The access token stops working at once, before it expires."""
     response = alice.post("/auth/logout")
     assert response.status_code == 200
     assert response.json()["message"] == "Logout successful"
-    assert is_out(alice)
+    assert is_logged_out(alice)
 
 
-def test_logging_out_leaves_other_devices_and_persons_alone(alice: Person, bob: Person) -> None:
+def test_logout_ends_no_session_of_other_devices_and_users(alice: Person, bob: Person) -> None:
     tablet = alice.another_device()
     alice.post("/auth/logout")
     assert tablet.get("/auth/profile").status_code == 200
     assert bob.get("/auth/profile").status_code == 200
 
 
-def test_logging_out_twice_is_refused_the_second_time(alice: Person) -> None:
+def test_second_logout_is_refused(alice: Person) -> None:
     alice.post("/auth/logout")
     ended_at = Session.objects.get().ended_at
     assert alice.post("/auth/logout").status_code == 401
     assert Session.objects.get().ended_at == ended_at
 
 
-def test_nobody_logs_out_another_s_session(alice: Person, bob: Person) -> None:
+def test_bob_cannot_log_out_a_session_of_alice(alice: Person, bob: Person) -> None:
     with pytest.raises(SessionNotFound):
         session_logout(bob.user, session=alice.user.sessions.get())
     assert alice.get("/auth/profile").status_code == 200
 
 
-def test_nobody_cannot_log_out(anonymous: ContractClient) -> None:
+def test_anonymous_user_cannot_log_out(anonymous: ContractClient) -> None:
     assert anonymous.post("/api/v1/auth/logout").status_code == 401
 
 
-def test_the_list_has_one_s_own_devices_the_last_used_first(alice: Person, bob: Person) -> None:
+def test_alice_lists_her_own_sessions_the_last_used_first(alice: Person, bob: Person) -> None:
     alice.another_device()
     Session.objects.filter(user_agent="phone").update(
         last_used_at=timezone.now() + timedelta(seconds=1)
@@ -70,7 +70,7 @@ def test_the_list_has_one_s_own_devices_the_last_used_first(alice: Person, bob: 
     assert {each["sockets"] for each in devices} == {0}
 
 
-def test_the_list_leaves_out_what_is_over(alice: Person) -> None:
+def test_list_omits_sessions_that_are_over(alice: Person) -> None:
     tablet, laptop = alice.another_device(), alice.another_device()
     tablet.post("/auth/logout")
     past = timezone.now() - timedelta(days=1)
@@ -80,21 +80,21 @@ def test_the_list_leaves_out_what_is_over(alice: Person) -> None:
     assert [each["current"] for each in alice.get("/auth/sessions").json()["data"]] == [True]
 
 
-def test_ending_another_device_s_session_logs_it_out_and_not_this_one(alice: Person) -> None:
+def test_alice_ends_the_session_of_another_device_and_keeps_her_own(alice: Person) -> None:
     tablet = alice.another_device()
     response = alice.delete(f"/auth/sessions/{session_of(tablet)}")
     assert response.status_code == 200
     assert "data" not in response.json()
-    assert is_out(tablet)
+    assert is_logged_out(tablet)
     assert alice.get("/auth/profile").status_code == 200
 
 
-def test_one_may_end_one_s_present_session_too(alice: Person) -> None:
+def test_alice_can_end_her_current_session(alice: Person) -> None:
     assert alice.delete(f"/auth/sessions/{session_of(alice)}").status_code == 200
-    assert is_out(alice)
+    assert is_logged_out(alice)
 
 
-def test_others_sessions_cannot_be_ended_nor_guessed(
+def test_other_users_can_neither_end_nor_detect_a_session_of_alice(
     alice: Person, carol: Person, moderator: Person
 ) -> None:
     for other in (carol, moderator):
@@ -113,15 +113,15 @@ def test_a_session_that_is_over_cannot_be_ended_again(alice: Person) -> None:
 
 
 @pytest.mark.parametrize("key", ["1", "null", "x" * 36, "a%00b"])
-def test_an_id_that_is_no_uuid_is_a_route_that_does_not_exist(alice: Person, key: str) -> None:
-    """Original defect 11, turned round: here 404 is right, and the database is never asked."""
+def test_id_that_is_not_a_uuid_is_not_found(alice: Person, key: str) -> None:
+    """No route matches such an id, so the database gets no query with it."""
     assert alice.delete(f"/auth/sessions/{key}").status_code == 404
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no locks of rows.")
-def test_ending_a_session_waits_for_no_lock_of_its_user(alice: Person) -> None:
-    """Who holds the user's row locks their sessions next; the other order would be a deadlock."""
+def test_ending_a_session_does_not_wait_for_the_lock_of_its_user(alice: Person) -> None:
+    """Writes lock the user's row before their sessions, so the other order would deadlock."""
     key = Session.objects.get().pk
     ended = threading.Event()
 

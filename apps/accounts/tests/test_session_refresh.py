@@ -1,4 +1,4 @@
-"""POST /auth/refresh: a token is spent once, and a thief is shut out."""
+"""POST /auth/refresh: a refresh token works once, and a stolen one ends the session."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -21,8 +21,8 @@ def refresh(client: ContractClient, token: str, **environ: Any) -> Any:
     return client.post("/api/v1/auth/refresh", {"refreshToken": token}, **environ)
 
 
-def pair_of(answer: Any) -> tuple[str, str]:
-    data = answer.json()["data"]
+def pair_of(response: Any) -> tuple[str, str]:
+    data = response.json()["data"]
     return data["accessToken"], data["refreshToken"]
 
 
@@ -47,7 +47,7 @@ def test_a_refresh_token_is_exchanged_for_a_new_pair(
     assert Session.objects.count() == 1
 
 
-def test_refreshing_prolongs_the_session(alice: Person, anonymous: ContractClient) -> None:
+def test_refresh_extends_the_session(alice: Person, anonymous: ContractClient) -> None:
     soon = timezone.now() + timedelta(minutes=1)
     Session.objects.update(expires_at=soon)
     refresh(anonymous, alice.refresh)
@@ -55,13 +55,13 @@ def test_refreshing_prolongs_the_session(alice: Person, anonymous: ContractClien
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_eight_who_bring_the_same_token_at_once_all_get_the_same_pair(
+def test_eight_concurrent_refreshes_with_one_token_get_the_same_pair(
     alice: Person, anonymous: ContractClient
 ) -> None:
-    """Original defect 33: rotation did not revoke the old token."""
-    answers: list[Any] = together(*[lambda: refresh(ContractClient(), alice.refresh)] * 8)
-    assert [answer.status_code for answer in answers] == [200] * 8
-    pairs = {pair_of(answer) for answer in answers}
+    """A client may send several requests at once, and only one new pair may be valid afterwards."""
+    responses: list[Any] = together(*[lambda: refresh(ContractClient(), alice.refresh)] * 8)
+    assert [response.status_code for response in responses] == [200] * 8
+    pairs = {pair_of(response) for response in responses}
     assert len(pairs) == 1
     [(access, token)] = pairs
     assert profile_status(anonymous, access) == 200
@@ -69,7 +69,7 @@ def test_of_eight_who_bring_the_same_token_at_once_all_get_the_same_pair(
     assert Session.objects.get().ended_at is None
 
 
-def test_who_did_not_get_the_answer_asks_again_and_goes_on(
+def test_client_that_lost_the_response_refreshes_again(
     alice: Person, anonymous: ContractClient
 ) -> None:
     lost = refresh(anonymous, alice.refresh)
@@ -81,40 +81,40 @@ def test_who_did_not_get_the_answer_asks_again_and_goes_on(
     assert pair_of(third) != pair_of(again)
 
 
-def test_no_token_is_kept(alice: Person, anonymous: ContractClient) -> None:
+def test_no_token_is_stored(alice: Person, anonymous: ContractClient) -> None:
     tokens = pair_of(refresh(anonymous, alice.refresh))
-    kept = str(Session.objects.values().get())
-    assert not [token for token in tokens if token in kept]
+    stored = str(Session.objects.values().get())
+    assert not [token for token in tokens if token in stored]
 
 
-def assert_all_is_over(anonymous: ContractClient, *pairs: tuple[str, str]) -> None:
+def assert_session_is_over(anonymous: ContractClient, *pairs: tuple[str, str]) -> None:
     for access, token in pairs:
         assert profile_status(anonymous, access) == 401
         assert refresh(anonymous, token).status_code == 401
     assert Session.objects.get().ended_at is not None
 
 
-def grace_is_over() -> None:
+def end_grace_period() -> None:
     Session.objects.update(refreshed_at=Now() - REFRESH_GRACE)
 
 
-def test_a_token_that_was_spent_a_while_ago_ends_the_session_and_the_new_tokens_with_it(
+def test_used_token_ends_the_session_and_its_new_tokens_after_the_grace_period(
     alice: Person, anonymous: ContractClient
 ) -> None:
-    """Original defect 33."""
+    """Either the owner or a thief sends the used token, and the server cannot tell which."""
     stolen = pair_of(refresh(anonymous, alice.refresh))
-    grace_is_over()
+    end_grace_period()
     assert refresh(anonymous, alice.refresh).status_code == 401
-    assert_all_is_over(anonymous, stolen, (alice.access, alice.refresh))
+    assert_session_is_over(anonymous, stolen, (alice.access, alice.refresh))
 
 
-def test_a_token_before_the_last_one_ends_the_session(
+def test_token_older_than_the_previous_one_ends_the_session(
     alice: Person, anonymous: ContractClient
 ) -> None:
     second = pair_of(refresh(anonymous, alice.refresh))
     third = pair_of(refresh(anonymous, second[1]))
     assert refresh(anonymous, alice.refresh).status_code == 401
-    assert_all_is_over(anonymous, third, second)
+    assert_session_is_over(anonymous, third, second)
 
 
 @pytest.mark.parametrize(
@@ -126,16 +126,16 @@ def test_a_token_before_the_last_one_ends_the_session(
     ],
     ids=["another network", "another program", "another network of the provider"],
 )
-def test_a_spent_token_from_another_device_ends_the_session_at_once(
+def test_used_token_from_another_device_ends_the_session_at_once(
     alice: Person, anonymous: ContractClient, elsewhere: dict[str, str]
 ) -> None:
     home = {"REMOTE_ADDR": "2001:db8:1:2::1", "HTTP_USER_AGENT": "phone"}
     won = pair_of(refresh(anonymous, alice.refresh, **home))
     assert refresh(anonymous, alice.refresh, **(home | elsewhere)).status_code == 401
-    assert_all_is_over(anonymous, won)
+    assert_session_is_over(anonymous, won)
 
 
-def test_a_device_that_has_changed_its_address_within_its_network_is_the_same(
+def test_device_with_another_address_in_its_network_gets_the_same_pair(
     alice: Person, anonymous: ContractClient
 ) -> None:
     won = refresh(anonymous, alice.refresh, REMOTE_ADDR="2001:db8:1:2::1")
@@ -144,7 +144,7 @@ def test_a_device_that_has_changed_its_address_within_its_network_is_the_same(
     assert pair_of(again) == pair_of(won)
 
 
-def test_the_device_is_the_one_of_the_last_refresh(
+def test_session_stores_the_device_of_the_last_refresh(
     alice: Person, anonymous: ContractClient
 ) -> None:
     refresh(anonymous, alice.refresh, REMOTE_ADDR="192.0.2.9", HTTP_USER_AGENT="x" * 300)
@@ -156,7 +156,7 @@ def test_the_device_is_the_one_of_the_last_refresh(
 
 @pytest.fixture
 def clock_off_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Set the clock of this process, not the database's, so many hours ahead."""
+    """A function that sets the clock of this process, not the database's, so many hours ahead."""
     now = timezone.now
     return lambda hours: monkeypatch.setattr(
         timezone, "now", lambda: now() + timedelta(hours=hours)
@@ -164,40 +164,38 @@ def clock_off_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 @pytest.mark.parametrize(("winner", "later"), [(-1, 0), (1, 0), (0, -1), (0, 1)])
-def test_the_clock_of_a_process_decides_nothing(
+def test_clock_of_a_process_does_not_decide_the_grace_period(
     alice: Person,
     anonymous: ContractClient,
     clock_off_by: Callable[[int], None],
     winner: int,
     later: int,
 ) -> None:
-    """The clocks of two processes are an hour apart; the database's is one."""
+    """The clocks of two processes are an hour apart, and both use the one clock of the database."""
     clock_off_by(winner)
     won = refresh(anonymous, alice.refresh)
     clock_off_by(later)
     again = refresh(anonymous, alice.refresh)
     assert again.status_code == 200
     assert pair_of(again) == pair_of(won)
-    grace_is_over()
+    end_grace_period()
     assert refresh(anonymous, alice.refresh).status_code == 401
     assert Session.objects.get().ended_at is not None
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="Writers wait for each other on SQLite.")
-def test_who_loses_the_race_waits_for_the_winner(alice: Person) -> None:
-    def bring() -> Any:
+def test_second_of_two_concurrent_refreshes_waits_for_the_first(alice: Person) -> None:
+    def refresh_once() -> Any:
         return refresh(ContractClient(), alice.refresh)
 
-    won, lost = overlapping(bring, bring)
-    assert (won.status_code, lost.status_code) == (200, 200)
-    assert pair_of(won) == pair_of(lost)
-    assert refresh(ContractClient(), pair_of(won)[1]).status_code == 200
+    first, second = overlapping(refresh_once, refresh_once)
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert pair_of(first) == pair_of(second)
+    assert refresh(ContractClient(), pair_of(first)[1]).status_code == 200
 
 
-def test_nobody_is_let_in_by_the_grace_of_a_session_that_has_ended(
-    alice: Person, anonymous: ContractClient
-) -> None:
+def test_ended_session_has_no_grace_period(alice: Person, anonymous: ContractClient) -> None:
     pair_of(refresh(anonymous, alice.refresh))
     Session.objects.update(ended_at=timezone.now())
     assert refresh(anonymous, alice.refresh).status_code == 401
@@ -217,21 +215,21 @@ def test_two_server_processes_give_the_same_pair(
     tokens = {(pair["accessToken"], pair["refreshToken"]) for pair in pairs}
     assert len(tokens) == 1
     assert Session.objects.get().ended_at is None
-    grace_is_over()
+    end_grace_period()
     assert ask(other)["code"] == "UNAUTHORIZED"
     assert Session.objects.get().ended_at is not None
 
 
-def test_a_spent_token_ends_no_other_session(alice: Person, anonymous: ContractClient) -> None:
+def test_used_token_ends_no_other_session(alice: Person, anonymous: ContractClient) -> None:
     tablet = alice.another_device()
     refresh(anonymous, alice.refresh)
-    grace_is_over()
+    end_grace_period()
     refresh(anonymous, alice.refresh)
     assert alice.get("/auth/profile").status_code == 401
     assert tablet.get("/auth/profile").status_code == 200
 
 
-def test_an_expired_session_is_not_prolonged(alice: Person, anonymous: ContractClient) -> None:
+def test_expired_session_cannot_be_refreshed(alice: Person, anonymous: ContractClient) -> None:
     past = timezone.now() - timedelta(seconds=1)
     Session.objects.update(created_at=past - timedelta(days=7), expires_at=past)
     assert refresh(anonymous, alice.refresh).status_code == 401

@@ -1,4 +1,4 @@
-"""That a session is in use is noted beside its requests, and costs none of them anything."""
+"""Requests write when their session was last used, and none of them waits for that."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -12,7 +12,7 @@ from apps.accounts.tests.people import Person
 from testing.server import until
 
 
-def test_a_use_is_noted_once_in_a_while(alice: Person) -> None:
+def test_last_use_is_written_once_in_five_minutes(alice: Person) -> None:
     long_ago = timezone.now() - timedelta(minutes=6)
     a_moment_ago = timezone.now() - timedelta(minutes=4)
     Session.objects.update(last_used_at=long_ago)
@@ -24,8 +24,8 @@ def test_a_use_is_noted_once_in_a_while(alice: Person) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_read_waits_to_note_it(alice: Person) -> None:
-    """Neither for the session's row nor, on SQLite, for whoever writes anything."""
+def test_no_read_waits_to_write_the_last_use(alice: Person) -> None:
+    """It waits neither for the session's row nor, on SQLite, for any other writer."""
     long_ago = timezone.now() - timedelta(minutes=6)
     Session.objects.update(last_used_at=long_ago)
 

@@ -8,9 +8,9 @@ from pytest_django import Settings
 from apps.accounts import socket_authentication
 from apps.accounts.errors import InvalidToken, OriginNotAllowed, SessionOver
 from apps.accounts.models import Session, WebsocketTicket
-from apps.accounts.services import ticket_issue
 from apps.accounts.socket_authentication import AccountsSocketAuthenticator
 from apps.accounts.tests.people import Person
+from apps.accounts.tickets import ticket_issue
 
 
 @pytest.fixture(autouse=True)
@@ -18,8 +18,8 @@ def _named(settings: Settings) -> None:
     settings.ALLOWED_HOSTS = ["chat.example.com", "testserver"]
 
 
-def admit(query: str = "", scheme: str = "ws", **headers: str) -> str:
-    """Return the id of the person who comes in by this request."""
+def authenticate(query: str = "", scheme: str = "ws", **headers: str) -> str:
+    """Return the id of the user that this request authenticates."""
     scope: dict[str, Any] = {
         "scheme": scheme,
         "query_string": query.encode(),
@@ -33,47 +33,47 @@ def admit(query: str = "", scheme: str = "ws", **headers: str) -> str:
     return str(identity.user_id)
 
 
-def test_a_ticket_a_header_and_a_token_let_in(alice: Person) -> None:
+def test_ticket_header_and_token_each_authenticate_alice(alice: Person) -> None:
     ticket = ticket_issue(alice.user, session=Session.objects.get())
-    assert admit(f"ticket={ticket}") == alice.id
-    assert admit(authorization=f"Bearer {alice.access}") == alice.id
-    assert admit(f"token={alice.access}") == alice.id
+    assert authenticate(f"ticket={ticket}") == alice.id
+    assert authenticate(authorization=f"Bearer {alice.access}") == alice.id
+    assert authenticate(f"token={alice.access}") == alice.id
 
 
-def test_a_ticket_in_a_query_is_used_up(alice: Person) -> None:
+def test_ticket_in_a_query_works_once(alice: Person) -> None:
     ticket = ticket_issue(alice.user, session=Session.objects.get())
-    admit(f"ticket={ticket}")
+    authenticate(f"ticket={ticket}")
     with pytest.raises(InvalidToken):
-        admit(f"ticket={ticket}")
+        authenticate(f"ticket={ticket}")
 
 
 @pytest.mark.parametrize(
     "query", ["", "token=", "token=garbage", "ticket=", "ticket=garbage", "token=%ff%00", "&&=="]
 )
-def test_nobody_is_let_in_without_a_good_one(alice: Person, query: str) -> None:
+def test_socket_without_valid_credentials_is_refused(alice: Person, query: str) -> None:
     with pytest.raises(InvalidToken):
-        admit(query)
+        authenticate(query)
 
 
 def test_a_refresh_token_opens_no_socket(alice: Person) -> None:
-    """Original defect 33."""
+    """A refresh token lives longer, and is only for getting access tokens."""
     with pytest.raises(InvalidToken):
-        admit(f"token={alice.refresh}")
+        authenticate(f"token={alice.refresh}")
 
 
 def test_a_token_whose_session_is_over_opens_no_socket(alice: Person) -> None:
-    """Original defect 33."""
+    """The token itself has not expired yet."""
     alice.post("/auth/logout")
     with pytest.raises(SessionOver):
-        admit(authorization=f"Bearer {alice.access}")
+        authenticate(authorization=f"Bearer {alice.access}")
 
 
-def test_tokens_in_the_address_can_be_switched_off(alice: Person, settings: Settings) -> None:
-    """Original defect 32: the token in the address ends up in logs."""
+def test_setting_disables_tokens_in_the_url(alice: Person, settings: Settings) -> None:
+    """Proxies may write a token in the URL to their logs."""
     settings.WEBSOCKET_QUERY_TOKEN = False
     with pytest.raises(InvalidToken):
-        admit(f"token={alice.access}")
-    assert admit(authorization=f"Bearer {alice.access}") == alice.id
+        authenticate(f"token={alice.access}")
+    assert authenticate(authorization=f"Bearer {alice.access}") == alice.id
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_pages_of_this_host_and_of_allowed_origins_may_connect(
     alice: Person, settings: Settings, origin: str, scheme: str
 ) -> None:
     settings.CORS_ALLOWED_ORIGINS = ["https://app.example.com"]
-    assert admit(f"token={alice.access}", scheme, origin=origin) == alice.id
+    assert authenticate(f"token={alice.access}", scheme, origin=origin) == alice.id
 
 
 @pytest.mark.parametrize(
@@ -104,25 +104,27 @@ def test_pages_of_this_host_and_of_allowed_origins_may_connect(
         "https://app.example.com/",
     ],
 )
-def test_pages_of_other_origins_may_not(alice: Person, settings: Settings, origin: str) -> None:
-    """Original defect 32: every Origin was accepted."""
+def test_pages_of_other_origins_may_not_connect(
+    alice: Person, settings: Settings, origin: str
+) -> None:
+    """A page of another site could otherwise open a socket in the user's browser."""
     settings.CORS_ALLOWED_ORIGINS = ["https://app.example.com"]
     ticket = ticket_issue(alice.user, session=Session.objects.get())
     with pytest.raises(OriginNotAllowed):
-        admit(f"ticket={ticket}", origin=origin)
+        authenticate(f"ticket={ticket}", origin=origin)
     assert WebsocketTicket.objects.count() == 1
 
 
-def test_only_good_sessions_live_on(alice: Person, bob: Person) -> None:
-    hers, his = (Session.objects.get(user=person.user).pk for person in (alice, bob))
+def test_active_sessions_omit_an_ended_session(alice: Person, bob: Person) -> None:
+    hers, bobs = (Session.objects.get(user=person.user).pk for person in (alice, bob))
     bob.post("/auth/logout")
-    assert AccountsSocketAuthenticator().active_sessions([hers, his]) == {hers}
+    assert AccountsSocketAuthenticator().active_sessions([hers, bobs]) == {hers}
 
 
 def test_forwarded_addresses_in_several_lines_are_one_list(
     alice: Person, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each proxy may add a line of its own instead of to the one before it."""
+    """A proxy may add a line of its own instead of extending the line before it."""
     settings.SERVER_TRUSTED_PROXIES = 2
     seen: list[str] = []
     monkeypatch.setattr(socket_authentication, "consume_address", seen.append)
@@ -144,6 +146,6 @@ def test_only_a_trusted_proxy_may_say_that_the_page_came_over_tls(
 ) -> None:
     own = {"origin": "https://chat.example.com", "x_forwarded_proto": "https"}
     with pytest.raises(OriginNotAllowed):
-        admit(f"token={alice.access}", **own)
+        authenticate(f"token={alice.access}", **own)
     settings.SERVER_TRUSTED_PROXIES = 1
-    assert admit(f"token={alice.access}", **own) == alice.id
+    assert authenticate(f"token={alice.access}", **own) == alice.id

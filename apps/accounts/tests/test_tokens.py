@@ -1,4 +1,4 @@
-"""What tokens say, and which are not believed."""
+"""The claims of tokens, and which tokens the server refuses."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,7 +24,7 @@ def refresh(client: ContractClient, token: str) -> Any:
 
 
 @pytest.mark.parametrize(("kind", "seconds"), [("access", 15 * 60), ("refresh", 168 * 3600)])
-def test_a_token_says_what_the_contract_lists(alice: Person, kind: str, seconds: int) -> None:
+def test_token_has_exactly_the_expected_claims(alice: Person, kind: str, seconds: int) -> None:
     token = alice.access if kind == "access" else alice.refresh
     claims = claims_of(token)
     assert set(claims) == {"userId", "role", "sid", "iat", "exp", "jti", "typ", "iss"}
@@ -37,15 +37,13 @@ def test_a_token_says_what_the_contract_lists(alice: Person, kind: str, seconds:
     assert jwt.get_unverified_header(token)["alg"] == "HS256"
 
 
-def test_an_untouched_token_signed_again_is_believed(
-    alice: Person, anonymous: ContractClient
-) -> None:
-    """Without this the refusals below would prove nothing."""
+def test_unchanged_token_signed_again_is_accepted(alice: Person, anonymous: ContractClient) -> None:
+    """Without this test the refusals below would prove nothing."""
     assert profile(anonymous, f"Bearer {sign(claims_of(alice.access))}").status_code == 200
     assert refresh(anonymous, sign(claims_of(alice.refresh))).status_code == 200
 
 
-def test_a_token_of_a_machine_whose_clock_is_ahead_is_believed(
+def test_token_of_a_machine_whose_clock_is_ahead_is_accepted(
     alice: Person, anonymous: ContractClient
 ) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=5)
@@ -64,7 +62,7 @@ def test_a_bad_access_token_is_refused(
 
 
 @forgeries
-def test_a_bad_refresh_token_is_refused_and_harms_no_session(
+def test_a_bad_refresh_token_is_refused_and_ends_no_session(
     alice: Person, anonymous: ContractClient, forge: Forgery
 ) -> None:
     response = refresh(anonymous, forge(claims_of(alice.refresh)))
@@ -76,12 +74,12 @@ def test_a_bad_refresh_token_is_refused_and_harms_no_session(
 
 
 def test_a_refresh_token_is_not_an_access_token(alice: Person, anonymous: ContractClient) -> None:
-    """Original defect 33."""
+    """A refresh token lives longer, and is only for getting access tokens."""
     assert profile(anonymous, f"Bearer {alice.refresh}").status_code == 401
 
 
 def test_an_access_token_is_not_a_refresh_token(alice: Person, anonymous: ContractClient) -> None:
-    """Original defect 33, the other way round."""
+    """A stolen access token must not extend the session."""
     assert refresh(anonymous, alice.access).status_code == 401
     assert alice.get("/auth/profile").status_code == 200
 
@@ -89,26 +87,28 @@ def test_an_access_token_is_not_a_refresh_token(alice: Person, anonymous: Contra
 @pytest.mark.parametrize(
     "value", ["Bearer", "Bearer ", "Basic YTpi", "Token {}", "{}", "Bearer {} {}"]
 )
-def test_an_authorization_of_another_form_is_refused(
+def test_malformed_authorization_header_is_refused(
     alice: Person, anonymous: ContractClient, value: str
 ) -> None:
     assert profile(anonymous, value.replace("{}", alice.access)).status_code == 401
 
 
-def test_the_name_of_the_scheme_is_known_in_any_case(
+def test_authorization_scheme_is_accepted_in_any_case(
     alice: Person, anonymous: ContractClient
 ) -> None:
     assert profile(anonymous, f"bearer {alice.access}").status_code == 200
 
 
-def test_a_bad_token_is_refused_where_none_is_needed(anonymous: ContractClient, db: Any) -> None:
-    """Who says who they are and is not believed should hear of it, not be served as nobody."""
+def test_a_bad_token_is_refused_even_where_no_token_is_needed(
+    anonymous: ContractClient, db: Any
+) -> None:
+    """The client should learn that its token is bad, instead of getting an anonymous response."""
     response = anonymous.get("/api/v1/users", headers={"Authorization": "Bearer garbage"})
     assert response.status_code == 401
 
 
 @pytest.mark.parametrize("value", [None, 5, [], {}, "", "x" * 5000])
-def test_a_refresh_token_that_is_none_at_all_is_an_invalid_field(
+def test_malformed_refresh_token_is_an_invalid_field(
     anonymous: ContractClient, db: Any, value: Any
 ) -> None:
     response = anonymous.post("/api/v1/auth/refresh", {"refreshToken": value})

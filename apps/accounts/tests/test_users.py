@@ -1,4 +1,4 @@
-"""GET /users and /users/{id}: people, as everybody sees them."""
+"""GET /users and /users/{id}: users as everybody sees them."""
 
 from typing import Any
 from uuid import uuid4
@@ -21,13 +21,13 @@ def names(client: ContractClient, **query: Any) -> list[str]:
     return [user["name"] for user in response.json()["data"]]
 
 
-def test_the_list_shows_everybody_the_newest_first(
+def test_list_shows_all_users_the_newest_first(
     alice: Person, bob: Person, carol: Person, anonymous: ContractClient
 ) -> None:
     assert names(anonymous) == ["Carol", "Bob", "Alice"]
 
 
-def test_nobody_s_address_is_ever_shown(
+def test_email_address_is_never_shown_to_others(
     alice: Person, bob: Person, anonymous: ContractClient
 ) -> None:
     for client in (anonymous, bob.client):
@@ -38,12 +38,12 @@ def test_nobody_s_address_is_ever_shown(
             assert all(set(user) == PUBLIC for user in (data if isinstance(data, list) else [data]))
 
 
-def test_an_address_cannot_be_searched_for(alice: Person, anonymous: ContractClient) -> None:
+def test_search_does_not_match_email_addresses(alice: Person, anonymous: ContractClient) -> None:
     assert names(anonymous, search="alice@example") == []
 
 
 @pytest.mark.parametrize("search", ["lic", "ALI", "alice", ""])
-def test_the_search_is_for_a_part_of_the_name_in_any_case(
+def test_search_matches_a_part_of_the_name_in_any_case(
     alice: Person, bob: Person, anonymous: ContractClient, search: str
 ) -> None:
     assert "Alice" in names(anonymous, search=search)
@@ -53,25 +53,27 @@ def test_the_search_is_for_a_part_of_the_name_in_any_case(
 @pytest.mark.parametrize(
     ("search", "found"), [("%", ["100% Dora"]), ("_", ["E_mil"]), ("\\", []), ("a%e", [])]
 )
-def test_signs_of_the_database_mean_themselves(
+def test_search_treats_wildcards_as_plain_characters(
     alice: Person, anonymous: ContractClient, search: str, found: list[str]
 ) -> None:
-    """Original defect 14: `%` and `_` of the user were wildcards."""
+    """`%` and `_` are wildcards of SQL, and the client does not know that."""
     User.objects.create(name="100% Dora", email="dora@example.com")
     User.objects.create(name="E_mil", email="emil@example.com")
     assert names(anonymous, search=search) == found
 
 
 @pytest.mark.parametrize("search", ["x" * 101, "a\0b"])
-def test_a_search_has_limits(anonymous: ContractClient, search: str) -> None:
-    """Original defect 14: no length limit."""
+def test_search_that_is_too_long_or_has_a_null_character_is_refused(
+    anonymous: ContractClient, search: str
+) -> None:
+    """A search reads every name, so its cost is limited."""
     response = anonymous.get("/api/v1/users", {"search": search})
     assert response.status_code == 422
     assert response.json()["errors"][0]["field"] == "search"
 
 
 @pytest.mark.parametrize("status", ["suspended", "banned", "pending"])
-def test_who_is_not_active_is_not_there(
+def test_user_who_is_not_active_is_hidden(
     alice: Person, bob: Person, moderator: Person, anonymous: ContractClient, status: str
 ) -> None:
     set_status(alice.user, status)
@@ -80,7 +82,7 @@ def test_who_is_not_active_is_not_there(
         assert client.get(f"/api/v1/users/{alice.id}").status_code == 404
 
 
-def test_one_person_is_shown_and_told_when_unchanged(alice: Person, bob: Person) -> None:
+def test_unchanged_user_is_not_sent_again(alice: Person, bob: Person) -> None:
     response = bob.get(f"/users/{alice.id}")
     assert response.status_code == 200
     assert response.json()["message"] == "User retrieved successfully"
@@ -89,13 +91,13 @@ def test_one_person_is_shown_and_told_when_unchanged(alice: Person, bob: Person)
     assert again.status_code == 304
 
 
-def test_an_unknown_person_is_not_found(bob: Person) -> None:
+def test_unknown_user_is_not_found(bob: Person) -> None:
     response = bob.get(f"/users/{uuid4()}")
     assert response.status_code == 404
     assert response.json()["message"] == "User not found"
 
 
-def test_people_are_paged_by_cursor(anonymous: ContractClient) -> None:
+def test_users_are_paged_by_cursor(anonymous: ContractClient) -> None:
     for name in ("Ada", "Ben", "Cem", "Dan", "Eve"):
         person(name)
     seen: list[str] = []
@@ -107,14 +109,14 @@ def test_people_are_paged_by_cursor(anonymous: ContractClient) -> None:
     assert seen == ["Eve", "Dan", "Cem", "Ben", "Ada"]
 
 
-def test_a_search_which_looks_at_every_name_has_a_limit_of_its_own(
+def test_search_has_its_own_rate_limit(
     anonymous: ContractClient, alice: Person, settings: Settings
 ) -> None:
     settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(search_users=2)
 
     def status(**query: str) -> int:
-        answer = anonymous.get("/api/v1/users", query, REMOTE_ADDR="203.0.113.77")
-        code: int = answer.status_code
+        response = anonymous.get("/api/v1/users", query, REMOTE_ADDR="203.0.113.77")
+        code: int = response.status_code
         return code
 
     assert [status(search="a") for _ in range(3)] == [200, 200, 429]

@@ -85,7 +85,7 @@ def test_a_refusal_is_kept_and_its_work_not_done_again(
 ) -> None:
     body = {"currentPassword": "not hers", "newPassword": "battery staple 7"}
     first = alice.post("/auth/password/change", body, **KEY)
-    monkeypatch.setattr("apps.accounts.services.password_change", None)
+    monkeypatch.setattr("apps.accounts.password_changes.password_change", None)
     second = alice.post("/auth/password/change", body, **KEY)
     assert (first.status_code, second.status_code) == (422, 422)
     assert second["Idempotent-Replayed"] == "true"

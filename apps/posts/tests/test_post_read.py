@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from django.db import DatabaseError, OperationalError
 
-from apps.accounts.services import profile_update
+from apps.accounts.profiles import profile_update
 from apps.accounts.tests.people import Person
 from apps.core.ids import uuid7
 from apps.posts import selectors

@@ -1,4 +1,4 @@
-"""A new password for somebody who has lost theirs, or whose account others have used."""
+"""Sets a new password, for a user who has lost theirs or whose account others have used."""
 
 import getpass
 from typing import Any
@@ -8,31 +8,31 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rest_framework.exceptions import ValidationError as InvalidInput
 
 from apps.accounts.models import User
+from apps.accounts.password_changes import password_set
 from apps.accounts.serializers import NewPassword
-from apps.accounts.services import password_set
 from apps.core.errors import Invalid
 from apps.core.http.handler import as_domain_error
 
 
 class Command(BaseCommand):
-    """Takes the place of Django's, which saves the whole row as it was before the password was
-    typed, and ends no session."""
+    """Replaces Django's command, which saves the whole row as it was before the operator typed the
+    password, and ends no session."""
 
-    help = "Give a person a new password, and end all of their sessions."
+    help = "Set a new password for a user and end all of their sessions."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the person's address."""
+        """Take the user's e-mail address."""
         parser.add_argument("email")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Ask for the password, twice, and set it."""
+        """Ask for the password twice and set it."""
         try:
             user = User.objects.get_by_natural_key(options["email"])
         except (User.DoesNotExist, ValidationError) as error:
             raise CommandError("There is no such user.") from error
         password = getpass.getpass(f"New password of {user}: ")
-        if password != getpass.getpass("The same again: "):
-            raise CommandError("They were not the same; nothing was changed.")
+        if password != getpass.getpass("New password again: "):
+            raise CommandError("The passwords are not the same; nothing was changed.")
         try:
             password_set(user=user, new_password=NewPassword().run_validation(password))
         except (Invalid, InvalidInput) as error:

@@ -1,4 +1,4 @@
-"""A login beside a change of the password or of the status that it was compared with."""
+"""A login concurrent with a change of the password or the status of the user."""
 
 import threading
 from collections.abc import Callable
@@ -21,15 +21,15 @@ Between = Callable[[Callable[[], Any]], None]
 
 @pytest.fixture
 def between(monkeypatch: pytest.MonkeyPatch) -> Between:
-    """Have something happen right after the next comparison of a password, before what follows."""
+    """A function that makes something happen right after the next comparison of a password."""
     compare = MD5PasswordHasher.verify
 
     def arrange(happens: Callable[[], Any]) -> None:
         def compare_then(hasher: MD5PasswordHasher, password: str, encoded: str) -> bool:
             monkeypatch.setattr(MD5PasswordHasher, "verify", compare)
-            right = compare(hasher, password, encoded)
+            matches = compare(hasher, password, encoded)
             happens()
-            return right
+            return matches
 
         monkeypatch.setattr(MD5PasswordHasher, "verify", compare_then)
 
@@ -50,7 +50,9 @@ def active_sessions() -> int:
     return Session.objects.filter(ended_at=None).count()
 
 
-def test_the_old_password_is_of_no_use_once_it_is_changed(alice: Person, between: Between) -> None:
+def test_old_password_is_refused_when_it_changes_during_the_login(
+    alice: Person, between: Between
+) -> None:
     between(lambda: change_password(alice))
     assert log_in().status_code == 401
     assert Session.objects.count() == 1
@@ -59,7 +61,7 @@ def test_the_old_password_is_of_no_use_once_it_is_changed(alice: Person, between
 
 
 @pytest.mark.parametrize("status", ["suspended", "banned", "pending"])
-def test_who_is_shut_out_meanwhile_does_not_come_in(
+def test_user_who_is_disabled_during_the_login_is_refused(
     alice: Person, between: Between, status: str
 ) -> None:
     between(lambda: User.objects.update(status=status))
@@ -67,21 +69,21 @@ def test_who_is_shut_out_meanwhile_does_not_come_in(
     assert Session.objects.count() == 1
 
 
-def test_who_is_deleted_meanwhile_does_not_come_in(alice: Person, between: Between) -> None:
+def test_user_who_is_deleted_during_the_login_is_refused(alice: Person, between: Between) -> None:
     between(alice.user.delete)
     assert log_in().status_code == 401
     assert not Session.objects.exists()
 
 
-def test_a_hash_made_anew_for_the_same_password_lets_in(alice: Person, between: Between) -> None:
-    """Two devices log in at once while the hash is still an old one: either may renew it."""
+def test_login_succeeds_when_another_login_renews_the_hash(alice: Person, between: Between) -> None:
+    """Two devices log in at once while the hash is an old one: either may renew it."""
     User.objects.update(password=OLD_HASH)
     between(log_in)
     assert log_in().status_code == 200
     assert active_sessions() == 3
 
 
-def test_an_old_hash_is_renewed_by_a_login(alice: Person) -> None:
+def test_login_renews_an_old_hash(alice: Person) -> None:
     User.objects.update(password=OLD_HASH)
     assert log_in("not hers").status_code == 401
     assert User.objects.get().password == OLD_HASH
@@ -90,9 +92,7 @@ def test_an_old_hash_is_renewed_by_a_login(alice: Person) -> None:
     assert log_in().status_code == 200
 
 
-def test_renewing_a_hash_does_not_undo_a_change_of_the_password(
-    alice: Person, between: Between
-) -> None:
+def test_renewing_a_hash_does_not_undo_a_password_change(alice: Person, between: Between) -> None:
     User.objects.update(password=OLD_HASH)
     between(lambda: change_password(alice))
     assert log_in().status_code == 401
@@ -105,7 +105,7 @@ def test_comparing_a_password_saves_nothing(alice: Person) -> None:
     assert User.objects.get().password == OLD_HASH
 
 
-def test_of_two_changes_with_the_same_password_the_later_one_is_refused(
+def test_second_of_two_concurrent_password_changes_is_refused(
     alice: Person, between: Between
 ) -> None:
     tablet = alice.another_device()
@@ -117,10 +117,10 @@ def test_of_two_changes_with_the_same_password_the_later_one_is_refused(
     assert log_in(NEW).status_code == 200
 
 
-def test_a_session_that_has_ended_meanwhile_changes_no_password(
+def test_session_that_ends_during_a_password_change_cannot_complete_it(
     alice: Person, between: Between
 ) -> None:
-    """A thief who is being shut out must not shut the others out."""
+    """A thief whose session has ended must not end the owner's sessions."""
     tablet = alice.another_device()
     between(lambda: tablet.post("/auth/logout"))
     assert change_password(tablet).status_code == 401
@@ -129,10 +129,10 @@ def test_a_session_that_has_ended_meanwhile_changes_no_password(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_session_of_the_old_password_outlives_its_change(
+def test_no_session_of_the_old_password_survives_its_change(
     alice: Person, between: Between
 ) -> None:
-    """The same with threads: both go on at the moment when the comparison is done."""
+    """With threads: the change continues at the moment when the login has compared."""
     for _ in range(10):
         User.objects.update(password=make_password(PASSWORD))
         compared = threading.Barrier(2)
@@ -142,15 +142,15 @@ def test_no_session_of_the_old_password_outlives_its_change(
             compared.wait(timeout=10)
             return change_password(alice)
 
-        answers: list[Any] = together(log_in, change)
-        assert [answer.status_code for answer in answers] in ([200, 200], [401, 200])
+        responses: list[Any] = together(log_in, change)
+        assert [response.status_code for response in responses] in ([200, 200], [401, 200])
         assert active_sessions() == 1
         assert alice.get("/auth/profile").status_code == 200
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="Writers wait for each other on SQLite.")
-def test_a_login_waits_for_a_change_of_the_password_that_is_not_committed_yet(
+def test_login_waits_for_an_uncommitted_password_change(
     alice: Person,
 ) -> None:
     changed, login = overlapping(lambda: change_password(alice), log_in)

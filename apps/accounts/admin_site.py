@@ -1,7 +1,7 @@
-"""The site of the admin's pages: its passwords and sessions go the way of the API's.
+"""The site of the admin's pages, which treats passwords and sessions as the API does.
 
-Who logs in begins a session as a device does, which is listed and ended with the others. Django's
-own session only says which one it is.
+A login begins a session, as a login on a device does: the user sees it in their list of sessions
+and can end it. Django's own session only holds the id of that session.
 """
 
 from functools import partial
@@ -17,36 +17,36 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from rest_framework.exceptions import ValidationError as InvalidInput
 
-from apps.accounts import logins, services
+from apps.accounts import logins, password_changes
 from apps.accounts.errors import InvalidCredentials
 from apps.accounts.models import Session, User
-from apps.accounts.requests import device_of, hold_back
+from apps.accounts.requests import delay_response, device_of
 from apps.accounts.selectors import active_sessions
 from apps.accounts.serializers import LoginInput, PasswordChangeInput
-from apps.accounts.sessions import session_logout, session_note_use
+from apps.accounts.sessions import session_logout, session_touch
 from apps.core.errors import DomainError, RateLimited
 from apps.core.http.handler import as_domain_error
 from apps.core.ratelimit import consume_action
 
-# Where Django's session of a browser holds the id of ours.
-SESSION = "session"
+# The key of Django's session under which it holds the id of ours.
+SESSION_KEY = "session"
 
 
 class LoginForm(AdminAuthenticationForm):
-    """Takes what the API's login takes, under the same limits."""
+    """Accepts the same input as the API's login, under the same limits."""
 
-    # Django's own field would turn what is typed into other characters (NFKC).
+    # Django's own field would change the typed characters to their NFKC form.
     username = forms.CharField(widget=forms.TextInput(attrs={"autofocus": True}))
     refusal: RateLimited | None = None
     request: Any
 
     def clean(self) -> dict[str, Any]:
-        """Find the user. Who leaves a field empty has been told, and it costs nobody anything."""
+        """Log the user in. A form with an empty field has an error and consumes no limit."""
         email, password = map(self.cleaned_data.get, ("username", "password"))
         if not email or not password:
             return self.cleaned_data
         try:
-            self.user_cache = self._user(LoginInput.load({"email": email, "password": password}))
+            self.user_cache = self._log_in(LoginInput.load({"email": email, "password": password}))
         except (InvalidInput, InvalidCredentials) as error:
             raise self.get_invalid_login_error() from error
         except RateLimited as error:
@@ -55,17 +55,21 @@ class LoginForm(AdminAuthenticationForm):
         self.confirm_login_allowed(self.user_cache)
         return self.cleaned_data
 
-    def _user(self, given: dict[str, Any]) -> User:
+    def _log_in(self, given: dict[str, Any]) -> User:
         device = device_of(self.request)
-        hold_back(self.request, logins.login_attempt(email=given["email"], address=device.address))
+        delay_response(
+            self.request, logins.login_attempt(email=given["email"], address=device.address)
+        )
         session = logins.moderator_login(**given, device=device)
-        # For the site: Django begins its own only later, and may empty it first.
+        # The site stores its id later: Django's own login comes after this, and may empty its
+        # session.
         self.request.session_begun = session
         return session.user
 
 
 class PasswordForm(AdminPasswordChangeForm):
-    """Changes a password as the API does: Django's would save the whole row, and end no session."""
+    """Changes a password as the API does. Django's form would save the whole row and end no
+    session."""
 
     FIELDS = {"currentPassword": "old_password", "newPassword": "new_password2"}
 
@@ -74,12 +78,13 @@ class PasswordForm(AdminPasswordChangeForm):
         self._session_id = session_id
 
     def clean_old_password(self) -> str:
-        """Leave the comparison to clean(), which counts it first."""
+        """Return the password unchecked: clean() compares it, after it has consumed the limit."""
         password: str = self.cleaned_data["old_password"]
         return password
 
     def clean(self) -> dict[str, Any]:
-        """Change it, since whether that can be done shows under the lock only."""
+        """Change the password here, because only the change under the lock shows whether it is
+        allowed."""
         super().clean()
         if not self.errors:
             try:
@@ -89,35 +94,37 @@ class PasswordForm(AdminPasswordChangeForm):
         return self.cleaned_data
 
     def _show(self, refusal: DomainError) -> None:
-        """Show a refusal beside the fields that it names; the page shows no other errors."""
+        """Show a refusal next to the fields that it names: the page shows no other errors."""
         named = [(self.FIELDS[error.field], error.message) for error in refusal.errors]
         for field, sentence in named or [("old_password", refusal.message)]:
             self.add_error(field, sentence)
 
     def save(self, commit: bool = True) -> Any:
-        """Return the user, who is saved already."""
+        """Return the user: clean() has saved them already."""
         return self.user
 
     def _change(self) -> None:
         consume_action("password", self.user.pk)
         old, new = (self.cleaned_data[name] for name in ("old_password", "new_password1"))
         given = PasswordChangeInput.load({"currentPassword": old, "newPassword": new})
-        change = services.password_change_prepare(self.user, **given)
-        self.user = services.password_change(self.user, change=change, session_id=self._session_id)
+        change = password_changes.password_change_prepare(self.user, **given)
+        self.user = password_changes.password_change(
+            self.user, change=change, session_id=self._session_id
+        )
 
 
-class Pages(AdminSite):
-    """The site."""
+class ParleyAdminSite(AdminSite):
+    """The site that replaces Django's own."""
 
     site_header = site_title = "Parley"
     login_form = LoginForm
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Show the form, or let somebody in; 429 for who has tried too often."""
+        """Show the form or log the user in; 429 for a client that tries too often."""
         response = super().login(request, extra_context)
         begun = getattr(request, "session_begun", None)
         if begun is not None:
-            request.session[SESSION] = str(begun.pk)
+            request.session[SESSION_KEY] = str(begun.pk)
         form = (getattr(response, "context_data", None) or {}).get("form")
         if form is not None and form.refusal:
             response.status_code = form.refusal.status
@@ -126,11 +133,11 @@ class Pages(AdminSite):
         return response
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Return whether a moderator asks, in a session that has not ended."""
+        """Return whether the request is a moderator's, in a session that has not ended."""
         return super().has_permission(request) and _session(request) is not None
 
     def logout(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """End the session; a copy of its cookie is of no use either."""
+        """End the session, so that a copy of its cookie stops working too."""
         session = _session(request)
         response = super().logout(request, extra_context)
         if request.method == "POST" and session is not None:
@@ -138,8 +145,8 @@ class Pages(AdminSite):
         return response
 
     def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """Show or take the form for a new password."""
-        session_id = UUID(request.session[SESSION])
+        """Show the form for a new password, or change the password."""
+        session_id = UUID(request.session[SESSION_KEY])
         return PasswordChangeView.as_view(
             form_class=partial(PasswordForm, session_id=session_id),
             success_url=reverse("admin:password_change_done"),
@@ -148,11 +155,11 @@ class Pages(AdminSite):
 
 
 def _session(request: HttpRequest) -> Session | None:
-    """Return the session that the pages are asked in, unless it has ended."""
-    session_id = request.session.get(SESSION)
+    """Return the session of the request, None if it has ended."""
+    session_id = request.session.get(SESSION_KEY)
     if session_id is None:
         return None
     session = active_sessions().filter(pk=session_id, user=request.user.pk).first()
     if session is not None:
-        session_note_use(session)
+        session_touch(session)
     return session
