@@ -39,12 +39,13 @@ WORDS = [
     (r"(?<![a-z])unfollow", "unsubscribe", "unfollow(name)"),
     (r"\bfollowers?\b", "subscriber", "a follower of the stream"),
     (
-        r"\bfollow(s|ed|ing)? (\w+ ){0,2}(streams?|feed)\b",
+        r"\bfollow(s|ed|ing)? (?!on\b)(\w+ ){0,2}(streams?|feed)\b",
         "subscribe to (users follow users)",
         "follows the feed",
     ),
     (r"(?<![a-z])bystanders?(?![a-z])", "observer", "bystanders"),
     (r"(?<![a-z])stand[_ ]by\b", "observe", "stand_by(pipe)"),
+    (r"(?<![a-z])beside(?![a-z])", "next to, with, at the same time as", "test_login_beside"),
     (r"\bwho(m)?ever\b", "the user, client or process that", "whoever asks"),
     (r"(?<![a-z])(take_look|take_and_relay)\b", "receive_notice", "take_look"),
     (r"(?<![a-z])keep_(hearing|sending)\b", "the loop's work: _receive_loop", "_keep_hearing"),
@@ -63,7 +64,7 @@ hers, his = write(alice), write(bob)
 with TestSocket(server.url) as his: his.expect("connected")
 an error that an investigation found (RFC 9110, 13.1.1)
 aggregate, delegate, navigate
-the page that follows, and users who follow each other
+the page that follows, what follows on its stream, and users who follow each other
 indeed, `expenditure` and `suspend_user(actor)`
 requests missed their deadline, and nothing_missed(stream)
 class ContractClient: it holds the contract of docs/api.md
