@@ -1,1 +1,1 @@
-"""Measurements: each figure beside its limit in the same run (docs/benchmarks.md)."""
+"""Benchmarks: each figure with its limit, measured in the same run (docs/benchmarks.md)."""

@@ -11,11 +11,11 @@ NAMES = ("http", "fanout", "memory", "messages", "neighbours")
 
 
 def main(names: list[str]) -> int:
-    """Run the benchmarks and write their results; return 0 when all of them could be run."""
+    """Run the benchmarks and write their results; return 0 if all of them ran."""
     if unknown := set(names) - set(NAMES):
-        print(f"There is no {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}.")
+        print(f"There is no {', '.join(sorted(unknown))}; the benchmarks are {', '.join(NAMES)}.")
         return 2
-    # Whoever is told to stop still stops what he has started.
+    # A run that is told to stop still ends the processes that it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     for name in names or NAMES:
         print(f"== {name}", flush=True)

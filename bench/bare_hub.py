@@ -13,11 +13,11 @@ sockets: set[Send] = set()
 
 
 async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """Hold a websocket, or hand out what was posted."""
+    """Hold a websocket, or send the posted body to all of them."""
     if scope["type"] == "websocket":
         await hold(receive, send)
     else:
-        await hand_out(receive, send)
+        await send_to_all(receive, send)
 
 
 async def hold(receive: Receive, send: Send) -> None:
@@ -32,7 +32,7 @@ async def hold(receive: Receive, send: Send) -> None:
         sockets.discard(send)
 
 
-async def hand_out(receive: Receive, send: Send) -> None:
+async def send_to_all(receive: Receive, send: Send) -> None:
     """Send the body of the request to every websocket."""
     body, more = b"", True
     while more:

@@ -1,4 +1,4 @@
-"""Clients on connections of their own, each from an address of its own, as there are in life."""
+"""Clients with a connection and an address of their own, like clients on the internet."""
 
 import asyncio
 import base64
@@ -15,7 +15,7 @@ from bench.sockets import CLOSE, split
 
 SERVER = "127.0.0.1"
 CONNECT_SECONDS = 5.0
-# The least that a system lets a client set its buffer to, so that who does not read is full soon.
+# The smallest receive buffer that the system allows, so that it is full soon if nobody reads.
 SMALL_BUFFER = 2048
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -44,8 +44,8 @@ async def dial(port: int, address: str) -> Streams:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a server answered to one request."""
+class Response:
+    """The response to one request."""
 
     status: int
     head: bytes
@@ -60,30 +60,30 @@ class Browser:
         self._address = address
         self._streams: Streams | None = None
 
-    async def ask(
+    async def request(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
-    ) -> Answer:
-        """Return the answer; raise OSError or EOFError when there is none."""
+    ) -> Response:
+        """Return the response; raise OSError or EOFError if there is none."""
         lines = {"Host": f"{SERVER}:{self._port}", "Content-Length": str(len(body))}
         head = "".join(
             f"{name}: {value}\r\n" for name, value in (lines | dict(headers or {})).items()
         )
-        request = f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
+        sent = f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
         kept = self._streams is not None
         try:
-            return await self._exchange(request)
+            return await self._exchange(sent)
         except (OSError, EOFError):
             if not kept:
                 raise
-            # An idle connection may be closed at the very moment in which it is used again.
-            return await self._exchange(request)
+            # The server may close an idle connection at the moment at which it is used again.
+            return await self._exchange(sent)
 
-    async def _exchange(self, request: bytes) -> Answer:
+    async def _exchange(self, sent: bytes) -> Response:
         try:
             if self._streams is None:
                 self._streams = await dial(self._port, self._address)
             reader, writer = self._streams
-            writer.write(request)
+            writer.write(sent)
             head = await reader.readuntil(b"\r\n\r\n")
             length = _LENGTH.search(head)
             body = await reader.readexactly(int(length[1])) if length else b""
@@ -92,37 +92,37 @@ class Browser:
             raise
         if length is None or b"\r\nconnection: close" in head.lower():
             self.close()
-        return Answer(int(head[9:12]), head, body)
+        return Response(int(head[9:12]), head, body)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         streams, self._streams = self._streams, None
         if streams is not None:
             streams[1].transport.abort()
 
 
-def listening_socket(port: int, address: str, token: str) -> connect:
-    """Return a websocket of somebody who behaves, to be opened by `async with`."""
+def open_socket(port: int, address: str, token: str) -> connect:
+    """Return a websocket of a client that behaves; `async with` opens it."""
     return connect(
         f"ws://{SERVER}:{port}/ws",
         additional_headers={"Authorization": f"Bearer {token}"},
         local_addr=(address, 0),
         compression=None,
-        # The server asks often enough.
+        # The server pings often enough.
         ping_interval=None,
         close_timeout=1,
     )
 
 
-class NotLetIn(OSError):
-    """A websocket was not opened."""
+class NotOpened(OSError):
+    """The server did not open a websocket."""
 
 
-class DeafSocket:
-    """A websocket that reads nothing from the moment on in which it is open."""
+class StalledSocket:
+    """A websocket that reads nothing once it is open."""
 
-    # How long it reads in the end to learn what has become of it.
-    LISTEN_SECONDS = 3.0
+    # How long outcome() reads, and the silence after which it stops, in seconds.
+    READ_SECONDS = 3.0
     SILENCE = 0.5
 
     def __init__(self, connection: socket.socket) -> None:
@@ -130,28 +130,28 @@ class DeafSocket:
         self._loop = asyncio.get_running_loop()
 
     @classmethod
-    async def open(cls, port: int, address: str, token: str) -> "DeafSocket":
-        """Return an open one; raise NotLetIn, or another OSError."""
-        deaf = cls(await connected(port, address, receive_buffer=SMALL_BUFFER))
+    async def open(cls, port: int, address: str, token: str) -> "StalledSocket":
+        """Return an open websocket; raise NotOpened, or another OSError."""
+        stalled = cls(await connected(port, address, receive_buffer=SMALL_BUFFER))
         key = base64.b64encode(secrets.token_bytes(16)).decode()
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await deaf.write(
+                await stalled.write(
                     f"GET /ws HTTP/1.1\r\nHost: {SERVER}:{port}\r\n"
                     f"Authorization: Bearer {token}\r\n"
                     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                     f"Sec-WebSocket-Key: {key}\r\n\r\n".encode()
                 )
-                head = await deaf._read_head()
+                head = await stalled._read_head()
             if not head.startswith(b"HTTP/1.1 101"):
-                raise NotLetIn(f"answered {head[9:12].decode()}" if head else "hung up on")
+                raise NotOpened(f"answered {head[9:12].decode()}" if head else "hung up on")
         except BaseException:
-            deaf._connection.close()
+            stalled._connection.close()
             raise
-        return deaf
+        return stalled
 
     async def _read_head(self) -> bytes:
-        """Return the server's answer and nothing that comes behind it."""
+        """Return the head of the server's response and nothing that follows it."""
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             byte = await self._loop.sock_recv(self._connection, 1)
@@ -161,18 +161,18 @@ class DeafSocket:
         return head
 
     async def write(self, frames: bytes) -> None:
-        """Send frames; wait while the server does not take them, raise OSError when it is gone."""
+        """Send frames; wait while the server takes none; raise OSError if it has hung up."""
         await self._loop.sock_sendall(self._connection, frames)
 
-    async def fate(self) -> str:
-        """Read at last, hang up, and return what the server has made of the socket."""
-        heard, over = bytearray(), False
-        until = time.perf_counter() + self.LISTEN_SECONDS
+    async def outcome(self) -> str:
+        """Read what is left, close the connection, and return how the server ended it."""
+        received, over = bytearray(), False
+        until = time.perf_counter() + self.READ_SECONDS
         try:
             while not over and time.perf_counter() < until:
                 async with asyncio.timeout(self.SILENCE):
                     data = await self._loop.sock_recv(self._connection, 1 << 20)
-                heard += data
+                received += data
                 over = not data
         except TimeoutError:
             pass
@@ -180,7 +180,7 @@ class DeafSocket:
             over = True
         finally:
             self._connection.close()
-        closes = [payload for opcode, payload in split(bytes(heard))[0] if opcode == CLOSE]
+        closes = [payload for opcode, payload in split(bytes(received))[0] if opcode == CLOSE]
         if closes:
             return f"closed with {int.from_bytes(closes[-1][:2])}"
         return "hung up on" if over else "left connected"

@@ -1,35 +1,36 @@
-"""Figures with a neighbour beside those without, as a row of the table."""
+"""Figures with a neighbour and without, as a row of the table."""
 
 import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-from bench.bystanders import PATIENCE, Seen, Series
 from bench.misbehaviour import Outcome
-from bench.report import Row, middle, percentile, spread
+from bench.observers import PATIENCE, Seen, Series
+from bench.report import Row, median_of, percentile, spread
 
 MB = 1e6
 
 
 @dataclass(frozen=True)
 class Window:
-    """A time that was measured, by time.perf_counter(), and the cores that the servers took."""
+    """A measured period of time.perf_counter(), and the cores that the servers took in it."""
 
     began: float
     ended: float
     cores: float
 
     def of(self, series: Series) -> list[float]:
-        """Return the milliseconds of what was sent in this time."""
+        """Return the milliseconds that requests sent in this period took."""
         return [took * 1000 for sent, took in series if self.began <= sent < self.ended]
 
 
 @dataclass
 class Measured:
-    """What was measured with one neighbour. Memory is before, highest and after, by process."""
+    """What was measured with one neighbour. Memory is that before, the highest and that after, for
+    each process."""
 
     quiet: list[Window] = field(default_factory=list)
-    beside: list[Window] = field(default_factory=list)
+    disturbed: list[Window] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     memory: list[tuple[float, float, float]] = field(default_factory=list)
 
@@ -46,31 +47,38 @@ class Compared:
 
     @classmethod
     def of(cls, series: Series, measured: Measured) -> "Compared":
-        """Compare what was sent in the rounds with those between them."""
+        """Compare what was sent in the rounds with a neighbour and in those without."""
         quiet = [window.of(series) for window in measured.quiet]
-        beside = [window.of(series) for window in measured.beside]
+        disturbed = [window.of(series) for window in measured.disturbed]
         without, with_it = (
-            [percentile(took, 0.99) for took in rounds] for rounds in (quiet, beside)
+            [percentile(took, 0.99) for took in rounds] for rounds in (quiet, disturbed)
         )
-        halves = [middle([percentile(took, 0.5) for took in part]) for part in (quiet, beside)]
+        medians = [
+            median_of([percentile(took, 0.5) for took in part]) for part in (quiet, disturbed)
+        ]
         return cls(
-            ratio=middle(with_it) / middle(without),
-            p99=f"{middle(without):.1f} → {middle(with_it):.1f} ({spread(with_it)})",
-            p50=f"{halves[0]:.1f} → {halves[1]:.1f}",
-            failed=sum(one >= PATIENCE * 1000 for took in beside for one in took),
+            ratio=median_of(with_it) / median_of(without),
+            p99=f"{median_of(without):.1f} → {median_of(with_it):.1f} ({spread(with_it)})",
+            p50=f"{medians[0]:.1f} → {medians[1]:.1f}",
+            failed=sum(one >= PATIENCE * 1000 for took in disturbed for one in took),
         )
 
 
 def row(name: str, measured: Measured, seen: Seen) -> Row:
-    """Return the table's row: ratios first."""
+    """Return the row of the table: ratios first."""
     reads, across, within = (
         Compared.of(series, measured) for series in (seen.reads, seen.across, seen.within)
     )
     before, peak, after = max(measured.memory, key=_growth)
-    told, troubles = sum((outcome.told for outcome in measured.outcomes), Counter()), seen.troubles
-    cores = [middle([one.cores for one in part]) for part in (measured.quiet, measured.beside)]
+    tally, failures = (
+        sum((outcome.tally for outcome in measured.outcomes), Counter()),
+        seen.failures,
+    )
+    cores = [
+        median_of([one.cores for one in part]) for part in (measured.quiet, measured.disturbed)
+    ]
     return {
-        "beside": name,
+        "neighbour": name,
         "reads x (≤ 3)": reads.ratio,
         "deliveries x (≤ 2)": across.ratio,
         "within one process x": within.ratio,
@@ -82,15 +90,17 @@ def row(name: str, measured: Measured, seen: Seen) -> Row:
         "deliveries failed": across.failed + within.failed,
         "memory MB": f"{before / MB:.0f} → {peak / MB:.0f} → {after / MB:.0f}",
         "servers' cores": f"{cores[0]:.2f} → {cores[1]:.2f}",
-        "neighbour's core": middle([outcome.busy for outcome in measured.outcomes]),
-        "late": middle([percentile(window.of(seen.late), 0.99) for window in measured.beside]),
-        "what became of it": _listed(told),
-        "what people met with": _listed(troubles),
+        "neighbour's core": median_of([outcome.busy for outcome in measured.outcomes]),
+        "late": median_of(
+            [percentile(window.of(seen.late), 0.99) for window in measured.disturbed]
+        ),
+        "outcomes": _listed(tally),
+        "failures of users": _listed(failures),
     }
 
 
 def _growth(memory: tuple[float, float, float]) -> float:
-    # Of a process that has died there is no number, and nothing worse.
+    # A process that has died has no figure, and nothing is worse.
     growth = memory[1] - memory[0]
     return math.inf if math.isnan(growth) else growth
 

@@ -1,6 +1,6 @@
-"""What it costs to have every commit on SQLite's disk: python -m bench.durability.
+"""What it costs to flush every commit of SQLite to disk: python -m bench.durability.
 
-`synchronous` NORMAL and FULL in turns, for docs/decisions/0013-sqlite-durability.md: bare commits,
+`synchronous` NORMAL and FULL in turn, for docs/decisions/0013-sqlite-durability.md: bare commits,
 changes over REST, each a commit, and messages over websockets, many to a commit.
 """
 
@@ -18,8 +18,8 @@ from statistics import median
 from threading import Thread
 from typing import Any
 
-from bench.messages import CONNECTED, PAIRS, Place, offer
-from bench.servers import ROOT, Backend, Person, Server, parley
+from bench.messages import CONNECTED, PAIRS, Setup, offer
+from bench.servers import ROOT, Backend, Server, User, parley
 from bench.sockets import Crowd, allow_open_files
 
 MODES = ("NORMAL", "FULL")
@@ -29,9 +29,9 @@ CLIENTS = 4
 
 
 class SqliteBackend(Backend):
-    """The same as a PostgreSQL, in a file."""
+    """Like one on PostgreSQL, in a file."""
 
-    def ask(self, sql: str) -> Any:
+    def query(self, sql: str) -> Any:
         """Return the one value that the statement gives."""
         with closing(sqlite3.connect(self.database_url.removeprefix("sqlite://"))) as connection:
             row = connection.execute(sql).fetchone()
@@ -39,7 +39,7 @@ class SqliteBackend(Backend):
 
 
 @contextmanager
-def sqlite_backend(mode: str) -> Iterator[SqliteBackend]:
+def start_sqlite_backend(mode: str) -> Iterator[SqliteBackend]:
     """Yield a fresh database on the disk of this folder, with Parley's tables."""
     with tempfile.TemporaryDirectory(dir=ROOT / "var") as folder:
         url = f"sqlite://{folder}/parley.sqlite3"
@@ -62,9 +62,9 @@ def sqlite_backend(mode: str) -> Iterator[SqliteBackend]:
         yield SqliteBackend(url, environment)
 
 
-def commits(behind: SqliteBackend, mode: str) -> float:
+def commits(backend: SqliteBackend, mode: str) -> float:
     """Return how many transactions of one row each a bare connection commits per second."""
-    path = behind.database_url.removeprefix("sqlite://")
+    path = backend.database_url.removeprefix("sqlite://")
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute(f"PRAGMA synchronous={mode}")
         connection.execute("CREATE TABLE bare (text)")
@@ -75,23 +75,23 @@ def commits(behind: SqliteBackend, mode: str) -> float:
     return done / SECONDS
 
 
-def changes(server: Server, people: list[Person]) -> float:
-    """Return how many changes of profiles are answered per second, to a few clients at once."""
+def changes(server: Server, users: list[User]) -> float:
+    """Return how many changes of profiles a few clients make per second, all at once."""
     done: list[int] = []
     end = time.perf_counter() + SECONDS
 
-    def work(person: Person) -> None:
+    def work(user: User) -> None:
         connection, count = HTTPConnection("127.0.0.1", server.port), 0
-        headers = {"Authorization": f"Bearer {person.token}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {user.token}", "Content-Type": "application/json"}
         while time.perf_counter() < end:
             body = f'{{"bio": "{count}"}}'
             connection.request("PATCH", "/api/v1/auth/profile", body, headers)
-            answer = connection.getresponse()
-            answer.read()
-            count += answer.status == 200
+            response = connection.getresponse()
+            response.read()
+            count += response.status == 200
         done.append(count)
 
-    threads = [Thread(target=work, args=[person]) for person in people[:CLIENTS]]
+    threads = [Thread(target=work, args=[user]) for user in users[:CLIENTS]]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -101,24 +101,24 @@ def changes(server: Server, people: list[Person]) -> float:
 
 def measured(mode: str) -> dict[str, float]:
     """Return the figures of one round."""
-    with sqlite_backend(mode) as behind:
-        people = behind.people(2 * PAIRS)
-        with parley(behind, "bench.settings_synchronous") as server, Crowd(server.port) as crowd:
-            crowd.join([person.token for person in people], CONNECTED)
-            place = Place(behind, server, crowd, people)
-            offer(place, rate=PAIRS, seconds=2, name="warm")
-            sent = offer(place, None, SECONDS, "round")
+    with start_sqlite_backend(mode) as backend:
+        users = backend.users(2 * PAIRS)
+        with parley(backend, "bench.settings_synchronous") as server, Crowd(server.port) as crowd:
+            crowd.join([user.token for user in users], CONNECTED)
+            setup = Setup(backend, server, crowd, users)
+            offer(setup, rate=PAIRS, seconds=2, name="warm")
+            sent = offer(setup, None, SECONDS, "round")
             waits = [one * 1000 for one in sent.waits(sent.acked)]
             return {
-                "commits/s": commits(behind, mode),
-                "changes/s": changes(server, people),
+                "commits/s": commits(backend, mode),
+                "changes/s": changes(server, users),
                 "messages/s": sent.per_second(sent.stored, sent.acked),
                 "ack p50 ms": median(waits),
             }
 
 
 def main() -> None:
-    """Measure in turns and print medians, with the lowest and the highest of the rounds."""
+    """Measure in turn and print medians, with the lowest and the highest of the rounds."""
     allow_open_files(4 * PAIRS)
     found: dict[str, list[dict[str, float]]] = {mode: [] for mode in MODES}
     for number in range(ROUNDS):

@@ -1,4 +1,4 @@
-"""What the hop from the ASGI server to Django's WSGI handler costs, beside plain WSGI servers."""
+"""What the hop from the ASGI server to Django's WSGI handler costs, compared with WSGI servers."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,13 +6,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from bench.load import CONNECTIONS, Answered, generator, load
-from bench.report import Report, middle, spread
-from bench.servers import Backend, Server, backend, free_port, parley, running, same_uvicorn
+from bench.report import Report, median_of, spread
+from bench.servers import Backend, Server, free_port, parley, running, same_uvicorn, start_backend
 
 SETTINGS = "bench.settings"
 SECONDS = 1
 ROUNDS = 7
-LIMIT, HARDEST = "gunicorn", "granian"
+LIMIT, FASTEST = "gunicorn", "granian"
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,7 @@ class Slice:
     """What one server did in one turn."""
 
     answered: Answered
-    # Of the server's processor time, per request. Unlike the rate it hardly depends on what else
-    # the machine does.
+    # The server's processor time per request. Unlike the rate it hardly depends on other programs.
     cpu: float
 
 
@@ -31,41 +30,41 @@ def run() -> Report:
         "http", "REST through the one-port server", f"at least 0.8 x plain WSGI ({LIMIT})"
     )
     with ExitStack() as stack:
-        behind = stack.enter_context(backend())
-        post = behind.posts(200)[100]
+        backend = stack.enter_context(start_backend())
+        post = backend.posts(200)[100]
         paths = {
             "trivial view": "/trivial",
             "list of 10 posts": "/api/v1/posts?limit=10",
             "one post": f"/api/v1/posts/{post}",
         }
-        threads = behind.setting("HTTP_THREADS")
+        threads = backend.setting("HTTP_THREADS")
         servers = {
-            "Parley": stack.enter_context(parley(behind, SETTINGS)),
-            "a2wsgi": stack.enter_context(_a2wsgi(behind)),
-            LIMIT: stack.enter_context(_gunicorn(behind, threads)),
-            HARDEST: stack.enter_context(_granian(behind, threads)),
+            "Parley": stack.enter_context(parley(backend, SETTINGS)),
+            "a2wsgi": stack.enter_context(_a2wsgi(backend)),
+            LIMIT: stack.enter_context(_gunicorn(backend, threads)),
+            FASTEST: stack.enter_context(_granian(backend, threads)),
         }
         for what, path in paths.items():
             slices = measure(servers, path)
             report.rows += rows(what, slices)
             print(*report.rows[-len(servers) :], sep="\n", flush=True)
     report.notes += [
-        f"{CONNECTIONS} connections that are kept, load by {generator()}; medians of {ROUNDS} "
-        f"turns of {SECONDS} s each, one server after the other. Load, servers and databases share "
+        f"{CONNECTIONS} persistent connections, load by {generator()}; medians of {ROUNDS} "
+        f"turns of {SECONDS} s each, the servers in turn. Load, servers and databases share "
         "the cores.",
         "Parley is `manage.py serve`; a2wsgi the same uvicorn with that package in place of our "
-        f"bridge; {LIMIT} (gthread) is the usual plain WSGI server, and {HARDEST} the fastest: its "
+        f"bridge; {LIMIT} (gthread) is the usual plain WSGI server, and {FASTEST} the fastest: its "
         f"HTTP is not Python. Each has one process, {threads} threads and the same WSGI "
-        "application with all of its middleware. The limit per address is asked as ever, and never "
-        "says no.",
+        "application with all of its middleware. The limit per address is consumed as always, "
+        "and never reached.",
         "Server cpu is the server's own processor time per request. It depends less than the "
-        "rates on what else the machine does.",
+        "rates on other programs of the machine.",
     ]
     return report
 
 
 def measure(servers: Mapping[str, Server], path: str) -> dict[str, list[Slice]]:
-    """Load the servers in turns. A first turn of each, which finds it cold, does not count."""
+    """Load the servers in turn. The first turn of each, which warms it up, does not count."""
     slices: dict[str, list[Slice]] = {name: [] for name in servers}
     for number in range(ROUNDS + 1):
         for name, server in servers.items():
@@ -84,49 +83,49 @@ def rows(what: str, slices: Mapping[str, Sequence[Slice]]) -> list[dict[str, obj
         {
             "request": what,
             "server": name,
-            "requests/s": middle(rates[name]),
+            "requests/s": median_of(rates[name]),
             "from..to": spread(rates[name]),
-            f"/ {LIMIT}": middle(rates[name]) / middle(rates[LIMIT]),
-            f"/ {HARDEST}": middle(rates[name]) / middle(rates[HARDEST]),
-            "p50 ms": middle([one.answered.p50 * 1000 for one in found]),
-            "server cpu µs": middle([one.cpu * 1e6 for one in found]),
+            f"/ {LIMIT}": median_of(rates[name]) / median_of(rates[LIMIT]),
+            f"/ {FASTEST}": median_of(rates[name]) / median_of(rates[FASTEST]),
+            "p50 ms": median_of([one.answered.p50 * 1000 for one in found]),
+            "server cpu µs": median_of([one.cpu * 1e6 for one in found]),
         }
         for name, found in slices.items()
     ]
 
 
 @contextmanager
-def _a2wsgi(behind: Backend) -> Iterator[Server]:
-    environment = {**behind.environment, "DJANGO_SETTINGS_MODULE": SETTINGS}
+def _a2wsgi(backend: Backend) -> Iterator[Server]:
+    environment = {**backend.environment, "DJANGO_SETTINGS_MODULE": SETTINGS}
     with same_uvicorn("bench.other_bridge:application", environment) as server:
         yield server
 
 
 @contextmanager
-def _gunicorn(behind: Backend, threads: int) -> Iterator[Server]:
+def _gunicorn(backend: Backend, threads: int) -> Iterator[Server]:
     port = free_port()
     command = [
         sys.executable, "-m", "gunicorn", "config.wsgi", "--worker-class=gthread", "--workers=1",
         f"--threads={threads}", "--keep-alive=75", f"--bind=127.0.0.1:{port}",
     ]  # fmt: skip
-    with _plain(command, port, behind) as server:
+    with _plain(command, port, backend) as server:
         yield server
 
 
 @contextmanager
-def _granian(behind: Backend, threads: int) -> Iterator[Server]:
+def _granian(backend: Backend, threads: int) -> Iterator[Server]:
     port = free_port()
     command = [
         sys.executable, "-m", "granian", "config.wsgi:application", "--interface=wsgi",
         "--host=127.0.0.1", f"--port={port}", "--workers=1", f"--blocking-threads={threads}",
         "--no-access-log",
     ]  # fmt: skip
-    with _plain(command, port, behind) as server:
+    with _plain(command, port, backend) as server:
         yield server
 
 
 @contextmanager
-def _plain(command: Sequence[str], port: int, behind: Backend) -> Iterator[Server]:
-    environment = {**behind.environment, "DJANGO_SETTINGS_MODULE": SETTINGS}
+def _plain(command: Sequence[str], port: int, backend: Backend) -> Iterator[Server]:
+    environment = {**backend.environment, "DJANGO_SETTINGS_MODULE": SETTINGS}
     with running(command, port, environment) as server:
         yield server

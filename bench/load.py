@@ -1,4 +1,4 @@
-"""Requests over and over on connections that are kept: wrk where it is installed, else our own."""
+"""Repeated requests on persistent connections: by wrk where it is installed, else by our code."""
 
 import re
 import selectors
@@ -15,7 +15,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Answered:
-    """What a server managed: requests per second, and the median of their seconds."""
+    """The responses of a server: how many per second, and the median of their seconds."""
 
     per_second: float
     p50: float
@@ -27,24 +27,24 @@ def generator() -> str:
 
 
 def load(port: int, path: str, seconds: int) -> Answered:
-    """Ask for the path as often as goes; raise RuntimeError for an answer other than 200."""
+    """Request the path as often as possible; raise RuntimeError for a status other than 200."""
     if wrk := shutil.which("wrk"):
         return _load_by_wrk(wrk, port, path, seconds)
     return _load(port, path, seconds)
 
 
 def _load_by_wrk(wrk: str, port: int, path: str, seconds: int) -> Answered:
-    said = subprocess.run(
+    printed = subprocess.run(
         [
             wrk, "--threads=1", f"--connections={CONNECTIONS}", f"--duration={seconds}s",
             "--latency", f"http://127.0.0.1:{port}{path}",
         ],
         check=True, capture_output=True, text=True, timeout=seconds + 30,
     ).stdout  # fmt: skip
-    rate = re.search(r"Requests/sec: +([\d.]+)", said)
-    median = re.search(r"50% +([\d.]+)(us|ms|s)", said)
-    if "Non-2xx" in said or rate is None or median is None:
-        raise RuntimeError(said)
+    rate = re.search(r"Requests/sec: +([\d.]+)", printed)
+    median = re.search(r"50% +([\d.]+)(us|ms|s)", printed)
+    if "Non-2xx" in printed or rate is None or median is None:
+        raise RuntimeError(printed)
     unit = {"us": 1e-6, "ms": 1e-3, "s": 1.0}[median[2]]
     return Answered(float(rate[1]), float(median[1]) * unit)
 
@@ -62,8 +62,8 @@ def _load(port: int, path: str, seconds: int) -> Answered:
                 assert isinstance(connection, _Connection)
                 if connection.answered():
                     now = time.perf_counter()
-                    took.append(now - connection.asked_at)
-                    connection.ask()
+                    took.append(now - connection.sent_at)
+                    connection.send()
             now = time.perf_counter()
         for key in tuple(selector.get_map().values()):
             assert isinstance(key.fileobj, _Connection)
@@ -80,19 +80,19 @@ class _Connection:
         self._rest = b""
         self.socket = socket.create_connection(("127.0.0.1", port), 10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.ask()
+        self.send()
 
     def fileno(self) -> int:
-        """Let a selector wait for it."""
+        """Return the descriptor, for a selector."""
         return self.socket.fileno()
 
-    def ask(self) -> None:
+    def send(self) -> None:
         """Send the request."""
-        self.asked_at = time.perf_counter()
+        self.sent_at = time.perf_counter()
         self.socket.sendall(self._request)
 
     def answered(self) -> bool:
-        """Read, and return whether the answer is complete."""
+        """Read, and return whether the response is complete."""
         data = self.socket.recv(65536)
         if not data:
             raise RuntimeError(f"The server hung up on {self._request!r}.")

@@ -1,7 +1,7 @@
 """What lists, counts and sends cost a user with many conversations: python -m bench.memberships.
 
-On PostgreSQL and SQLite, for docs/decisions/0026-memberships.md. Figures are milliseconds, medians
-of many calls of the services and selectors in one process, and of that what the database took.
+On PostgreSQL and SQLite, for docs/decisions/0026-memberships.md. Figures are medians of many calls
+of services and selectors in one process, in milliseconds: the whole call and the database's part.
 """
 
 import os
@@ -14,11 +14,11 @@ from typing import Any
 
 import django
 
-from bench.durability import sqlite_backend
-from bench.servers import ROOT, backend
+from bench.durability import start_sqlite_backend
+from bench.servers import ROOT, start_backend
 
 SIZES = (1_000, 10_000)
-# As many as anybody may be in.
+# As many as a user may be in.
 GROUPS = 500
 PER_CONVERSATION = 3
 LONG = 5_000
@@ -26,23 +26,23 @@ CALLS = 100
 
 
 def main() -> None:
-    """Measure on both databases, each fresh for each size."""
+    """Measure on both databases, with a new database for each size."""
     for size in SIZES:
-        with backend() as postgres:
+        with start_backend() as postgres:
             run_child("PostgreSQL", size, dict(postgres.environment))
-        with sqlite_backend("FULL") as sqlite:
+        with start_sqlite_backend("FULL") as sqlite:
             run_child("SQLite", size, dict(sqlite.environment))
 
 
 def run_child(name: str, size: int, environment: dict[str, str]) -> None:
-    """Measure in a process with this environment, and have it print."""
+    """Measure in a process with this environment, which prints the figures."""
     print(f"== {size} conversations on {name}", flush=True)
     command = [sys.executable, "-m", "bench.memberships", str(size)]
     subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=True)
 
 
 def measure(size: int) -> None:
-    """Make a user with so many conversations, and print what things take."""
+    """Make a user with so many conversations, and print how long each call takes."""
     from apps.accounts.models import User
     from apps.chat import receipts, selectors, services
     from apps.chat.groups import group_create
@@ -53,7 +53,7 @@ def measure(size: int) -> None:
     def users(count: int) -> list[User]:
         first = User.objects.count()
         return User.objects.bulk_create(
-            User(name=f"Person {n}", email=f"person{n}@example.com")
+            User(name=f"User {n}", email=f"user{n}@example.com")
             for n in range(first, first + count)
         )
 
@@ -62,8 +62,8 @@ def measure(size: int) -> None:
     few = users(2)
     groups = [group_create(one, title="Crew", member_ids=[hub.pk]) for one in few * (GROUPS // 2)]
     crowd = group_create(few[0], title="All", member_ids=[one.pk for one in friends[:499]])
-    talk(hub, friends, groups)
-    talk_long(hub, friends[0])
+    send_in_all(hub, friends, groups)
+    send_many(hub, friends[0])
     read_all_but_some(hub)
     vacuum()
 
@@ -101,8 +101,8 @@ def measure(size: int) -> None:
     print(f"{'read one':44}{median(seconds) * 1000:8.2f}", flush=True)
 
 
-def talk(hub: Any, friends: Sequence[Any], groups: Sequence[Any]) -> None:
-    """Say something in each of the conversations, in turns."""
+def send_in_all(hub: Any, friends: Sequence[Any], groups: Sequence[Any]) -> None:
+    """Send messages in each of the conversations, in turn."""
     from apps.chat.services import Draft, messages_send
 
     drafts = []
@@ -117,8 +117,8 @@ def talk(hub: Any, friends: Sequence[Any], groups: Sequence[Any]) -> None:
         messages_send(drafts[start : start + 200])
 
 
-def talk_long(one: Any, other: Any) -> None:
-    """Have two people say very much to each other."""
+def send_many(one: Any, other: Any) -> None:
+    """Send very many messages between two users."""
     from apps.chat.services import Draft, messages_send
 
     turns = [Draft(one.pk, other.pk, "Ahoy"), Draft(other.pk, one.pk, "Ahoy")]
@@ -127,7 +127,7 @@ def talk_long(one: Any, other: Any) -> None:
 
 
 def read_all_but_some(reader: Any) -> None:
-    """Have all that was said to somebody read, but for fifty conversations."""
+    """Mark all messages to a user as read, except in fifty conversations."""
     from apps.chat.receipts import messages_mark_read
     from apps.chat.selectors import memberships_with_unread
 
@@ -137,7 +137,7 @@ def read_all_but_some(reader: Any) -> None:
 
 
 def vacuum() -> None:
-    """Have the database look at what is in it."""
+    """Update the statistics of the database's planner."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -152,7 +152,7 @@ def timed(call: Callable[[], object]) -> float:
 
 
 def show(name: str, call: Callable[[], object], calls: int = CALLS) -> None:
-    """Print what a call takes, and what of that the database took."""
+    """Print how long a call takes, and how much of that the database takes."""
     from django.db import connection
 
     spent = [0.0]

@@ -1,4 +1,4 @@
-"""Direct messages over websockets: how many are stored and delivered, and after how long."""
+"""Direct messages over websockets: how many are stored and delivered, and how long that takes."""
 
 import gc
 import time
@@ -11,11 +11,11 @@ import orjson
 
 from bench import pgbench
 from bench.pgbench import Stored
-from bench.report import Report, middle, percentile
-from bench.servers import Backend, Person, Server, backend, parley
+from bench.report import Report, median_of, percentile
+from bench.servers import Backend, Server, User, parley, start_backend
 from bench.sockets import Crowd, allow_open_files
 
-# Offered per second; None is as many as go, every sender with one message under way.
+# Offered per second; None is as many as possible, with one message of each sender under way.
 RATES = (100, 300, 1_000, None)
 PAIRS = 200
 SECONDS = 6
@@ -27,7 +27,7 @@ CONNECTED = ((b'{"type":"connected"', ""),)
 
 @dataclass
 class Offer:
-    """What became of the messages of one round. Latencies are in seconds."""
+    """The messages of one round, and when each was answered. Times are in seconds."""
 
     began: float
     sent: dict[int, float] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Offer:
     stored: int = 0
     # How much later than due the generator sent its latest message.
     late: float = 0.0
-    # Of the server's processor time, in seconds.
+    # The server's processor time, in seconds.
     cpu: float = 0.0
 
     @property
@@ -60,82 +60,82 @@ def run() -> Report:
     report = Report(
         "messages",
         "Direct messages over websockets, one web process",
-        "figures as they are, beside pgbench with the same statements",
+        "no goal of its own: compared with pgbench and the same statements",
     )
     allow_open_files(4 * PAIRS)
     with ExitStack() as stack:
-        behind = stack.enter_context(backend())
-        people = behind.people(2 * PAIRS)
-        server = stack.enter_context(parley(behind))
+        backend = stack.enter_context(start_backend())
+        users = backend.users(2 * PAIRS)
+        server = stack.enter_context(parley(backend))
         crowd = stack.enter_context(Crowd(server.port))
-        crowd.join([person.token for person in people], CONNECTED)
-        report.versions["PostgreSQL"] = str(behind.ask("SHOW server_version")).split()[0]
-        # The first messages make the conversations, and warm up what is cold.
-        place = Place(behind, server, crowd, people)
-        offer(place, rate=PAIRS, seconds=2, name="warm")
-        limit = limit_program(behind, report)
+        crowd.join([user.token for user in users], CONNECTED)
+        report.versions["PostgreSQL"] = str(backend.query("SHOW server_version")).split()[0]
+        # The first messages make the conversations and warm up the server.
+        setup = Setup(backend, server, crowd, users)
+        offer(setup, rate=PAIRS, seconds=2, name="warm")
+        limit = limit_program(backend, report)
         for rate in RATES:
             ours, theirs = [], []
             for number in range(ROUNDS):
-                ours.append(offer(place, rate, SECONDS, f"{rate}-{number}"))
+                ours.append(offer(setup, rate, SECONDS, f"{rate}-{number}"))
                 if limit:
-                    theirs.append(pgbench.store(limit, behind, SECONDS, rate))
+                    theirs.append(pgbench.store(limit, backend, SECONDS, rate))
                 crowd.idle(0.2)
             report.rows += rows(rate, ours, theirs)
             print(*report.rows[-2:], sep="\n", flush=True)
     report.notes += [
-        f"Open loop: {PAIRS} people send to {PAIRS} others at fixed times, whatever has come back "
-        "until then; beside the last rate, each sends his next message when the last one is safe. "
-        f"Medians of {ROUNDS} rounds of {SECONDS} s in turns with pgbench.",
+        f"Open loop: {PAIRS} users send to {PAIRS} others at fixed times, whatever has come back "
+        "until then; at the last rate, each sends the next message when the last one is stored. "
+        f"Medians of {ROUNDS} rounds of {SECONDS} s in turn with pgbench.",
         "Stored is counted in the database; rates are from the first message sent to the last "
-        "answer. Latencies are in milliseconds from the sending, by the clock of the one process "
-        "that holds all clients: ack when the sender is told that the message is safe, delivery "
-        "when the receiver has its frame.",
+        "response. Latencies are in milliseconds from the sending, by the clock of the one process "
+        "that holds all clients: ack is when the sender receives the ack, delivery when the "
+        "receiver receives the frame.",
         "pgbench sends the statements of one message (bench/messages.sql) as one transaction, "
         f"prepared, over {pgbench.CLIENTS} connections, to the same server and database, offered "
         "at the same rate; its latency counts from when a message was due. Parley commits the "
-        "messages that wait at one moment together, so it could pass that.",
+        "messages that wait at the same time together, so it can be faster.",
         "PostgreSQL flushes every commit to disk. Clients, server and databases share the cores.",
     ]
     return report
 
 
-def limit_program(behind: Backend, report: Report) -> Path | None:
-    """Return pgbench with its tables made; without it say so, loudly."""
+def limit_program(backend: Backend, report: Report) -> Path | None:
+    """Return pgbench with its tables made; report it if there is no pgbench."""
     found = pgbench.program()
     if found is None:
         missing = "There is no pgbench on this machine: the figures stand WITHOUT THEIR LIMIT."
         print(f"== {missing}", flush=True)
         report.notes.append(missing)
         return None
-    pgbench.prepare(behind)
+    pgbench.prepare(backend)
     return found
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the messages are sent: the first half of the people to the second."""
+class Setup:
+    """Where messages are sent: from the first half of the users to the second."""
 
-    behind: Backend
+    backend: Backend
     server: Server
     crowd: Crowd
-    people: list[Person]
+    users: list[User]
 
 
 class Round:
-    """Sends the messages of one round and takes down what becomes of them."""
+    """Sends the messages of one round and records when each is answered."""
 
-    def __init__(self, crowd: Crowd, people: list[Person], rate: int | None, name: str) -> None:
+    def __init__(self, crowd: Crowd, users: list[User], rate: int | None, name: str) -> None:
         self.result = Offer(began=time.perf_counter())
         self._crowd = crowd
-        self._receivers = people[PAIRS:]
+        self._receivers = users[PAIRS:]
         self._rate = rate
         self._name = name
 
     def run(self, seconds: float) -> Offer:
-        """Send for so long and wait until all have arrived, within bounds.
+        """Send for so long, and wait until all have arrived or DRAIN_SECONDS are over.
 
-        At no rate every sender sends his next message when he has been answered.
+        Without a rate every sender sends the next message when the last one is answered.
         """
         end = self.result.began + seconds
         if self._rate is None:
@@ -143,16 +143,16 @@ class Round:
                 self._send(number)
         while (now := time.perf_counter()) < end + DRAIN_SECONDS:
             if now < end:
-                self._send_what_is_due(now)
+                self._send_due(now)
             elif self.result.complete:
                 break
             for _, text in self._crowd.poll(0.001):
-                answered = self._note(orjson.loads(text))
+                answered = self._record(orjson.loads(text))
                 if answered is not None and self._rate is None and now < end:
                     self._send(answered + PAIRS)
         return self.result
 
-    def _send_what_is_due(self, now: float) -> None:
+    def _send_due(self, now: float) -> None:
         while self._rate:
             late = now - (self.result.began + len(self.result.sent) / self._rate)
             if late < 0:
@@ -169,40 +169,40 @@ class Round:
         }
         text = orjson.dumps({"type": "chat_message", "requestId": mark, "data": data}).decode()
         self.result.sent[number] = time.perf_counter()
-        self._crowd.clients[pair].say(text)
+        self._crowd.clients[pair].send(text)
 
-    def _note(self, told: dict[str, Any]) -> int | None:
-        """Take down what a frame tells; return the number of a message that was answered."""
+    def _record(self, frame: dict[str, Any]) -> int | None:
+        """Record the arrival of a frame; return the number of the message that it answers."""
         now = time.perf_counter()
-        kind = told["type"]
-        mark = told.get("requestId", "")
+        kind = frame["type"]
+        mark = frame.get("requestId", "")
         if kind == "chat_message":
-            mark = told["data"]["message"]["clientId"]
+            mark = frame["data"]["message"]["clientId"]
         name, _, number = mark.rpartition("-")
         arrivals = {
             "chat_message": self.result.delivered,
             "ack": self.result.acked,
             "error": self.result.refused,
         }.get(kind)
-        # What is left of an earlier round, or is news to the sender's other devices.
+        # It is of an earlier round, or for the other devices of the sender.
         if arrivals is None or name != self._name:
             return None
         arrivals[int(number)] = now
         return None if kind == "chat_message" else int(number)
 
 
-def offer(place: Place, rate: int | None, seconds: float, name: str) -> Offer:
-    """Return what becomes of so many messages per second, or of as many as go."""
+def offer(setup: Setup, rate: int | None, seconds: float, name: str) -> Offer:
+    """Return the outcome of so many messages per second, or of as many as possible."""
     count = "SELECT count(*) FROM chat_message"
-    before, cpu = place.behind.ask(count), place.server.cpu_seconds()
+    before, cpu = setup.backend.query(count), setup.server.cpu_seconds()
     gc.collect()
     gc.disable()
     try:
-        result = Round(place.crowd, place.people, rate, name).run(seconds)
+        result = Round(setup.crowd, setup.users, rate, name).run(seconds)
     finally:
         gc.enable()
-    result.stored = place.behind.ask(count) - before
-    result.cpu = place.server.cpu_seconds() - cpu
+    result.stored = setup.backend.query(count) - before
+    result.cpu = setup.server.cpu_seconds() - cpu
     return result
 
 
@@ -210,25 +210,25 @@ def rows(rate: int | None, ours: list[Offer], theirs: list[Stored]) -> list[dict
     """Return the table's rows of one rate."""
     found = [
         {
-            "offered/s": rate or "all that go",
+            "offered/s": rate or "as many as possible",
             "by": "Parley",
-            "stored/s": middle([one.per_second(one.stored, one.acked) for one in ours]),
-            "delivered/s": middle(
+            "stored/s": median_of([one.per_second(one.stored, one.acked) for one in ours]),
+            "delivered/s": median_of(
                 [one.per_second(len(one.delivered), one.delivered) for one in ours]
             ),
             **latencies("delivery", [one.waits(one.delivered) for one in ours]),
             **latencies("ack", [one.waits(one.acked) for one in ours]),
-            "server cpu µs": middle([one.cpu / max(one.stored, 1) * 1e6 for one in ours]),
+            "server cpu µs": median_of([one.cpu / max(one.stored, 1) * 1e6 for one in ours]),
             "refused or lost": sum(len(one.sent) - len(one.delivered) for one in ours),
-            "sent late by": middle([one.late * 1000 for one in ours]),
+            "sent late by": median_of([one.late * 1000 for one in ours]),
         }
     ]
     if theirs:
         found.append(
             {
-                "offered/s": rate or "all that go",
+                "offered/s": rate or "as many as possible",
                 "by": "pgbench",
-                "stored/s": middle([one.per_second for one in theirs]),
+                "stored/s": median_of([one.per_second for one in theirs]),
                 **latencies("ack", [one.took for one in theirs]),
             }
         )
@@ -238,6 +238,6 @@ def rows(rate: int | None, ours: list[Offer], theirs: list[Stored]) -> list[dict
 def latencies(what: str, rounds: list[list[float]]) -> dict[str, float]:
     """Return median and 99th percentile in milliseconds, each the median over the rounds."""
     return {
-        f"{what} p50": middle([percentile(waits, 0.5) * 1000 for waits in rounds]),
-        f"{what} p99": middle([percentile(waits, 0.99) * 1000 for waits in rounds]),
+        f"{what} p50": median_of([percentile(waits, 0.5) * 1000 for waits in rounds]),
+        f"{what} p99": median_of([percentile(waits, 0.99) * 1000 for waits in rounds]),
     }

@@ -1,6 +1,6 @@
--- What apps/chat/services.py does to send one message with a client id, statement by statement,
--- so that pgbench can tell what the database alone would take. It runs between two of the people
--- whom bench/pgbench.py has made; bench_id() turns a number into an id.
+-- The statements of apps/chat/services.py that send one message with a client id, so that pgbench
+-- measures what the database alone takes. The sender and the receiver are two of the users that
+-- bench/pgbench.py has made; bench_id() turns a number into an id.
 \set sender 2 * random(1, :pairs)
 \set receiver :sender + 1
 \set message random(1000000, 9000000000000000000)

@@ -1,4 +1,4 @@
-"""Every kind of bad neighbour, and the process that is one of them."""
+"""Every kind of bad neighbour, and the process that plays one."""
 
 import asyncio
 import os
@@ -10,26 +10,26 @@ from multiprocessing.connection import Connection
 
 from bench.bad_requests import hashing_flood, header_bomb, locked_row, slow_heads
 from bench.bad_sockets import empty_fragments, healthy_readers, ping_flood, stalled_readers
-from bench.target import Attack, Target, Told, left
+from bench.target import Attack, Tally, Target, left
 
-# What an attack may take to come to its end, in seconds.
+# The seconds that an attack may take to end.
 GRACE = 15.0
 
 
-async def frozen_redis(target: Target, told: Told, end: float) -> None:
-    """Let Redis keep its connections and answer nothing."""
+async def frozen_redis(target: Target, tally: Tally, end: float) -> None:
+    """Stop Redis, which then keeps its connections and answers nothing."""
     os.kill(target.redis_pid, signal.SIGSTOP)
     try:
         await asyncio.sleep(left(end))
-        told["times frozen"] += 1
+        tally["times frozen"] += 1
     finally:
         os.kill(target.redis_pid, signal.SIGCONT)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of bad neighbour, and how it is measured: the rounds, the seconds that each takes, and
-    those after which it is forgotten."""
+    """A kind of bad neighbour, and how it is measured: the rounds, the seconds of each round, and
+    those until the servers have recovered."""
 
     name: str
     attack: Attack
@@ -41,7 +41,7 @@ class Kind:
 KINDS = (
     # The control of the next one.
     Kind("the same messages, read", healthy_readers, rounds=2, seconds=16.0),
-    # Long enough to fill what the system keeps for a socket, and then what the server does.
+    # Long enough to fill the buffers of the system, and then those of the server.
     Kind("stalled readers", stalled_readers, rounds=2, seconds=16.0),
     Kind("ping flood", ping_flood, rounds=2, seconds=9.0),
     Kind("empty fragments", empty_fragments),
@@ -57,14 +57,14 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a neighbour in one round, and how much of a core its own process took."""
+    """The actions of a neighbour in one round, and how much of a core its own process took."""
 
-    told: Told
+    tally: Tally
     busy: float
 
 
 def misbehave(pipe: Connection, attack: Attack, target: Target) -> None:
-    """Be the process: misbehave for each number of seconds that is sent, and return an Outcome."""
+    """Run as the process: misbehave for each number of seconds from the pipe; send an Outcome."""
     while True:
         try:
             seconds = pipe.recv()
@@ -74,11 +74,11 @@ def misbehave(pipe: Connection, attack: Attack, target: Target) -> None:
 
 
 async def _round(attack: Attack, target: Target, seconds: float) -> Outcome:
-    told: Told = Counter()
+    tally: Tally = Counter()
     began, used = time.perf_counter(), time.process_time()
     try:
         async with asyncio.timeout(seconds + GRACE):
-            await attack(target, told, began + seconds)
+            await attack(target, tally, began + seconds)
     except TimeoutError:
-        told["did not come to an end"] += 1
-    return Outcome(told, (time.process_time() - used) / (time.perf_counter() - began))
+        tally["did not come to an end"] += 1
+    return Outcome(tally, (time.process_time() - used) / (time.perf_counter() - began))

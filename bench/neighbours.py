@@ -1,4 +1,4 @@
-"""What everybody else notices of one who misbehaves: reads and deliveries with and without them."""
+"""How reads and deliveries of all other users change while one client misbehaves."""
 
 import math
 import os
@@ -15,32 +15,32 @@ from typing import Any
 import orjson
 import redis
 
-from bench.bystanders import MESSAGES, PAIRS, PATIENCE, READS, Scene, stand_by
 from bench.clients import SERVER
 from bench.comparing import Measured, Window, row
 from bench.misbehaviour import GRACE, KINDS, Kind, misbehave
+from bench.observers import MESSAGES, PAIRS, PATIENCE, READS, Scene, observe
 from bench.report import Report, Row
-from bench.servers import Backend, Person, Server, backend, parley
+from bench.servers import Backend, Server, User, parley, start_backend
 from bench.sockets import allow_open_files
 from bench.target import Target
 
-# Of the rounds without a neighbour: about how many, however many with one, and how long each.
+# About how many rounds without a neighbour, and the seconds of each.
 QUIET_ROUNDS, QUIET_SECONDS = 4, 4.0
-# Until connections, caches and conversations are there, and each process has had its first upkeep.
+# Until connections, caches and conversations exist, and each hub has had its first round of checks.
 WARM_SECONDS = 5.0
 POSTS, READERS, ACCOUNTS, VICTIMS = 100, 40, 2, 200
-# What a process of the benchmark may take to be there, and to end.
+# The seconds that a process of the benchmark may take to start, and to end.
 START_SECONDS, END_SECONDS = 30.0, 2.0
 
 
 @dataclass(frozen=True)
-class Place:
-    """Who is there, the same for all neighbours."""
+class Setup:
+    """The users and posts, which are the same for all neighbours."""
 
-    behind: Backend
+    backend: Backend
     posts: list[str]
-    people: list[Person]
-    accounts: list[Person]
+    users: list[User]
+    accounts: list[User]
     emails: list[str]
     redis_pid: int
 
@@ -49,73 +49,73 @@ def run() -> Report:
     """Measure and return what was found."""
     report = Report(
         "neighbours",
-        "Beside a bad neighbour",
-        "reads p99 at most 3 x and deliveries p99 at most 2 x what they are without it, none "
+        "With a bad neighbour",
+        "reads p99 at most 3 x and deliveries p99 at most 2 x those without the neighbour, none "
         "failed, memory bounded",
     )
     allow_open_files(4_096)
-    with backend(limits={}) as behind:
-        place = furnish(behind)
+    with start_backend(limits={}) as backend:
+        setup = prepare(backend)
         for kind in KINDS:
             try:
-                report.rows.append(beside(kind, place))
+                report.rows.append(measure(kind, setup))
             except (OSError, EOFError, RuntimeError) as error:
-                # What breaks the servers, or all the people's connections, is told and passed over.
-                report.rows.append({"beside": kind.name, "what became of it": f"BROKE: {error!r}"})
+                # A neighbour that breaks the servers gets a row that says so.
+                report.rows.append({"neighbour": kind.name, "outcomes": f"BROKE: {error!r}"})
             print(report.rows[-1], flush=True)
     report.notes += [
-        "Two processes of Parley on one PostgreSQL and one Redis, fresh for each neighbour, with "
-        f"the limits that they have by default. {READS} posts are read and {MESSAGES} direct "
-        "messages sent a second, at fixed times whatever has come back, by people with addresses "
-        "of their own; half of the readers are logged in. A neighbour comes and goes, a few "
-        "seconds each time (docs/benchmarks.md says what each does). Times are in milliseconds, "
-        "without → with the neighbour, medians of the rounds; in brackets the lowest and the "
-        "highest of the rounds with it.",
-        "Deliveries are from the sending to the receiver's frame, of pairs that sit on different "
-        "processes; of a quarter of the pairs both sit on the same (within one process).",
-        f"What was refused, lost or not there after {PATIENCE:.0f} s has failed, and counts as "
-        f"{PATIENCE:.0f} s.",
+        "Two processes of Parley on one PostgreSQL and one Redis, new for each neighbour, with "
+        f"their default limits. Users with addresses of their own read {READS} posts and send "
+        f"{MESSAGES} direct messages per second, at fixed times whatever has come back; half of "
+        "the readers are logged in. A neighbour attacks for a few seconds in each round "
+        "(docs/benchmarks.md says what each does). Times are in milliseconds, without → with the "
+        "neighbour, medians of the rounds; in brackets the lowest and the highest of the rounds "
+        "with it.",
+        "Deliveries are from the sending to the receiver's frame, of pairs on different "
+        "processes; a quarter of the pairs are on the same one (within one process).",
+        f"A request that was refused, lost or not answered after {PATIENCE:.0f} s has failed, and "
+        f"counts as {PATIENCE:.0f} s.",
         "Memory is that of the process that grew more: before the first round, at its highest, and "
-        "after the last one.",
-        "Neighbours, people, both processes and the databases share the cores. Neighbours are held "
-        "to a rate, so that what they do is done through Parley: neighbour's core is what their "
-        "own process took of one. Late is the p99 of how much later than due the people sent.",
+        "after the last round.",
+        "Neighbours, users, both processes and the databases share the cores. Each neighbour has a "
+        "bounded rate, so that it does its harm through Parley: neighbour's core is the part of "
+        "one core that its own process took. Late is the p99 of how late users sent.",
     ]
     return report
 
 
-def furnish(behind: Backend) -> Place:
-    """Make all who take part."""
-    people = behind.people(READERS + 2 * PAIRS)
-    accounts = behind.people(ACCOUNTS)
-    emails = [victim.email for victim in behind.people(VICTIMS)]
-    with redis.Redis.from_url(behind.environment["REDIS_URL"]) as client:
+def prepare(backend: Backend) -> Setup:
+    """Make the users and posts."""
+    users = backend.users(READERS + 2 * PAIRS)
+    accounts = backend.users(ACCOUNTS)
+    emails = [victim.email for victim in backend.users(VICTIMS)]
+    with redis.Redis.from_url(backend.environment["REDIS_URL"]) as client:
         redis_pid = client.info("server")["process_id"]
-    return Place(behind, behind.posts(POSTS), people, accounts, emails, redis_pid)
+    return Setup(backend, backend.posts(POSTS), users, accounts, emails, redis_pid)
 
 
-def beside(kind: Kind, place: Place) -> Row:
-    """Return the table's row of one kind of neighbour."""
-    with parley(place.behind) as one, parley(place.behind) as other:
+def measure(kind: Kind, setup: Setup) -> Row:
+    """Return the row of the table for one kind of neighbour."""
+    with parley(setup.backend) as one, parley(setup.backend) as other:
         servers = (one, other)
         target = Target(
             ports=(one.port, other.port),
-            accounts=place.accounts,
-            emails=place.emails,
-            post=_write_post(one, place.accounts[0], kind.name),
-            database_url=place.behind.database_url,
-            redis_pid=place.redis_pid,
+            accounts=setup.accounts,
+            emails=setup.emails,
+            post=_write_post(one, setup.accounts[0], kind.name),
+            database_url=setup.backend.database_url,
+            redis_pid=setup.redis_pid,
         )
         scene = Scene(
             ports=target.ports,
-            posts=[target.post, *place.posts],
-            readers=place.people[:READERS],
-            senders=place.people[READERS : READERS + PAIRS],
-            receivers=place.people[READERS + PAIRS :],
+            posts=[target.post, *setup.posts],
+            readers=setup.users[:READERS],
+            senders=setup.users[READERS : READERS + PAIRS],
+            receivers=setup.users[READERS + PAIRS :],
         )
         try:
             with (
-                _process(stand_by, scene) as crowd,
+                _process(observe, scene) as crowd,
                 _process(misbehave, kind.attack, target) as neighbour,
             ):
                 _receive(crowd, START_SECONDS)
@@ -123,8 +123,8 @@ def beside(kind: Kind, place: Place) -> Row:
                 crowd.send("stop")
                 return row(kind.name, measured, _receive(crowd, 3 * PATIENCE))
         finally:
-            # Whatever became of the process that froze it.
-            os.kill(place.redis_pid, signal.SIGCONT)
+            # The process that stopped it may have died.
+            os.kill(setup.redis_pid, signal.SIGCONT)
 
 
 def _measure(kind: Kind, servers: Sequence[Server], neighbour: Connection) -> Measured:
@@ -135,7 +135,7 @@ def _measure(kind: Kind, servers: Sequence[Server], neighbour: Connection) -> Me
         for _ in range(QUIET_ROUNDS // kind.rounds):
             found.quiet.append(_window(servers, QUIET_SECONDS))
         neighbour.send(kind.seconds)
-        found.beside.append(_window(servers, kind.seconds))
+        found.disturbed.append(_window(servers, kind.seconds))
         found.outcomes.append(_receive(neighbour, 2 * GRACE))
         time.sleep(kind.rest)
     peak = [_or_nan(server.peak_bytes) for server in servers]
@@ -153,30 +153,30 @@ def _window(servers: Sequence[Server], seconds: float) -> Window:
 
 
 def _or_nan(figure: Callable[[], float]) -> float:
-    """Return a figure of a server that may have died."""
+    """Return a figure of a server, nan if it has died."""
     try:
         return figure()
     except OSError:
         return math.nan
 
 
-def _write_post(server: Server, author: Person, about: str) -> str:
+def _write_post(server: Server, author: User, about: str) -> str:
     body = orjson.dumps({"title": about, "content": "A post to read.", "status": "published"})
     headers = {"Authorization": f"Bearer {author.token}", "Content-Type": "application/json"}
     connection = HTTPConnection(SERVER, server.port, timeout=PATIENCE)
     connection.request("POST", "/api/v1/posts", body, headers)
-    answer = connection.getresponse()
-    said = answer.read()
+    response = connection.getresponse()
+    written = response.read()
     connection.close()
-    if answer.status != 201:
-        raise RuntimeError(f"No post was written: {said.decode()}")
-    post: str = orjson.loads(said)["data"]["id"]
+    if response.status != 201:
+        raise RuntimeError(f"No post was written: {written.decode()}")
+    post: str = orjson.loads(written)["data"]["id"]
     return post
 
 
 @contextmanager
 def _process(work: Callable[..., None], *arguments: Any) -> Iterator[Connection]:
-    """Yield a pipe to a process that does the work, which ends with the block."""
+    """Yield a pipe to a process that does the work and ends with the block."""
     context = get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=work, args=(there, *arguments), daemon=True)
@@ -193,7 +193,7 @@ def _process(work: Callable[..., None], *arguments: Any) -> Iterator[Connection]
 
 
 def _receive(pipe: Connection, seconds: float) -> Any:
-    """Return what the process sends; raise TimeoutError when it sends nothing for so long."""
+    """Return what the process sends; raise TimeoutError if it sends nothing for so long."""
     if not pipe.poll(seconds):
-        raise TimeoutError("A process of the benchmark says nothing.")
+        raise TimeoutError("A process of the benchmark sends nothing.")
     return pipe.recv()

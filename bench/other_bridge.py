@@ -1,4 +1,4 @@
-"""The usual bridge in place of our own: a2wsgi in front of the same WSGI application."""
+"""The usual bridge instead of our own: a2wsgi in front of the same WSGI application."""
 
 from config.wsgi import application as wsgi_application  # isort: skip  (it sets Django up)
 

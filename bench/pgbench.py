@@ -13,7 +13,7 @@ from testing.binaries import postgres_folder
 
 SCRIPT = Path(__file__).with_name("messages.sql")
 PAIRS = 200
-# As many as wait at once; with fewer, each would wait for its own flush to disk.
+# Enough that several wait at once; with fewer, each would wait for a flush to disk of its own.
 CLIENTS = 16
 
 PREPARE = """
@@ -30,35 +30,35 @@ CREATE TABLE bench_event AS
 
 @dataclass(frozen=True)
 class Stored:
-    """What pgbench managed: transactions per second, and the seconds that each of them took."""
+    """The transactions of pgbench: how many per second, and the seconds that each took."""
 
     per_second: float
     took: list[float]
 
 
 def program() -> Path | None:
-    """Return pgbench: the one beside the server's programs, else the one on the PATH."""
-    beside = postgres_folder() / "pgbench"
+    """Return pgbench: the one in the folder of the server's programs, else the one on the PATH."""
+    bundled = postgres_folder() / "pgbench"
     on_path = shutil.which("pgbench")
-    if beside.exists():
-        return beside
+    if bundled.exists():
+        return bundled
     return Path(on_path) if on_path else None
 
 
-def prepare(behind: Backend) -> None:
-    """Make the people of the script. One message must have been sent, whose event it copies."""
-    with psycopg.connect(behind.database_url) as connection:
+def prepare(backend: Backend) -> None:
+    """Make the users of the script. One message must have been sent, whose event it copies."""
+    with psycopg.connect(backend.database_url) as connection:
         connection.execute((PREPARE % (2 * PAIRS + 1)).encode())
 
 
-def store(pgbench: Path, behind: Backend, seconds: int, rate: int | None) -> Stored:
-    """Store messages for so long: so many offered per second, or as many as go."""
+def store(pgbench: Path, backend: Backend, seconds: int, rate: int | None) -> Stored:
+    """Store messages for so long: so many offered per second, or as many as possible."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
             str(pgbench), "--no-vacuum", "--protocol=prepared", f"--file={SCRIPT}",
             f"--define=pairs={PAIRS}", f"--client={CLIENTS}", f"--time={seconds}", "--log",
             *([f"--rate={rate}"] if rate else []),
-            behind.database_url,
+            backend.database_url,
         ]  # fmt: skip
         subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=seconds + 30)
         lines = [

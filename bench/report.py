@@ -1,4 +1,4 @@
-"""What a benchmark found, as a table for people and as JSON for programs."""
+"""The results of a benchmark, as a table for readers and as JSON for programs."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-# Of the machine's time; more of it in other hands moves the figures.
+# The share of the machine's time that other programs may take without changing the figures.
 QUIET = 0.1
 PACKAGES = ("Django", "djangorestframework", "channels", "uvicorn", "websockets", "uvloop")
 
@@ -23,7 +23,7 @@ Row = Mapping[str, Any]
 
 @dataclass
 class Report:
-    """Rows of figures under the same headings, with what one has to know to read them."""
+    """Rows of figures under the same headings, with notes that explain them."""
 
     name: str
     title: str
@@ -31,7 +31,7 @@ class Report:
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
-    # How much of its cores the machine spent on something else when the measurement began.
+    # The share of the machine that other programs took when the measurement began.
     busy_before: float = field(default_factory=lambda: busy())
 
     def __post_init__(self) -> None:
@@ -89,7 +89,7 @@ class Report:
 
 
 def busy() -> float:
-    """Return the share of the machine's time that is in use now; nan where it cannot be told."""
+    """Return the share of the machine's time that is in use now; nan if it is unknown."""
     before = _processor_times()
     time.sleep(1)
     used, total = (after - was for after, was in zip(_processor_times(), before, strict=True))
@@ -97,7 +97,7 @@ def busy() -> float:
 
 
 def _processor_times() -> tuple[int, int]:
-    """Return how long all cores have worked, and that with their rest, since the start."""
+    """Return the time that all cores have worked since the start, and their whole time."""
     try:
         line = Path("/proc/stat").read_text().partition("\n")[0]
     except FileNotFoundError:
@@ -107,7 +107,7 @@ def _processor_times() -> tuple[int, int]:
     return sum(times) - times[3] - times[4], sum(times)
 
 
-def middle(figures: Sequence[float]) -> float:
+def median_of(figures: Sequence[float]) -> float:
     """Return the median; nan of nothing."""
     return median(figures) if figures else float("nan")
 
@@ -119,7 +119,7 @@ def percentile(figures: Sequence[float], share: float) -> float:
 
 
 def spread(figures: Sequence[float], digits: int = 0) -> str:
-    """Return the smallest and the largest, which tell how far the median can be trusted."""
+    """Return the smallest and the largest figure, which show how reliable the median is."""
     return f"{min(figures):.{digits}f}..{max(figures):.{digits}f}" if figures else ""
 
 

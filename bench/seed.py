@@ -1,6 +1,6 @@
-"""What is in the database before a measurement: python -m bench.seed people|posts COUNT.
+"""Fill the database before a measurement: python -m bench.seed users|posts COUNT.
 
-Prints what it has made as JSON.
+Prints the rows that it has made as JSON.
 """
 
 import json
@@ -16,19 +16,19 @@ from rest_framework_simplejwt.settings import api_settings
 TEXT = "Parley is a place to write and to talk. " * 20
 
 
-def people(count: int) -> list[dict[str, str]]:
-    """Make people who are logged in, and who share a password that nobody knows: one for each
-    would take seconds."""
+def users(count: int) -> list[dict[str, str]]:
+    """Make users who are logged in. They share a random password: a hash for each would take
+    seconds."""
     from apps.accounts.models import Session, User
     from apps.accounts.tokens import issue_pair, new_jti
 
     password = make_password(secrets.token_urlsafe())
     first = User.objects.count()
     users = User.objects.bulk_create(
-        User(name=f"Person {n}", email=f"person{n}@example.com", password=password)
+        User(name=f"User {n}", email=f"user{n}@example.com", password=password)
         for n in range(first, first + count)
     )
-    # A token was issued when its session was begun, which is told from when that ends.
+    # The time at which a token was issued follows from the end of its session.
     expires_at = timezone.now() + api_settings.REFRESH_TOKEN_LIFETIME
     sessions = [Session(user=user, refresh_jti=new_jti(), expires_at=expires_at) for user in users]
     pairs = [issue_pair(session) for session in sessions]
@@ -44,7 +44,7 @@ def posts(count: int) -> list[str]:
     from apps.accounts.models import User
     from apps.posts.services import post_create
 
-    people(10)
+    users(10)
     authors = list(User.objects.order_by("-id")[:10])
     return [
         str(
@@ -61,9 +61,9 @@ def posts(count: int) -> list[str]:
 
 
 def main(what: str, count: int) -> None:
-    """Make it and print it."""
+    """Make the rows and print them."""
     django.setup()
-    makers: dict[str, Any] = {"people": people, "posts": posts}
+    makers: dict[str, Any] = {"users": users, "posts": posts}
     print(json.dumps(makers[what](count)))
 
 

@@ -1,4 +1,4 @@
-"""The processes that are measured and the databases behind them: private, and ended with us."""
+"""The processes that are measured and their databases: private, and ended with the benchmark."""
 
 import json
 import os
@@ -25,17 +25,17 @@ STOP_SECONDS = 10
 
 
 class DurablePostgres(PrivatePostgres):
-    """A private server that flushes every commit to disk, as the one of an installation does."""
+    """A private server that flushes every commit to disk, as that of an installation does."""
 
     def _command(self, directory: Path) -> list[str]:
         durable = ("fsync", "synchronous_commit", "full_page_writes")
-        # Of a setting that is given twice the last one counts.
+        # If a setting is given twice, the last one counts.
         return [*super()._command(directory), *(f"--{name}=on" for name in durable)]
 
 
 @dataclass(frozen=True)
-class Person:
-    """Somebody who is logged in."""
+class User:
+    """A user who is logged in."""
 
     id: str
     email: str
@@ -49,9 +49,9 @@ class Backend:
     database_url: str
     environment: Mapping[str, str]
 
-    def people(self, count: int) -> list[Person]:
-        """Make so many people, each with a session."""
-        return [Person(**person) for person in self._seed("people", count)]
+    def users(self, count: int) -> list[User]:
+        """Make so many users, each with a session."""
+        return [User(**user) for user in self._seed("users", count)]
 
     def posts(self, count: int) -> list[str]:
         """Publish so many posts and return their ids."""
@@ -66,7 +66,7 @@ class Backend:
         )
         return int(done.stdout)
 
-    def ask(self, sql: str) -> Any:
+    def query(self, sql: str) -> Any:
         """Return the one value that the statement gives."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             row = connection.execute(sql.encode()).fetchone()
@@ -92,7 +92,7 @@ class Server:
         return sum(_cpu_seconds(pid) for pid in (self.pid, *_children(self.pid)))
 
     def resident_bytes(self) -> int:
-        """Return how much memory the process holds. Only Linux tells that in a file."""
+        """Return how much memory the process holds. Only Linux has this in a file."""
         return self._memory("VmRSS")
 
     def peak_bytes(self) -> int:
@@ -107,7 +107,7 @@ class Server:
 
 
 def _cpu_seconds(pid: int) -> float:
-    # Behind the name in brackets, which may hold anything, these are user and system time.
+    # After the name in brackets, which may hold anything, these are user and system time.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -116,7 +116,7 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-# All load comes from one address. The limits are asked as ever, and never say no.
+# All load comes from one address. Its limits are consumed as always, and never reached.
 NEVER_REFUSED = {
     "RATE_LIMIT_REQUESTS_PER_SECOND": "1000000",
     "RATE_LIMIT_BURST": "1000000",
@@ -125,11 +125,10 @@ NEVER_REFUSED = {
 
 
 @contextmanager
-def backend(limits: Mapping[str, str] = NEVER_REFUSED) -> Iterator[Backend]:
+def start_backend(limits: Mapping[str, str] = NEVER_REFUSED) -> Iterator[Backend]:
     """Yield a fresh backend; raises ServerUnavailable.
 
-    `limits` are settings that say how much one address may ask; with none of them Parley's own
-    defaults hold.
+    `limits` are the settings that limit one address; without them Parley's own defaults apply.
     """
     with DurablePostgres() as postgres, private_redis() as redis_url:
         environment = {
@@ -141,7 +140,7 @@ def backend(limits: Mapping[str, str] = NEVER_REFUSED) -> Iterator[Backend]:
             "DATABASE_URL": postgres.url,
             "REDIS_URL": redis_url,
             "SERVER_HOST": "127.0.0.1",
-            # A developer's own .env is left out of a test's process, and of these.
+            # Without a developer's own .env, as in the processes of tests.
             "APP_ENV": "test",
             "APP_SECRET_KEY": secrets.token_urlsafe(64),
             "JWT_SECRET": secrets.token_urlsafe(64),
@@ -155,12 +154,12 @@ def backend(limits: Mapping[str, str] = NEVER_REFUSED) -> Iterator[Backend]:
 
 
 @contextmanager
-def parley(behind: Backend, settings: str = "config.settings") -> Iterator[Server]:
+def parley(backend: Backend, settings: str = "config.settings") -> Iterator[Server]:
     """Yield Parley as it is started in production: `manage.py serve`."""
     port = free_port()
     command = [sys.executable, "manage.py", "serve", "--port", str(port)]
     with running(
-        command, port, {**behind.environment, "DJANGO_SETTINGS_MODULE": settings}
+        command, port, {**backend.environment, "DJANGO_SETTINGS_MODULE": settings}
     ) as server:
         yield server
 
@@ -176,19 +175,19 @@ def same_uvicorn(application: str, environment: Mapping[str, str]) -> Iterator[S
 
 @contextmanager
 def running(command: Sequence[str], port: int, environment: Mapping[str, str]) -> Iterator[Server]:
-    """Yield a server process that answers on the port, and end it afterwards whatever happens."""
+    """Yield a server process that answers on the port, and end it afterwards in any case."""
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command, env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
         try:
-            _wait_until_it_answers(process, port, log)
+            _wait_for_answer(process, port, log)
             yield Server(port, process.pid)
         finally:
             _end(process)
 
 
-def _wait_until_it_answers(process: "subprocess.Popen[bytes]", port: int, log: Any) -> None:
+def _wait_for_answer(process: "subprocess.Popen[bytes]", port: int, log: Any) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
@@ -197,8 +196,8 @@ def _wait_until_it_answers(process: "subprocess.Popen[bytes]", port: int, log: A
         except OSError:
             if process.poll() is not None or time.monotonic() > deadline:
                 log.seek(0)
-                said = log.read().decode(errors="replace")[-2000:]
-                raise RuntimeError(f"{process.args!r} does not answer: {said}") from None
+                printed = log.read().decode(errors="replace")[-2000:]
+                raise RuntimeError(f"{process.args!r} does not answer: {printed}") from None
         time.sleep(0.05)
 
 
@@ -212,7 +211,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Parley's settings with one view more, which does nothing."""
+"""Parley's settings with one more view, which does nothing."""
 
 from config.settings import *  # noqa: F403
 

@@ -1,4 +1,4 @@
-"""A crowd of websockets that costs its machine little: raw sockets, frames taken apart by hand."""
+"""Many websockets at little cost for the machine: raw sockets, frames parsed by hand."""
 
 import resource
 import selectors
@@ -9,13 +9,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 CONTINUATION, TEXT, CLOSE, PING, PONG = 0x0, 0x1, 0x8, 0x9, 0xA
-# Connecting is the server's work with its database; more at once would only wait in its queues.
+# The server needs its database for each handshake; more at once would only wait in its queues.
 IN_FLIGHT = 32
 UPGRADED = b"HTTP/1.1 101"
 
 
 class Refused(Exception):
-    """A socket was not let in, or was closed by the server."""
+    """The server refused a socket, or closed it."""
 
 
 class Client:
@@ -37,25 +37,27 @@ class Client:
         )
         self.connection.setblocking(False)
 
-    def say(self, text: str) -> None:
+    def send(self, text: str) -> None:
         """Send a text frame."""
         self.connection.send(frame(TEXT, text.encode()))
 
-    def hear(self) -> list[bytes]:
-        """Return the texts that have come, the head of the server's answer before the first."""
+    def receive(self) -> list[bytes]:
+        """Return the texts that have arrived; the first is the head of the server's response."""
         data = self.connection.recv(65536)
         if not data:
             raise Refused("The server closed a socket.")
         if self.rest:
             data = self.rest + data
         if not self.upgraded:
-            return self._hear_answer(data)
+            return self._read_head(data)
         frames, self.rest = split(data)
         return [
-            payload for opcode, payload in frames if opcode == TEXT or self._obey(opcode, payload)
+            payload
+            for opcode, payload in frames
+            if opcode == TEXT or self._handle_control(opcode, payload)
         ]
 
-    def _hear_answer(self, data: bytes) -> list[bytes]:
+    def _read_head(self, data: bytes) -> list[bytes]:
         head, end, self.rest = data.partition(b"\r\n\r\n")
         if not end:
             self.rest = data
@@ -66,8 +68,8 @@ class Client:
         frames, self.rest = split(self.rest)
         return [head, *(payload for opcode, payload in frames if opcode == TEXT)]
 
-    def _obey(self, opcode: int, payload: bytes) -> bool:
-        """Do what a control frame asks for; there is nothing to be told of it."""
+    def _handle_control(self, opcode: int, payload: bytes) -> bool:
+        """Answer a control frame; return False, since it has no text for the benchmark."""
         if opcode == PING:
             self.connection.send(frame(PONG, payload))
         elif opcode == CLOSE:
@@ -76,7 +78,7 @@ class Client:
 
 
 class Crowd:
-    """Many websockets on one server, waited for together."""
+    """Many websockets on one server, in one selector."""
 
     def __init__(self, port: int) -> None:
         self.clients: list[Client] = []
@@ -100,8 +102,8 @@ class Crowd:
     def join(self, tokens: Sequence[str], greeting: Sequence[tuple[bytes, str]] = ()) -> None:
         """Open a socket with each token.
 
-        `greeting` is how each of them begins: a beginning of a frame to wait for, and what to say
-        to it, if anything.
+        `greeting` is how each of them begins: the first bytes of a frame to wait for, and what to
+        send after it, if anything.
         """
         waiting, begun = deque(tokens), 0
         steps = [(UPGRADED, ""), *greeting]
@@ -113,20 +115,20 @@ class Crowd:
                 begun += 1
             for client, text in self.poll(1):
                 if client.greeting and text.startswith(client.greeting[0][0]):
-                    _, answer = client.greeting.popleft()
-                    if answer:
-                        client.say(answer)
+                    _, reply = client.greeting.popleft()
+                    if reply:
+                        client.send(reply)
                     begun -= not client.greeting
 
     def poll(self, timeout: float) -> Iterator[tuple[Client, bytes]]:
-        """Yield what has come, after waiting for the first of it no longer than this."""
+        """Yield the texts that arrive, after at most `timeout` seconds for the first of them."""
         for key, _ in self._selector.select(timeout):
             client: Client = key.data
-            for text in client.hear():
+            for text in client.receive():
                 yield client, text
 
     def idle(self, seconds: float) -> None:
-        """Listen for so long without caring what comes."""
+        """Receive for so long and ignore what arrives."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             for _ in self.poll(left):

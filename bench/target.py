@@ -1,4 +1,4 @@
-"""What somebody who misbehaves has before them, and how they go about it."""
+"""What a misbehaving client attacks, and how it repeats its attempts."""
 
 import asyncio
 import time
@@ -6,44 +6,44 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bench.servers import Person
+from bench.servers import User
 
 ADDRESS = "127.0.0.66"
-# Who is cut off comes back after this, in seconds.
+# Seconds after which a client that was cut off comes back.
 PAUSE = 0.5
 
 
 @dataclass(frozen=True)
 class Target:
-    """A server of two processes, and what is known of it."""
+    """A server of two processes, and what the attacker knows of it."""
 
     ports: tuple[int, int]
-    # Accounts of the attacker's own, whose posts and messages they may make.
-    accounts: list[Person]
-    # Addresses of people whose passwords are not known.
+    # Accounts of the attacker, who may write posts and messages with them.
+    accounts: list[User]
+    # Addresses of users whose passwords the attacker does not know.
     emails: list[str]
-    # One that the first account has written.
+    # A post of the first account.
     post: str
     database_url: str
     redis_pid: int
 
 
-# What was done and what came of it, each with how often.
-Told = Counter[str]
-# It ends at the time given, by time.perf_counter(), and needs little longer to tell.
-Attack = Callable[[Target, Told, float], Awaitable[None]]
+# Actions and their outcomes, each with how often it happened.
+Tally = Counter[str]
+# Runs until the given time of time.perf_counter(), and returns soon after it.
+Attack = Callable[[Target, Tally, float], Awaitable[None]]
 
 
 def left(end: float) -> float:
-    """Return the seconds until then."""
+    """Return the seconds until that time."""
     return max(0.0, end - time.perf_counter())
 
 
-async def over_and_over(attempt: Callable[[], Awaitable[str]], told: Told, end: float) -> None:
-    """Try again whenever an attempt is over, and take down what came of each."""
+async def repeat_until(attempt: Callable[[], Awaitable[str]], tally: Tally, end: float) -> None:
+    """Repeat the attempt until that time, and count the outcome of each."""
     while left(end):
         try:
-            told[await attempt()] += 1
+            tally[await attempt()] += 1
         except (OSError, EOFError) as error:
-            told[f"refused ({str(error) or type(error).__name__})"] += 1
+            tally[f"refused ({str(error) or type(error).__name__})"] += 1
         await asyncio.sleep(min(PAUSE, left(end)))

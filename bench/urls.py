@@ -1,4 +1,4 @@
-"""Parley's addresses and a trivial one."""
+"""Parley's URLs and a trivial one."""
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
@@ -9,7 +9,7 @@ __all__ = ["handler400", "handler403", "handler404", "handler500", "urlpatterns"
 
 
 def trivial(request: HttpRequest) -> HttpResponse:
-    """Answer at once."""
+    """Response at once."""
     return HttpResponse("ok", content_type="text/plain")
 
 

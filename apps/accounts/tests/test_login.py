@@ -10,7 +10,7 @@ from testing.client import ContractClient
 
 REFUSED = {
     "an unknown address": ("nobody@example.com", PASSWORD),
-    "a wrong password": ("alice@example.com", "not her password"),
+    "a wrong password": ("alice@example.com", "not the password"),
     "a disabled user": ("bob@example.com", PASSWORD),
 }
 refused = pytest.mark.parametrize(("email", "password"), REFUSED.values(), ids=REFUSED)
