@@ -11,7 +11,7 @@ from apps.realtime.server_frames import Event
 from apps.realtime.streams import StreamType, everybody
 
 # What is left in the log of a post that is no longer public.
-NOTHING = {"title": "", "slug": "", "excerpt": "", "tags": []}
+REDACTED_LIST_ITEM = {"title": "", "slug": "", "excerpt": "", "tags": []}
 
 FEED = StreamType(
     prefix="feed",
@@ -39,4 +39,4 @@ def post_published(post: Post) -> None:
 def post_changed(post: Post) -> None:
     """Have the log tell of a post that it once announced what everybody may read of it now."""
     public = post.status == Post.Status.PUBLISHED and post.deleted_at is None
-    redact([post.pk], {"post": PostListItemOutput.dump(post) if public else NOTHING})
+    redact([post.pk], {"post": PostListItemOutput.dump(post) if public else REDACTED_LIST_ITEM})

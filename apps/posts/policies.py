@@ -26,7 +26,7 @@ def may_delete(viewer: User, post: Post) -> bool:
     return may_edit(viewer, post) or viewer.is_moderator
 
 
-def may_move(post: Post, status: str) -> bool:
+def may_change_status(post: Post, status: str) -> bool:
     """Return whether the post may go over to that status. What was public is never a draft again,
     since people have been told of it."""
     return status != Post.Status.DRAFT or post.published_at is None

@@ -25,11 +25,11 @@ from apps.posts.errors import (
     PublishedCannotBecomeDraft,
 )
 from apps.posts.models import Post
-from apps.posts.policies import may_delete, may_edit, may_move, visible_to
+from apps.posts.policies import may_change_status, may_delete, may_edit, visible_to
 from apps.posts.slugs import claim_slug, slug_of
 
 # What is left of a deleted post where the answer to its author is kept.
-WITHOUT_WORDS = {"title": "", "slug": "", "content": "", "tags": []}
+REDACTED_POST = {"title": "", "slug": "", "content": "", "tags": []}
 
 
 @transaction.atomic
@@ -48,7 +48,7 @@ def post_create(
     if status == Post.Status.PUBLISHED:
         _publish(post)
     post.save(force_insert=True)
-    _tell(post, first_time=post.published_at is not None)
+    _announce(post, first_time=post.published_at is not None)
     return post
 
 
@@ -79,7 +79,7 @@ def post_update(
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:
         raise NothingToChange
-    if status is not None and not may_move(post, status):
+    if status is not None and not may_change_status(post, status):
         raise PublishedCannotBecomeDraft
     goes_public = status == Post.Status.PUBLISHED and post.published_at is None
     renamed = title is not None and slug_of(title) != slug_of(post.title)
@@ -90,7 +90,7 @@ def post_update(
     if goes_public:
         _publish(post)
     _save_edit(post, [*changes, "slug", "published_at"])
-    _tell(post, first_time=goes_public)
+    _announce(post, first_time=goes_public)
     return post
 
 
@@ -104,7 +104,7 @@ def post_publish(actor: User, *, post_id: UUID) -> Post:
     first_time = post.published_at is None
     _publish(post)
     _save_edit(post, ["status", "published_at"])
-    _tell(post, first_time=first_time)
+    _announce(post, first_time=first_time)
     return post
 
 
@@ -117,8 +117,8 @@ def post_delete(actor: User, *, post_id: UUID, if_match: str = "") -> None:
     require_match(if_match, str(post.version))
     post.deleted_at = timezone.now()
     _save_edit(post, ["deleted_at"])
-    idempotency.redact([post.pk], {"data": WITHOUT_WORDS})
-    _tell(post, first_time=False)
+    idempotency.redact([post.pk], {"data": REDACTED_POST})
+    _announce(post, first_time=False)
 
 
 def _locked(actor: User, post_id: UUID) -> Post:
@@ -141,7 +141,7 @@ def _save_edit(post: Post, fields: Sequence[str]) -> None:
     post.save(update_fields=[*fields, "version", "updated_at"])
 
 
-def _tell(post: Post, *, first_time: bool) -> None:
+def _announce(post: Post, *, first_time: bool) -> None:
     if first_time:
         events.post_published(post)
     elif post.published_at is not None:

@@ -4,7 +4,7 @@ Who is not logged in is known by the network of their address alone: anything el
 of them apart, such as the browser's name, whoever wants a post to look popular makes up forty of.
 
 A read must not wait for a write, so views gather in memory and are written together every few
-seconds; a crash loses no more than those. While they cannot be written, what is beyond MOST_NOTED
+seconds; a crash loses no more than those. While they cannot be written, what is beyond MOST_PENDING
 goes uncounted. Several processes may count the same viewer: the
 table's unique constraint decides which of them counts.
 """
@@ -30,39 +30,39 @@ log = structlog.get_logger(__name__)
 FLUSH_SECONDS = 2.0
 # Views that wait to be written (some 20 MB), and how many of them one transaction writes: SQLite
 # refuses a statement of too many values, and would refuse it again at each try.
-MOST_NOTED = 50_000
+MOST_PENDING = 50_000
 BATCH = 500
 
 _BOT = re.compile(r"bot|crawl|externalhit|spider|slurp|preview|monitor|headless", re.IGNORECASE)
 
-View = tuple[UUID, str, datetime]
+ViewKey = tuple[UUID, str, datetime]
 
 
 class ViewCounter:
     """The views of this process that are not written yet."""
 
     def __init__(self) -> None:
-        self._seen: set[View] = set()
+        self._pending: set[ViewKey] = set()
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
 
-    def note(self, post: Post, viewer: User | None, address: str, user_agent: str) -> None:
+    def record(self, post: Post, viewer: User | None, address: str, user_agent: str) -> None:
         """Note that somebody looks at a published post."""
         if post.status != Post.Status.PUBLISHED or _BOT.search(user_agent):
             return
         if viewer is not None and viewer.pk == post.author_id:
             return
-        who = str(viewer.pk) if viewer is not None else _stranger(address)
+        who = str(viewer.pk) if viewer is not None else _anonymous_viewer(address)
         hour = timezone.now().replace(minute=0, second=0, microsecond=0)
         with self._lock:
-            if len(self._seen) < MOST_NOTED:
-                self._seen.add((post.pk, who, hour))
+            if len(self._pending) < MOST_PENDING:
+                self._pending.add((post.pk, who, hour))
             self._start_timer()
 
     def flush(self) -> None:
         """Write what was noted. Called by the timer, and when the process stops."""
         with self._lock:
-            seen, self._seen, self._timer = sorted(self._seen), set(), None
+            seen, self._pending, self._timer = sorted(self._pending), set(), None
         for start in range(0, len(seen), BATCH):
             try:
                 views_save(seen[start : start + BATCH])
@@ -70,7 +70,7 @@ class ViewCounter:
                 left = seen[start:]
                 log.warning("views not saved, trying again", views=len(left), exc_info=True)
                 with self._lock:
-                    self._seen.update(left)
+                    self._pending.update(left)
                     self._start_timer()
                 return
 
@@ -90,7 +90,7 @@ view_counter = ViewCounter()
 
 
 @transaction.atomic
-def views_save(views: list[View]) -> None:
+def views_save(views: list[ViewKey]) -> None:
     """Add to the posts' counts those of the views that nobody has counted yet.
 
     An act of the system. Posts are updated in the order of their ids, as every process does. Those
@@ -115,5 +115,5 @@ def views_prune() -> int:
     return PostView.objects.filter(hour__lt=timezone.now() - timedelta(hours=2)).delete()[0]
 
 
-def _stranger(address: str) -> str:
+def _anonymous_viewer(address: str) -> str:
     return hashlib.sha256(network_of(address).encode()).hexdigest()

@@ -96,5 +96,5 @@ class PostViewSet(ApiViewSet):
 def _viewed(request: Request, post: Post) -> Post:
     """Return the post, whose view is noted."""
     user_agent = request.headers.get("User-Agent", "")
-    view_counter.note(post, viewer_of(request), client_address(request), user_agent)
+    view_counter.record(post, viewer_of(request), client_address(request), user_agent)
     return post

@@ -29,7 +29,7 @@ async def served(
     ends: bool = True,
     hang_up: bool = False,
     sent: list[dict[str, Any]] | None = None,
-    admit: Callable[[dict[str, Any]], str] = lambda environ: "",
+    check_limit: Callable[[dict[str, Any]], str] = lambda environ: "",
     **scope: Any,
 ) -> list[dict[str, Any]]:
     """Return what the bridge sends to a client whose body comes in these parts."""
@@ -49,7 +49,7 @@ async def served(
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    await WsgiBridge(application, lambda *_: pool, admit)(SCOPE | scope, receive, send)
+    await WsgiBridge(application, lambda *_: pool, check_limit)(SCOPE | scope, receive, send)
     return sent
 
 

@@ -40,7 +40,7 @@ def dead_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[str]
     settings.REDIS_URL = "redis://127.0.0.1:1"
     settings.LIMITER = "apps.core.redis_limiter.RedisLimiter"
     monkeypatch.setattr(core_redis, "breaker", core_redis.Breaker())
-    monkeypatch.setattr(core_redis, "_hang_up", lambda: None)
+    monkeypatch.setattr(core_redis, "_close_idle_connections", lambda: None)
     monkeypatch.setattr(core_redis, "_start_probe", lambda _: None)
     limiter.cache_clear()
     asked: list[str] = []

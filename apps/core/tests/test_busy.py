@@ -98,7 +98,7 @@ def test_who_asks_too_often_is_refused_without_a_thread_or_a_body() -> None:
     async def scenario() -> None:
         pool, work = pool_of(1, queue=0), Hanging()
         held = await begun(pool, work)
-        sent = await served(wsgi_application, b"{", ends=False, pool=pool, admit=too_often)
+        sent = await served(wsgi_application, b"{", ends=False, pool=pool, check_limit=too_often)
         assert status(sent) == 429
         assert json.loads(sent[1]["body"])["code"] == "RATE_LIMIT_EXCEEDED"
         assert header(sent, b"retry-after") == "7"
@@ -117,7 +117,7 @@ def test_who_is_refused_hears_of_it_late(monkeypatch: pytest.MonkeyPatch) -> Non
     async def scenario() -> None:
         sent = list[dict[str, Any]]()
         begun = Echo()
-        task = asyncio.create_task(served(begun, admit=too_often, sent=sent))
+        task = asyncio.create_task(served(begun, check_limit=too_often, sent=sent))
         await so(lambda: bool(begun.closed))
         assert (begun.body, sent) == (b"", [])
         assert status(await served(Echo())) == 200

@@ -21,14 +21,14 @@ GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 def test_a_network_may_have_so_many_connections(settings: Settings) -> None:
     settings.SERVER_CONNECTIONS_PER_ADDRESS = 2
     counted: Any = Connections()
-    assert counted.admit("1", "192.0.2.1")
-    assert counted.admit("2", "::ffff:192.0.2.1")
-    assert not counted.admit("3", "192.0.2.1")
-    assert counted.admit("4", "192.0.2.2")
+    assert counted.acquire("1", "192.0.2.1")
+    assert counted.acquire("2", "::ffff:192.0.2.1")
+    assert not counted.acquire("3", "192.0.2.1")
+    assert counted.acquire("4", "192.0.2.2")
     for transport in ("1", "1", "3"):
         counted.release(transport)
-    assert counted.admit("5", "192.0.2.1")
-    assert not counted.admit("6", "192.0.2.1")
+    assert counted.acquire("5", "192.0.2.1")
+    assert not counted.acquire("6", "192.0.2.1")
 
 
 @pytest.mark.parametrize("proxies", [0, 1])
@@ -44,7 +44,7 @@ def test_half_of_the_files_of_a_process_is_not_for_connections(
     monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
     monkeypatch.setattr(connections, "MOST_FILES", most)
     counted: Any = Connections()
-    assert [counted.admit(str(number), f"192.0.2.{number}") for number in range(3)] == [
+    assert [counted.acquire(str(number), f"192.0.2.{number}") for number in range(3)] == [
         True,
         True,
         False,
@@ -71,7 +71,7 @@ def test_a_network_may_be_without_limit(settings: Settings, changes: dict[str, i
     for name, value in changes.items():
         setattr(settings, name, value)
     counted: Any = Connections()
-    assert all(counted.admit(str(number), "192.0.2.1") for number in range(10))
+    assert all(counted.acquire(str(number), "192.0.2.1") for number in range(10))
 
 
 @pytest.mark.integration

@@ -67,27 +67,27 @@ def test_what_the_path_and_the_fields_give_must_be_taken() -> None:
     @shows
     def create(self: Any, request: Request, **data: Any) -> Any: ...
 
-    assert says(named(create=create), "takes more by name than it is given")
+    assert says(named(create=create), "has **keywords that are always empty")
 
     @takes
     def create_some(self: Any, request: Request, full_name: str) -> Any: ...
 
-    assert says(named(create=create_some), "is given flag and does not take it")
+    assert says(named(create=create_some), "is given flag but does not take it")
 
     @takes
     def create_all(self: Any, request: Request, full_name: str, flag: str) -> Any: ...
 
-    assert says(named(create=create_all), "takes flag, which it is not always given")
+    assert says(named(create=create_all), "requires flag, which it is not always given")
 
     @takes
     def create_more(self: Any, request: Request, full_name: str, mast: str, **data: Any) -> Any: ...
 
-    assert says(named(create=create_more), "takes mast, which it is not always given")
+    assert says(named(create=create_more), "requires mast, which it is not always given")
 
     @changes
     def update(self: Any, request: Request, pk: str, full_name: str, flag: str = "") -> Any: ...
 
-    assert says(named(update=update), "is given if_match and does not take it")
+    assert says(named(update=update), "is given if_match but does not take it")
 
 
 def test_what_is_taken_rightly_is_no_problem() -> None:
@@ -108,14 +108,14 @@ def test_a_path_and_a_field_must_not_have_the_same_name() -> None:
     @takes
     def hoist(self: Any, request: Request, full_name: str, flag: str) -> Any: ...
 
-    assert says(named(hoist=hoist), "is given flag twice, by the path and by a field")
+    assert says(named(hoist=hoist), "is given flag twice, from the path and from a field")
 
 
 def test_a_read_has_no_body() -> None:
     @takes
     def fleet(self: Any, request: Request, **data: Any) -> Any: ...
 
-    assert says(named(list=fleet), "reads a body, which its method has not")
+    assert says(named(list=fleet), "has an input, but a GET has no body")
 
 
 def test_pages_are_what_a_get_shows() -> None:
@@ -123,41 +123,41 @@ def test_pages_are_what_a_get_shows() -> None:
     def create(self: Any, request: Request) -> QuerySet[User]:
         return User.objects.all()
 
-    assert says(named(create=create), "shows pages and is no GET")
+    assert says(named(create=create), "has per_page but is not a GET")
 
 
 def test_one_thing_is_shown_and_changed_with_its_revision() -> None:
     @shows
     def retrieve(self: Any, request: Request, pk: str) -> Any: ...
 
-    assert says(named(retrieve=retrieve), "shows one thing without its revision")
+    assert says(named(retrieve=retrieve), "returns one object without its revision")
 
     @takes
     def update(self: Any, request: Request, pk: str, **data: Any) -> Any: ...
 
-    assert says(named(update=update), "changes one thing without its revision")
+    assert says(named(update=update), "changes one object without its revision")
 
     @Endpoint(message="Boat", output=BoatOutput, revision="version")
     def partial_update(self: Any, request: Request, pk: str, if_match: str) -> Any: ...
 
-    assert says(named(partial_update=partial_update), "has a body and no input for it")
+    assert says(named(partial_update=partial_update), "has a body but no input")
 
     @Endpoint(message="Boat", input=BoatInput, revision="version")
     def update_blindly(self: Any, request: Request, pk: str, **data: Any) -> None: ...
 
-    assert says(named(update=update_blindly), "has a revision and shows nothing")
+    assert says(named(update=update_blindly), "has a revision but no output")
 
     @changes
     def create(self: Any, request: Request, **data: Any) -> Any: ...
 
-    assert says(named(create=create), "has a revision, of which a POST asks nothing")
+    assert says(named(create=create), "has a revision, but a POST does not use one")
 
 
 def test_what_hashes_is_known_by_its_path_alone() -> None:
     @Endpoint(message="Locked", access=Access.CREDENTIALS, hashes=True)
     def lock(self: Any, request: Request, pk: str) -> None: ...
 
-    sentence = "hashes and is no POST of one path, so that nobody knows it by its path"
+    sentence = "hashes but is not a POST with a fixed path, by which its threads are chosen"
     assert says(named(lock=action(detail=True, methods=["post"])(lock)), sentence)
 
     @Endpoint(message="Locked", access=Access.CREDENTIALS, hashes=True)
@@ -170,4 +170,4 @@ def test_a_limit_is_that_of_a_known_action() -> None:
     @Endpoint(message="Sailed", limit="sail")
     def create(self: Any, request: Request) -> None: ...
 
-    assert says(named(create=create), "has the limit sail, which is no known action")
+    assert says(named(create=create), "has the limit sail, which no feature declares")

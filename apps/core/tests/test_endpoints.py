@@ -218,53 +218,53 @@ def test_a_hash_is_made_outside_of_the_transaction_of_its_key(hers: APIClient) -
 
 ROWS = QuerySet[Session]
 WRONG: dict[str, tuple[dict[str, Any], Any]] = {
-    "does not say what it returns": ({}, ...),
-    "has an output and returns nothing": ({"output": BoatOutput}, None),
+    "has no return annotation": ({}, ...),
+    "has an output but returns nothing": ({"output": BoatOutput}, None),
     "has no output for what it returns": ({}, Boat),
-    "returns a list and does not say per_page": ({"output": BoatOutput}, ROWS),
-    "returns a list and does not say per_page ": ({"output": BoatOutput}, Listing[Session]),
-    "takes a page or a cursor and does not say per_page": (
+    "returns a list but has no per_page": ({"output": BoatOutput}, ROWS),
+    "returns a list but has no per_page ": ({"output": BoatOutput}, Listing[Session]),
+    "has a ListQuery but no per_page": (
         {"output": BoatOutput, "query": BoatQuery},
         Boat,
     ),
-    "says per_page and its query is no ListQuery": (
+    "has per_page but no ListQuery": (
         {"output": BoatOutput, "query": BoatInput, "per_page": 5},
         ROWS,
     ),
-    "says per_page and its query is no ListQuery ": ({"output": BoatOutput, "per_page": 5}, ROWS),
-    "says per_page and has no output": ({"query": BoatQuery, "per_page": 5}, None),
-    "says per_page and returns no QuerySet or Listing": (
+    "has per_page but no ListQuery ": ({"output": BoatOutput, "per_page": 5}, ROWS),
+    "has per_page but no output": ({"query": BoatQuery, "per_page": 5}, None),
+    "has per_page but returns no QuerySet or Listing": (
         {"output": BoatOutput, "query": BoatQuery, "per_page": 5},
         Boat,
     ),
-    "says per_page and revision": (
+    "has both per_page and revision": (
         {"output": BoatOutput, "query": BoatQuery, "per_page": 5, "revision": "revision"},
         ROWS,
     ),
-    "says per_page and existing_status": (
+    "has both per_page and existing_status": (
         {"output": BoatOutput, "query": BoatQuery, "per_page": 5, "existing_status": 200},
         ROWS,
     ),
-    "says revision and existing_status": (
+    "has both revision and existing_status": (
         {"output": BoatOutput, "revision": "revision", "existing_status": 200},
         tuple[Boat, bool],
     ),
-    "says revision and a status other than 200": (
+    "has a revision and a status other than 200": (
         {"output": BoatOutput, "revision": "revision", "status": 201},
         Boat,
     ),
-    "says revision and is secret": (
+    "has a revision and is secret": (
         {"output": BoatOutput, "revision": "revision", "secret": True},
         Boat,
     ),
-    "says existing_status and not whether it is new": (
+    "has existing_status but returns no pair": (
         {"output": BoatOutput, "existing_status": 200},
         Boat,
     ),
-    "says whether it is new and no existing_status": ({"output": BoatOutput}, tuple[Boat, bool]),
-    "has a status of refusals, which are raised": ({"status": 404}, None),
-    "hashes under a key and returns no function": ({"hashes": True}, None),
-    "returns a function and does not hash under a key": ({}, Callable[[], None]),
+    "returns a pair but has no existing_status": ({"output": BoatOutput}, tuple[Boat, bool]),
+    "has the status of a refusal, which is raised": ({"status": 404}, None),
+    "hashes before the lock but returns no function": ({"hashes": True}, None),
+    "returns a function but does not hash before the lock": ({}, Callable[[], None]),
 }
 
 

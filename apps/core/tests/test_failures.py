@@ -13,7 +13,7 @@ from django.db import (
 
 from apps.accounts.tests.people import Person
 from apps.chat.services import Draft, message_send
-from apps.core.db.failures import surely_undone
+from apps.core.db.failures import known_rolled_back
 from apps.core.http.handler import as_domain_error
 
 # A traceback shows lines of this file, too.
@@ -29,22 +29,22 @@ def with_state(sqlstate: str | None) -> OperationalError:
 
 @pytest.mark.parametrize("sqlstate", ["40001", "40P01", "55P03", "57014", "54000"])
 def test_what_a_living_server_refused_is_undone(sqlstate: str) -> None:
-    assert surely_undone(with_state(sqlstate))
+    assert known_rolled_back(with_state(sqlstate))
 
 
 @pytest.mark.parametrize("sqlstate", [None, "08006", "57P01", "40003", "53100"])
 def test_of_a_server_that_went_away_nobody_knows(sqlstate: str | None) -> None:
-    assert not surely_undone(with_state(sqlstate))
+    assert not known_rolled_back(with_state(sqlstate))
 
 
 @pytest.mark.parametrize("error", [OperationalError(), InterfaceError()])
 def test_of_a_database_that_gives_no_reason_nobody_knows(error: Exception) -> None:
-    assert not surely_undone(error)
+    assert not known_rolled_back(error)
 
 
 @pytest.mark.parametrize("error", [IntegrityError(), DataError(), KeyError(), UnicodeError()])
 def test_what_cannot_be_stored_is_undone(error: Exception) -> None:
-    assert surely_undone(error)
+    assert known_rolled_back(error)
 
 
 @pytest.mark.django_db
@@ -54,7 +54,7 @@ def test_a_statement_that_postgresql_cancels_is_undone() -> None:
         cursor.execute("SET LOCAL statement_timeout = '10ms'")
         with pytest.raises(OperationalError) as caught:
             cursor.execute("SELECT pg_sleep(10)")
-    assert surely_undone(caught.value)
+    assert known_rolled_back(caught.value)
 
 
 @pytest.mark.django_db

@@ -30,7 +30,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     asked: list[str] = []
     monkeypatch.setattr(core_redis, "breaker", Breaker())
     monkeypatch.setattr(core_redis, "get_redis_connection", asked.append)
-    monkeypatch.setattr(core_redis, "_hang_up", lambda: None)
+    monkeypatch.setattr(core_redis, "_close_idle_connections", lambda: None)
     monkeypatch.setattr(core_redis, "_start_probe", lambda _: None)
     return asked
 

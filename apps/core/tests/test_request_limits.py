@@ -10,7 +10,7 @@ from pytest_django import Settings
 from apps.accounts.models import User
 from apps.accounts.tests.people import PASSWORD, Person
 from apps.core.errors import RateLimited
-from apps.core.http.middleware import admit
+from apps.core.http.middleware import check_address_limit
 from testing.client import ContractClient
 
 
@@ -100,10 +100,10 @@ def test_a_process_refuses_on_its_own_whoever_asks_it_too_often(
 ) -> None:
     """On the loop, where nobody may wait for Redis."""
     environ = {"PATH_INFO": "/api/v1/posts", "REMOTE_ADDR": f"[{network}::1]:443"}
-    admit(environ)
-    admit({**environ, "PATH_INFO": "/static/x.js", "REMOTE_ADDR": f"{network}::2"})
+    check_address_limit(environ)
+    check_address_limit({**environ, "PATH_INFO": "/static/x.js", "REMOTE_ADDR": f"{network}::2"})
     with pytest.raises(RateLimited):
-        admit(environ)
+        check_address_limit(environ)
     assert dead_redis == []
 
 
@@ -112,7 +112,7 @@ def test_whom_a_process_lets_pass_is_counted_once_more_by_all(
     anonymous: ContractClient, address: str
 ) -> None:
     for _ in range(2):
-        admit({"PATH_INFO": "/api/v1/nothing", "REMOTE_ADDR": address})
+        check_address_limit({"PATH_INFO": "/api/v1/nothing", "REMOTE_ADDR": address})
     assert [get(anonymous, address).status_code for _ in range(3)] == [404, 404, 429]
 
 

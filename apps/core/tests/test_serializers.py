@@ -15,7 +15,7 @@ from apps.core.serializers import (
     Text,
     WholeNumber,
     camelize,
-    shows_something,
+    has_visible_characters,
 )
 
 ID = "0192f0c0-0000-7000-8000-000000000000"
@@ -93,12 +93,12 @@ def test_an_id_may_be_in_capitals() -> None:
 
 @pytest.mark.parametrize("text", ["\u200b\u2060", "\x0f", "\ufeff \u00ad"])
 def test_what_nobody_can_see_is_no_text(text: str) -> None:
-    assert not shows_something(text)
+    assert not has_visible_characters(text)
 
 
 @pytest.mark.parametrize("text", ["a\u200b", "🙂", "\U000e0fff", "\U0010abcd", "́"])
 def test_signs_that_are_not_known_yet_are_text(text: str) -> None:
-    assert shows_something(text)
+    assert has_visible_characters(text)
 
 
 def test_of_very_many_wrong_items_the_first_few_are_named() -> None:

@@ -37,6 +37,6 @@ def row(post: Post) -> dict[str, Any]:
     return dict(Post.objects.filter(pk=post.pk).values().get())
 
 
-def told() -> list[tuple[str, str]]:
+def logged_events() -> list[tuple[str, str]]:
     """Return stream and type of every logged event."""
     return list(LoggedEvent.objects.order_by("stream", "seq").values_list("stream", "type"))

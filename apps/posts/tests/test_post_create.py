@@ -7,12 +7,12 @@ from pytest_django import Settings
 
 from apps.accounts.tests.people import Person
 from apps.posts.models import Post, PostSlug
-from apps.posts.tests.factories import CONTENT, told
+from apps.posts.tests.factories import CONTENT, logged_events
 from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 
-GUIDES_BODY = {
+BODY = {
     "title": "My First Post",
     "content": "This is the content of my first post",
     "status": "draft",
@@ -23,7 +23,7 @@ def require_nothing_written() -> None:
     """Fail when there is a post, a slug or an event."""
     assert not Post.objects.exists()
     assert not PostSlug.objects.exists()
-    assert told() == []
+    assert logged_events() == []
 
 
 def wrong_fields(response: Any) -> set[tuple[str, str]]:
@@ -34,11 +34,11 @@ def wrong_fields(response: Any) -> set[tuple[str, str]]:
 
 
 def test_the_guides_body_makes_a_draft(alice: Person) -> None:
-    response = alice.post("/posts", GUIDES_BODY)
+    response = alice.post("/posts", BODY)
     assert response.status_code == 201
     assert response.json()["message"] == "Post created successfully"
     post = response.json()["data"]
-    assert {name: post[name] for name in GUIDES_BODY} == GUIDES_BODY
+    assert {name: post[name] for name in BODY} == BODY
     assert (post["slug"], post["authorId"], post["version"]) == ("my-first-post", alice.id, 1)
     assert (post["viewCount"], post["likeCount"], post["commentCount"]) == (0, 0, 0)
     assert (post["tags"], post["publishedAt"]) == ([], None)
@@ -46,8 +46,8 @@ def test_the_guides_body_makes_a_draft(alice: Person) -> None:
 
 
 def test_a_draft_is_announced_to_nobody(alice: Person) -> None:
-    alice.post("/posts", GUIDES_BODY)
-    assert told() == []
+    alice.post("/posts", BODY)
+    assert logged_events() == []
 
 
 def test_a_post_without_a_status_is_a_draft(alice: Person) -> None:
@@ -57,14 +57,14 @@ def test_a_post_without_a_status_is_a_draft(alice: Person) -> None:
 
 def test_a_post_published_at_once_has_its_time_and_is_announced_once(alice: Person) -> None:
     """Original defect 8."""
-    post = alice.post("/posts", {**GUIDES_BODY, "status": "published"}).json()["data"]
+    post = alice.post("/posts", {**BODY, "status": "published"}).json()["data"]
     assert post["status"] == "published"
     assert post["publishedAt"] is not None
-    assert told() == [("feed", "post_published")]
+    assert logged_events() == [("feed", "post_published")]
 
 
 def test_a_post_cannot_be_created_archived(alice: Person) -> None:
-    response = alice.post("/posts", {**GUIDES_BODY, "status": "archived"})
+    response = alice.post("/posts", {**BODY, "status": "archived"})
     assert wrong_fields(response) == {("status", "invalid_choice")}
     require_nothing_written()
 
@@ -73,7 +73,7 @@ def test_a_post_cannot_be_created_archived(alice: Person) -> None:
 @pytest.mark.parametrize("blank", ["", " " * 40, "\u200b\u2060" * 20, "\t\n\r\u00a0\u2003" * 10])
 def test_white_space_alone_is_no_text(alice: Person, field: str, blank: str) -> None:
     """Original defect 15."""
-    response = alice.post("/posts", {**GUIDES_BODY, field: blank})
+    response = alice.post("/posts", {**BODY, field: blank})
     assert wrong_fields(response) == {(field, "blank")}
     require_nothing_written()
 
@@ -83,7 +83,7 @@ def test_text_that_only_white_space_makes_long_enough_is_too_short(
     alice: Person, field: str, text: str
 ) -> None:
     """Original defect 15."""
-    response = alice.post("/posts", {**GUIDES_BODY, field: f"   {text}   "})
+    response = alice.post("/posts", {**BODY, field: f"   {text}   "})
     assert wrong_fields(response) == {(field, "min_length")}
     require_nothing_written()
 
@@ -91,14 +91,14 @@ def test_text_that_only_white_space_makes_long_enough_is_too_short(
 @pytest.mark.parametrize(("field", "longest"), [("title", 255), ("content", 100_000)])
 def test_text_beyond_its_limit_is_refused(alice: Person, field: str, longest: int) -> None:
     """Original defect 15."""
-    response = alice.post("/posts", {**GUIDES_BODY, field: "é" * (longest + 1)})
+    response = alice.post("/posts", {**BODY, field: "é" * (longest + 1)})
     assert wrong_fields(response) == {(field, "max_length")}
     require_nothing_written()
 
 
 @pytest.mark.parametrize(("field", "longest"), [("title", 255), ("content", 100_000)])
 def test_text_up_to_its_limit_is_kept_whole(alice: Person, field: str, longest: int) -> None:
-    response = alice.post("/posts", {**GUIDES_BODY, field: "é" * longest})
+    response = alice.post("/posts", {**BODY, field: "é" * longest})
     assert response.json()["data"][field] == "é" * longest
 
 
@@ -125,18 +125,18 @@ def test_missing_fields_are_named(alice: Person) -> None:
 
 
 def test_tags_are_in_lower_case_and_each_once(alice: Person) -> None:
-    post = alice.post("/posts", {**GUIDES_BODY, "tags": [" Sea", "boats", "SEA", "Boats "]})
+    post = alice.post("/posts", {**BODY, "tags": [" Sea", "boats", "SEA", "Boats "]})
     assert post.json()["data"]["tags"] == ["sea", "boats"]
 
 
 def test_more_than_ten_tags_are_refused(alice: Person) -> None:
-    response = alice.post("/posts", {**GUIDES_BODY, "tags": [f"tag{n}" for n in range(11)]})
+    response = alice.post("/posts", {**BODY, "tags": [f"tag{n}" for n in range(11)]})
     assert wrong_fields(response) == {("tags", "max_length")}
     require_nothing_written()
 
 
 def test_who_is_not_logged_in_cannot_write(anonymous: ContractClient) -> None:
-    response = anonymous.post("/api/v1/posts", GUIDES_BODY)
+    response = anonymous.post("/api/v1/posts", BODY)
     assert response.status_code == 401
     assert response["WWW-Authenticate"] == "Bearer"
     require_nothing_written()
@@ -144,17 +144,17 @@ def test_who_is_not_logged_in_cannot_write(anonymous: ContractClient) -> None:
 
 def test_posts_beyond_the_limit_are_refused(alice: Person, bob: Person, settings: Settings) -> None:
     settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(create_post=3)
-    body = {**GUIDES_BODY, "status": "published"}
+    body = {**BODY, "status": "published"}
     assert [alice.post("/posts", body).status_code for _ in range(3)] == [201] * 3
     response = alice.post("/posts", body)
     assert (response.status_code, response.json()["code"]) == (429, "RATE_LIMIT_EXCEEDED")
     assert int(response["Retry-After"]) >= 1
-    assert (Post.objects.count(), len(told())) == (3, 3)
+    assert (Post.objects.count(), len(logged_events())) == (3, 3)
     assert bob.post("/posts", body).status_code == 201
 
 
 def test_nobody_can_write_in_the_name_of_another(alice: Person, bob: Person) -> None:
-    post = alice.post("/posts", {**GUIDES_BODY, "authorId": bob.id, "viewCount": 1000})
+    post = alice.post("/posts", {**BODY, "authorId": bob.id, "viewCount": 1000})
     assert post.json()["data"]["authorId"] == alice.id
     assert post.json()["data"]["viewCount"] == 0
 
@@ -166,7 +166,7 @@ def test_a_post_that_cannot_be_saved_is_not_announced(
         raise ValueError("disk full")
 
     monkeypatch.setattr(Post, "save", fail)
-    response = alice.post("/posts", {**GUIDES_BODY, "status": "published"})
+    response = alice.post("/posts", {**BODY, "status": "published"})
     assert response.status_code == 500
     assert "disk" not in response.content.decode()
     require_nothing_written()

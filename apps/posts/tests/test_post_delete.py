@@ -10,7 +10,7 @@ from apps.accounts.tests.people import Person, person
 from apps.core.models import IdempotencyKey
 from apps.posts.models import Post, PostSlug
 from apps.posts.services import post_create, post_delete, post_update
-from apps.posts.tests.factories import archived_by, draft_of, published_by, row, told
+from apps.posts.tests.factories import archived_by, draft_of, logged_events, published_by, row
 from apps.realtime.models import LoggedEvent
 from testing.client import ContractClient
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 def require_refused(response: Any, post: Post, before: Any, status: int, message: str) -> None:
     """Fail unless the answer is that refusal and neither the row nor the log has changed."""
     assert (response.status_code, response.json()["message"]) == (status, message)
-    assert (row(post), told()) == before
+    assert (row(post), logged_events()) == before
 
 
 @pytest.mark.parametrize("who", ["alice", "moderator"])
@@ -42,7 +42,7 @@ def test_an_administrator_deletes_a_post(alice: Person) -> None:
 
 def test_a_stranger_may_not_delete_a_post(alice: Person, bob: Person) -> None:
     post = published_by(alice)
-    before = row(post), told()
+    before = row(post), logged_events()
     response = bob.delete(f"/posts/{post.pk}")
     assert response.json()["code"] == "FORBIDDEN"
     require_refused(response, post, before, 403, "You can only delete your own posts")
@@ -54,13 +54,13 @@ def test_what_a_stranger_may_not_see_he_finds_nowhere_to_delete(
 ) -> None:
     """Original defect 7."""
     post = make(alice)
-    before = row(post), told()
+    before = row(post), logged_events()
     require_refused(bob.delete(f"/posts/{post.pk}"), post, before, 404, "Post not found")
 
 
 def test_who_is_not_logged_in_cannot_delete(alice: Person, anonymous: ContractClient) -> None:
     post = published_by(alice)
-    before = row(post), told()
+    before = row(post), logged_events()
     response = anonymous.delete(f"/api/v1/posts/{post.pk}")
     require_refused(response, post, before, 401, "Authentication is required")
 
@@ -69,7 +69,7 @@ def test_a_delete_with_a_stale_if_match_is_refused(alice: Person) -> None:
     post = draft_of(alice)
     etag = alice.get(f"/posts/{post.pk}")["ETag"]
     post_update(alice.user, post_id=post.pk, content="Changed since that was read.")
-    before = row(post), told()
+    before = row(post), logged_events()
     response = alice.client.delete(f"/api/v1/posts/{post.pk}", headers={"If-Match": etag})
     message = "This was changed since you read it. Read it again and repeat your change."
     require_refused(response, post, before, 412, message)
@@ -106,7 +106,7 @@ def test_a_deleted_post_cannot_be_deleted_or_published_again(
 ) -> None:
     post = draft_of(alice)
     post_delete(alice.user, post_id=post.pk)
-    before = row(post), told()
+    before = row(post), logged_events()
     again = request.getfixturevalue(who)
     require_refused(again.delete(f"/posts/{post.pk}"), post, before, 404, "Post not found")
     require_refused(again.post(f"/posts/{post.pk}/publish"), post, before, 404, "Post not found")

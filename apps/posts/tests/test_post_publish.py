@@ -10,7 +10,14 @@ from apps.core.tests.together import together
 from apps.posts.errors import AlreadyPublished
 from apps.posts.models import Post
 from apps.posts.services import post_publish, post_update
-from apps.posts.tests.factories import archived_by, draft_of, post_of, published_by, row, told
+from apps.posts.tests.factories import (
+    archived_by,
+    draft_of,
+    logged_events,
+    post_of,
+    published_by,
+    row,
+)
 from apps.realtime.event_log import events_after
 from apps.realtime.models import LoggedEvent
 from testing.client import ContractClient
@@ -28,7 +35,7 @@ def publish(person: Person, post: Post) -> Any:
 def require_refused(response: Any, post: Post, before: Any, status: int, message: str) -> None:
     """Fail unless the answer is that refusal and neither the row nor the log has changed."""
     assert (response.status_code, response.json()["message"]) == (status, message)
-    assert (row(post), told()) == before
+    assert (row(post), logged_events()) == before
 
 
 def test_the_author_publishes_a_draft(alice: Person) -> None:
@@ -40,13 +47,13 @@ def test_the_author_publishes_a_draft(alice: Person) -> None:
     shown = response.json()["data"]
     assert (shown["status"], shown["version"]) == ("published", 2)
     assert shown["publishedAt"] >= shown["createdAt"]
-    assert told() == ANNOUNCED_ONCE
+    assert logged_events() == ANNOUNCED_ONCE
 
 
 def test_a_published_post_cannot_be_published_again(alice: Person) -> None:
     post = draft_of(alice)
     publish(alice, post)
-    before = row(post), told()
+    before = row(post), logged_events()
     response = publish(alice, post)
     assert response.json()["code"] == "BAD_REQUEST"
     require_refused(response, post, before, 400, "Post is already published")
@@ -57,14 +64,14 @@ def test_moderators_may_not_publish_the_posts_of_others(
     alice: Person, moderator: Person, status: str
 ) -> None:
     post = post_of(alice, status)
-    before = row(post), told()
+    before = row(post), logged_events()
     response = publish(moderator, post)
     require_refused(response, post, before, 403, "You can only publish your own posts")
 
 
 def test_a_stranger_may_not_publish_what_is_public_already(alice: Person, bob: Person) -> None:
     post = published_by(alice)
-    before = row(post), told()
+    before = row(post), logged_events()
     response = publish(bob, post)
     assert response.json()["code"] == "FORBIDDEN"
     require_refused(response, post, before, 403, "You can only publish your own posts")
@@ -76,13 +83,13 @@ def test_what_a_stranger_may_not_see_he_finds_nowhere_to_publish(
 ) -> None:
     """Original defect 7."""
     post = post_of(alice, status)
-    before = row(post), told()
+    before = row(post), logged_events()
     require_refused(publish(bob, post), post, before, 404, "Post not found")
 
 
 def test_who_is_not_logged_in_cannot_publish(alice: Person, anonymous: ContractClient) -> None:
     post = draft_of(alice)
-    before = row(post), told()
+    before = row(post), logged_events()
     response = anonymous.post(f"/api/v1/posts/{post.pk}/publish")
     require_refused(response, post, before, 401, "Authentication is required")
 
@@ -114,7 +121,7 @@ def test_whatever_the_route_to_the_public_it_is_announced_once(
         else:
             post = post_update(alice.user, post_id=post.pk, status=step)
     assert post.status == "published"
-    assert told() == ANNOUNCED_ONCE
+    assert logged_events() == ANNOUNCED_ONCE
 
 
 def test_the_time_of_publishing_is_that_of_the_first_time(alice: Person) -> None:
@@ -132,7 +139,7 @@ def test_of_two_who_publish_at_once_one_announces_and_one_is_refused(alice: Pers
     outcomes: Any = together(lambda: publish(phone, post), lambda: publish(tablet, post))
     answers = sorted((one.status_code, one.json()["message"]) for one in outcomes)
     assert answers == [(200, "Post published successfully"), (400, "Post is already published")]
-    assert told() == ANNOUNCED_ONCE
+    assert logged_events() == ANNOUNCED_ONCE
     assert row(post)["version"] == 2
 
 
@@ -146,7 +153,7 @@ def test_an_update_and_a_publish_at_once_announce_once(alice: Person) -> None:
 
     outcomes = together(update, lambda: post_publish(alice.user, post_id=post.pk), update, update)
     assert all(isinstance(one, Post | AlreadyPublished) for one in outcomes), outcomes
-    assert told() == ANNOUNCED_ONCE
+    assert logged_events() == ANNOUNCED_ONCE
 
 
 def test_the_announcement_goes_to_the_feed_and_to_no_persons_stream(
@@ -179,6 +186,6 @@ def test_the_announcement_shows_the_post_as_lists_do(
 def test_a_person_without_any_role_publishes_his_own_only(alice: Person) -> None:
     administrator = person("Ada", User.Role.ADMIN)
     post = draft_of(alice)
-    before = row(post), told()
+    before = row(post), logged_events()
     response = publish(administrator, post)
     require_refused(response, post, before, 403, "You can only publish your own posts")

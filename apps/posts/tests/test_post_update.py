@@ -10,30 +10,37 @@ from apps.core.tests.together import together
 from apps.posts.errors import PostNotFound
 from apps.posts.models import Post
 from apps.posts.services import post_delete, post_update
-from apps.posts.tests.factories import archived_by, draft_of, post_of, published_by, row, told
+from apps.posts.tests.factories import (
+    archived_by,
+    draft_of,
+    logged_events,
+    post_of,
+    published_by,
+    row,
+)
 from apps.realtime.models import LoggedEvent
 from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 
-GUIDES_BODY = {"title": "Updated Title", "content": "Updated content"}
+BODY = {"title": "Updated Title", "content": "Updated content"}
 STALE = "Post was modified by another user. Please refresh and try again."
 
 
 def require_refused(response: Any, post: Post, before: Any, status: int, message: str) -> None:
     """Fail unless the answer is that refusal and neither the row nor the log has changed."""
     assert (response.status_code, response.json()["message"]) == (status, message)
-    assert (row(post), told()) == before
+    assert (row(post), logged_events()) == before
 
 
 @pytest.mark.parametrize("method", ["put", "patch"])
 def test_the_author_changes_title_and_content(alice: Person, method: str) -> None:
     post = draft_of(alice)
-    response = getattr(alice, method)(f"/posts/{post.pk}", GUIDES_BODY)
+    response = getattr(alice, method)(f"/posts/{post.pk}", BODY)
     assert response.status_code == 200
     assert response.json()["message"] == "Post updated successfully"
     changed = response.json()["data"]
-    assert {name: changed[name] for name in GUIDES_BODY} == GUIDES_BODY
+    assert {name: changed[name] for name in BODY} == BODY
     assert (changed["slug"], changed["version"]) == ("updated-title", 2)
     assert changed["updatedAt"] > changed["createdAt"]
     assert alice.get(f"/posts/{post.pk}").json()["data"] == changed
@@ -53,8 +60,8 @@ def test_only_the_author_may_change_a_post(
     request: pytest.FixtureRequest, alice: Person, who: str
 ) -> None:
     post = published_by(alice)
-    before = row(post), told()
-    response = request.getfixturevalue(who).put(f"/posts/{post.pk}", GUIDES_BODY)
+    before = row(post), logged_events()
+    response = request.getfixturevalue(who).put(f"/posts/{post.pk}", BODY)
     assert response.json()["code"] == "FORBIDDEN"
     require_refused(response, post, before, 403, "You can only update your own posts")
 
@@ -62,8 +69,8 @@ def test_only_the_author_may_change_a_post(
 def test_a_draft_of_another_is_not_there_to_be_changed(alice: Person, bob: Person) -> None:
     """Original defect 7."""
     post = draft_of(alice)
-    before = row(post), told()
-    response = bob.put(f"/posts/{post.pk}", GUIDES_BODY)
+    before = row(post), logged_events()
+    response = bob.put(f"/posts/{post.pk}", BODY)
     require_refused(response, post, before, 404, "Post not found")
 
 
@@ -71,8 +78,8 @@ def test_who_is_not_logged_in_cannot_change_a_post(
     alice: Person, anonymous: ContractClient
 ) -> None:
     post = published_by(alice)
-    before = row(post), told()
-    response = anonymous.put(f"/api/v1/posts/{post.pk}", GUIDES_BODY)
+    before = row(post), logged_events()
+    response = anonymous.put(f"/api/v1/posts/{post.pk}", BODY)
     require_refused(response, post, before, 401, "Authentication is required")
 
 
@@ -81,7 +88,7 @@ def test_who_is_not_logged_in_cannot_change_a_post(
 def test_a_change_of_nothing_is_refused(alice: Person, method: str, body: Any) -> None:
     """Original defect 15."""
     post = draft_of(alice)
-    before = row(post), told()
+    before = row(post), logged_events()
     response = getattr(alice, method)(f"/posts/{post.pk}", body)
     assert response.json()["code"] == "BAD_REQUEST"
     message = "Send at least one of title, content, status and tags"
@@ -108,7 +115,7 @@ def test_all_that_is_wrong_with_a_change_is_said_at_once(
 ) -> None:
     """Original defect 15."""
     post = draft_of(alice)
-    before = row(post), told()
+    before = row(post), logged_events()
     response = alice.put(f"/posts/{post.pk}", body)
     assert {(one["field"], one["code"]) for one in response.json()["errors"]} == errors
     require_refused(response, post, before, 422, "Some fields are not valid")
@@ -119,7 +126,7 @@ def test_what_the_server_keeps_itself_cannot_be_given(alice: Person, bob: Person
     post = draft_of(alice)
     alice.put(
         f"/posts/{post.pk}",
-        {**GUIDES_BODY, "viewCount": 99, "authorId": bob.id, "slug": "mine", "deletedAt": "now"},
+        {**BODY, "viewCount": 99, "authorId": bob.id, "slug": "mine", "deletedAt": "now"},
     )
     after = row(post)
     assert (after["view_count"], after["author_id"]) == (0, alice.user.pk)
@@ -133,8 +140,8 @@ def test_a_deleted_post_cannot_be_changed_back_to_life(
     """Original defect 10."""
     post = published_by(alice)
     post_delete(alice.user, post_id=post.pk)
-    before = row(post), told()
-    response = request.getfixturevalue(who).put(f"/posts/{post.pk}", GUIDES_BODY)
+    before = row(post), logged_events()
+    response = request.getfixturevalue(who).put(f"/posts/{post.pk}", BODY)
     require_refused(response, post, before, 404, "Post not found")
 
 
@@ -158,7 +165,7 @@ def test_a_post_that_is_deleted_while_it_is_changed_stays_deleted(alice: Person)
 def test_what_was_public_never_becomes_a_draft_again(alice: Person, status: str) -> None:
     """Original defect 8."""
     post = post_of(alice, status)
-    before = row(post), told()
+    before = row(post), logged_events()
     response = alice.patch(f"/posts/{post.pk}", {"status": "draft", "title": "Night ferry"})
     message = "A post that was published cannot become a draft again; archive it instead"
     require_refused(response, post, before, 400, message)
@@ -176,13 +183,13 @@ def test_a_changed_post_is_announced_no_second_time(alice: Person) -> None:
     """Original defect 8."""
     post = archived_by(alice)
     alice.patch(f"/posts/{post.pk}", {"content": "Another content of it."})
-    assert told() == [("feed", "post_published")]
+    assert logged_events() == [("feed", "post_published")]
 
 
 def test_an_author_who_became_a_moderator_still_changes_his_own(alice: Person) -> None:
     post = draft_of(alice)
     User.objects.filter(pk=alice.user.pk).update(role=User.Role.MODERATOR)
-    assert alice.put(f"/posts/{post.pk}", GUIDES_BODY).status_code == 200
+    assert alice.put(f"/posts/{post.pk}", BODY).status_code == 200
 
 
 def in_the_log(post: Post) -> str:

@@ -13,8 +13,8 @@ from apps.posts.errors import PostChanged
 from apps.posts.models import Post
 from apps.posts.services import post_update
 from apps.posts.slugs import claim_slug
-from apps.posts.tests.factories import draft_of, published_by, row, told
-from apps.posts.tests.test_post_update import GUIDES_BODY, require_refused
+from apps.posts.tests.factories import draft_of, logged_events, published_by, row
+from apps.posts.tests.test_post_update import BODY, require_refused
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +25,7 @@ def test_a_change_to_a_stale_version_is_refused(alice: Person) -> None:
     """Original defect 10. Original defect 38."""
     post = draft_of(alice)
     alice.patch(f"/posts/{post.pk}", {"content": "Somebody was faster.", "version": 1})
-    before = row(post), told()
+    before = row(post), logged_events()
     response = alice.patch(f"/posts/{post.pk}", {"title": "Too late", "version": 1})
     assert response.json()["code"] == "CONFLICT"
     require_refused(response, post, before, 409, STALE)
@@ -34,7 +34,7 @@ def test_a_change_to_a_stale_version_is_refused(alice: Person) -> None:
 def test_a_change_to_the_present_version_passes(alice: Person) -> None:
     post = draft_of(alice)
     for version in (1, 2, 3):
-        response = alice.patch(f"/posts/{post.pk}", {**GUIDES_BODY, "version": version})
+        response = alice.patch(f"/posts/{post.pk}", {**BODY, "version": version})
         assert response.json()["data"]["version"] == version + 1
 
 
@@ -43,10 +43,8 @@ def test_a_change_with_a_stale_if_match_is_refused(alice: Person) -> None:
     post = draft_of(alice)
     etag = alice.get(f"/posts/{post.pk}")["ETag"]
     alice.patch(f"/posts/{post.pk}", {"content": "Somebody was faster."})
-    before = row(post), told()
-    response = alice.client.patch(
-        f"/api/v1/posts/{post.pk}", GUIDES_BODY, headers={"If-Match": etag}
-    )
+    before = row(post), logged_events()
+    response = alice.client.patch(f"/api/v1/posts/{post.pk}", BODY, headers={"If-Match": etag})
     assert response.json()["code"] == "PRECONDITION_FAILED"
     message = "This was changed since you read it. Read it again and repeat your change."
     require_refused(response, post, before, 412, message)
@@ -67,9 +65,7 @@ def test_an_etag_from_before_somebody_looked_is_still_good(alice: Person) -> Non
     post = published_by(alice)
     etag = alice.get(f"/posts/{post.pk}")["ETag"]
     Post.objects.update(view_count=F("view_count") + 1)
-    response = alice.client.patch(
-        f"/api/v1/posts/{post.pk}", GUIDES_BODY, headers={"If-Match": etag}
-    )
+    response = alice.client.patch(f"/api/v1/posts/{post.pk}", BODY, headers={"If-Match": etag})
     assert response.status_code == 200
 
 
@@ -122,7 +118,7 @@ def test_a_change_keeps_the_views_that_were_counted_meanwhile(
         return claim_slug(changed)
 
     monkeypatch.setattr(services, "claim_slug", claim_while_others_look)
-    alice.put(f"/posts/{post.pk}", GUIDES_BODY)
+    alice.put(f"/posts/{post.pk}", BODY)
     assert (row(post)["title"], row(post)["view_count"]) == ("Updated Title", 41)
 
 
@@ -134,7 +130,7 @@ def test_a_broken_database_is_not_reported_as_a_conflict(
 ) -> None:
     """Original defect 38."""
     post = draft_of(alice)
-    before = row(post), told()
+    before = row(post), logged_events()
 
     def fail(*_: object, **__: object) -> None:
         raise error

@@ -10,7 +10,7 @@ from apps.posts import view_counts
 from apps.posts.models import Post, PostView
 from apps.posts.tests.factories import published_by, row
 from apps.posts.tests.test_view_count import BROWSER
-from apps.posts.view_counts import View, ViewCounter
+from apps.posts.view_counts import ViewCounter, ViewKey
 from testing.server import ServerProcess, until
 
 pytestmark = pytest.mark.django_db
@@ -21,7 +21,7 @@ def test_two_processes_count_one_viewer_once(
 ) -> None:
     post = published_by(alice)
     for process in (counter, ViewCounter()):
-        process.note(post, bob.user, "192.0.2.7", BROWSER)
+        process.record(post, bob.user, "192.0.2.7", BROWSER)
         process.flush()
     assert row(post)["view_count"] == 1
 
@@ -36,7 +36,7 @@ def test_processes_that_write_at_once_count_each_viewer_once(
     for process in processes:
         for post in posts:
             for viewer in (bob.user, carol.user):
-                process.note(post, viewer, "192.0.2.7", BROWSER)
+                process.record(post, viewer, "192.0.2.7", BROWSER)
     assert together(*[process.flush for process in processes]) == [None] * 4
     assert [row(post)["view_count"] for post in posts] == [2, 2, 2]
     assert PostView.objects.count() == 6
@@ -48,7 +48,7 @@ def test_views_that_could_not_be_written_are_written_later(
     """Original defect 6."""
     post = published_by(alice)
 
-    def fail(views: list[View]) -> None:
+    def fail(views: list[ViewKey]) -> None:
         raise OSError("the database is away")
 
     with monkeypatch.context() as broken:
@@ -67,7 +67,7 @@ def test_views_are_written_in_batches_and_only_those_that_failed_again(
     monkeypatch.setattr(view_counts, "BATCH", 2, raising=False)
     post, save, batches = published_by(alice), view_counts.views_save, list[int]()
 
-    def fail_at_third(views: list[View]) -> None:
+    def fail_at_third(views: list[ViewKey]) -> None:
         batches.append(len(views))
         if len(batches) == 3:
             raise OSError("the database is away")
@@ -75,7 +75,7 @@ def test_views_are_written_in_batches_and_only_those_that_failed_again(
 
     monkeypatch.setattr(view_counts, "views_save", fail_at_third)
     for number in range(7):
-        counter.note(post, None, f"192.0.2.{number}", BROWSER)
+        counter.record(post, None, f"192.0.2.{number}", BROWSER)
     counter.flush()
     assert row(post)["view_count"] == 4
     counter.flush()
@@ -86,10 +86,10 @@ def test_views_are_written_in_batches_and_only_those_that_failed_again(
 def test_views_that_wait_are_no_more_than_memory_is_for(
     alice: Person, counter: ViewCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(view_counts, "MOST_NOTED", 3, raising=False)
+    monkeypatch.setattr(view_counts, "MOST_PENDING", 3, raising=False)
     post = published_by(alice)
     for number in range(9):
-        counter.note(post, None, f"192.0.2.{number}", BROWSER)
+        counter.record(post, None, f"192.0.2.{number}", BROWSER)
     counter.flush()
     assert row(post)["view_count"] == 3
 
@@ -126,7 +126,7 @@ def test_views_that_could_not_be_written_are_tried_again_by_themselves(
     tries: list[int] = []
     save = view_counts.views_save
 
-    def fail_at_first(views: list[View]) -> None:
+    def fail_at_first(views: list[ViewKey]) -> None:
         tries.append(len(views))
         if len(tries) == 1:
             raise OSError("the database is away")
