@@ -10,7 +10,7 @@ from apps.core.tests.hanging import Hanging, begun, pool_of, so
 LONG_ANSWER = [b"x" * 300_000] * 3
 
 
-def test_an_answer_whose_client_is_gone_is_read_no_further() -> None:
+def test_an_answer_is_not_read_further_after_its_client_has_disconnected() -> None:
     echo = Echo(*LONG_ANSWER * 10)
     messages = [{"type": "http.request"}, {"type": "http.disconnect"}]
 
@@ -72,7 +72,7 @@ class Slow(Echo):
         return super().__call__(environ, start)
 
 
-def test_a_request_that_is_cancelled_ends_its_work_and_is_closed() -> None:
+def test_a_cancelled_request_finishes_its_work_and_is_closed() -> None:
     work = Hanging()
     slow = Slow(work)
 
@@ -92,7 +92,7 @@ def test_a_request_that_is_cancelled_ends_its_work_and_is_closed() -> None:
     asyncio.run(scenario())
 
 
-def test_a_request_that_is_cancelled_while_it_waits_is_never_begun() -> None:
+def test_a_request_that_is_cancelled_while_it_waits_never_starts() -> None:
     echo, work = Echo(), Hanging()
 
     async def scenario() -> None:
@@ -109,7 +109,7 @@ def test_a_request_that_is_cancelled_while_it_waits_is_never_begun() -> None:
     asyncio.run(scenario())
 
 
-def test_the_body_of_each_request_is_let_go() -> None:
+def test_the_body_of_each_request_is_closed() -> None:
     """Beyond a certain size it is a file."""
     echo = Echo()
     asyncio.run(served(echo, b"x" * 300_000))

@@ -24,7 +24,7 @@ def patch(person: Person, body: bytes) -> Any:
     return person.client.patch("/api/v1/auth/profile", body, content_type="application/json")
 
 
-def test_a_body_of_just_the_limit_is_read(alice: Person) -> None:
+def test_a_body_of_exactly_the_limit_is_read(alice: Person) -> None:
     assert patch(alice, padded(LIMIT)).status_code == 200
 
 
@@ -73,9 +73,7 @@ def chunked(body: bytes) -> list[bytes]:
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_a_body_of_no_announced_length_is_read_up_to_the_limit(
-    server: ServerProcess, alice: Person
-) -> None:
+def test_a_chunked_body_within_the_limit_is_read(server: ServerProcess, alice: Person) -> None:
     said = raw(server, head(alice, "Transfer-Encoding: chunked"), *chunked(padded(CHUNK * 3)))
     assert said.startswith(b"HTTP/1.1 200")
     assert User.objects.get().bio == "x"
@@ -83,9 +81,7 @@ def test_a_body_of_no_announced_length_is_read_up_to_the_limit(
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_a_body_of_no_announced_length_is_413_over_the_limit(
-    server: ServerProcess, alice: Person
-) -> None:
+def test_a_chunked_body_over_the_limit_is_413(server: ServerProcess, alice: Person) -> None:
     said = raw(server, head(alice, "Transfer-Encoding: chunked"), *chunked(padded(LIMIT + 1)))
     assert said.startswith(b"HTTP/1.1 413")
     assert b'"PAYLOAD_TOO_LARGE"' in said
@@ -95,7 +91,7 @@ def test_a_body_of_no_announced_length_is_413_over_the_limit(
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("length", ["-1", "abc", "1e3", "5\nContent-Length: 6"])
-def test_a_length_that_is_none_is_refused(
+def test_an_invalid_content_length_is_refused(
     server: ServerProcess, alice: Person, length: str
 ) -> None:
     said = raw(server, head(alice, f"Content-Length: {length}"), b'{"bio": "x"}')
@@ -112,7 +108,7 @@ def asking_first(alice: Person, size: int) -> str:
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_who_asks_first_is_told_to_send_a_body_within_the_limit(
+def test_a_client_that_expects_100_is_told_to_send_a_body_within_the_limit(
     server: ServerProcess, alice: Person
 ) -> None:
     said = raw(server, asking_first(alice, LIMIT), padded(LIMIT))
@@ -122,7 +118,7 @@ def test_who_asks_first_is_told_to_send_a_body_within_the_limit(
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_who_asks_first_is_told_at_once_that_a_body_is_over_the_limit(
+def test_a_client_that_expects_100_is_refused_at_once_over_the_limit(
     server: ServerProcess, alice: Person
 ) -> None:
     """And is hung up on: what it sends next might be the body or another request."""

@@ -35,7 +35,7 @@ async def refused(pool: BoundedPool, **scope: Any) -> list[dict[str, Any]]:
     return sent
 
 
-def test_who_finds_no_thread_in_time_is_refused_in_the_envelope(settings: Settings) -> None:
+def test_a_request_without_a_thread_in_time_is_refused_in_the_envelope(settings: Settings) -> None:
     settings.CORS_ALLOWED_ORIGINS = [ORIGIN]
     headers = [(b"x-request-id", b"mine"), (b"origin", ORIGIN.encode()), (b"host", b"localhost")]
     sent = asyncio.run(refused(pool_of(2, wait=0.02), headers=headers))
@@ -54,7 +54,7 @@ def test_who_finds_no_thread_in_time_is_refused_in_the_envelope(settings: Settin
 
 
 @pytest.mark.parametrize("path", ["/api/v1/posts", "/admin/login/", "/static/x.js", "/"])
-def test_who_would_wait_behind_too_many_is_refused_on_every_path(path: str) -> None:
+def test_a_request_is_refused_on_every_path_when_the_queue_is_full(path: str) -> None:
     sent = asyncio.run(refused(pool_of(1, queue=0), path=path))
     assert status(sent) == 503
     assert json.loads(sent[1]["body"])["code"] == "SERVICE_UNAVAILABLE"
@@ -81,7 +81,7 @@ def test_a_refusal_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> N
     assert (line["request_id"], line["status"], line["method"]) == ("mine", 503, "POST")
 
 
-def test_who_was_refused_leaves_the_others_their_threads() -> None:
+def test_a_refused_request_holds_no_thread() -> None:
     async def scenario() -> None:
         pool = pool_of(1, queue=0)
         await refused(pool)
@@ -94,7 +94,7 @@ def too_often(environ: dict[str, Any]) -> str:
     raise RateLimited(limit=2, remaining=0, reset=9, retry_after=7)
 
 
-def test_who_asks_too_often_is_refused_without_a_thread_or_a_body() -> None:
+def test_a_rate_limited_request_needs_no_thread_and_no_body() -> None:
     async def scenario() -> None:
         pool, work = pool_of(1, queue=0), Hanging()
         held = await begun(pool, work)
@@ -109,7 +109,7 @@ def test_who_asks_too_often_is_refused_without_a_thread_or_a_body() -> None:
     asyncio.run(scenario())
 
 
-def test_who_is_refused_hears_of_it_late(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_is_sent_with_a_delay(monkeypatch: pytest.MonkeyPatch) -> None:
     """Or a flood on some hundred connections would keep the loop busy with refusals."""
     monkeypatch.setattr(bridge, "REFUSAL_DELAY", 30.0)
     monkeypatch.setattr(bridge, "LONGEST_DELAY", 30.0)
@@ -140,7 +140,7 @@ class Delayed(Echo):
         return super().__call__(environ, start)
 
 
-def test_an_answer_that_is_delayed_holds_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delayed_answer_holds_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bridge, "LONGEST_DELAY", 30.0)
 
     async def scenario() -> None:
@@ -156,14 +156,14 @@ def test_an_answer_that_is_delayed_holds_no_thread(monkeypatch: pytest.MonkeyPat
     asyncio.run(scenario())
 
 
-def test_an_answer_that_is_delayed_comes_in_the_end() -> None:
+def test_a_delayed_answer_is_sent_in_the_end() -> None:
     assert status(asyncio.run(served(Delayed(0.01)))) == 200
 
 
 @pytest.mark.parametrize(
     ("asked", "slept"), [(0.5, [0.5]), (5.0, [5.0]), (3600.0, [5.0]), (0.0, []), (-1.0, [])]
 )
-def test_no_answer_is_delayed_for_long(
+def test_the_delay_of_an_answer_is_limited(
     monkeypatch: pytest.MonkeyPatch, asked: float, slept: list[float]
 ) -> None:
     found: list[float] = []

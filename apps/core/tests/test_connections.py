@@ -18,7 +18,7 @@ from testing.socket import TestSocket
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-def test_a_network_may_have_so_many_connections(settings: Settings) -> None:
+def test_the_connections_of_a_network_are_limited(settings: Settings) -> None:
     settings.SERVER_CONNECTIONS_PER_ADDRESS = 2
     counted: Any = Connections()
     assert counted.acquire("1", "192.0.2.1")
@@ -35,7 +35,7 @@ def test_a_network_may_have_so_many_connections(settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("files", "most"), [(4, 100), (100, 4), (resource.RLIM_INFINITY, 4)], ids=str
 )
-def test_half_of_the_files_of_a_process_is_not_for_connections(
+def test_connections_take_half_of_the_files_of_a_process_at_most(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, files: int, most: int, proxies: int
 ) -> None:
     """Without a file more there is no database, and no answer to those who are connected."""
@@ -51,7 +51,7 @@ def test_half_of_the_files_of_a_process_is_not_for_connections(
     ]
 
 
-def test_a_server_may_open_as_many_files_as_the_system_lets_it() -> None:
+def test_a_server_may_open_as_many_files_as_the_system_allows() -> None:
     begun_with = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (begun_with[0] // 2, begun_with[1]))
@@ -66,7 +66,9 @@ def test_a_server_may_open_as_many_files_as_the_system_lets_it() -> None:
     [{"SERVER_CONNECTIONS_PER_ADDRESS": 0}, {"SERVER_TRUSTED_PROXIES": 1}],
     ids=["no limit", "behind a proxy"],
 )
-def test_a_network_may_be_without_limit(settings: Settings, changes: dict[str, int]) -> None:
+def test_the_limit_of_a_network_can_be_switched_off(
+    settings: Settings, changes: dict[str, int]
+) -> None:
     settings.SERVER_CONNECTIONS_PER_ADDRESS = 1
     for name, value in changes.items():
         setattr(settings, name, value)
@@ -76,7 +78,7 @@ def test_a_network_may_be_without_limit(settings: Settings, changes: dict[str, i
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_a_websocket_keeps_the_place_of_its_connection_until_it_is_closed(
+def test_a_websocket_counts_as_a_connection_until_it_closes(
     start_server: Callable[..., ServerProcess], alice: Person
 ) -> None:
     server = start_server(SERVER_CONNECTIONS_PER_ADDRESS="2")

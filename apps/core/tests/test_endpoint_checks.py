@@ -49,11 +49,11 @@ def says(found: list[str], *sentences: str) -> bool:
     )
 
 
-def test_nothing_is_wrong_with_the_endpoints_that_there_are() -> None:
+def test_the_existing_endpoints_have_no_problems() -> None:
     assert [each for each in run_checks() if each.id == "parley.E020"] == []
 
 
-def test_a_method_without_a_declaration_keeps_the_server_from_starting(
+def test_a_method_without_a_declaration_stops_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def retrieve(self: Any, request: Request, pk: str) -> Any: ...
@@ -63,7 +63,7 @@ def test_a_method_without_a_declaration_keeps_the_server_from_starting(
         call_command("check")
 
 
-def test_what_the_path_and_the_fields_give_must_be_taken() -> None:
+def test_a_method_must_take_its_path_and_its_fields() -> None:
     @shows
     def create(self: Any, request: Request, **data: Any) -> Any: ...
 
@@ -90,7 +90,7 @@ def test_what_the_path_and_the_fields_give_must_be_taken() -> None:
     assert says(named(update=update), "is given if_match but does not take it")
 
 
-def test_what_is_taken_rightly_is_no_problem() -> None:
+def test_methods_with_matching_parameters_have_no_problems() -> None:
     @takes
     def create(self: Any, request: Request, full_name: str, flag: str = "") -> Any: ...
 
@@ -118,7 +118,7 @@ def test_a_read_has_no_body() -> None:
     assert says(named(list=fleet), "has an input, but a GET has no body")
 
 
-def test_pages_are_what_a_get_shows() -> None:
+def test_only_a_get_has_pages() -> None:
     @Endpoint(message="Boats", query=ListQuery, output=BoatOutput, per_page=10)
     def create(self: Any, request: Request) -> QuerySet[User]:
         return User.objects.all()
@@ -126,7 +126,7 @@ def test_pages_are_what_a_get_shows() -> None:
     assert says(named(create=create), "has per_page but is not a GET")
 
 
-def test_one_thing_is_shown_and_changed_with_its_revision() -> None:
+def test_one_object_is_returned_and_changed_with_its_revision() -> None:
     @shows
     def retrieve(self: Any, request: Request, pk: str) -> Any: ...
 
@@ -153,7 +153,7 @@ def test_one_thing_is_shown_and_changed_with_its_revision() -> None:
     assert says(named(create=create), "has a revision, but a POST does not use one")
 
 
-def test_what_hashes_is_known_by_its_path_alone() -> None:
+def test_an_endpoint_that_hashes_has_a_fixed_path() -> None:
     @Endpoint(message="Locked", access=Access.CREDENTIALS, hashes=True)
     def lock(self: Any, request: Request, pk: str) -> None: ...
 
@@ -166,7 +166,7 @@ def test_what_hashes_is_known_by_its_path_alone() -> None:
     assert says(named(look=action(detail=False)(look)), sentence)
 
 
-def test_a_limit_is_that_of_a_known_action() -> None:
+def test_a_limit_must_be_declared_by_a_feature() -> None:
     @Endpoint(message="Sailed", limit="sail")
     def create(self: Any, request: Request) -> None: ...
 

@@ -58,7 +58,7 @@ def refused(connection: socket.socket) -> tuple[int, str]:
     return int(lines[0].split(" ")[1]), refusal["code"]
 
 
-def test_a_head_of_just_the_limit_is_served(serve: Serve) -> None:
+def test_a_head_of_exactly_the_limit_is_served(serve: Serve) -> None:
     connection = serve(ok)()
     room = HEAD_BYTES - len(b"/" + b"Host: localhost\r\n" + b"Long: \r\n")
     connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nLong: " + b"x" * room + b"\r\n\r\n")
@@ -86,14 +86,14 @@ def test_a_head_over_the_limit_is_refused(serve: Serve, head: bytes) -> None:
     [b"GET /", b"GET / HTTP/1.1\r\nLong: ", b"GET / HTTP/1.1\r\n", b"\r\n" * HEAD_BYTES],
     ids=["address", "value", "name", "nothing"],
 )
-def test_a_head_that_never_ends_is_refused_too(serve: Serve, beginning: bytes) -> None:
+def test_a_head_that_never_ends_is_refused(serve: Serve, beginning: bytes) -> None:
     """The server answers though the head goes on."""
     connection = serve(ok)()
     send(connection, beginning + LONG)
     assert refused(connection) == (431, "HEADERS_TOO_LARGE")
 
 
-def test_who_sends_megabytes_gets_to_read_the_refusal_too(serve: Serve) -> None:
+def test_a_client_that_sends_megabytes_can_read_the_refusal(serve: Serve) -> None:
     connection = serve(ok)()
     send(connection, b"GET /" + b"x" * 8_000_000)
     assert refused(connection) == (431, "HEADERS_TOO_LARGE")
@@ -109,9 +109,7 @@ def test_who_sends_megabytes_gets_to_read_the_refusal_too(serve: Serve) -> None:
     ],
     ids=["long line", "many lines", "body", "not ASCII"],
 )
-def test_a_websocket_that_asks_in_an_odd_way_is_answered_all_the_same(
-    serve: Serve, odd: bytes
-) -> None:
+def test_an_odd_websocket_request_is_answered(serve: Serve, odd: bytes) -> None:
     async def turned_away(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.close"})
 
@@ -120,7 +118,7 @@ def test_a_websocket_that_asks_in_an_odd_way_is_answered_all_the_same(
     assert said(connection).startswith((b"HTTP/1.1 400", b"HTTP/1.1 403"))
 
 
-def test_a_second_head_over_the_limit_is_refused_as_the_first(serve: Serve) -> None:
+def test_a_second_head_over_the_limit_is_refused(serve: Serve) -> None:
     connection = serve(ok)()
     connection.sendall(GET)
     assert connection.recv(65536).startswith(b"HTTP/1.1 200")
@@ -139,7 +137,7 @@ def test_a_second_head_over_the_limit_is_refused_as_the_first(serve: Serve) -> N
     ],
     ids=["trailer", "endless trailer", "trailers", "extension", "length"],
 )
-def test_what_stands_around_a_body_is_bounded_as_well(serve: Serve, rest: bytes) -> None:
+def test_chunk_headers_and_trailers_are_bounded(serve: Serve, rest: bytes) -> None:
     """Its request is under way, so that a refusal would be taken for its answer."""
     connection = serve(ok)()
     send(connection, CHUNKED + rest)
@@ -152,7 +150,7 @@ def test_a_body_in_many_small_parts_is_read(serve: Serve) -> None:
     assert connection.recv(65536).startswith(b"HTTP/1.1 200")
 
 
-def test_what_is_no_http_is_refused_in_the_envelope(serve: Serve) -> None:
+def test_input_that_is_not_http_is_refused_in_the_envelope(serve: Serve) -> None:
     connection = serve(ok)()
     send(connection, b"\x16\x03\x01 hello\r\n\r\n")
     assert refused(connection) == (400, "BAD_REQUEST")
@@ -180,14 +178,14 @@ def trickle(connection: socket.socket, byte: bytes) -> bytes:
 
 
 @pytest.mark.usefixtures("in_a_hurry")
-def test_a_head_that_takes_too_long_is_refused_however_much_of_it_comes(serve: Serve) -> None:
+def test_a_slow_head_is_refused_while_bytes_still_come(serve: Serve) -> None:
     connection = serve(ok)()
     connection.sendall(b"GET / HTTP/1.1\r\nSlow: ")
     assert trickle(connection, b"x").startswith(b"HTTP/1.1 408")
 
 
 @pytest.mark.usefixtures("in_a_hurry")
-def test_a_second_head_that_takes_too_long_is_refused_as_the_first(serve: Serve) -> None:
+def test_a_slow_second_head_is_refused(serve: Serve) -> None:
     connection = serve(ok)()
     connection.sendall(GET)
     assert connection.recv(65536).startswith(b"HTTP/1.1 200")
@@ -196,13 +194,13 @@ def test_a_second_head_that_takes_too_long_is_refused_as_the_first(serve: Serve)
 
 
 @pytest.mark.usefixtures("in_a_hurry")
-def test_who_never_asks_is_hung_up_on_without_a_word(serve: Serve) -> None:
+def test_a_connection_without_a_request_is_closed_without_an_answer(serve: Serve) -> None:
     """A browser would take a word for the answer to what it has not asked yet."""
     assert said(serve(ok)()) == b""
 
 
 @pytest.mark.usefixtures("in_a_hurry")
-def test_a_body_that_nobody_reads_any_more_must_end_soon(serve: Serve) -> None:
+def test_a_body_that_the_application_does_not_read_must_end_soon(serve: Serve) -> None:
     async def hasty(scope: Any, receive: Any, send: Any) -> None:
         await answer(send, b"")
 
@@ -212,7 +210,7 @@ def test_a_body_that_nobody_reads_any_more_must_end_soon(serve: Serve) -> None:
     assert trickle(connection, b"x") == b""
 
 
-def test_requests_that_come_before_their_turn_are_answered_in_order(serve: Serve) -> None:
+def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
     connection = serve(ok)()
     asking = [b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * n + b"\r\n" for n in range(PIPELINED)]
     connection.sendall(b"".join(asking[:-1]) + asking[-1][:-2] + b"Connection: close\r\n\r\n")
@@ -220,7 +218,7 @@ def test_requests_that_come_before_their_turn_are_answered_in_order(serve: Serve
     assert [int(one.rpartition(b"\r\n\r\n")[2]) for one in answers] == [*range(15), 16]
 
 
-def test_more_of_them_are_not_kept(serve: Serve) -> None:
+def test_too_many_pipelined_requests_are_refused(serve: Serve) -> None:
     asked = []
     go_on = threading.Event()
 
@@ -237,7 +235,7 @@ def test_more_of_them_are_not_kept(serve: Serve) -> None:
     assert len(asked) == 1
 
 
-def test_who_does_not_read_the_answer_is_cut_off(serve: Serve, settings: Settings) -> None:
+def test_a_client_that_does_not_read_is_disconnected(serve: Serve, settings: Settings) -> None:
     settings.SERVER_WRITE_TIMEOUT = 0.2
     given_up = threading.Event()
 
@@ -255,7 +253,7 @@ def test_who_does_not_read_the_answer_is_cut_off(serve: Serve, settings: Setting
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_heads_without_end_take_no_memory(start_server: Callable[..., ServerProcess]) -> None:
+def test_endless_heads_take_no_memory(start_server: Callable[..., ServerProcess]) -> None:
     """Forty connections send two megabytes each, none of them a whole request."""
     server = start_server()
     before = resident(server)

@@ -84,14 +84,14 @@ def test_a_failure_keeps_its_traceback(form: str) -> None:
     assert "test_a_failure_keeps_its_traceback" in text
 
 
-def test_what_changes_after_it_was_logged_is_logged_as_it_was(log: Log) -> None:
+def test_an_argument_that_changes_later_is_logged_as_it_was(log: Log) -> None:
     names = ["alice"]
     log.logger.warning("people: %s", names)
     names.append("bob")
     assert [line["event"] for line in log.lines()] == ["people: ['alice']"]
 
 
-def test_a_line_may_be_logged_in_the_midst_of_another(log: Log) -> None:
+def test_a_line_may_be_logged_while_another_is_rendered(log: Log) -> None:
     class Talkative:
         def __str__(self) -> str:
             log.logger.warning("inner")
@@ -101,7 +101,7 @@ def test_a_line_may_be_logged_in_the_midst_of_another(log: Log) -> None:
     assert [line["event"] for line in log.lines()] == ["inner", "outer"]
 
 
-def test_a_line_may_be_logged_by_a_destructor_whatever_is_interrupted_for_it(log: Log) -> None:
+def test_a_destructor_may_log_at_any_moment(log: Log) -> None:
     def collected(phase: str, info: object) -> None:
         log.logger.warning("collected")
 
@@ -125,7 +125,7 @@ def test_a_line_may_be_logged_by_a_destructor_whatever_is_interrupted_for_it(log
     assert "collected" in events
 
 
-def test_a_line_that_cannot_be_rendered_fails_nobody_and_is_told_of(
+def test_a_line_that_cannot_be_rendered_is_reported_and_raises_nothing(
     log: Log, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log.logger.warning("%d people", "many")
@@ -150,7 +150,7 @@ class HeldHandler(logging.Handler):
         self.written.append(record.getMessage())
 
 
-def test_lines_are_lost_until_all_that_came_before_are_written(
+def test_lines_are_dropped_until_all_earlier_ones_are_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Else the line that counts them would not stand in their place."""
@@ -171,7 +171,7 @@ def test_lines_are_lost_until_all_that_came_before_are_written(
     assert output.written == ["first", "second\nthird", "2 log lines were lost", "last"]
 
 
-def test_a_file_takes_all_of_a_line_though_somebody_has_made_it_non_blocking() -> None:
+def test_a_whole_line_is_written_to_a_non_blocking_file() -> None:
     """As programs do that share a terminal."""
     line = "x" * 300_000
     with UnreadPipe() as pipe:
@@ -203,7 +203,7 @@ def short_lived(output: str, seconds: float) -> list[str]:
 
 
 @everywhere
-def test_a_process_that_ends_has_written_all_of_its_lines(output: str) -> None:
+def test_a_process_writes_all_lines_before_it_ends(output: str) -> None:
     ended = subprocess.run(
         short_lived(output, 15),
         cwd=settings.BASE_DIR,
@@ -219,7 +219,7 @@ def test_a_process_that_ends_has_written_all_of_its_lines(output: str) -> None:
 
 
 @everywhere
-def test_a_process_whose_output_nobody_reads_ends_as_well(output: str) -> None:
+def test_a_process_whose_output_is_not_read_ends(output: str) -> None:
     with UnreadPipe() as pipe:
         pipe.fill()
         ended = subprocess.run(

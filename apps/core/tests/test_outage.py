@@ -14,7 +14,7 @@ LOGIN = {"email": "alice@example.com", "password": PASSWORD}
 NOWHERE = "127.0.0.1:1"
 
 
-def test_without_its_database_a_server_lives_and_says_503(start_server: Start) -> None:
+def test_a_server_without_its_database_answers_503(start_server: Start) -> None:
     """Original defect 35. And the log says why, without what was sent."""
     server = start_server(
         DATABASE_URL=f"postgresql://parley:topsecret@{NOWHERE}/parley", LOG_LEVEL="debug"
@@ -36,7 +36,7 @@ def test_without_its_database_a_server_lives_and_says_503(start_server: Start) -
     assert "topsecret" not in logged
 
 
-def test_without_its_redis_a_server_serves_all_the_same(start_server: Start, alice: Person) -> None:
+def test_a_server_without_its_redis_serves_requests(start_server: Start, alice: Person) -> None:
     """Original defect 35: a Redis failure failed requests that did not need it."""
     server = start_server(REDIS_URL=f"redis://{NOWHERE}")
     assert server.call("GET", "/health").json()["redis"] == "unhealthy"

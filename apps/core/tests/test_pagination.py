@@ -51,7 +51,7 @@ def walk(
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 9, 10, 11])
 @pytest.mark.parametrize("order", [("-last_used_at", "-id"), ("last_used_at", "id"), ("id",)])
-def test_a_walk_by_cursor_meets_every_row_once_and_in_order(
+def test_a_walk_by_cursor_returns_every_row_once_and_in_order(
     sessions: QuerySet[Session], limit: int, order: tuple[str, ...]
 ) -> None:
     """Original defect 12: without a tie-break pages skip and repeat."""
@@ -61,7 +61,7 @@ def test_a_walk_by_cursor_meets_every_row_once_and_in_order(
     assert all(len(page) == limit for page in pages[:-1])
 
 
-def test_rows_that_come_and_go_meanwhile_neither_skip_nor_repeat_others(
+def test_rows_added_and_deleted_during_a_walk_do_not_skip_or_repeat_others(
     sessions: QuerySet[Session], alice: Person
 ) -> None:
     """Original defect 12: offset paging repeats a row for each one that is inserted."""
@@ -75,7 +75,7 @@ def test_rows_that_come_and_go_meanwhile_neither_skip_nor_repeat_others(
 
 
 @pytest.mark.parametrize("limit", [1, 3, 4, 5])
-def test_the_way_back_leads_over_the_same_pages(sessions: QuerySet[Session], limit: int) -> None:
+def test_previous_cursors_lead_over_the_same_pages(sessions: QuerySet[Session], limit: int) -> None:
     there, back = [], []
     cursor: str | None = ""
     while cursor is not None:
@@ -90,7 +90,7 @@ def test_the_way_back_leads_over_the_same_pages(sessions: QuerySet[Session], lim
     assert back[::-1] == there[:-1]
 
 
-def test_the_way_back_leads_to_what_has_been_added_in_front(
+def test_previous_cursors_lead_to_rows_added_in_front(
     sessions: QuerySet[Session], alice: Person
 ) -> None:
     first = paginate(sessions, {"cursor": "", "limit": 5})
@@ -101,14 +101,14 @@ def test_the_way_back_leads_to_what_has_been_added_in_front(
     assert not back.pagination["hasPrev"]
 
 
-def test_the_ends_of_a_list_are_told(sessions: QuerySet[Session]) -> None:
+def test_the_ends_of_a_list_are_reported(sessions: QuerySet[Session]) -> None:
     first = paginate(sessions, {"cursor": "", "limit": 5}).pagination
     assert (first["hasPrev"], first["prevCursor"], first["hasNext"]) == (False, None, True)
     last = paginate(sessions, {"cursor": first["nextCursor"], "limit": 5}).pagination
     assert (last["hasNext"], last["nextCursor"], last["hasPrev"]) == (False, None, True)
 
 
-def test_an_empty_list_has_neither_end(alice: Person) -> None:
+def test_an_empty_list_has_no_cursors(alice: Person) -> None:
     nothing = Session.objects.none().order_by("-id")
     found = paginate(nothing, {"cursor": ""})
     assert found.rows == []
@@ -122,7 +122,7 @@ def test_an_empty_list_has_neither_end(alice: Person) -> None:
     assert paginate(nothing, {}).pagination["totalPages"] == 0
 
 
-def test_a_page_tells_its_place_among_all(sessions: QuerySet[Session]) -> None:
+def test_a_page_reports_its_position_and_the_total(sessions: QuerySet[Session]) -> None:
     found = paginate(sessions, {"page": 2, "limit": 4})
     assert found.rows == list(sessions)[4:8]
     pagination = found.pagination
@@ -137,14 +137,14 @@ def test_a_page_tells_its_place_among_all(sessions: QuerySet[Session]) -> None:
     }
 
 
-def test_from_the_end_of_a_page_a_cursor_goes_on(sessions: QuerySet[Session]) -> None:
+def test_the_cursor_of_a_page_continues_from_its_end(sessions: QuerySet[Session]) -> None:
     page = paginate(sessions, {"page": 1, "limit": 4})
     found = paginate(sessions, {"cursor": page.pagination["nextCursor"], "limit": 10})
     assert found.rows == list(sessions)[4:]
 
 
 @pytest.mark.parametrize("page", [3, 4, 10**9])
-def test_the_last_page_and_those_beyond_it_have_no_next(
+def test_the_last_page_and_pages_beyond_it_have_no_next(
     sessions: QuerySet[Session], page: int
 ) -> None:
     found = paginate(sessions, {"page": page, "limit": 4})
@@ -165,7 +165,7 @@ def test_a_cursor_costs_one_query_and_counts_nothing(
 
 @pytest.mark.parametrize("query", [{}, {"page": 1}, {"cursor": ""}])
 @pytest.mark.parametrize("order", [(), ("-last_used_at", "id"), ("last_used_at", "-id")])
-def test_a_list_without_an_order_that_runs_one_way_is_a_mistake(
+def test_a_list_without_an_ordering_in_one_direction_is_an_error(
     sessions: QuerySet[Session], order: tuple[str, ...], query: dict[str, Any]
 ) -> None:
     """Original defect 12. However few rows there are, so that it shows in the first test."""
@@ -206,9 +206,7 @@ BAD_CURSORS = {
 
 
 @pytest.mark.parametrize("cursor", BAD_CURSORS.values(), ids=BAD_CURSORS)
-def test_a_cursor_that_was_never_given_out_is_refused(
-    sessions: QuerySet[Session], cursor: str
-) -> None:
+def test_a_forged_cursor_is_refused(sessions: QuerySet[Session], cursor: str) -> None:
     with pytest.raises(Invalid) as refused:
         paginate(sessions, {"cursor": cursor})
     assert [error.field for error in refused.value.errors] == ["cursor"]
@@ -238,20 +236,18 @@ def test_a_wrong_query_is_422_and_names_its_field(
 
 
 @pytest.mark.parametrize("limit", ["1", "100"])
-def test_the_bounds_of_the_limit_are_allowed(
-    anonymous: ContractClient, db: Any, limit: str
-) -> None:
+def test_the_limit_may_equal_its_bounds(anonymous: ContractClient, db: Any, limit: str) -> None:
     response = anonymous.get("/api/v1/users", {"limit": limit})
     assert response.json()["pagination"]["limit"] == int(limit)
 
 
-def test_a_list_is_asked_for_without_anything(alice: Person, anonymous: ContractClient) -> None:
+def test_a_list_needs_no_parameters(alice: Person, anonymous: ContractClient) -> None:
     """Original defect 1: without `limit` it divided by zero."""
     pagination = anonymous.get("/api/v1/users").json()["pagination"]
     assert (pagination["page"], pagination["limit"], pagination["total"]) == (1, 10, 1)
 
 
-def test_parameters_that_nobody_knows_are_ignored(alice: Person, anonymous: ContractClient) -> None:
+def test_unknown_parameters_are_ignored(alice: Person, anonymous: ContractClient) -> None:
     plain = anonymous.get("/api/v1/users").json()
     odd = anonymous.get("/api/v1/users", {"order": "x", "offset": "-1", "limit[]": "0"}).json()
     assert odd["data"] == plain["data"]

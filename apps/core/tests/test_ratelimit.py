@@ -42,7 +42,7 @@ class Dawdling(OrderedDict[str, float]):
         return value
 
 
-def test_of_fifty_threads_just_as_many_pass_as_may(key: str) -> None:
+def test_the_limit_is_exact_among_fifty_threads(key: str) -> None:
     """Original defect 37: count, then expire, was not atomic."""
     local = LocalLimiter()
     local._whole_at = Dawdling()
@@ -51,9 +51,7 @@ def test_of_fifty_threads_just_as_many_pass_as_may(key: str) -> None:
     assert answers.count(False) == 40
 
 
-def test_of_the_threads_of_a_process_just_as_many_pass_as_may(
-    any_limiter: Limiter, key: str
-) -> None:
+def test_the_limit_is_exact_among_the_threads_of_a_process(any_limiter: Limiter, key: str) -> None:
     """Original defect 37. Here with no more threads than a process has, and so connections."""
     threads = configured.HTTP_THREADS + configured.REALTIME_THREADS
     answers = together(*[lambda: [passes(any_limiter, key, SMALL) for _ in range(10)]] * threads)
@@ -69,7 +67,7 @@ def test_a_refusal_takes_nothing(any_limiter: Limiter, key: str) -> None:
     until(lambda: passes(any_limiter, key, limit), seconds=1)
 
 
-def test_keys_do_not_meet(any_limiter: Limiter, key: str) -> None:
+def test_keys_are_independent(any_limiter: Limiter, key: str) -> None:
     count(any_limiter, key, SMALL)
     assert passes(any_limiter, f"{key}2", SMALL)
 
@@ -85,7 +83,7 @@ def test_the_burst_passes_at_once_and_then_the_rate(clock: SimpleNamespace) -> N
     assert count(local, "key", limit) == 2
 
 
-def test_no_window_has_an_edge_where_twice_as_many_pass(clock: SimpleNamespace) -> None:
+def test_a_burst_cannot_double_at_the_edge_of_a_window(clock: SimpleNamespace) -> None:
     """Original defect 37: bursts at window edges."""
     local, limit = LocalLimiter(), Limit(rate=10, burst=10)
     clock.now = 1_000.999
@@ -118,7 +116,7 @@ def few_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("few_keys")
 @pytest.mark.parametrize("at_once", [1, 20])
-def test_of_too_many_keys_the_oldest_are_forgotten(at_once: int) -> None:
+def test_the_oldest_of_too_many_keys_are_forgotten(at_once: int) -> None:
     local, keys = LocalLimiter(), [str(number) for number in range(20)]
     for first in range(0, 20, at_once):
         local.take(keys[first : first + at_once], SMALL)
@@ -147,7 +145,7 @@ class Watched(OrderedDict[str, float]):
         return [(key, self[key]) for key in self]
 
 
-def test_no_call_pays_for_all_the_keys() -> None:
+def test_no_call_walks_all_keys() -> None:
     """When each call swept the table, whoever filled it had it swept by everybody's requests."""
     local = LocalLimiter()
     local._whole_at = watched = Watched()
@@ -158,7 +156,7 @@ def test_no_call_pays_for_all_the_keys() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x", "x" * 1_000_000, "é", "\ud800"], ids=len)
-def test_a_key_is_stored_in_the_same_few_bytes_whatever_its_length(key: str) -> None:
+def test_keys_of_every_length_are_stored_in_32_characters(key: str) -> None:
     local = LocalLimiter()
     local.take([key], SMALL)
     assert [len(stored) for stored in local._whole_at] == [32]

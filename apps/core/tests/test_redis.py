@@ -56,7 +56,7 @@ def down(alias: str, operation: Callable[[Any], Any] = answer) -> bool:
     return False
 
 
-def test_when_one_alias_fails_all_of_them_leave_redis_alone(calls: list[str]) -> None:
+def test_a_failure_of_one_alias_opens_the_breaker_for_all(calls: list[str]) -> None:
     """They are databases of the same server."""
     assert down("main", fail)
     assert down("main")
@@ -64,7 +64,7 @@ def test_when_one_alias_fails_all_of_them_leave_redis_alone(calls: list[str]) ->
     assert calls == ["main"]
 
 
-def test_who_was_asked_before_the_failure_and_answers_after_it_has_nobody_ask_again(
+def test_a_late_answer_to_an_earlier_call_does_not_close_the_breaker(
     calls: list[str],
 ) -> None:
     asked, go_on = threading.Event(), threading.Event()
@@ -98,7 +98,7 @@ class Pinged:
         return True
 
 
-def test_only_the_probe_asks_a_redis_that_failed_until_it_answers(
+def test_only_the_probe_calls_a_failed_redis_until_it_answers(
     calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = Pinged(failures=3)
@@ -110,7 +110,7 @@ def test_only_the_probe_asks_a_redis_that_failed_until_it_answers(
     assert client.pings == ["redis probe"] * 4
 
 
-def test_of_all_calls_that_fail_one_starts_the_probe(
+def test_concurrent_failures_start_one_probe(
     calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Breaker] = []
@@ -126,7 +126,7 @@ def test_of_all_calls_that_fail_one_starts_the_probe(
     assert started == [core_redis.breaker]
 
 
-def test_a_redis_that_refuses_is_asked_again_at_once_and_told_of_now_and_then(
+def test_a_refusal_keeps_the_breaker_closed_and_is_logged_now_and_then(
     calls: list[str],
 ) -> None:
     """One that is full refuses to write, and reads as ever."""
@@ -145,7 +145,7 @@ def connected(server: PrivateRedis) -> set[str]:
 
 
 @pytest.mark.integration
-def test_after_a_failure_no_connection_of_before_is_used(private_redis: PrivateRedis) -> None:
+def test_connections_from_before_a_failure_are_not_used_again(private_redis: PrivateRedis) -> None:
     """What has died without a word would cost a time-out each."""
     together = threading.Barrier(3)
 
@@ -168,7 +168,7 @@ def test_after_a_failure_no_connection_of_before_is_used(private_redis: PrivateR
 
 
 @pytest.mark.integration
-def test_a_frozen_redis_leaves_no_connection_taken(private_redis: PrivateRedis) -> None:
+def test_a_frozen_redis_leaks_no_connection(private_redis: PrivateRedis) -> None:
     """More calls fail than there are connections."""
     for _ in range(5):
         core_redis.breaker.reset()
@@ -183,7 +183,7 @@ def test_a_frozen_redis_leaves_no_connection_taken(private_redis: PrivateRedis) 
 
 @pytest.mark.skipif(not configured.REDIS_URL, reason="needs Redis")
 @pytest.mark.parametrize(("alias", "patience"), [("default", 1), ("session", 0.05), ("main", 0.05)])
-def test_the_system_is_told_to_notice_a_connection_that_died(alias: str, patience: float) -> None:
+def test_connections_are_configured_to_notice_a_dead_peer(alias: str, patience: float) -> None:
     pool = get_redis_connection(alias).connection_pool
     connection = pool.get_connection()
     try:
@@ -198,7 +198,7 @@ def test_the_system_is_told_to_notice_a_connection_that_died(alias: str, patienc
 
 
 @pytest.mark.skipif(not configured.REDIS_URL, reason="needs Redis")
-def test_aliases_that_share_a_database_keep_their_own_patience(settings: Settings) -> None:
+def test_aliases_that_share_a_database_keep_their_own_timeouts(settings: Settings) -> None:
     """Some Redis servers have one database only, and django-redis one pool for each address."""
     settings.CACHES = {
         alias: {**cache, "LOCATION": re.sub(r"/\d+\?", "/0?", cache["LOCATION"])}

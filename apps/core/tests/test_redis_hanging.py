@@ -50,7 +50,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[Han
     limiter.cache_clear()
 
 
-def test_no_request_waits_for_a_redis_that_hangs(hanging: HangingRedis) -> None:
+def test_no_request_waits_for_a_hanging_redis(hanging: HangingRedis) -> None:
     for number in range(100):
         consume_address(f"10.1.0.{number}")
     for _ in range(19):
@@ -59,7 +59,7 @@ def test_no_request_waits_for_a_redis_that_hangs(hanging: HangingRedis) -> None:
     assert hanging.callers == ["limits_0"]
 
 
-def test_no_group_of_messages_waits_for_a_redis_that_hangs(hanging: HangingRedis) -> None:
+def test_no_group_of_messages_waits_for_a_hanging_redis(hanging: HangingRedis) -> None:
     senders = [uuid4() for _ in range(200)]
     for _ in range(10):
         assert action_refusals("send_message", senders) == [None] * 200
@@ -79,14 +79,14 @@ def test_a_hundred_requests_of_a_network_are_ten_commands(
     assert commands() == 10
 
 
-def test_without_its_redis_a_process_limits_on_its_own(dead_redis: list[str], key: str) -> None:
+def test_a_process_limits_by_its_own_count_without_redis(dead_redis: list[str], key: str) -> None:
     """Original defects 35 and 37: a dead Redis gave 500."""
     one = RedisLimiter()
     assert count(one, key, SMALL) == 10
     assert count(one, f"{key}2", LARGE) == 200
 
 
-def test_a_dead_redis_is_left_alone(dead_redis: list[str], key: str) -> None:
+def test_a_dead_redis_is_not_called_again(dead_redis: list[str], key: str) -> None:
     """Or each request would wait for its time-out."""
     one = RedisLimiter()
     for _ in range(5):
@@ -98,7 +98,7 @@ def test_a_dead_redis_is_left_alone(dead_redis: list[str], key: str) -> None:
     assert dead_redis == ["main", "main"]
 
 
-def test_keys_are_bounded_also_while_redis_is_down(
+def test_the_number_of_keys_is_bounded_while_redis_is_down(
     dead_redis: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LocalLimiter, "MOST_KEYS", 3)
@@ -112,7 +112,7 @@ def test_keys_are_bounded_also_while_redis_is_down(
 
 @pytest.mark.integration
 @pytest.mark.parametrize("limit", [SMALL, LARGE], ids=["small", "large"])
-def test_a_process_that_loses_redis_goes_on_with_what_the_others_had_taken(
+def test_a_process_that_loses_redis_keeps_the_counts_of_the_others(
     private_redis: PrivateRedis, processes: Processes, key: str, limit: Limit
 ) -> None:
     """Or whoever is at a limit would have all of it again."""
@@ -127,7 +127,7 @@ def test_a_process_that_loses_redis_goes_on_with_what_the_others_had_taken(
 
 
 @pytest.mark.integration
-def test_what_passes_while_redis_hangs_is_not_asked_for_nor_reported_later(
+def test_requests_that_pass_while_redis_hangs_are_not_reported_later(
     private_redis: PrivateRedis, processes: Processes, key: str
 ) -> None:
     one = processes()

@@ -21,13 +21,13 @@ from testing.server import until
     ("burst", "ahead"),
     [(1, 0), (10, 0), (100, 0), (101, 10), (120, 12), (200, 20), (600, 20), (100_000, 20)],
 )
-def test_a_process_is_ahead_by_a_small_part_of_the_burst_and_of_a_small_one_by_nothing(
+def test_a_process_may_be_ahead_by_a_small_part_of_a_large_burst_only(
     burst: int, ahead: int
 ) -> None:
     assert most_ahead(Limit(1, burst)) == ahead
 
 
-def test_of_the_limits_as_they_come_only_the_frequent_ones_are_not_exact() -> None:
+def test_only_the_largest_default_limits_are_inexact() -> None:
     ahead = [
         name
         for name, per_minute in limits().items()
@@ -38,15 +38,13 @@ def test_of_the_limits_as_they_come_only_the_frequent_ones_are_not_exact() -> No
 
 
 @pytest.mark.usefixtures("shared_redis")
-def test_of_a_large_limit_a_process_alone_lets_just_as_many_pass_as_may(
-    processes: Processes, key: str
-) -> None:
+def test_a_large_limit_is_exact_within_one_process(processes: Processes, key: str) -> None:
     assert count(processes(), key, LARGE) == 200
 
 
 @pytest.mark.usefixtures("shared_redis", "unhurried")
 @pytest.mark.parametrize("number", [2, 4])
-def test_of_the_threads_of_several_processes_no_more_pass_than_all_may_be_ahead(
+def test_several_processes_exceed_a_large_limit_only_by_what_each_may_be_ahead(
     processes: Processes, key: str, number: int
 ) -> None:
     own = [processes() for _ in range(number)]
@@ -63,9 +61,7 @@ def test_of_the_threads_of_several_processes_no_more_pass_than_all_may_be_ahead(
 
 
 @pytest.mark.usefixtures("shared_redis")
-def test_of_the_threads_of_two_processes_just_as_many_pass_as_a_small_limit_says(
-    processes: Processes, key: str
-) -> None:
+def test_a_small_limit_is_exact_among_processes(processes: Processes, key: str) -> None:
     one, other = processes(), processes()
 
     def ten(process: RedisLimiter) -> list[bool]:
@@ -77,7 +73,7 @@ def test_of_the_threads_of_two_processes_just_as_many_pass_as_a_small_limit_says
 
 
 @pytest.mark.usefixtures("shared_redis", "unhurried")
-def test_a_process_that_is_told_nothing_lets_no_more_pass_than_it_may_be_ahead(
+def test_a_process_without_news_passes_no_more_than_it_may_be_ahead(
     processes: Processes, key: str
 ) -> None:
     one, other = processes(), processes()
@@ -88,7 +84,7 @@ def test_a_process_that_is_told_nothing_lets_no_more_pass_than_it_may_be_ahead(
 
 
 @pytest.mark.usefixtures("shared_redis")
-def test_what_was_too_much_is_counted_too(processes: Processes, key: str) -> None:
+def test_requests_over_the_limit_are_counted(processes: Processes, key: str) -> None:
     """It is missing from what comes next, so that none of it adds up."""
     one, other = processes(), processes()
     passed = 1
@@ -101,7 +97,7 @@ def test_what_was_too_much_is_counted_too(processes: Processes, key: str) -> Non
 
 
 @pytest.mark.usefixtures("shared_redis", "unhurried")
-def test_what_a_process_had_not_reported_when_it_died_is_taken_from_nobody(
+def test_unreported_requests_of_a_dead_process_are_not_counted(
     processes: Processes, key: str
 ) -> None:
     dead = processes()
@@ -110,7 +106,7 @@ def test_what_a_process_had_not_reported_when_it_died_is_taken_from_nobody(
 
 
 @pytest.mark.usefixtures("shared_redis", "unhurried")
-def test_a_report_counts_from_when_the_first_of_it_passed(
+def test_a_report_counts_from_the_time_of_its_first_request(
     processes: Processes, key: str, clock: SimpleNamespace
 ) -> None:
     """Who was late to report would else make the client late."""
@@ -123,7 +119,7 @@ def test_a_report_counts_from_when_the_first_of_it_passed(
 
 
 @pytest.mark.usefixtures("shared_redis", "unhurried")
-def test_a_refusal_for_what_others_took_says_when_to_come_back(
+def test_a_refusal_for_requests_of_other_processes_says_when_to_come_back(
     processes: Processes, key: str
 ) -> None:
     one, other, limit = processes(), processes(), Limit(rate=1 / 10, burst=200)
@@ -156,7 +152,7 @@ class ScriptedRedis:
 
 
 @pytest.mark.usefixtures("unhurried")
-def test_what_passes_while_redis_answers_is_added_to_what_it_answers(
+def test_requests_that_pass_during_a_report_are_added_to_its_answer(
     processes: Processes, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = processes()
@@ -170,7 +166,7 @@ def test_what_passes_while_redis_answers_is_added_to_what_it_answers(
     redis.answers += [200 / LARGE.rate] * 2
 
 
-def test_who_comes_back_when_they_were_told_to_is_not_refused_again(
+def test_a_client_that_waits_as_long_as_told_is_not_refused_again(
     clock: SimpleNamespace, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What passed here and was refused by Redis has taken nothing here either."""
@@ -193,7 +189,7 @@ def test_redis_forgets_a_key_once_its_allowance_is_whole(processes: Processes, k
 
 
 @pytest.mark.usefixtures("shared_redis")
-def test_redis_is_never_given_the_key_itself(processes: Processes, key: str) -> None:
+def test_redis_never_stores_a_plain_key(processes: Processes, key: str) -> None:
     """It may be a megabyte long, or somebody's e-mail."""
     one = processes()
     for limit in (SMALL, LARGE):

@@ -25,7 +25,7 @@ def two_requests(settings: Settings) -> None:
 
 
 @pytest.mark.usefixtures("two_requests")
-def test_too_many_requests_of_an_address_are_429(anonymous: ContractClient, address: str) -> None:
+def test_too_many_requests_from_an_address_are_429(anonymous: ContractClient, address: str) -> None:
     """Original defect 37: no headers."""
     assert [get(anonymous, address).status_code for _ in range(2)] == [404, 404]
     response = get(anonymous, address)
@@ -38,7 +38,7 @@ def test_too_many_requests_of_an_address_are_429(anonymous: ContractClient, addr
 
 
 @pytest.mark.usefixtures("two_requests")
-def test_a_refused_request_does_nothing(alice: Person, address: str) -> None:
+def test_a_refused_request_changes_nothing(alice: Person, address: str) -> None:
     for _ in range(2):
         get(alice.client, address)
     body = {"bio": "x"}
@@ -62,7 +62,7 @@ def test_a_refused_request_does_nothing(alice: Person, address: str) -> None:
         "/admin/login/",
     ],
 )
-def test_every_path_is_limited_by_the_address(
+def test_every_path_is_limited_by_address(
     anonymous: ContractClient, address: str, path: str
 ) -> None:
     served = {get(anonymous, address, path).status_code for _ in range(2)}
@@ -75,7 +75,7 @@ def test_every_path_is_limited_by_the_address(
 
 
 @pytest.mark.usefixtures("two_requests")
-def test_who_guesses_passwords_on_the_admins_pages_is_refused_by_the_address(
+def test_password_guesses_on_the_admin_pages_are_limited_by_address(
     moderator: Person, address: str
 ) -> None:
     browser = Client(REMOTE_ADDR=address)
@@ -95,7 +95,7 @@ def test_a_request_for_another_host_counts_too(address: str) -> None:
 
 
 @pytest.mark.usefixtures("two_requests", "dead_redis")
-def test_a_process_refuses_on_its_own_whoever_asks_it_too_often(
+def test_a_process_refuses_too_many_requests_without_redis(
     network: str, dead_redis: list[str]
 ) -> None:
     """On the loop, where nobody may wait for Redis."""
@@ -108,7 +108,7 @@ def test_a_process_refuses_on_its_own_whoever_asks_it_too_often(
 
 
 @pytest.mark.usefixtures("two_requests")
-def test_whom_a_process_lets_pass_is_counted_once_more_by_all(
+def test_an_accepted_request_is_counted_again_by_all_processes(
     anonymous: ContractClient, address: str
 ) -> None:
     for _ in range(2):
@@ -117,7 +117,7 @@ def test_whom_a_process_lets_pass_is_counted_once_more_by_all(
 
 
 @pytest.mark.usefixtures("two_requests")
-def test_another_forwarded_address_is_not_another_client(
+def test_a_forged_forwarded_address_is_not_another_client(
     anonymous: ContractClient, address: str
 ) -> None:
     """Original defect 37: the client's own X-Forwarded-For defeated the limit."""
@@ -128,7 +128,7 @@ def test_another_forwarded_address_is_not_another_client(
 
 
 @pytest.mark.usefixtures("two_requests")
-def test_another_address_of_ones_network_is_not_another_client(
+def test_another_address_of_the_same_network_is_not_another_client(
     anonymous: ContractClient, network: str
 ) -> None:
     """A /64 has more addresses than a limiter could ever count."""
@@ -137,7 +137,7 @@ def test_another_address_of_ones_network_is_not_another_client(
 
 
 @pytest.mark.usefixtures("two_requests")
-def test_an_address_that_is_written_otherwise_is_not_another_client(
+def test_another_spelling_of_an_address_is_not_another_client(
     anonymous: ContractClient,
 ) -> None:
     [first, *others] = uuid4().bytes[:3]
@@ -146,7 +146,7 @@ def test_an_address_that_is_written_otherwise_is_not_another_client(
     assert [get(anonymous, each).status_code for each in spellings] == [404, 404, 429]
 
 
-def test_what_a_stranger_does_is_limited_by_their_network(
+def test_actions_of_anonymous_users_are_limited_by_network(
     anonymous: ContractClient, network: str, settings: Settings, db: Any
 ) -> None:
     settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(register=2)
@@ -161,7 +161,7 @@ def test_what_a_stranger_does_is_limited_by_their_network(
 
 
 @pytest.mark.usefixtures("two_requests")
-def test_behind_a_trusted_proxy_clients_are_told_apart_by_what_it_adds(
+def test_clients_behind_a_trusted_proxy_are_told_apart_by_the_address_it_adds(
     anonymous: ContractClient, address: str, settings: Settings
 ) -> None:
     settings.SERVER_TRUSTED_PROXIES = 1
@@ -172,7 +172,7 @@ def test_behind_a_trusted_proxy_clients_are_told_apart_by_what_it_adds(
     assert get(anonymous, proxy, **{"X-Forwarded-For": other}).status_code == 404
 
 
-def test_an_action_has_its_own_limit_for_each_person(
+def test_an_action_has_its_own_limit_for_each_user(
     alice: Person, bob: Person, settings: Settings
 ) -> None:
     settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(create_post=2)

@@ -58,7 +58,7 @@ def test_private_redis_comes_back_empty_on_the_same_port() -> None:
 
 
 @pytest.mark.integration
-def test_private_redis_ends_with_an_owner_who_is_killed() -> None:
+def test_private_redis_ends_when_its_owner_is_killed() -> None:
     owner = subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True)
     assert owner.stdout
     with owner.stdout as said:

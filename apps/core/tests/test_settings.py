@@ -44,7 +44,7 @@ def test_the_table_explains_every_setting_and_no_other() -> None:
     assert sorted(names) == sorted(env.declared)
 
 
-def test_the_example_and_the_table_name_the_same_defaults() -> None:
+def test_the_example_and_the_table_have_the_same_defaults() -> None:
     assert {name: default for name, default, _ in ROWS} == dict(EXPLAINED)
 
 
@@ -68,7 +68,7 @@ def settings_with(variables: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.integration
-def test_the_defaults_that_are_named_are_the_real_ones(tmp_path: Path) -> None:
+def test_the_documented_defaults_are_the_real_ones(tmp_path: Path) -> None:
     """With every line of the example switched on, nothing changes."""
     switched_on = tmp_path / ".env"
     switched_on.write_text("\n".join(f"{name}={default}" for name, default in EXPLAINED))
@@ -81,7 +81,7 @@ POOLS = ("HASHING", "READING", "WRITING", "REALTIME")
 
 @pytest.mark.integration
 @pytest.mark.parametrize("connections", [4, 5, 25])
-def test_all_threads_together_take_no_more_connections_than_there_may_be(connections: int) -> None:
+def test_all_threads_together_stay_within_the_connection_limit(connections: int) -> None:
     found = settings_with({"DB_MAX_OPEN_CONNS": str(connections)})
     threads = [int(found[f"{name}_THREADS"]) for name in POOLS]
     assert min(threads) >= 1

@@ -23,7 +23,7 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
     asyncio.run(scenario)
 
 
-def test_work_is_done_in_a_thread_and_its_result_or_its_error_comes_back() -> None:
+def test_work_runs_in_a_thread_and_returns_its_result_or_raises_its_error() -> None:
     def fail() -> None:
         raise OSError("broken")
 
@@ -38,7 +38,7 @@ def test_work_is_done_in_a_thread_and_its_result_or_its_error_comes_back() -> No
     run(scenario())
 
 
-def test_no_more_work_runs_at_once_than_there_are_threads() -> None:
+def test_concurrent_work_is_limited_to_the_threads() -> None:
     async def scenario() -> None:
         pool, work = pool_of(2), Hanging()
         held = await begun(pool, work, 2)
@@ -53,7 +53,7 @@ def test_no_more_work_runs_at_once_than_there_are_threads() -> None:
     run(scenario())
 
 
-def test_nobody_holds_the_last_thread_of_a_pool() -> None:
+def test_one_owner_cannot_hold_the_last_thread_of_a_pool() -> None:
     async def scenario() -> None:
         pool, work = pool_of(3), Hanging()
         of_alice = [asyncio.create_task(pool.run_for("alice", work)) for _ in range(4)]
@@ -70,7 +70,7 @@ def test_nobody_holds_the_last_thread_of_a_pool() -> None:
     run(scenario())
 
 
-def test_whoever_comes_first_is_served_first() -> None:
+def test_callers_are_served_in_order() -> None:
     async def scenario() -> None:
         pool, work = pool_of(1), Hanging()
         held, order = await begun(pool, work), list[int]()
@@ -82,7 +82,7 @@ def test_whoever_comes_first_is_served_first() -> None:
     run(scenario())
 
 
-def test_who_waits_too_long_is_refused_and_leaves_no_trace() -> None:
+def test_a_caller_that_waits_too_long_is_refused_and_leaves_nothing() -> None:
     async def scenario() -> None:
         pool, work = pool_of(1, wait=0.02), Hanging()
         held, late = await begun(pool, work), Hanging()
@@ -98,7 +98,7 @@ def test_who_waits_too_long_is_refused_and_leaves_no_trace() -> None:
     run(scenario())
 
 
-def test_who_would_wait_behind_too_many_is_refused_at_once() -> None:
+def test_a_caller_is_refused_at_once_when_the_queue_is_full() -> None:
     async def scenario() -> None:
         pool, work = pool_of(1, queue=2), Hanging()
         held = await begun(pool, work)
@@ -116,7 +116,7 @@ def test_who_would_wait_behind_too_many_is_refused_at_once() -> None:
     run(scenario())
 
 
-def test_who_is_cancelled_while_waiting_leaves_no_trace() -> None:
+def test_a_caller_that_is_cancelled_while_it_waits_leaves_nothing() -> None:
     async def scenario() -> None:
         pool, work, never = pool_of(1, queue=2), Hanging(), Hanging()
         held = await begun(pool, work)
@@ -136,7 +136,7 @@ def test_who_is_cancelled_while_waiting_leaves_no_trace() -> None:
     run(scenario())
 
 
-def test_a_turn_that_comes_to_who_is_just_leaving_is_abandoned_work() -> None:
+def test_work_that_starts_while_its_caller_is_cancelled_is_abandoned() -> None:
     async def scenario() -> None:
         pool, work, done = pool_of(1), Hanging(), list[str]()
         held = await begun(pool, work)
@@ -155,7 +155,7 @@ def test_a_turn_that_comes_to_who_is_just_leaving_is_abandoned_work() -> None:
     run(scenario())
 
 
-def test_abandoned_work_keeps_its_place_until_its_thread_is_free() -> None:
+def test_abandoned_work_holds_its_thread_until_it_ends() -> None:
     async def scenario() -> None:
         pool, work = pool_of(1), Hanging()
         [abandoned] = await begun(pool, work)
@@ -171,7 +171,7 @@ def test_abandoned_work_keeps_its_place_until_its_thread_is_free() -> None:
     run(scenario())
 
 
-def test_what_is_left_for_later_is_done_when_a_thread_is_free() -> None:
+def test_later_work_runs_when_a_thread_is_free() -> None:
     async def scenario() -> None:
         pool, work, done = pool_of(1), Hanging(), list[str]()
         held = await begun(pool, work)
@@ -186,7 +186,7 @@ def test_what_is_left_for_later_is_done_when_a_thread_is_free() -> None:
     run(scenario())
 
 
-def test_a_failure_of_what_is_left_for_later_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_of_later_work_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> None:
         raise OSError("broken")
 
@@ -199,7 +199,7 @@ def test_a_failure_of_what_is_left_for_later_is_logged(caplog: pytest.LogCapture
     assert "OSError" in str([record.msg for record in caplog.records])
 
 
-def test_places_survive_the_loop_that_took_them() -> None:
+def test_threads_survive_the_event_loop_that_used_them() -> None:
     pool, work = pool_of(1), Hanging()
 
     async def scenario() -> None:
@@ -218,7 +218,7 @@ def test_places_survive_the_loop_that_took_them() -> None:
     until(lambda: at_rest(pool, 1))
 
 
-def test_no_place_is_lost_or_doubled_however_callers_come_and_go() -> None:
+def test_random_callers_neither_lose_nor_duplicate_threads() -> None:
     pool, running, most = pool_of(3, wait=0.02, queue=20), set[int](), list[int]()
     chance = random.Random(7)
 

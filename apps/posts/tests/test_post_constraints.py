@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
     [{"status": "secret"}, {"status": ""}, {"status": "published"}, {"slug": ""}],
     ids=["unknown status", "no status", "published without its time", "empty slug"],
 )
-def test_the_database_refuses_what_no_post_can_be(alice: Person, change: dict[str, Any]) -> None:
+def test_the_database_refuses_invalid_posts(alice: Person, change: dict[str, Any]) -> None:
     """Original defect 41."""
     post = draft_of(alice)
     before = row(post)
@@ -30,7 +30,7 @@ def test_the_database_refuses_what_no_post_can_be(alice: Person, change: dict[st
 @pytest.mark.parametrize(
     ("own", "index"), [(False, "post_published_newest"), (True, "post_of_author_newest")]
 )
-def test_lists_walk_an_index(alice: Person, own: bool, index: str) -> None:
+def test_lists_use_an_index(alice: Person, own: bool, index: str) -> None:
     """Original defect 12."""
     draft_of(alice)
     posts = posts_visible(alice.user, author_id=alice.user.pk if own else None)

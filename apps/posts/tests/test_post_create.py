@@ -33,7 +33,7 @@ def wrong_fields(response: Any) -> set[tuple[str, str]]:
     return {(error["field"], error["code"]) for error in response.json()["errors"]}
 
 
-def test_the_guides_body_makes_a_draft(alice: Person) -> None:
+def test_user_creates_a_draft(alice: Person) -> None:
     response = alice.post("/posts", BODY)
     assert response.status_code == 201
     assert response.json()["message"] == "Post created successfully"
@@ -45,7 +45,7 @@ def test_the_guides_body_makes_a_draft(alice: Person) -> None:
     assert str(Post.objects.get().pk) == post["id"]
 
 
-def test_a_draft_is_announced_to_nobody(alice: Person) -> None:
+def test_a_draft_is_not_announced(alice: Person) -> None:
     alice.post("/posts", BODY)
     assert logged_events() == []
 
@@ -55,7 +55,7 @@ def test_a_post_without_a_status_is_a_draft(alice: Person) -> None:
     assert response.json()["data"]["status"] == "draft"
 
 
-def test_a_post_published_at_once_has_its_time_and_is_announced_once(alice: Person) -> None:
+def test_a_post_that_is_created_published_is_announced_once(alice: Person) -> None:
     """Original defect 8."""
     post = alice.post("/posts", {**BODY, "status": "published"}).json()["data"]
     assert post["status"] == "published"
@@ -63,7 +63,7 @@ def test_a_post_published_at_once_has_its_time_and_is_announced_once(alice: Pers
     assert logged_events() == [("feed", "post_published")]
 
 
-def test_a_post_cannot_be_created_archived(alice: Person) -> None:
+def test_an_archived_post_cannot_be_created(alice: Person) -> None:
     response = alice.post("/posts", {**BODY, "status": "archived"})
     assert wrong_fields(response) == {("status", "invalid_choice")}
     require_nothing_written()
@@ -71,7 +71,7 @@ def test_a_post_cannot_be_created_archived(alice: Person) -> None:
 
 @pytest.mark.parametrize("field", ["title", "content"])
 @pytest.mark.parametrize("blank", ["", " " * 40, "\u200b\u2060" * 20, "\t\n\r\u00a0\u2003" * 10])
-def test_white_space_alone_is_no_text(alice: Person, field: str, blank: str) -> None:
+def test_blank_text_is_refused(alice: Person, field: str, blank: str) -> None:
     """Original defect 15."""
     response = alice.post("/posts", {**BODY, field: blank})
     assert wrong_fields(response) == {(field, "blank")}
@@ -79,7 +79,7 @@ def test_white_space_alone_is_no_text(alice: Person, field: str, blank: str) -> 
 
 
 @pytest.mark.parametrize(("field", "text"), [("title", "ab"), ("content", "123456789")])
-def test_text_that_only_white_space_makes_long_enough_is_too_short(
+def test_white_space_does_not_count_towards_the_minimum_length(
     alice: Person, field: str, text: str
 ) -> None:
     """Original defect 15."""
@@ -89,7 +89,7 @@ def test_text_that_only_white_space_makes_long_enough_is_too_short(
 
 
 @pytest.mark.parametrize(("field", "longest"), [("title", 255), ("content", 100_000)])
-def test_text_beyond_its_limit_is_refused(alice: Person, field: str, longest: int) -> None:
+def test_text_over_its_maximum_length_is_refused(alice: Person, field: str, longest: int) -> None:
     """Original defect 15."""
     response = alice.post("/posts", {**BODY, field: "é" * (longest + 1)})
     assert wrong_fields(response) == {(field, "max_length")}
@@ -97,12 +97,12 @@ def test_text_beyond_its_limit_is_refused(alice: Person, field: str, longest: in
 
 
 @pytest.mark.parametrize(("field", "longest"), [("title", 255), ("content", 100_000)])
-def test_text_up_to_its_limit_is_kept_whole(alice: Person, field: str, longest: int) -> None:
+def test_text_of_the_maximum_length_is_kept_whole(alice: Person, field: str, longest: int) -> None:
     response = alice.post("/posts", {**BODY, field: "é" * longest})
     assert response.json()["data"][field] == "é" * longest
 
 
-def test_all_that_is_wrong_is_said_at_once(alice: Person) -> None:
+def test_all_invalid_fields_are_reported_together(alice: Person) -> None:
     response = alice.post(
         "/posts", {"title": "ab", "status": "secret", "tags": ["sea", "", 7], "content": 12}
     )
@@ -116,7 +116,7 @@ def test_all_that_is_wrong_is_said_at_once(alice: Person) -> None:
     require_nothing_written()
 
 
-def test_missing_fields_are_named(alice: Person) -> None:
+def test_missing_fields_are_reported(alice: Person) -> None:
     assert wrong_fields(alice.post("/posts", {})) == {
         ("title", "required"),
         ("content", "required"),
@@ -124,7 +124,7 @@ def test_missing_fields_are_named(alice: Person) -> None:
     require_nothing_written()
 
 
-def test_tags_are_in_lower_case_and_each_once(alice: Person) -> None:
+def test_tags_are_lowered_and_unique(alice: Person) -> None:
     post = alice.post("/posts", {**BODY, "tags": [" Sea", "boats", "SEA", "Boats "]})
     assert post.json()["data"]["tags"] == ["sea", "boats"]
 
@@ -135,7 +135,7 @@ def test_more_than_ten_tags_are_refused(alice: Person) -> None:
     require_nothing_written()
 
 
-def test_who_is_not_logged_in_cannot_write(anonymous: ContractClient) -> None:
+def test_anonymous_user_cannot_create(anonymous: ContractClient) -> None:
     response = anonymous.post("/api/v1/posts", BODY)
     assert response.status_code == 401
     assert response["WWW-Authenticate"] == "Bearer"
@@ -153,7 +153,7 @@ def test_posts_beyond_the_limit_are_refused(alice: Person, bob: Person, settings
     assert bob.post("/posts", body).status_code == 201
 
 
-def test_nobody_can_write_in_the_name_of_another(alice: Person, bob: Person) -> None:
+def test_user_cannot_create_a_post_for_another(alice: Person, bob: Person) -> None:
     post = alice.post("/posts", {**BODY, "authorId": bob.id, "viewCount": 1000})
     assert post.json()["data"]["authorId"] == alice.id
     assert post.json()["data"]["viewCount"] == 0

@@ -24,7 +24,7 @@ def require_refused(response: Any, post: Post, before: Any, status: int, message
 
 
 @pytest.mark.parametrize("who", ["alice", "moderator"])
-def test_the_author_and_moderators_delete_a_post(
+def test_author_and_moderator_delete_a_post(
     request: pytest.FixtureRequest, alice: Person, who: str
 ) -> None:
     post = published_by(alice)
@@ -35,12 +35,12 @@ def test_the_author_and_moderators_delete_a_post(
     assert row(post)["deleted_at"] is not None
 
 
-def test_an_administrator_deletes_a_post(alice: Person) -> None:
+def test_administrator_deletes_a_post(alice: Person) -> None:
     post = draft_of(alice)
     assert person("Ada", User.Role.ADMIN).delete(f"/posts/{post.pk}").status_code == 200
 
 
-def test_a_stranger_may_not_delete_a_post(alice: Person, bob: Person) -> None:
+def test_other_user_cannot_delete_a_post(alice: Person, bob: Person) -> None:
     post = published_by(alice)
     before = row(post), logged_events()
     response = bob.delete(f"/posts/{post.pk}")
@@ -49,7 +49,7 @@ def test_a_stranger_may_not_delete_a_post(alice: Person, bob: Person) -> None:
 
 
 @pytest.mark.parametrize("make", [draft_of, archived_by])
-def test_what_a_stranger_may_not_see_he_finds_nowhere_to_delete(
+def test_other_user_cannot_find_a_hidden_post_to_delete(
     alice: Person, bob: Person, make: Any
 ) -> None:
     """Original defect 7."""
@@ -58,7 +58,7 @@ def test_what_a_stranger_may_not_see_he_finds_nowhere_to_delete(
     require_refused(bob.delete(f"/posts/{post.pk}"), post, before, 404, "Post not found")
 
 
-def test_who_is_not_logged_in_cannot_delete(alice: Person, anonymous: ContractClient) -> None:
+def test_anonymous_user_cannot_delete(alice: Person, anonymous: ContractClient) -> None:
     post = published_by(alice)
     before = row(post), logged_events()
     response = anonymous.delete(f"/api/v1/posts/{post.pk}")
@@ -87,7 +87,7 @@ def test_a_deleted_post_keeps_its_row_and_its_slugs(alice: Person) -> None:
 
 
 @pytest.mark.parametrize("who", ["alice", "bob", "moderator"])
-def test_a_deleted_post_is_there_for_nobody(
+def test_nobody_can_read_a_deleted_post(
     request: pytest.FixtureRequest, alice: Person, who: str
 ) -> None:
     """Original defect 5."""
@@ -112,7 +112,7 @@ def test_a_deleted_post_cannot_be_deleted_or_published_again(
     require_refused(again.post(f"/posts/{post.pk}/publish"), post, before, 404, "Post not found")
 
 
-def test_the_log_forgets_the_words_of_a_deleted_post(alice: Person) -> None:
+def test_a_deleted_post_is_redacted_in_the_log(alice: Person) -> None:
     post = post_create(
         alice.user,
         title="Zebra crossing",
@@ -129,7 +129,7 @@ def test_the_log_forgets_the_words_of_a_deleted_post(alice: Person) -> None:
     assert event.data["post"]["id"] == str(post.pk)
 
 
-def test_the_log_keeps_the_words_of_other_posts(alice: Person) -> None:
+def test_other_posts_are_not_redacted_in_the_log(alice: Person) -> None:
     kept, gone = published_by(alice, "Night ferry"), published_by(alice, "Harbour lights")
     before = LoggedEvent.objects.get(subject=kept.pk).data
     post_delete(alice.user, post_id=gone.pk)
@@ -137,7 +137,7 @@ def test_the_log_keeps_the_words_of_other_posts(alice: Person) -> None:
 
 
 @pytest.mark.parametrize("who", ["alice", "moderator"])
-def test_a_key_gives_the_answer_again_without_the_words_of_a_deleted_post(
+def test_a_kept_answer_of_a_deleted_post_is_redacted(
     request: pytest.FixtureRequest, alice: Person, who: str
 ) -> None:
     body = {"title": "Xylophone", "content": "All of Xylophone.", "tags": ["xylophone"]}
@@ -155,7 +155,7 @@ def test_a_key_gives_the_answer_again_without_the_words_of_a_deleted_post(
     assert "xylophone" not in kept.lower()
 
 
-def test_a_key_gives_the_first_answer_again_after_an_edit(alice: Person) -> None:
+def test_a_kept_answer_does_not_change_with_an_edit(alice: Person) -> None:
     """Its author sees by it what they wrote then, and nobody else has it."""
     body, key = {"title": "Harbour", "content": "Some content."}, {"Idempotency-Key": "create"}
     first = alice.post("/posts", body, **key).json()["data"]

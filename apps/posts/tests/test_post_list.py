@@ -49,7 +49,7 @@ def walk(client: ContractClient, limit: int, before_each_page: Any = lambda: Non
     return found
 
 
-def test_a_list_with_a_limit_alone_is_page_one(alice: Person, anonymous: ContractClient) -> None:
+def test_a_list_with_only_a_limit_is_page_one(alice: Person, anonymous: ContractClient) -> None:
     """Original defect 1."""
     newest_first = several(alice, 7)
     body = listed(anonymous, limit=5)
@@ -67,7 +67,9 @@ def test_a_list_with_a_limit_alone_is_page_one(alice: Person, anonymous: Contrac
     }
 
 
-def test_a_list_without_a_limit_has_ten_a_page(alice: Person, anonymous: ContractClient) -> None:
+def test_a_list_without_a_limit_has_ten_posts_per_page(
+    alice: Person, anonymous: ContractClient
+) -> None:
     """Original defect 1."""
     newest_first = several(alice, 11)
     body = listed(anonymous)
@@ -84,7 +86,7 @@ def test_an_empty_list_has_no_pages(anonymous: ContractClient) -> None:
     assert not body["pagination"]["hasNext"]
 
 
-def test_the_second_page_goes_on_where_the_first_ends(
+def test_the_second_page_continues_after_the_first(
     alice: Person, anonymous: ContractClient
 ) -> None:
     newest_first = several(alice, 7)
@@ -105,7 +107,7 @@ def test_a_page_beyond_the_end_is_empty_and_knows_the_total(
     assert (body["pagination"]["hasNext"], body["pagination"]["hasPrev"]) == (False, True)
 
 
-def test_posts_of_one_moment_stand_on_one_page_each(
+def test_posts_of_the_same_time_appear_on_one_page_each(
     alice: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 12."""
@@ -125,14 +127,16 @@ def test_a_cursor_neither_skips_nor_repeats_while_posts_are_written(
     assert len(found) == len(set(found))
 
 
-def test_a_cursor_goes_on_from_the_end_of_a_page(alice: Person, anonymous: ContractClient) -> None:
+def test_a_cursor_continues_from_the_end_of_a_page(
+    alice: Person, anonymous: ContractClient
+) -> None:
     newest_first = several(alice, 5)
     cursor = listed(anonymous, page=1, limit=2)["pagination"]["nextCursor"]
     several(alice, 3)
     assert ids(listed(anonymous, cursor=cursor, limit=2)) == newest_first[2:4]
 
 
-def test_a_cursor_leads_back_as_well(alice: Person, anonymous: ContractClient) -> None:
+def test_a_previous_cursor_leads_back(alice: Person, anonymous: ContractClient) -> None:
     newest_first = several(alice, 6)
     second = listed(
         anonymous, cursor=listed(anonymous, limit=2)["pagination"]["nextCursor"], limit=2
@@ -142,7 +146,7 @@ def test_a_cursor_leads_back_as_well(alice: Person, anonymous: ContractClient) -
     assert (back["pagination"]["hasPrev"], back["pagination"]["hasNext"]) == (False, True)
 
 
-def test_a_list_by_cursor_counts_nothing(alice: Person, anonymous: ContractClient) -> None:
+def test_a_list_by_cursor_runs_no_count(alice: Person, anonymous: ContractClient) -> None:
     """Original defect 12."""
     several(alice, 3)
     with CaptureQueriesContext(connection) as queries:
@@ -173,13 +177,13 @@ def test_a_list_by_cursor_counts_nothing(alice: Person, anonymous: ContractClien
         ("cursor", "WyJuIiwgMTJd"),
     ],
 )
-def test_a_wrong_value_is_named(anonymous: ContractClient, name: str, value: str) -> None:
+def test_an_invalid_value_is_reported(anonymous: ContractClient, name: str, value: str) -> None:
     response = anonymous.get("/api/v1/posts", {name: value})
     assert response.status_code == 422
     assert [error["field"] for error in response.json()["errors"]] == [name]
 
 
-def test_all_wrong_values_are_named_at_once(anonymous: ContractClient) -> None:
+def test_all_invalid_values_are_reported_together(anonymous: ContractClient) -> None:
     query: Any = {"limit": 0, "page": 0, "status": "x", "authorId": "y"}
     response = anonymous.get("/api/v1/posts", query)
     assert {error["field"] for error in response.json()["errors"]} == {
@@ -195,7 +199,7 @@ def test_unknown_parameters_are_ignored(alice: Person, anonymous: ContractClient
     assert ids(listed(anonymous, colour="blue", deleted="true")) == newest_first
 
 
-def test_every_item_has_its_author_without_the_address(
+def test_every_item_has_its_author_without_their_email(
     alice: Person, bob: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 13."""
@@ -206,7 +210,7 @@ def test_every_item_has_its_author_without_the_address(
     assert not [item for item in items if "email" in item["author"]]
 
 
-def test_an_item_has_the_beginning_of_the_content_only(
+def test_an_item_has_an_excerpt_instead_of_the_content(
     alice: Person, anonymous: ContractClient
 ) -> None:
     published_by(alice, "Long", "x" * 201), published_by(alice, "Short", "y" * 200)
@@ -217,7 +221,7 @@ def test_an_item_has_the_beginning_of_the_content_only(
     assert long["excerpt"] == "x" * 200 + "…"
 
 
-def test_a_list_takes_as_many_queries_however_many_posts_it_has(
+def test_the_number_of_queries_does_not_grow_with_the_list(
     alice: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 13."""
@@ -243,14 +247,14 @@ def test_a_list_without_a_status_shows_published_posts_only(
         assert ids(listed(client)) == [posts["published"]]
 
 
-def test_a_list_of_ones_own_posts_shows_them_all(alice: Person, bob: Person) -> None:
+def test_an_author_sees_all_of_their_own_posts(alice: Person, bob: Person) -> None:
     own = [post_of(alice, status).pk for status in STATUSES][::-1]
     published_by(bob)
     assert ids(listed(alice.client, authorId=alice.id)) == own
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_a_list_of_one_status_shows_what_one_may_see(
+def test_a_list_of_one_status_shows_only_visible_posts(
     alice: Person, bob: Person, moderator: Person, anonymous: ContractClient, status: str
 ) -> None:
     """Original defect 7."""
@@ -262,7 +266,7 @@ def test_a_list_of_one_status_shows_what_one_may_see(
     assert ids(listed(anonymous, status=status)) == ([his, hers] if public else [])
 
 
-def test_a_list_of_one_author_shows_others_his_published_posts_only(
+def test_others_see_only_the_published_posts_of_an_author(
     alice: Person, bob: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 7."""
@@ -273,7 +277,7 @@ def test_a_list_of_one_author_shows_others_his_published_posts_only(
         assert listed(client, authorId=alice.id, status="draft")["data"] == []
 
 
-def test_the_total_counts_only_what_one_may_see(
+def test_the_total_counts_only_visible_posts(
     alice: Person, bob: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 7."""
@@ -284,7 +288,7 @@ def test_the_total_counts_only_what_one_may_see(
     assert listed(alice.client, authorId=alice.id)["pagination"]["total"] == 3
 
 
-def test_an_author_nobody_knows_has_no_posts(alice: Person, anonymous: ContractClient) -> None:
+def test_an_unknown_author_has_no_posts(alice: Person, anonymous: ContractClient) -> None:
     published_by(alice)
     assert listed(anonymous, authorId=str(uuid7()))["data"] == []
 

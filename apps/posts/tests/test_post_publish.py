@@ -60,7 +60,7 @@ def test_a_published_post_cannot_be_published_again(alice: Person) -> None:
 
 
 @pytest.mark.parametrize("status", ["draft", "archived"])
-def test_moderators_may_not_publish_the_posts_of_others(
+def test_moderator_cannot_publish_posts_of_others(
     alice: Person, moderator: Person, status: str
 ) -> None:
     post = post_of(alice, status)
@@ -69,7 +69,7 @@ def test_moderators_may_not_publish_the_posts_of_others(
     require_refused(response, post, before, 403, "You can only publish your own posts")
 
 
-def test_a_stranger_may_not_publish_what_is_public_already(alice: Person, bob: Person) -> None:
+def test_other_user_cannot_publish_a_published_post(alice: Person, bob: Person) -> None:
     post = published_by(alice)
     before = row(post), logged_events()
     response = publish(bob, post)
@@ -78,7 +78,7 @@ def test_a_stranger_may_not_publish_what_is_public_already(alice: Person, bob: P
 
 
 @pytest.mark.parametrize("status", ["draft", "archived"])
-def test_what_a_stranger_may_not_see_he_finds_nowhere_to_publish(
+def test_other_user_cannot_find_a_hidden_post_to_publish(
     alice: Person, bob: Person, status: str
 ) -> None:
     """Original defect 7."""
@@ -87,7 +87,7 @@ def test_what_a_stranger_may_not_see_he_finds_nowhere_to_publish(
     require_refused(publish(bob, post), post, before, 404, "Post not found")
 
 
-def test_who_is_not_logged_in_cannot_publish(alice: Person, anonymous: ContractClient) -> None:
+def test_anonymous_user_cannot_publish(alice: Person, anonymous: ContractClient) -> None:
     post = draft_of(alice)
     before = row(post), logged_events()
     response = anonymous.post(f"/api/v1/posts/{post.pk}/publish")
@@ -109,7 +109,7 @@ def test_who_is_not_logged_in_cannot_publish(alice: Person, anonymous: ContractC
     ],
     ids="-".join,
 )
-def test_whatever_the_route_to_the_public_it_is_announced_once(
+def test_a_post_is_announced_once_however_it_becomes_public(
     alice: Person, route: list[str]
 ) -> None:
     """Original defect 8."""
@@ -124,7 +124,7 @@ def test_whatever_the_route_to_the_public_it_is_announced_once(
     assert logged_events() == ANNOUNCED_ONCE
 
 
-def test_the_time_of_publishing_is_that_of_the_first_time(alice: Person) -> None:
+def test_the_first_publishing_sets_the_time(alice: Person) -> None:
     """Original defect 8."""
     post = archived_by(alice)
     publish(alice, post)
@@ -132,7 +132,7 @@ def test_the_time_of_publishing_is_that_of_the_first_time(alice: Person) -> None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_who_publish_at_once_one_announces_and_one_is_refused(alice: Person) -> None:
+def test_one_of_two_concurrent_publishes_announces_and_one_is_refused(alice: Person) -> None:
     """Original defect 8."""
     post = draft_of(alice)
     phone, tablet = alice, alice.another_device()
@@ -144,7 +144,7 @@ def test_of_two_who_publish_at_once_one_announces_and_one_is_refused(alice: Pers
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_update_and_a_publish_at_once_announce_once(alice: Person) -> None:
+def test_a_concurrent_update_and_publish_announce_once(alice: Person) -> None:
     """Original defect 8."""
     post = draft_of(alice)
 
@@ -156,15 +156,13 @@ def test_an_update_and_a_publish_at_once_announce_once(alice: Person) -> None:
     assert logged_events() == ANNOUNCED_ONCE
 
 
-def test_the_announcement_goes_to_the_feed_and_to_no_persons_stream(
-    alice: Person, bob: Person
-) -> None:
+def test_the_announcement_goes_to_the_feed_only(alice: Person, bob: Person) -> None:
     """Original defect 9."""
     publish(alice, draft_of(alice))
     assert set(LoggedEvent.objects.values_list("stream", flat=True)) == {"feed"}
 
 
-def test_the_announcement_is_kept_for_those_who_are_offline(alice: Person) -> None:
+def test_the_announcement_is_kept_for_offline_users(alice: Person) -> None:
     """Original defect 9."""
     for title in ("Harbour lights", "Night ferry"):
         publish(alice, draft_of(alice, title))
@@ -174,7 +172,7 @@ def test_the_announcement_is_kept_for_those_who_are_offline(alice: Person) -> No
     assert "Night ferry" in missed.frames[1].content
 
 
-def test_the_announcement_shows_the_post_as_lists_do(
+def test_the_announcement_shows_the_post_as_in_a_list(
     alice: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 9."""
@@ -183,7 +181,7 @@ def test_the_announcement_shows_the_post_as_lists_do(
     assert LoggedEvent.objects.get().data == {"post": item}
 
 
-def test_a_person_without_any_role_publishes_his_own_only(alice: Person) -> None:
+def test_administrator_cannot_publish_posts_of_others(alice: Person) -> None:
     administrator = person("Ada", User.Role.ADMIN)
     post = draft_of(alice)
     before = row(post), logged_events()

@@ -33,7 +33,7 @@ def read_both_ways(client: ContractClient, post: Post) -> list[Any]:
 
 
 @pytest.mark.parametrize("who", EVERYBODY)
-def test_everybody_reads_a_published_post(
+def test_everyone_reads_a_published_post(
     request: pytest.FixtureRequest, alice: Person, who: str
 ) -> None:
     post = published_by(alice)
@@ -46,7 +46,7 @@ def test_everybody_reads_a_published_post(
 
 @pytest.mark.parametrize("status", HIDDEN)
 @pytest.mark.parametrize("who", ["alice", "moderator"])
-def test_the_author_and_moderators_read_what_is_not_public(
+def test_author_and_moderator_read_a_hidden_post(
     request: pytest.FixtureRequest, alice: Person, status: str, who: str
 ) -> None:
     """Original defect 7."""
@@ -58,7 +58,7 @@ def test_the_author_and_moderators_read_what_is_not_public(
 
 @pytest.mark.parametrize("status", HIDDEN)
 @pytest.mark.parametrize("who", ["bob", "anonymous"])
-def test_to_others_what_is_not_public_is_not_there(
+def test_others_cannot_find_a_hidden_post(
     request: pytest.FixtureRequest, alice: Person, status: str, who: str
 ) -> None:
     """Original defect 7."""
@@ -79,7 +79,7 @@ def test_an_unknown_id_is_not_found(anonymous: ContractClient) -> None:
     "wrong", ["42", "not-a-uuid", "0197b6c0-0000-7000-8000", "{pk}0", "{pk:hex}", "%00", "{pk}'--"]
 )
 @pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
-def test_what_is_no_uuid_is_not_found(alice: Person, wrong: str, method: str) -> None:
+def test_an_id_that_is_not_a_uuid_is_not_found(alice: Person, wrong: str, method: str) -> None:
     """Original defect 11."""
     post = published_by(alice)
     path = wrong.replace("{pk:hex}", post.pk.hex).replace("{pk}", str(post.pk))
@@ -109,7 +109,7 @@ def test_a_broken_database_is_not_reported_as_a_missing_post(
     assert str(error) not in response.content.decode()
 
 
-def test_a_post_shows_its_author_without_the_address(
+def test_a_post_shows_its_author_without_their_email(
     alice: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 13."""
@@ -118,7 +118,9 @@ def test_a_post_shows_its_author_without_the_address(
         assert alice.user.email not in response.content.decode()
 
 
-def test_the_author_is_shown_as_he_is_now(alice: Person, anonymous: ContractClient) -> None:
+def test_a_post_shows_the_current_name_of_its_author(
+    alice: Person, anonymous: ContractClient
+) -> None:
     """Original defect 13."""
     post = published_by(alice)
     read_both_ways(anonymous, post)
@@ -127,7 +129,7 @@ def test_the_author_is_shown_as_he_is_now(alice: Person, anonymous: ContractClie
         assert response.json()["data"]["author"]["name"] == "Alice of the Harbour"
 
 
-def test_a_change_shows_at_once_however_often_the_post_was_read(
+def test_a_change_shows_at_once_in_a_post_that_was_read_before(
     alice: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 16."""
@@ -139,7 +141,7 @@ def test_a_change_shows_at_once_however_often_the_post_was_read(
             assert response.json()["data"]["content"] == content
 
 
-def test_a_post_shows_as_published_at_once_by_id_and_by_slug(alice: Person) -> None:
+def test_publishing_shows_at_once_by_id_and_by_slug(alice: Person) -> None:
     """Original defect 5."""
     post = draft_of(alice)
     read_both_ways(alice.client, post)
@@ -148,7 +150,7 @@ def test_a_post_shows_as_published_at_once_by_id_and_by_slug(alice: Person) -> N
         assert response.json()["data"]["status"] == "published"
 
 
-def test_a_post_that_is_archived_is_gone_at_once_for_others(
+def test_an_archived_post_is_hidden_from_others_at_once(
     alice: Person, anonymous: ContractClient
 ) -> None:
     """Original defect 5."""
@@ -158,7 +160,7 @@ def test_a_post_that_is_archived_is_gone_at_once_for_others(
     assert [response.status_code for response in read_both_ways(anonymous, post)] == [404, 404]
 
 
-def test_times_are_in_utc_and_say_so(alice: Person) -> None:
+def test_times_are_in_utc(alice: Person) -> None:
     """Original defect 41."""
     post = alice.get(f"/posts/{published_by(alice).pk}").json()["data"]
     assert all(post[name].endswith("Z") for name in ("publishedAt", "createdAt", "updatedAt"))

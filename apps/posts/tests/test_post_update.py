@@ -34,7 +34,7 @@ def require_refused(response: Any, post: Post, before: Any, status: int, message
 
 
 @pytest.mark.parametrize("method", ["put", "patch"])
-def test_the_author_changes_title_and_content(alice: Person, method: str) -> None:
+def test_author_changes_title_and_content(alice: Person, method: str) -> None:
     post = draft_of(alice)
     response = getattr(alice, method)(f"/posts/{post.pk}", BODY)
     assert response.status_code == 200
@@ -47,7 +47,7 @@ def test_the_author_changes_title_and_content(alice: Person, method: str) -> Non
 
 
 @pytest.mark.parametrize("method", ["put", "patch"])
-def test_what_is_not_given_stays(alice: Person, method: str) -> None:
+def test_fields_that_are_not_given_do_not_change(alice: Person, method: str) -> None:
     """Original defect 10."""
     post = draft_of(alice)
     getattr(alice, method)(f"/posts/{post.pk}", {"tags": ["sea"]})
@@ -56,7 +56,7 @@ def test_what_is_not_given_stays(alice: Person, method: str) -> None:
 
 
 @pytest.mark.parametrize("who", ["bob", "moderator"])
-def test_only_the_author_may_change_a_post(
+def test_only_the_author_changes_a_post(
     request: pytest.FixtureRequest, alice: Person, who: str
 ) -> None:
     post = published_by(alice)
@@ -66,7 +66,7 @@ def test_only_the_author_may_change_a_post(
     require_refused(response, post, before, 403, "You can only update your own posts")
 
 
-def test_a_draft_of_another_is_not_there_to_be_changed(alice: Person, bob: Person) -> None:
+def test_other_user_cannot_find_a_draft_to_change(alice: Person, bob: Person) -> None:
     """Original defect 7."""
     post = draft_of(alice)
     before = row(post), logged_events()
@@ -74,9 +74,7 @@ def test_a_draft_of_another_is_not_there_to_be_changed(alice: Person, bob: Perso
     require_refused(response, post, before, 404, "Post not found")
 
 
-def test_who_is_not_logged_in_cannot_change_a_post(
-    alice: Person, anonymous: ContractClient
-) -> None:
+def test_anonymous_user_cannot_change_a_post(alice: Person, anonymous: ContractClient) -> None:
     post = published_by(alice)
     before = row(post), logged_events()
     response = anonymous.put(f"/api/v1/posts/{post.pk}", BODY)
@@ -85,7 +83,7 @@ def test_who_is_not_logged_in_cannot_change_a_post(
 
 @pytest.mark.parametrize("method", ["put", "patch"])
 @pytest.mark.parametrize("body", [{}, {"version": 1}, {"colour": "blue"}])
-def test_a_change_of_nothing_is_refused(alice: Person, method: str, body: Any) -> None:
+def test_an_empty_change_is_refused(alice: Person, method: str, body: Any) -> None:
     """Original defect 15."""
     post = draft_of(alice)
     before = row(post), logged_events()
@@ -110,7 +108,7 @@ def test_a_change_of_nothing_is_refused(alice: Person, method: str, body: Any) -
         ({"version": "1", "title": "ab"}, {("version", "invalid"), ("title", "min_length")}),
     ],
 )
-def test_all_that_is_wrong_with_a_change_is_said_at_once(
+def test_all_invalid_fields_of_a_change_are_reported_together(
     alice: Person, body: Any, errors: set[tuple[str, str]]
 ) -> None:
     """Original defect 15."""
@@ -121,7 +119,7 @@ def test_all_that_is_wrong_with_a_change_is_said_at_once(
     require_refused(response, post, before, 422, "Some fields are not valid")
 
 
-def test_what_the_server_keeps_itself_cannot_be_given(alice: Person, bob: Person) -> None:
+def test_fields_of_the_server_cannot_be_set(alice: Person, bob: Person) -> None:
     """Original defect 10."""
     post = draft_of(alice)
     alice.put(
@@ -134,7 +132,7 @@ def test_what_the_server_keeps_itself_cannot_be_given(alice: Person, bob: Person
 
 
 @pytest.mark.parametrize("who", ["alice", "moderator"])
-def test_a_deleted_post_cannot_be_changed_back_to_life(
+def test_a_change_does_not_restore_a_deleted_post(
     request: pytest.FixtureRequest, alice: Person, who: str
 ) -> None:
     """Original defect 10."""
@@ -146,7 +144,7 @@ def test_a_deleted_post_cannot_be_changed_back_to_life(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_post_that_is_deleted_while_it_is_changed_stays_deleted(alice: Person) -> None:
+def test_concurrent_changes_do_not_restore_a_deleted_post(alice: Person) -> None:
     """Original defect 10."""
     post = published_by(alice)
 
@@ -162,7 +160,7 @@ def test_a_post_that_is_deleted_while_it_is_changed_stays_deleted(alice: Person)
 
 
 @pytest.mark.parametrize("status", ["published", "archived"])
-def test_what_was_public_never_becomes_a_draft_again(alice: Person, status: str) -> None:
+def test_a_published_post_cannot_become_a_draft(alice: Person, status: str) -> None:
     """Original defect 8."""
     post = post_of(alice, status)
     before = row(post), logged_events()
@@ -171,7 +169,7 @@ def test_what_was_public_never_becomes_a_draft_again(alice: Person, status: str)
     require_refused(response, post, before, 400, message)
 
 
-def test_an_archived_draft_may_become_a_draft_again(alice: Person) -> None:
+def test_an_archived_draft_can_become_a_draft_again(alice: Person) -> None:
     post = draft_of(alice)
     for status in ("archived", "draft"):
         response = alice.patch(f"/posts/{post.pk}", {"status": status})
@@ -179,14 +177,14 @@ def test_an_archived_draft_may_become_a_draft_again(alice: Person) -> None:
     assert row(post)["published_at"] is None
 
 
-def test_a_changed_post_is_announced_no_second_time(alice: Person) -> None:
+def test_a_changed_post_is_not_announced_again(alice: Person) -> None:
     """Original defect 8."""
     post = archived_by(alice)
     alice.patch(f"/posts/{post.pk}", {"content": "Another content of it."})
     assert logged_events() == [("feed", "post_published")]
 
 
-def test_an_author_who_became_a_moderator_still_changes_his_own(alice: Person) -> None:
+def test_moderator_changes_their_own_post(alice: Person) -> None:
     post = draft_of(alice)
     User.objects.filter(pk=alice.user.pk).update(role=User.Role.MODERATOR)
     assert alice.put(f"/posts/{post.pk}", BODY).status_code == 200
@@ -197,7 +195,7 @@ def in_the_log(post: Post) -> str:
     return title
 
 
-def test_the_log_of_the_feed_tells_what_everybody_may_read_now(alice: Person) -> None:
+def test_the_feed_log_shows_only_what_everyone_may_read(alice: Person) -> None:
     post = published_by(alice, "Before")
     alice.patch(f"/posts/{post.pk}", {"title": "After"})
     assert in_the_log(post) == "After"

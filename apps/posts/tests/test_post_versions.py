@@ -31,7 +31,7 @@ def test_a_change_to_a_stale_version_is_refused(alice: Person) -> None:
     require_refused(response, post, before, 409, STALE)
 
 
-def test_a_change_to_the_present_version_passes(alice: Person) -> None:
+def test_a_change_to_the_current_version_passes(alice: Person) -> None:
     post = draft_of(alice)
     for version in (1, 2, 3):
         response = alice.patch(f"/posts/{post.pk}", {**BODY, "version": version})
@@ -50,7 +50,7 @@ def test_a_change_with_a_stale_if_match_is_refused(alice: Person) -> None:
     require_refused(response, post, before, 412, message)
 
 
-def test_the_etag_of_each_answer_is_good_for_the_next_change(alice: Person) -> None:
+def test_the_etag_of_each_answer_is_valid_for_the_next_change(alice: Person) -> None:
     post = draft_of(alice)
     etag = alice.get(f"/posts/{post.pk}")["ETag"]
     for content in ("The first change.", "The second change."):
@@ -61,7 +61,7 @@ def test_the_etag_of_each_answer_is_good_for_the_next_change(alice: Person) -> N
         etag = response["ETag"]
 
 
-def test_an_etag_from_before_somebody_looked_is_still_good(alice: Person) -> None:
+def test_an_etag_stays_valid_when_views_are_counted(alice: Person) -> None:
     post = published_by(alice)
     etag = alice.get(f"/posts/{post.pk}")["ETag"]
     Post.objects.update(view_count=F("view_count") + 1)
@@ -69,7 +69,7 @@ def test_an_etag_from_before_somebody_looked_is_still_good(alice: Person) -> Non
     assert response.status_code == 200
 
 
-def test_two_editors_who_name_their_version_do_not_overwrite_each_other(alice: Person) -> None:
+def test_two_editors_with_versions_do_not_overwrite_each_other(alice: Person) -> None:
     """Original defect 10."""
     post = draft_of(alice)
     post_update(alice.user, post_id=post.pk, title="Night ferry", version=1)
@@ -79,7 +79,7 @@ def test_two_editors_who_name_their_version_do_not_overwrite_each_other(alice: P
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_editors_at_once_with_one_version_one_wins(alice: Person) -> None:
+def test_one_of_several_concurrent_edits_of_a_version_wins(alice: Person) -> None:
     """Original defect 10. Original defect 38."""
     post = draft_of(alice)
     titles = ["Night ferry", "Early ferry", "Last ferry"]
@@ -94,7 +94,7 @@ def test_of_two_editors_at_once_with_one_version_one_wins(alice: Person) -> None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_editors_at_once_of_different_fields_both_keep_their_change(alice: Person) -> None:
+def test_concurrent_edits_of_different_fields_are_all_kept(alice: Person) -> None:
     """Original defect 10."""
     post = draft_of(alice)
     together(
@@ -107,7 +107,7 @@ def test_two_editors_at_once_of_different_fields_both_keep_their_change(alice: P
     assert (after["tags"], after["version"]) == (["sea"], 4)
 
 
-def test_a_change_keeps_the_views_that_were_counted_meanwhile(
+def test_an_edit_keeps_concurrent_view_counts(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Original defect 10."""

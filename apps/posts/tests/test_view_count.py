@@ -36,13 +36,13 @@ def look(counter: ViewCounter) -> Callable[..., int]:
 
 
 @pytest.mark.parametrize("by", ["pk", "slug"])
-def test_a_look_counts(
+def test_a_read_counts_as_a_view(
     alice: Person, anonymous: ContractClient, look: Callable[..., int], by: str
 ) -> None:
     assert look(anonymous, published_by(alice), by=by) == 1
 
 
-def test_a_look_shows_in_the_next_answer(
+def test_a_view_shows_in_the_next_answer(
     alice: Person, bob: Person, anonymous: ContractClient, look: Callable[..., int]
 ) -> None:
     """Original defect 6."""
@@ -52,7 +52,7 @@ def test_a_look_shows_in_the_next_answer(
     assert anonymous.get("/api/v1/posts").json()["data"][0]["viewCount"] == 1
 
 
-def test_a_look_counts_also_for_who_has_the_post_already(
+def test_a_conditional_read_counts_as_a_view(
     alice: Person, bob: Person, anonymous: ContractClient, look: Callable[..., int]
 ) -> None:
     """Original defect 6."""
@@ -61,7 +61,7 @@ def test_a_look_counts_also_for_who_has_the_post_already(
     assert look(bob.client, post, headers={"If-None-Match": etag}) == 1
 
 
-def test_the_authors_own_looks_are_left_out(alice: Person, look: Callable[..., int]) -> None:
+def test_views_by_the_author_do_not_count(alice: Person, look: Callable[..., int]) -> None:
     """Original defect 6."""
     post = published_by(alice)
     assert look(alice.client, post) == 0
@@ -78,7 +78,7 @@ def test_the_authors_own_looks_are_left_out(alice: Person, look: Callable[..., i
         "Some Crawler",
     ],
 )
-def test_bots_are_left_out(
+def test_views_by_bots_do_not_count(
     alice: Person, anonymous: ContractClient, look: Callable[..., int], user_agent: str
 ) -> None:
     """Original defect 6."""
@@ -86,13 +86,13 @@ def test_bots_are_left_out(
 
 
 @pytest.mark.parametrize("make", [draft_of, archived_by])
-def test_looks_at_what_is_not_public_are_left_out(
+def test_views_of_hidden_posts_do_not_count(
     alice: Person, moderator: Person, look: Callable[..., int], make: Callable[[Person], Post]
 ) -> None:
     assert look(moderator.client, make(alice)) == 0
 
 
-def test_one_viewer_counts_once_however_often_they_look(
+def test_one_viewer_counts_once_on_all_devices(
     alice: Person, bob: Person, look: Callable[..., int]
 ) -> None:
     """Original defect 6."""
@@ -101,7 +101,7 @@ def test_one_viewer_counts_once_however_often_they_look(
     assert [look(device.client, post) for device in devices] == [1, 1, 1]
 
 
-def test_who_is_not_logged_in_is_known_by_their_network(
+def test_anonymous_user_counts_once_per_network(
     alice: Person, anonymous: ContractClient, look: Callable[..., int]
 ) -> None:
     """Original defect 6."""
@@ -117,7 +117,7 @@ def test_who_is_not_logged_in_is_known_by_their_network(
     assert [look(anonymous, post, REMOTE_ADDR=each) for each in looks] == [1, 1, 1, 2, 3, 3]
 
 
-def test_forty_browsers_of_one_stranger_are_one_view(
+def test_forty_browsers_of_one_network_are_one_view(
     alice: Person, anonymous: ContractClient, look: Callable[..., int]
 ) -> None:
     post = published_by(alice)
@@ -153,7 +153,7 @@ def test_a_viewer_counts_again_in_the_next_hour(
     assert counts == [1, 2]
 
 
-def test_a_look_is_no_change_of_the_post(
+def test_a_view_does_not_change_the_post(
     alice: Person, bob: Person, look: Callable[..., int]
 ) -> None:
     """Original defect 10."""
@@ -165,7 +165,7 @@ def test_a_look_is_no_change_of_the_post(
     assert changed.view_count == 1
 
 
-def test_only_the_hours_that_can_still_be_counted_are_kept(
+def test_views_of_past_hours_are_pruned(
     alice: Person, bob: Person, carol: Person, look: Callable[..., int]
 ) -> None:
     post = published_by(alice)

@@ -27,7 +27,7 @@ def test_two_processes_count_one_viewer_once(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_processes_that_write_at_once_count_each_viewer_once(
+def test_concurrent_processes_count_each_viewer_once(
     alice: Person, bob: Person, carol: Person
 ) -> None:
     """Original defect 6."""
@@ -42,7 +42,7 @@ def test_processes_that_write_at_once_count_each_viewer_once(
     assert PostView.objects.count() == 6
 
 
-def test_views_that_could_not_be_written_are_written_later(
+def test_views_are_written_later_after_a_failure(
     alice: Person, bob: Person, counter: ViewCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Original defect 6."""
@@ -60,7 +60,7 @@ def test_views_that_could_not_be_written_are_written_later(
     assert row(post)["view_count"] == 1
 
 
-def test_views_are_written_in_batches_and_only_those_that_failed_again(
+def test_views_are_written_in_batches_and_only_failed_batches_are_repeated(
     alice: Person, counter: ViewCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One statement for all that an outage has left would be refused at each try."""
@@ -83,7 +83,7 @@ def test_views_are_written_in_batches_and_only_those_that_failed_again(
     assert batches == [2, 2, 2, 2, 1]
 
 
-def test_views_that_wait_are_no_more_than_memory_is_for(
+def test_the_number_of_pending_views_is_limited(
     alice: Person, counter: ViewCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(view_counts, "MOST_PENDING", 3, raising=False)
@@ -94,7 +94,7 @@ def test_views_that_wait_are_no_more_than_memory_is_for(
     assert row(post)["view_count"] == 3
 
 
-def test_the_views_of_a_post_that_was_removed_do_not_hold_up_the_others(
+def test_views_of_a_removed_post_do_not_block_others(
     alice: Person, bob: Person, counter: ViewCounter
 ) -> None:
     kept, removed = published_by(alice), published_by(alice)
@@ -107,7 +107,7 @@ def test_the_views_of_a_post_that_was_removed_do_not_hold_up_the_others(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_views_are_written_by_themselves(
+def test_the_timer_writes_views(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Original defect 6."""
@@ -118,7 +118,7 @@ def test_views_are_written_by_themselves(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_views_that_could_not_be_written_are_tried_again_by_themselves(
+def test_the_timer_repeats_a_failed_write(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Original defect 6."""
