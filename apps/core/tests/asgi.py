@@ -32,7 +32,7 @@ async def served(
     check_limit: Callable[[dict[str, Any]], str] = lambda environ: "",
     **scope: Any,
 ) -> list[dict[str, Any]]:
-    """Return what the bridge sends to a client whose body comes in these parts."""
+    """Return what the bridge sends to a client that sends its body in these parts."""
     messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
     if ends:
         messages.append({"type": "http.request", "body": b"", "more_body": False})
@@ -54,7 +54,7 @@ async def served(
 
 
 def bridge_to(application: Application, pool: BoundedPool) -> WsgiBridge:
-    """Return a bridge that admits everybody."""
+    """Return a bridge without a rate limit."""
     return WsgiBridge(application, lambda *_: pool, lambda environ: "")
 
 
@@ -73,7 +73,7 @@ def header(sent: list[dict[str, Any]], name: bytes) -> str:
 
 
 class Echo:
-    """A WSGI application that remembers what it was asked and whether it was closed."""
+    """A WSGI application that records its request and how often it was closed."""
 
     def __init__(self, *parts: bytes) -> None:
         self.parts = parts or (b"ok",)

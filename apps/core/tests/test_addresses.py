@@ -1,4 +1,4 @@
-"""Which addresses are one client's."""
+"""The network by which a client is counted, and the canonical spelling of an address."""
 
 import pytest
 

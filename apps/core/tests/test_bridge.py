@@ -1,4 +1,4 @@
-"""From ASGI to WSGI: what a server hands over is what a view sees, and the other way back."""
+"""The bridge from ASGI to WSGI: requests reach the application whole, and so do its answers."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ def test_the_received_length_counts_and_not_the_announced_one(length: bytes) -> 
 def test_a_body_that_grows_over_the_limit_is_413_and_not_read_further(
     announced: list[tuple[bytes, bytes]], path: str
 ) -> None:
-    """The body never ends, and the answer comes all the same."""
+    """The body never ends, so the answer must come before its end."""
     part = b" " * (settings.BODY_LIMIT // 2)
     sent = call(wsgi_application, part, part, b" ", headers=announced, ends=False, path=path)
     assert status(sent) == 413
@@ -103,7 +103,7 @@ def test_the_decoded_path_selects_the_threads() -> None:
 
 
 def test_a_header_with_an_underscore_cannot_replace_another() -> None:
-    """Original defect 37: the client's own X-Forwarded-For defeated the limit."""
+    """Otherwise a client could replace X-Forwarded-For and escape the rate limit."""
     echo = Echo()
     call(echo, headers=[(b"x_forwarded_for", b"1.1.1.1"), (b"x-forwarded-for", b"2.2.2.2")])
     assert echo.environ["HTTP_X_FORWARDED_FOR"] == "2.2.2.2"
@@ -137,7 +137,7 @@ def test_an_answer_that_cannot_be_sent_is_closed() -> None:
         pool = pool_of(1)
         with pytest.raises(OSError, match="gone"):
             await bridge_to(echo, pool)(SCOPE, receive, broken)
-        # Runs behind what was left for later.
+        # This runs after the close, which the bridge has left for later.
         await pool.run(lambda: None)
 
     asyncio.run(scenario())

@@ -1,4 +1,4 @@
-"""Every wrong or unsafe setting is named before the server starts."""
+"""Every invalid or unsafe setting is reported before the server starts."""
 
 from typing import Any
 
@@ -18,9 +18,9 @@ POSTGRESQL = {"default": {"ENGINE": "django.db.backends.postgresql"}}
 
 @pytest.fixture
 def safe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The settings of a production in which nothing is wrong.
+    """The settings of a safe production server.
 
-    All are patched in one way: a mixture would not be undone in the order in which it was done.
+    All of them are patched by monkeypatch alone: a mixture would not be undone in reverse order.
     """
     monkeypatch.setenv("APP_SECRET_KEY", "a" * 64)
     monkeypatch.setenv("JWT_SECRET", "b" * 64)
@@ -45,7 +45,7 @@ SAFE: dict[str, Any] = {
 
 
 def found() -> list[tuple[str | None, str]]:
-    """Return id and first word, which is the setting, of each message."""
+    """Return the id and the first word of each message; the word is the setting."""
     return [(each.id, each.msg.split(" ", 1)[0]) for each in checks.settings_safe(None)]
 
 

@@ -1,4 +1,4 @@
-"""Whose address a request comes from, and whom to believe about it."""
+"""The address of a client behind trusted proxies."""
 
 import pytest
 from pytest_django import Settings
@@ -27,7 +27,7 @@ PEER = "10.0.0.1"
 def test_each_trusted_proxy_vouches_for_one_address(
     settings: Settings, proxies: int, forwarded: str, address: str
 ) -> None:
-    """Original defect 37: the client's own X-Forwarded-For was believed."""
+    """A client must not escape the rate limit with an X-Forwarded-For of its own."""
     settings.SERVER_TRUSTED_PROXIES = proxies
     assert address_behind(PEER, forwarded) == address
 
@@ -50,7 +50,7 @@ def test_all_spellings_of_an_address_are_one_client(
 def test_a_forged_header_does_not_hide_the_address_that_the_proxy_adds(
     settings: Settings, hostile: str
 ) -> None:
-    """Original defect 37: the client's own X-Forwarded-For was believed."""
+    """A client must not escape the rate limit with an X-Forwarded-For of its own."""
     settings.SERVER_TRUSTED_PROXIES = 1
     assert address_behind(PEER, f"{hostile}, 2.2.2.2") == "2.2.2.2"
     settings.SERVER_TRUSTED_PROXIES = 2

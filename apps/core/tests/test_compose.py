@@ -1,4 +1,4 @@
-"""docker-compose.yml, Procfile and Dockerfile say what the project is."""
+"""docker-compose.yml, Procfile and Dockerfile match the project."""
 
 import json
 import re
@@ -79,5 +79,5 @@ def test_redis_refuses_writes_instead_of_evicting_limits() -> None:
 
 
 def names_in(pattern: str, path: Path) -> set[str]:
-    """Return what the pattern's group matches anywhere in the file."""
+    """Return all matches of the pattern's group in the file."""
     return set(re.findall(pattern, path.read_text(), re.MULTILINE))

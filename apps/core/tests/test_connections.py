@@ -1,4 +1,4 @@
-"""How many connections a process holds, and how many of them one network."""
+"""Limits on the connections of a process, and on those of each network."""
 
 import resource
 import socket
@@ -38,7 +38,7 @@ def test_the_connections_of_a_network_are_limited(settings: Settings) -> None:
 def test_connections_take_half_of_the_files_of_a_process_at_most(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, files: int, most: int, proxies: int
 ) -> None:
-    """Without a file more there is no database, and no answer to those who are connected."""
+    """Without free files there is no database, and so no answer for connected clients."""
     settings.SERVER_CONNECTIONS_PER_ADDRESS = 0
     settings.SERVER_TRUSTED_PROXIES = proxies
     monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
@@ -52,13 +52,13 @@ def test_connections_take_half_of_the_files_of_a_process_at_most(
 
 
 def test_a_server_may_open_as_many_files_as_the_system_allows() -> None:
-    begun_with = resource.getrlimit(resource.RLIMIT_NOFILE)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (begun_with[0] // 2, begun_with[1]))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before[0] // 2, before[1]))
         raise_file_limit()
-        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= begun_with[0]
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= before[0]
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, begun_with)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_websocket_counts_as_a_connection_until_it_closes(
 ) -> None:
     server = start_server(SERVER_CONNECTIONS_PER_ADDRESS="2")
 
-    def lets_in() -> bool:
+    def accepts() -> bool:
         with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
             send(connection, GET)
             try:
@@ -91,12 +91,12 @@ def test_a_websocket_counts_as_a_connection_until_it_closes(
             except ConnectionResetError:
                 return False
 
-    until(lets_in)
+    until(accepts)
     with TestSocket(server.url, token=alice.access) as first:
         first.expect("connected")
         with TestSocket(server.url, token=alice.access) as second:
             second.expect("connected")
-            assert not lets_in()
-        until(lets_in)
+            assert not accepts()
+        until(accepts)
         assert first.ask("ping")["type"] == "pong"
     until(lambda: "too many connections" in server.log.read_text())

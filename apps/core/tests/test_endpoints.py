@@ -1,4 +1,4 @@
-"""What follows from the declaration of an endpoint, and declarations that contradict themselves."""
+"""The effects of an endpoint's declaration, and declarations that contradict themselves."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class DeviceOutput(CamelSerializer):
     id = serializers.UUIDField()
 
 
-# What the methods were given, and whether in a transaction.
+# The arguments of the methods, and whether they ran in a transaction.
 calls: list[Any] = []
 
 
@@ -111,12 +111,12 @@ pytestmark = pytest.mark.urls(__name__)
 
 
 @pytest.fixture(autouse=True)
-def _no_calls() -> None:
+def _forget_calls() -> None:
     calls.clear()
 
 
 @pytest.fixture
-def hers(alice: Person) -> APIClient:
+def authenticated(alice: Person) -> APIClient:
     return APIClient(headers={"Authorization": f"Bearer {alice.access}"})
 
 
@@ -125,34 +125,36 @@ def anonymous(db: Any) -> APIClient:
     return APIClient()
 
 
-def test_the_method_gets_the_input_and_its_result_is_rendered(hers: APIClient) -> None:
-    response = hers.post("/api/v1/boats", {"fullName": " Aurora ", "other": 1})
+def test_the_method_gets_the_input_and_its_result_is_rendered(authenticated: APIClient) -> None:
+    response = authenticated.post("/api/v1/boats", {"fullName": " Aurora ", "other": 1})
     assert (response.status_code, calls) == (201, ["Aurora"])
     body = response.json()
     assert (body["message"], body["data"]) == ("Built", {"fullName": "Aurora"})
 
 
-def test_an_existing_object_has_its_own_status(hers: APIClient) -> None:
-    assert hers.post("/api/v1/boats", {"fullName": "Argo"}).status_code == 200
+def test_an_existing_object_has_its_own_status(authenticated: APIClient) -> None:
+    assert authenticated.post("/api/v1/boats", {"fullName": "Argo"}).status_code == 200
 
 
-def test_a_method_is_not_called_with_invalid_input(hers: APIClient) -> None:
-    response = hers.post("/api/v1/boats", {"fullName": 5})
+def test_a_method_is_not_called_with_invalid_input(authenticated: APIClient) -> None:
+    response = authenticated.post("/api/v1/boats", {"fullName": 5})
     assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "fullName")
     assert calls == []
 
 
-def test_a_list_shows_per_page_rows(hers: APIClient, alice: Person) -> None:
+def test_a_list_shows_per_page_rows(authenticated: APIClient, alice: Person) -> None:
     for _ in range(2):
         alice.another_device()
-    body = hers.get("/api/v1/boats", {"harbour": "Ostend", "page": "1"}).json()
+    body = authenticated.get("/api/v1/boats", {"harbour": "Ostend", "page": "1"}).json()
     assert (len(body["data"]), body["pagination"]["limit"]) == (2, 2)
     assert calls == [{"harbour": "Ostend"}]
 
 
-def test_a_listing_converts_all_rows_of_a_page_at_once(hers: APIClient, alice: Person) -> None:
+def test_a_listing_converts_all_rows_of_a_page_at_once(
+    authenticated: APIClient, alice: Person
+) -> None:
     alice.another_device()
-    body = hers.get("/api/v1/boats/fleets").json()
+    body = authenticated.get("/api/v1/boats/fleets").json()
     assert body["data"] == [{"fullName": "tablet"}, {"fullName": "phone"}]
     assert calls == [2]
 
@@ -163,10 +165,10 @@ def test_a_client_with_the_current_revision_gets_304(anonymous: APIClient) -> No
     assert anonymous.get(ONE, headers={"If-None-Match": first["ETag"]}).status_code == 304
 
 
-def test_a_change_gets_the_if_match_header(hers: APIClient) -> None:
-    response = hers.put(ONE, {"fullName": "Aurora"}, headers={"If-Match": '"7"'})
+def test_a_change_gets_the_if_match_header(authenticated: APIClient) -> None:
+    response = authenticated.put(ONE, {"fullName": "Aurora"}, headers={"If-Match": '"7"'})
     assert response["ETag"].startswith('"8.')
-    assert hers.delete(ONE).json()["message"] == "Sunk"
+    assert authenticated.delete(ONE).json()["message"] == "Sunk"
     assert calls == [{"full_name": "Aurora", "if_match": '"7"'}, ""]
 
 
@@ -209,8 +211,10 @@ def test_a_limit_counts_before_the_method_runs(anonymous: APIClient, settings: S
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_password_is_hashed_outside_of_the_transaction_of_the_key(hers: APIClient) -> None:
-    response = hers.post(
+def test_a_password_is_hashed_outside_of_the_transaction_of_the_key(
+    authenticated: APIClient,
+) -> None:
+    response = authenticated.post(
         "/api/v1/boats/lock", {"fullName": "Aurora"}, headers={"Idempotency-Key": "k"}
     )
     assert (response.status_code, calls) == (200, [False, True])

@@ -1,4 +1,4 @@
-"""The readers of the environment: typed, from files too, and never in the way of the import."""
+"""The readers of environment variables: typed, also from files, and without errors at import."""
 
 import os
 import sqlite3
@@ -16,8 +16,7 @@ NAME = "PARLEY_TEST_SETTING"
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keep what these tests read out of what the running settings have read, and what they make
-    out of its data."""
+    """Separate what these tests read and create from the running settings and their data."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(env, "problems", [])
     monkeypatch.setattr(env, "declared", set())
@@ -30,8 +29,8 @@ def given(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def named() -> list[str]:
-    """Return the names of the settings that are found to be wrong."""
+def reported() -> list[str]:
+    """Return the names of the settings that were reported as invalid."""
     return [problem.name for problem in env.problems]
 
 
@@ -68,14 +67,14 @@ def test_a_number_may_come_from_a_file(given: pytest.MonkeyPatch, tmp_path: Path
 def test_an_unreadable_file_is_reported(given: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given.setenv(f"{NAME}_FILE", str(tmp_path / "missing"))
     assert env.text(NAME, "default") == "default"
-    assert named() == [f"{NAME}_FILE"]
+    assert reported() == [f"{NAME}_FILE"]
 
 
 @pytest.mark.parametrize("value", ["x", "1.5", "1e3", "ten", "0x10", "-1", "0", "101"])
 def test_an_invalid_number_is_reported(given: pytest.MonkeyPatch, value: str) -> None:
     given.setenv(NAME, value)
     assert env.integer(NAME, 5, at_least=1, at_most=100) == 5
-    assert named() == [NAME]
+    assert reported() == [NAME]
     assert value in env.problems[0].message
 
 
@@ -103,13 +102,13 @@ def test_a_boolean_has_several_spellings(
 def test_an_invalid_boolean_is_reported(given: pytest.MonkeyPatch, value: str) -> None:
     given.setenv(NAME, value)
     assert env.boolean(NAME, False) is False
-    assert named() == [NAME]
+    assert reported() == [NAME]
 
 
 def test_an_unknown_choice_is_reported(given: pytest.MonkeyPatch) -> None:
     given.setenv(NAME, "yaml")
     assert env.text(NAME, "console", one_of=("json", "console")) == "console"
-    assert named() == [NAME]
+    assert reported() == [NAME]
     assert "json, console" in env.problems[0].message
 
 
@@ -131,7 +130,7 @@ def test_the_default_database_is_sqlite() -> None:
 
 
 def test_sqlite_syncs_every_commit_to_disk() -> None:
-    """Or a power cut takes the last events, and the next ones get their numbers."""
+    """Otherwise a power cut loses the last events, and new events reuse their numbers."""
     found = database()
     with closing(sqlite3.connect(found["NAME"])) as connection:
         connection.executescript(found["OPTIONS"]["init_command"])
@@ -185,7 +184,7 @@ def test_a_sqlite_file_that_cannot_be_created_is_reported(
     (tmp_path / "file").touch()
     given.setenv("DATABASE_URL", f"sqlite://{tmp_path}/file/x.sqlite3")
     assert database()["ENGINE"].endswith("sqlite3")
-    assert named() == ["DATABASE_URL"]
+    assert reported() == ["DATABASE_URL"]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +205,7 @@ def test_an_invalid_database_url_is_reported_and_replaced_by_sqlite(
 ) -> None:
     given.setenv("DATABASE_URL", url)
     assert database()["ENGINE"].endswith("sqlite3")
-    assert named() == ["DATABASE_URL"]
+    assert reported() == ["DATABASE_URL"]
 
 
 @pytest.mark.parametrize(
@@ -233,7 +232,7 @@ def test_a_url_or_single_variables_select_redis(
 def test_an_invalid_redis_url_is_reported(given: pytest.MonkeyPatch, url: str) -> None:
     given.setenv("REDIS_URL", url)
     assert env.redis_url() == ""
-    assert named() == ["REDIS_URL"]
+    assert reported() == ["REDIS_URL"]
 
 
 def test_a_secret_is_generated_once_and_is_private(tmp_path: Path) -> None:
@@ -251,16 +250,16 @@ def test_a_secret_is_generated_once_and_is_private(tmp_path: Path) -> None:
 def test_a_secret_is_synced_to_disk_before_its_file_gets_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or a power cut may leave a name with nothing behind it, and no server starts again."""
+    """Otherwise a power cut may leave an empty file, and no server would start again."""
     done: list[str] = []
     link = os.link
 
-    def link_noted(*names: Path) -> None:
+    def recorded_link(*names: Path) -> None:
         done.append("link")
         link(*names)
 
     monkeypatch.setattr(os, "fsync", lambda _: done.append("fsync"))
-    monkeypatch.setattr(os, "link", link_noted)
+    monkeypatch.setattr(os, "link", recorded_link)
     kept_secret(tmp_path / "secret")
     assert done == ["fsync", "link"]
 

@@ -1,4 +1,4 @@
-"""Every refusal comes in the envelope of contract 1.1, whoever it is that refuses."""
+"""Every refusal comes in the common envelope, whichever part of the server refuses."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ META = {"requestId", "timestamp", "path", "method", "version", "durationMs"}
 
 
 def refused(response: Any, status: int, code: str) -> dict[str, Any]:
-    """Return the body of a refusal, once it is found to be one."""
+    """Return the body of a refusal; fail if it is not one."""
     assert response.status_code == status
     assert response["Content-Type"] == "application/json"
     body: dict[str, Any] = response.json()
@@ -38,14 +38,14 @@ def test_an_unknown_route_is_404(anonymous: ContractClient, path: str) -> None:
 def test_a_malformed_id_is_404_without_a_database_query(
     anonymous: ContractClient, key: str
 ) -> None:
-    """Original defect 11: every non-UUID id was an error of the database."""
+    """PostgreSQL would raise an error for an id that is not a UUID."""
     refused(anonymous.get(f"/api/v1/users/{key}"), 404, "NOT_FOUND")
 
 
 def test_a_database_error_is_not_reported_as_404(
     anonymous: ContractClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Original defect 11: every database error was reported as 404."""
+    """A client would take a 404 for the news that the user was deleted."""
 
     def fail(*_: Any) -> None:
         raise OperationalError("server closed the connection")
@@ -89,7 +89,7 @@ def test_a_missing_method_is_405_and_the_others_are_named(alice: Person, method:
 
 
 def test_every_route_answers_405_to_a_missing_method(alice: Person) -> None:
-    """An Idempotency-Key, which is read before the method, makes no difference to that."""
+    """An Idempotency-Key, which is read before the method, does not change that."""
     known = routes(*METHODS)
     for path in {path for _, path in known}:
         for method in (method for method in METHODS if (method, path) not in known):

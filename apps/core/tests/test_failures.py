@@ -1,4 +1,4 @@
-"""What an error of the database says: about the transaction that it ended, and too much."""
+"""Database errors: whether the transaction was rolled back, and hiding the user data in them."""
 
 import traceback
 
@@ -16,12 +16,12 @@ from apps.chat.services import Draft, message_send
 from apps.core.db.failures import known_rolled_back
 from apps.core.http.handler import as_domain_error
 
-# A traceback shows lines of this file, too.
+# A constant, since the traceback shows lines of this file.
 WORDS = "Xylophone"
 
 
 def with_state(sqlstate: str | None) -> OperationalError:
-    """Return an error as Django raises it for one of the driver's."""
+    """Return an error as Django raises it for a driver error with this SQLSTATE."""
     error = OperationalError()
     error.__cause__ = type("DriverError", (Exception,), {"sqlstate": sqlstate})()
     return error

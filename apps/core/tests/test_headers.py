@@ -1,4 +1,4 @@
-"""What browsers are told: security headers, and which pages may read an answer."""
+"""Headers for browsers: security headers, and which pages may read an answer."""
 
 import os
 import subprocess
@@ -47,8 +47,8 @@ def test_an_api_answer_is_neither_executed_nor_cached(anonymous: ContractClient)
 def test_only_production_sets_hsts(env: str, seconds: str) -> None:
     code = "from config import settings; print(settings.SECURE_HSTS_SECONDS)"
     environment = {**os.environ, "APP_ENV": env}
-    said = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
-    assert said.strip() == seconds
+    output = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    assert output.strip() == seconds
 
 
 def test_hsts_is_sent_only_over_tls(anonymous: ContractClient, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Idempotency-Key: a POST that is repeated has its effect once (contract 1.3)."""
+"""Idempotency-Key: a POST that is repeated has its effect once."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ POST = {"title": "A title", "content": "Some content."}
 
 
 def write(person: Person, more: Any = None, **headers: str) -> Any:
-    """Write a post, an effect that every repetition would have once more."""
+    """Create a post: without a key, every repetition would create another one."""
     return person.post("/posts", POST | (more or {}), **(KEY | headers))
 
 
@@ -45,7 +45,7 @@ def test_a_repetition_without_a_key_is_another_request(alice: Person) -> None:
 
 
 def test_a_repetition_gets_the_first_answer_and_has_no_effect(alice: Person) -> None:
-    """Original defect 26, for every POST: a client's retry duplicated the message."""
+    """A client that lost the answer retries, and its retry must not create a second post."""
     first, second = write(alice), write(alice)
     assert without_meta(second) == without_meta(first)
     assert second.status_code == first.status_code == 201
@@ -83,7 +83,7 @@ def test_the_same_key_on_another_route_is_refused(alice: Person) -> None:
 def test_a_refusal_is_kept_and_its_work_is_not_repeated(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    body = {"currentPassword": "not hers", "newPassword": "battery staple 7"}
+    body = {"currentPassword": "a wrong one", "newPassword": "battery staple 7"}
     first = alice.post("/auth/password/change", body, **KEY)
     monkeypatch.setattr("apps.accounts.services.password_change", None)
     second = alice.post("/auth/password/change", body, **KEY)
@@ -126,7 +126,7 @@ def test_the_writes_of_a_refused_request_are_rolled_back(
 
 
 def test_a_repetition_takes_over_from_a_process_that_died(alice: Person) -> None:
-    """What it leaves behind is the row that was to be answered, and no effect."""
+    """Such a process leaves the row of the key without an answer, and no effect."""
     write(alice)
     Post.objects.all().delete()
     IdempotencyKey.objects.update(status=None, body=None)
@@ -214,14 +214,14 @@ def test_a_key_may_have_any_visible_ascii_characters(alice: Person, key: str) ->
 
 
 def test_two_users_may_use_the_same_key(alice: Person, bob: Person) -> None:
-    hers, his = write(alice), write(bob)
-    assert "Idempotent-Replayed" not in his
-    assert hers.json()["data"] != his.json()["data"]
+    first, second = write(alice), write(bob)
+    assert "Idempotent-Replayed" not in second
+    assert first.json()["data"] != second.json()["data"]
     assert posts() == 2
 
 
 def test_the_key_of_an_anonymous_user_is_not_kept(anonymous: ContractClient, db: Any) -> None:
-    """There would be nobody to show the answer to, and it would hold tokens."""
+    """A kept answer would have no owner, and it would hold tokens."""
     body = {"name": "Dora", "email": "dora@example.com", "password": PASSWORD}
     answers = [anonymous.post("/api/v1/auth/register", body, headers=KEY) for _ in "12"]
     assert [answer.status_code for answer in answers] == [201, 409]
@@ -250,7 +250,7 @@ def test_kept_keys_hold_no_password(alice: Person) -> None:
 
 
 def test_tickets_are_not_kept_and_each_request_gets_a_new_one(alice: Person) -> None:
-    """It would stand in the table for a day, to be read; and a repetition may find it used up."""
+    """A kept ticket would be readable in the table for a day, and may be consumed already."""
     first, second = (alice.post("/auth/ws-ticket", **KEY) for _ in "12")
     assert (first.status_code, second.status_code) == (200, 200)
     assert first.json()["data"]["ticket"] != second.json()["data"]["ticket"]

@@ -1,4 +1,4 @@
-"""Lines are rendered where they are logged, and written elsewhere, whether or not they are read."""
+"""The log queue: lines are rendered by the thread that logs them, and written by another one."""
 
 import gc
 import io
@@ -24,14 +24,14 @@ from testing.server import run_python
 
 
 class Log:
-    """A logger of its own, with what its queue has written."""
+    """A separate logger, and the output of its queue."""
 
     def __init__(self, form: str = "", output: logging.Handler | None = None) -> None:
         self._written = io.StringIO()
         self._queue = LogQueue(output or logging.StreamHandler(self._written))
         if form:
             self._queue.setFormatter(_formatter(form))
-        # Below no other logger, so that the handlers of pytest do not get its lines.
+        # It has no parent, so that the handlers of pytest do not get its lines.
         self.logger = logging.Logger(__name__)  # noqa: LOG001
         self.logger.addHandler(self._queue)
 
@@ -86,9 +86,9 @@ def test_a_failure_keeps_its_traceback(form: str) -> None:
 
 def test_an_argument_that_changes_later_is_logged_as_it_was(log: Log) -> None:
     names = ["alice"]
-    log.logger.warning("people: %s", names)
+    log.logger.warning("users: %s", names)
     names.append("bob")
-    assert [line["event"] for line in log.lines()] == ["people: ['alice']"]
+    assert [line["event"] for line in log.lines()] == ["users: ['alice']"]
 
 
 def test_a_line_may_be_logged_while_another_is_rendered(log: Log) -> None:
@@ -128,7 +128,7 @@ def test_a_destructor_may_log_at_any_moment(log: Log) -> None:
 def test_a_line_that_cannot_be_rendered_is_reported_and_raises_nothing(
     log: Log, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    log.logger.warning("%d people", "many")
+    log.logger.warning("%d users", "many")
     [line] = log.lines()
     assert line["event"].startswith("a log line could not be rendered (")
     assert "test_log_queue.py" in line["event"]
@@ -137,7 +137,7 @@ def test_a_line_that_cannot_be_rendered_is_reported_and_raises_nothing(
 
 
 class HeldHandler(logging.Handler):
-    """Writes when it is let, and says when it begins to."""
+    """Signals the beginning of each write, and waits for permission to end it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ class HeldHandler(logging.Handler):
 def test_lines_are_dropped_until_all_earlier_ones_are_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Else the line that counts them would not stand in their place."""
+    """Otherwise the line that counts them would not be in their place."""
     monkeypatch.setattr(log_queue, "MOST_LINES", 2)
     output = HeldHandler()
     log = Log(output=output)
@@ -172,7 +172,7 @@ def test_lines_are_dropped_until_all_earlier_ones_are_written(
 
 
 def test_a_whole_line_is_written_to_a_non_blocking_file() -> None:
-    """As programs do that share a terminal."""
+    """Programs that share a terminal may make it non-blocking."""
     line = "x" * 300_000
     with UnreadPipe() as pipe:
         os.set_blocking(pipe.writer, False)
@@ -183,7 +183,7 @@ def test_a_whole_line_is_written_to_a_non_blocking_file() -> None:
         writing.join()
 
 
-# A process that logs more than its reader's pipe can hold, and ends in an ordinary way.
+# A process that logs more than a pipe can hold, and then exits.
 SHORT_LIVED = """
 import logging, sys
 from apps.core import log_queue

@@ -1,4 +1,4 @@
-"""One line for each request, with nothing secret in any line."""
+"""One log line for each request, and no secret in any line."""
 
 import json
 import logging
@@ -40,7 +40,7 @@ def test_a_request_is_logged_in_one_line_with_user_route_and_time(
     assert line["method"] == "GET"
     assert line["status"] == 200
     assert 0 <= line["ms"] < 60_000
-    # The route, not the path: so that lines can be counted by it, and no id stands in them.
+    # The line has the route and not the path, so that it holds no id and can be grouped by route.
     assert line["route"].startswith("/api/v1/")
     assert "users" in line["route"]
     assert alice.id not in line["route"]
@@ -51,9 +51,9 @@ def test_the_line_of_an_anonymous_request_names_no_earlier_user(
 ) -> None:
     alice.get("/auth/profile")
     anonymous.get("/api/v1/users")
-    hers, other = lines()
-    assert hers["user_id"] == alice.id
-    assert "user_id" not in other
+    first, second = lines()
+    assert first["user_id"] == alice.id
+    assert "user_id" not in second
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_request_that_reaches_no_view_is_logged(
 def test_no_log_line_holds_a_token_a_password_or_a_query(
     start_server: Callable[..., ServerProcess], alice: Person, tmp_path: Path
 ) -> None:
-    """Original defect 32: the token in the URL was written to the log."""
+    """A token in a URL must not get into the log, since it opens the user's session."""
     log = tmp_path / "logs" / "app.log"
     server = start_server(
         LOG_FORMAT="json", LOG_LEVEL="debug", LOG_OUTPUT="file", LOG_FILE_PATH=str(log)
@@ -111,7 +111,7 @@ def test_input_that_is_not_http_is_not_logged(start_server: Callable[..., Server
 
 
 def test_django_prints_no_lines_itself() -> None:
-    """With APP_DEBUG it would print to stderr what stands in our lines, and wait for its reader."""
+    """With APP_DEBUG it would repeat our lines on stderr, and hang with the reader of stderr."""
     assert logging.getLogger("django").handlers == []
 
 

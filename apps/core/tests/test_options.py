@@ -1,4 +1,4 @@
-"""OPTIONS: anybody may ask which methods a route has, and it costs nothing."""
+"""OPTIONS: everyone may ask for the methods of a route, and it consumes no limit."""
 
 from typing import Any
 

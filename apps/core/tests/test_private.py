@@ -1,4 +1,4 @@
-"""What people trusted us with is for the server's own account to read, and for no other."""
+"""Only the server's own account may read files with user data."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ def mode(path: Path) -> int:
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Path:
-    """A folder that everybody may look into, as /var/log."""
+    """A folder that every account may read, such as /var/log."""
     folder = tmp_path / "shared"
     folder.mkdir()
     folder.chmod(0o755)
@@ -63,7 +63,7 @@ def test_a_file_of_another_account_keeps_its_mode(
 
 
 def test_a_pipe_keeps_its_mode(shared: Path) -> None:
-    """Whoever writes the log to /dev/stdout does not want the terminal changed."""
+    """A log to /dev/stdout must not change the mode of the terminal."""
     pipe = shared / "pipe"
     os.mkfifo(pipe)
     pipe.chmod(0o622)
@@ -100,7 +100,7 @@ def test_a_log_file_that_cannot_be_opened_raises_nothing(
 def test_the_mode_of_an_older_database_is_corrected(
     shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = [shared / f"old.sqlite3{beside}" for beside in ("", "-wal", "-shm")]
+    files = [shared / f"old.sqlite3{suffix}" for suffix in ("", "-wal", "-shm")]
     for file in files:
         file.touch()
         file.chmod(0o644)

@@ -1,4 +1,4 @@
-"""The limiter. Original defect 37 is about it; tests of requests are in test_request_limits.py."""
+"""The limiter within one process. Tests of requests are in test_request_limits.py."""
 
 import time
 from collections import OrderedDict
@@ -33,8 +33,8 @@ def any_limiter(request: pytest.FixtureRequest) -> Limiter:
     return made
 
 
-class Dawdling(OrderedDict[str, float]):
-    """Lets other threads run between a look at it and the next change of it."""
+class SlowDict(OrderedDict[str, float]):
+    """Lets other threads run between each read and the next write."""
 
     def get(self, key: str, default: Any = None) -> Any:
         value = super().get(key, default)
@@ -43,16 +43,16 @@ class Dawdling(OrderedDict[str, float]):
 
 
 def test_the_limit_is_exact_among_fifty_threads(key: str) -> None:
-    """Original defect 37: count, then expire, was not atomic."""
+    """Check and count must be one atomic step, or concurrent requests exceed the limit."""
     local = LocalLimiter()
-    local._whole_at = Dawdling()
+    local._whole_at = SlowDict()
     answers = together(*[lambda: passes(local, key, SMALL)] * 50)
     assert answers.count(True) == 10
     assert answers.count(False) == 40
 
 
 def test_the_limit_is_exact_among_the_threads_of_a_process(any_limiter: Limiter, key: str) -> None:
-    """Original defect 37. Here with no more threads than a process has, and so connections."""
+    """Each thread has a connection, so there are no more threads than in a process."""
     threads = configured.HTTP_THREADS + configured.REALTIME_THREADS
     answers = together(*[lambda: [passes(any_limiter, key, SMALL) for _ in range(10)]] * threads)
     assert sum(each.count(True) for each in answers if isinstance(each, list)) == 10
@@ -84,7 +84,7 @@ def test_the_burst_passes_at_once_and_then_the_rate(clock: SimpleNamespace) -> N
 
 
 def test_a_burst_cannot_double_at_the_edge_of_a_window(clock: SimpleNamespace) -> None:
-    """Original defect 37: bursts at window edges."""
+    """Fixed windows would allow one burst before the edge and another one after it."""
     local, limit = LocalLimiter(), Limit(rate=10, burst=10)
     clock.now = 1_000.999
     assert count(local, "key", limit) == 10
@@ -131,8 +131,8 @@ def test_a_key_in_use_is_not_among_the_oldest() -> None:
     assert not passes(local, "in use", SMALL)
 
 
-class Watched(OrderedDict[str, float]):
-    """Counts the keys that somebody walked past."""
+class CountingDict(OrderedDict[str, float]):
+    """Counts the keys that were iterated over."""
 
     walked = 0
 
@@ -146,9 +146,9 @@ class Watched(OrderedDict[str, float]):
 
 
 def test_no_call_walks_all_keys() -> None:
-    """When each call swept the table, whoever filled it had it swept by everybody's requests."""
+    """Otherwise a client that fills the table would slow down every request."""
     local = LocalLimiter()
-    local._whole_at = watched = Watched()
+    local._whole_at = watched = CountingDict()
     local.take([str(number) for number in range(10_001)], SMALL)
     watched.walked = 0
     local.take(["one more"], SMALL)

@@ -1,4 +1,4 @@
-"""A Redis that hangs or refuses costs a process next to nothing, and heals by itself."""
+"""The breaker: a hanging Redis costs a process little, and is used again when it answers."""
 
 import re
 import socket
@@ -26,7 +26,7 @@ START_PROBE = core_redis._start_probe
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The aliases that were asked for a client; Redis itself is not needed."""
+    """The aliases that were asked for a client. No Redis is needed."""
     asked: list[str] = []
     monkeypatch.setattr(core_redis, "breaker", Breaker())
     monkeypatch.setattr(core_redis, "get_redis_connection", asked.append)
@@ -48,7 +48,7 @@ def refuse(_: Any) -> None:
 
 
 def down(alias: str, operation: Callable[[Any], Any] = answer) -> bool:
-    """Return whether Redis is said to be down."""
+    """Return whether the call raises RedisDown."""
     try:
         with_redis(alias, operation)
     except RedisDown:
@@ -57,7 +57,7 @@ def down(alias: str, operation: Callable[[Any], Any] = answer) -> bool:
 
 
 def test_a_failure_of_one_alias_opens_the_breaker_for_all(calls: list[str]) -> None:
-    """They are databases of the same server."""
+    """All aliases are databases of the same server."""
     assert down("main", fail)
     assert down("main")
     assert down("session")
@@ -84,7 +84,7 @@ def test_a_late_answer_to_an_earlier_call_does_not_close_the_breaker(
 
 
 class Pinged:
-    """A client of Redis that fails so many times before it answers."""
+    """A Redis client that fails a number of times before it answers."""
 
     def __init__(self, failures: int) -> None:
         self.left = failures
@@ -129,7 +129,7 @@ def test_concurrent_failures_start_one_probe(
 def test_a_refusal_keeps_the_breaker_closed_and_is_logged_now_and_then(
     calls: list[str],
 ) -> None:
-    """One that is full refuses to write, and reads as ever."""
+    """A full Redis refuses writes, but still answers reads."""
     with capture_logs() as lines:
         assert [down("main", refuse) for _ in range(5)] == [True] * 5
     assert not down("main")
@@ -138,7 +138,7 @@ def test_a_refusal_keeps_the_breaker_closed_and_is_logged_now_and_then(
 
 
 def connected(server: PrivateRedis) -> set[str]:
-    """Return the connections that the server knows of."""
+    """Return the ids of the server's connections."""
     with redis.Redis.from_url(server.url) as client:
         own = str(client.client_id())
         return {one["id"] for one in client.client_list()} - {own}
@@ -146,7 +146,7 @@ def connected(server: PrivateRedis) -> set[str]:
 
 @pytest.mark.integration
 def test_connections_from_before_a_failure_are_not_used_again(private_redis: PrivateRedis) -> None:
-    """What has died without a word would cost a time-out each."""
+    """Each connection that has died silently would cost a time-out."""
     together = threading.Barrier(3)
 
     def ping(client: Any) -> bool:
@@ -169,7 +169,7 @@ def test_connections_from_before_a_failure_are_not_used_again(private_redis: Pri
 
 @pytest.mark.integration
 def test_a_frozen_redis_leaks_no_connection(private_redis: PrivateRedis) -> None:
-    """More calls fail than there are connections."""
+    """More calls fail than the pool has connections."""
     for _ in range(5):
         core_redis.breaker.reset()
         private_redis.freeze()
@@ -182,14 +182,14 @@ def test_a_frozen_redis_leaks_no_connection(private_redis: PrivateRedis) -> None
 
 
 @pytest.mark.skipif(not configured.REDIS_URL, reason="needs Redis")
-@pytest.mark.parametrize(("alias", "patience"), [("default", 1), ("session", 0.05), ("main", 0.05)])
-def test_connections_are_configured_to_notice_a_dead_peer(alias: str, patience: float) -> None:
+@pytest.mark.parametrize(("alias", "timeout"), [("default", 1), ("session", 0.05), ("main", 0.05)])
+def test_connections_are_configured_to_notice_a_dead_peer(alias: str, timeout: float) -> None:
     pool = get_redis_connection(alias).connection_pool
     connection = pool.get_connection()
     try:
         own: socket.socket = connection._sock
         assert own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-        assert own.gettimeout() == patience
+        assert own.gettimeout() == timeout
         for option, value in env.keepalive(idle=5, interval=2, count=2).items():
             assert own.getsockopt(socket.IPPROTO_TCP, option) == value
         assert connection.health_check_interval == 5
@@ -199,7 +199,7 @@ def test_connections_are_configured_to_notice_a_dead_peer(alias: str, patience: 
 
 @pytest.mark.skipif(not configured.REDIS_URL, reason="needs Redis")
 def test_aliases_that_share_a_database_keep_their_own_timeouts(settings: Settings) -> None:
-    """Some Redis servers have one database only, and django-redis one pool for each address."""
+    """Some Redis servers have only one database, and django-redis has one pool per address."""
     settings.CACHES = {
         alias: {**cache, "LOCATION": re.sub(r"/\d+\?", "/0?", cache["LOCATION"])}
         for alias, cache in configured.CACHES.items()

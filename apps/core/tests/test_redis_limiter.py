@@ -1,4 +1,4 @@
-"""What processes count together: exactly where a limit is small, else a little ahead of Redis."""
+"""The limiter of several processes: exact for small limits, and a little ahead for large ones."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +12,7 @@ from apps.core import redis as core_redis
 from apps.core.features import limits
 from apps.core.ratelimit import Limit
 from apps.core.redis_limiter import MOST_AHEAD, RedisLimiter, most_ahead
-from apps.core.tests.limiting import LARGE, SMALL, Processes, count, passes, settled, stored
+from apps.core.tests.limiting import LARGE, SMALL, Processes, count, passes, settle, stored_key
 from apps.core.tests.together import together
 from testing.server import until
 
@@ -56,7 +56,7 @@ def test_several_processes_exceed_a_large_limit_only_by_what_each_may_be_ahead(
     passed = sum(each.count(True) for each in answers if isinstance(each, list))
     assert 200 <= passed <= 200 + number * MOST_AHEAD
     for process in own:
-        settled(process)
+        settle(process)
     assert not any(passes(process, key, LARGE) for process in own)
 
 
@@ -79,20 +79,20 @@ def test_a_process_without_news_passes_no_more_than_it_may_be_ahead(
     one, other = processes(), processes()
     assert passes(one, key, LARGE)
     assert count(other, key, LARGE) == 200
-    settled(other)
+    settle(other)
     assert count(one, key, LARGE) <= MOST_AHEAD
 
 
 @pytest.mark.usefixtures("shared_redis")
 def test_requests_over_the_limit_are_counted(processes: Processes, key: str) -> None:
-    """It is missing from what comes next, so that none of it adds up."""
+    """They reduce the next allowance, so that the excess does not accumulate."""
     one, other = processes(), processes()
     passed = 1
     assert passes(one, key, LARGE)
     for process in (other, one):
         passed += count(process, key, LARGE)
-        settled(process)
-    left = core_redis.with_redis("main", lambda client: client.pttl(stored(key)))
+        settle(process)
+    left = core_redis.with_redis("main", lambda client: client.pttl(stored_key(key)))
     assert passed - 1 < left / 1000 * LARGE.rate <= passed
 
 
@@ -109,12 +109,12 @@ def test_unreported_requests_of_a_dead_process_are_not_counted(
 def test_a_report_counts_from_the_time_of_its_first_request(
     processes: Processes, key: str, clock: SimpleNamespace
 ) -> None:
-    """Who was late to report would else make the client late."""
+    """Otherwise a late report would delay the client."""
     one, limit = processes(), Limit(rate=1 / 10, burst=200)
     assert all(passes(one, key, limit) for _ in range(8))
     clock.now += 50
-    settled(one)
-    left = core_redis.with_redis("main", lambda client: client.pttl(stored(key)))
+    settle(one)
+    left = core_redis.with_redis("main", lambda client: client.pttl(stored_key(key)))
     assert 0 < left <= 30_000
 
 
@@ -124,23 +124,22 @@ def test_a_refusal_for_requests_of_other_processes_says_when_to_come_back(
 ) -> None:
     one, other, limit = processes(), processes(), Limit(rate=1 / 10, burst=200)
     assert passes(one, key, limit)
-    settled(one)
+    settle(one)
     count(other, key, limit)
-    settled(other)
+    settle(other)
     assert passes(one, key, limit)
-    settled(one)
+    settle(one)
     [refusal] = ratelimit.refusals([key], limit, one)
     assert refusal is not None
     headers = {name: int(value) for name, value in refusal.headers.items()}
     assert (headers["RateLimit-Limit"], headers["RateLimit-Remaining"]) == (200, 0)
-    # One or two more than may have passed.
+    # One or two requests more than the limit may have passed.
     assert 1_990 <= headers["RateLimit-Reset"] <= 2_020
     assert headers["Retry-After"] == headers["RateLimit-Reset"] - 1_990
 
 
 class ScriptedRedis:
-    """Stands in for with_redis(): gives the answers that it was given, each after it has done what
-    is to be done meanwhile."""
+    """Replaces with_redis(): returns the given answers in turn, and first calls `meanwhile`."""
 
     def __init__(self, answers: list[float], meanwhile: Callable[[], object] = int) -> None:
         self.answers = answers
@@ -169,9 +168,9 @@ def test_requests_that_pass_during_a_report_are_added_to_its_answer(
 def test_a_client_that_waits_as_long_as_told_is_not_refused_again(
     clock: SimpleNamespace, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What passed here and was refused by Redis has taken nothing here either."""
+    """A request that Redis refuses must take nothing from the count of the process either."""
     minute, limit = 60, Limit(rate=1 / 60, burst=10)
-    # Another process takes one after the ninth; half of it has come back since.
+    # Another process takes one after the ninth request; half of it has come back since.
     redis = ScriptedRedis([taken * minute for taken in (*range(1, 10), 10.5, 10)])
     monkeypatch.setattr(redis_limiter, "with_redis", redis)
     monkeypatch.setattr(core_redis, "breaker", core_redis.Breaker())
@@ -184,16 +183,16 @@ def test_a_client_that_waits_as_long_as_told_is_not_refused_again(
 @pytest.mark.usefixtures("shared_redis")
 def test_redis_forgets_a_key_once_its_allowance_is_whole(processes: Processes, key: str) -> None:
     passes(processes(), key, SMALL)
-    left = core_redis.with_redis("main", lambda client: client.pttl(stored(key)))
+    left = core_redis.with_redis("main", lambda client: client.pttl(stored_key(key)))
     assert 0 < left <= 3_600_000
 
 
 @pytest.mark.usefixtures("shared_redis")
 def test_redis_never_stores_a_plain_key(processes: Processes, key: str) -> None:
-    """It may be a megabyte long, or somebody's e-mail."""
+    """A key may be a megabyte long, or hold the e-mail address of a user."""
     one = processes()
     for limit in (SMALL, LARGE):
         passes(one, key, limit)
-    settled(one)
+    settle(one)
     found = core_redis.with_redis("main", lambda client: client.keys(f"*{key}*"))
     assert found == []

@@ -1,4 +1,4 @@
-"""X-Request-ID: the client's own where it may be one, else a fresh one."""
+"""X-Request-ID: the client's own if it is valid, else a new one."""
 
 from uuid import UUID
 

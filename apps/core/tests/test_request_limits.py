@@ -1,4 +1,4 @@
-"""How requests meet the limits. Original defect 37 is about these."""
+"""Rate limits of requests, by address and by action."""
 
 from typing import Any
 from uuid import uuid4
@@ -20,13 +20,13 @@ def get(client: ContractClient, address: str, path: str = "/api/v1/nothing", **h
 
 @pytest.fixture
 def two_requests(settings: Settings) -> None:
-    """A client address may send two requests, and the next one not while a test runs."""
+    """An address may send two requests, and no third one while the test runs."""
     settings.RATE_LIMIT_REQUESTS_PER_SECOND, settings.RATE_LIMIT_BURST = 0.001, 2
 
 
 @pytest.mark.usefixtures("two_requests")
 def test_too_many_requests_from_an_address_are_429(anonymous: ContractClient, address: str) -> None:
-    """Original defect 37: no headers."""
+    """The headers tell a client when it may send the next request."""
     assert [get(anonymous, address).status_code for _ in range(2)] == [404, 404]
     response = get(anonymous, address)
     assert response.status_code == 429
@@ -98,7 +98,7 @@ def test_a_request_for_another_host_counts_too(address: str) -> None:
 def test_a_process_refuses_too_many_requests_without_redis(
     network: str, dead_redis: list[str]
 ) -> None:
-    """On the loop, where nobody may wait for Redis."""
+    """The check runs on the loop, where nothing may wait for Redis."""
     environ = {"PATH_INFO": "/api/v1/posts", "REMOTE_ADDR": f"[{network}::1]:443"}
     check_address_limit(environ)
     check_address_limit({**environ, "PATH_INFO": "/static/x.js", "REMOTE_ADDR": f"{network}::2"})
@@ -120,7 +120,7 @@ def test_an_accepted_request_is_counted_again_by_all_processes(
 def test_a_forged_forwarded_address_is_not_another_client(
     anonymous: ContractClient, address: str
 ) -> None:
-    """Original defect 37: the client's own X-Forwarded-For defeated the limit."""
+    """Otherwise a client could escape the limit with a new header for each request."""
     statuses = [
         get(anonymous, address, **{"X-Forwarded-For": f"10.0.0.{n}"}).status_code for n in range(3)
     ]
@@ -185,7 +185,7 @@ def test_an_action_has_its_own_limit_for_each_user(
 def test_requests_are_served_and_limited_without_redis(
     dead_redis: list[str], anonymous: ContractClient, alice: Person, settings: Settings
 ) -> None:
-    """Original defect 35: a Redis failure failed requests that did not need it."""
+    """A Redis failure must not fail requests: the process can count them itself."""
     assert alice.get("/auth/profile").status_code == 200
     settings.RATE_LIMIT_REQUESTS_PER_SECOND, settings.RATE_LIMIT_BURST = 0.001, 2
     statuses = [get(anonymous, "10.7.7.7").status_code for _ in range(3)]

@@ -1,4 +1,4 @@
-"""Names on the wire, and fields that take what they say and nothing else."""
+"""Names on the wire, and fields that accept their own type only."""
 
 from typing import Any
 from uuid import uuid4
@@ -53,7 +53,7 @@ def test_the_keys_of_free_form_json_are_kept() -> None:
 
 
 def test_an_invalid_field_is_named_by_its_whole_path() -> None:
-    """Original defect 42: validation details were thrown away."""
+    """A form can only mark its fields if the answer says which ones are invalid."""
     items = [{"someTitle": "fine"}, {"someTitle": "x"}, {}]
     assert errors_of({"manyItems": items, "tagList": ["ok", "long"], "someNumber": "1"}) == [
         ("someNumber", "invalid"),
@@ -102,7 +102,7 @@ def test_unknown_characters_are_text(text: str) -> None:
 
 
 def test_only_the_first_few_invalid_items_are_reported() -> None:
-    """Each costs time in which sockets and requests wait, and nobody reads five hundred."""
+    """Each reported item costs time in which sockets and requests wait."""
     items = ShortList(child=Identifier(), max_length=500)
     with pytest.raises(ValidationError) as refused:
         items.run_validation(["x"] * 500)

@@ -1,4 +1,4 @@
-"""308: a path with a slash at its end leads to the one without, and nowhere else."""
+"""308: a path with a trailing slash redirects to the path without it, and nowhere else."""
 
 from urllib.parse import urljoin, urlsplit
 
