@@ -1,6 +1,6 @@
 """The refusals of the domain, which HTTP and the websocket share.
 
-Every refusal has a code for programs, a sentence for people and, over HTTP, a status. Each app
+Every refusal has a code for programs, a sentence for users and, over HTTP, a status. Each app
 declares its own as subclasses. Nothing in this module knows about requests.
 """
 

@@ -149,4 +149,4 @@ def _perform(turn: "Future[Any]", work: Callable[[], Any]) -> None:
 
 def _log_failure(done: "Future[object]") -> None:
     if error := done.exception():
-        log.error("work that nobody waits for failed", exc_info=error)
+        log.error("background work failed", exc_info=error)

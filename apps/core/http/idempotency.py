@@ -58,8 +58,8 @@ class FailedAnswer(Exception):
 class IdempotentMixin:
     """Honours the Idempotency-Key of every POST of an authenticated user.
 
-    An anonymous request has no owner for whom to keep the answer, and its answer would hold
-    credentials; see docs/decisions/0003-idempotency.md.
+    An anonymous request has no owner to keep the answer for, and its answer would hold credentials;
+    see docs/decisions/0003-idempotency.md.
     """
 
     handle_exception: Callable[[Exception], Response]

@@ -152,7 +152,7 @@ def test_actions_of_anonymous_users_are_limited_by_network(
     settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(register=2)
     statuses = []
     for number in range(3):
-        body = {"name": "Nobody", "email": f"{number}@example.com", "password": PASSWORD}
+        body = {"name": "Dora", "email": f"{number}@example.com", "password": PASSWORD}
         own = f"{network}::{number}"
         response = anonymous.post("/api/v1/auth/register", body, REMOTE_ADDR=own)
         statuses.append(response.status_code)

@@ -1,4 +1,4 @@
-"""Writing a post."""
+"""Creating a post."""
 
 from typing import Any
 
@@ -20,14 +20,14 @@ BODY = {
 
 
 def require_nothing_written() -> None:
-    """Fail when there is a post, a slug or an event."""
+    """Fail if there is a post, a slug or an event."""
     assert not Post.objects.exists()
     assert not PostSlug.objects.exists()
     assert logged_events() == []
 
 
 def wrong_fields(response: Any) -> set[tuple[str, str]]:
-    """Return field and code of every error of a 422."""
+    """Return the field and the code of every error of a 422."""
     assert response.status_code == 422
     assert response.json()["code"] == "VALIDATION_ERROR"
     return {(error["field"], error["code"]) for error in response.json()["errors"]}
@@ -56,7 +56,7 @@ def test_a_post_without_a_status_is_a_draft(alice: Person) -> None:
 
 
 def test_a_post_that_is_created_published_is_announced_once(alice: Person) -> None:
-    """Original defect 8."""
+    """Publishing must be announced whichever route publishes the post."""
     post = alice.post("/posts", {**BODY, "status": "published"}).json()["data"]
     assert post["status"] == "published"
     assert post["publishedAt"] is not None
@@ -72,7 +72,7 @@ def test_an_archived_post_cannot_be_created(alice: Person) -> None:
 @pytest.mark.parametrize("field", ["title", "content"])
 @pytest.mark.parametrize("blank", ["", " " * 40, "\u200b\u2060" * 20, "\t\n\r\u00a0\u2003" * 10])
 def test_blank_text_is_refused(alice: Person, field: str, blank: str) -> None:
-    """Original defect 15."""
+    """White space, or invisible characters, would make a post without a title."""
     response = alice.post("/posts", {**BODY, field: blank})
     assert wrong_fields(response) == {(field, "blank")}
     require_nothing_written()
@@ -82,7 +82,7 @@ def test_blank_text_is_refused(alice: Person, field: str, blank: str) -> None:
 def test_white_space_does_not_count_towards_the_minimum_length(
     alice: Person, field: str, text: str
 ) -> None:
-    """Original defect 15."""
+    """The text is stripped before its length is checked."""
     response = alice.post("/posts", {**BODY, field: f"   {text}   "})
     assert wrong_fields(response) == {(field, "min_length")}
     require_nothing_written()
@@ -90,7 +90,7 @@ def test_white_space_does_not_count_towards_the_minimum_length(
 
 @pytest.mark.parametrize(("field", "longest"), [("title", 255), ("content", 100_000)])
 def test_text_over_its_maximum_length_is_refused(alice: Person, field: str, longest: int) -> None:
-    """Original defect 15."""
+    """Without a maximum one post could fill the database."""
     response = alice.post("/posts", {**BODY, field: "é" * (longest + 1)})
     assert wrong_fields(response) == {(field, "max_length")}
     require_nothing_written()

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 
 def require_refused(response: Any, post: Post, before: Any, status: int, message: str) -> None:
-    """Fail unless the answer is that refusal and neither the row nor the log has changed."""
+    """Fail unless the answer is this refusal, and neither the row nor the log has changed."""
     assert (response.status_code, response.json()["message"]) == (status, message)
     assert (row(post), logged_events()) == before
 
@@ -52,7 +52,7 @@ def test_other_user_cannot_delete_a_post(alice: Person, bob: Person) -> None:
 def test_other_user_cannot_find_a_hidden_post_to_delete(
     alice: Person, bob: Person, make: Any
 ) -> None:
-    """Original defect 7."""
+    """A 403 would reveal that the post exists."""
     post = make(alice)
     before = row(post), logged_events()
     require_refused(bob.delete(f"/posts/{post.pk}"), post, before, 404, "Post not found")
@@ -90,7 +90,7 @@ def test_a_deleted_post_keeps_its_row_and_its_slugs(alice: Person) -> None:
 def test_nobody_can_read_a_deleted_post(
     request: pytest.FixtureRequest, alice: Person, who: str
 ) -> None:
-    """Original defect 5."""
+    """No old slug and no cache may still lead to the post."""
     post = published_by(alice)
     post_update(alice.user, post_id=post.pk, title="Night ferry")
     reader = request.getfixturevalue(who)
@@ -156,7 +156,7 @@ def test_a_kept_answer_of_a_deleted_post_is_redacted(
 
 
 def test_a_kept_answer_does_not_change_with_an_edit(alice: Person) -> None:
-    """Its author sees by it what they wrote then, and nobody else has it."""
+    """The kept answer shows its author what they wrote first, and only they can get it."""
     body, key = {"title": "Harbour", "content": "Some content."}, {"Idempotency-Key": "create"}
     first = alice.post("/posts", body, **key).json()["data"]
     alice.patch(f"/posts/{first['id']}", {"title": "Low tide"})

@@ -1,4 +1,4 @@
-"""Publishing a post, by whichever route, announces it exactly once."""
+"""Publishing a post by any route announces it exactly once."""
 
 from typing import Any
 
@@ -28,18 +28,18 @@ ANNOUNCED_ONCE = [("feed", "post_published")]
 
 
 def publish(person: Person, post: Post) -> Any:
-    """Return the answer to a person's publishing the post."""
+    """Publish the post as this user and return the answer."""
     return person.post(f"/posts/{post.pk}/publish")
 
 
 def require_refused(response: Any, post: Post, before: Any, status: int, message: str) -> None:
-    """Fail unless the answer is that refusal and neither the row nor the log has changed."""
+    """Fail unless the answer is this refusal, and neither the row nor the log has changed."""
     assert (response.status_code, response.json()["message"]) == (status, message)
     assert (row(post), logged_events()) == before
 
 
 def test_the_author_publishes_a_draft(alice: Person) -> None:
-    """Original defect 8."""
+    """Publishing sets the time and announces the post."""
     post = draft_of(alice)
     response = publish(alice, post)
     assert response.status_code == 200
@@ -81,7 +81,7 @@ def test_other_user_cannot_publish_a_published_post(alice: Person, bob: Person) 
 def test_other_user_cannot_find_a_hidden_post_to_publish(
     alice: Person, bob: Person, status: str
 ) -> None:
-    """Original defect 7."""
+    """A 403 would reveal that the post exists."""
     post = post_of(alice, status)
     before = row(post), logged_events()
     require_refused(publish(bob, post), post, before, 404, "Post not found")
@@ -112,7 +112,7 @@ def test_anonymous_user_cannot_publish(alice: Person, anonymous: ContractClient)
 def test_a_post_is_announced_once_however_it_becomes_public(
     alice: Person, route: list[str]
 ) -> None:
-    """Original defect 8."""
+    """Create, update and publish can all make a post public."""
     first, *rest = route
     post = published_by(alice) if first == "create" else draft_of(alice)
     for step in rest if first == "create" else route:
@@ -125,7 +125,7 @@ def test_a_post_is_announced_once_however_it_becomes_public(
 
 
 def test_the_first_publishing_sets_the_time(alice: Person) -> None:
-    """Original defect 8."""
+    """Publishing again after archiving is not a new publication."""
     post = archived_by(alice)
     publish(alice, post)
     assert row(post)["published_at"] == post.published_at
@@ -133,7 +133,7 @@ def test_the_first_publishing_sets_the_time(alice: Person) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_one_of_two_concurrent_publishes_announces_and_one_is_refused(alice: Person) -> None:
-    """Original defect 8."""
+    """The lock of the row decides which request publishes."""
     post = draft_of(alice)
     phone, tablet = alice, alice.another_device()
     outcomes: Any = together(lambda: publish(phone, post), lambda: publish(tablet, post))
@@ -145,7 +145,7 @@ def test_one_of_two_concurrent_publishes_announces_and_one_is_refused(alice: Per
 
 @pytest.mark.django_db(transaction=True)
 def test_a_concurrent_update_and_publish_announce_once(alice: Person) -> None:
-    """Original defect 8."""
+    """The lock of the row decides which request publishes."""
     post = draft_of(alice)
 
     def update() -> Post:
@@ -157,13 +157,13 @@ def test_a_concurrent_update_and_publish_announce_once(alice: Person) -> None:
 
 
 def test_the_announcement_goes_to_the_feed_only(alice: Person, bob: Person) -> None:
-    """Original defect 9."""
+    """One event serves all subscribers; a copy per user would grow with their number."""
     publish(alice, draft_of(alice))
     assert set(LoggedEvent.objects.values_list("stream", flat=True)) == {"feed"}
 
 
 def test_the_announcement_is_kept_for_offline_users(alice: Person) -> None:
-    """Original defect 9."""
+    """Users who were offline read the events that they missed from the log."""
     for title in ("Harbour lights", "Night ferry"):
         publish(alice, draft_of(alice, title))
     missed = events_after("feed", 0)
@@ -175,7 +175,7 @@ def test_the_announcement_is_kept_for_offline_users(alice: Person) -> None:
 def test_the_announcement_shows_the_post_as_in_a_list(
     alice: Person, anonymous: ContractClient
 ) -> None:
-    """Original defect 9."""
+    """Clients show an announced post without another request."""
     publish(alice, draft_of(alice))
     [item] = anonymous.get("/api/v1/posts").json()["data"]
     assert LoggedEvent.objects.get().data == {"post": item}

@@ -1,4 +1,4 @@
-"""Asking again for a post that one has: ETag and If-None-Match."""
+"""Conditional reads of a post: ETag and If-None-Match."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 
 def ask(client: ContractClient, path: str, tags: str) -> Any:
-    """Return the answer to a read by a client that has these tags."""
+    """Read a post with these tags in If-None-Match, and return the answer."""
     return client.get(f"/api/v1{path}", headers={"If-None-Match": tags})
 
 
@@ -40,7 +40,7 @@ def test_every_form_of_a_tag_is_accepted(
 
 
 def test_a_changed_post_is_sent_again(alice: Person, anonymous: ContractClient) -> None:
-    """Original defect 16."""
+    """The old tag must not hide a change."""
     post = published_by(alice)
     etag = anonymous.get(f"/api/v1/posts/{post.pk}")["ETag"]
     post_update(alice.user, post_id=post.pk, content="Another content of it.")
@@ -53,7 +53,7 @@ def test_a_changed_post_is_sent_again(alice: Person, anonymous: ContractClient) 
 def test_a_post_with_another_view_count_is_sent_again(
     alice: Person, anonymous: ContractClient
 ) -> None:
-    """Original defect 6."""
+    """A cached answer must not keep an old view count."""
     post = published_by(alice)
     etag = anonymous.get(f"/api/v1/posts/{post.pk}")["ETag"]
     Post.objects.update(view_count=F("view_count") + 1)
@@ -67,7 +67,7 @@ def test_equal_posts_have_different_tags(alice: Person, anonymous: ContractClien
 
 
 def test_a_tag_does_not_reveal_a_draft(alice: Person, bob: Person) -> None:
-    """Original defect 7."""
+    """A 304 would reveal that the draft exists."""
     path = f"/posts/{draft_of(alice).pk}"
     for tags in ("*", alice.get(path)["ETag"]):
         assert ask(bob.client, path, tags).status_code == 404

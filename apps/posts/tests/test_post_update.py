@@ -28,7 +28,7 @@ STALE = "Post was modified by another user. Please refresh and try again."
 
 
 def require_refused(response: Any, post: Post, before: Any, status: int, message: str) -> None:
-    """Fail unless the answer is that refusal and neither the row nor the log has changed."""
+    """Fail unless the answer is this refusal, and neither the row nor the log has changed."""
     assert (response.status_code, response.json()["message"]) == (status, message)
     assert (row(post), logged_events()) == before
 
@@ -48,7 +48,7 @@ def test_author_changes_title_and_content(alice: Person, method: str) -> None:
 
 @pytest.mark.parametrize("method", ["put", "patch"])
 def test_fields_that_are_not_given_do_not_change(alice: Person, method: str) -> None:
-    """Original defect 10."""
+    """Only the given fields are written, so that concurrent changes of others survive."""
     post = draft_of(alice)
     getattr(alice, method)(f"/posts/{post.pk}", {"tags": ["sea"]})
     after = row(post)
@@ -67,7 +67,7 @@ def test_only_the_author_changes_a_post(
 
 
 def test_other_user_cannot_find_a_draft_to_change(alice: Person, bob: Person) -> None:
-    """Original defect 7."""
+    """A 403 would reveal that the draft exists."""
     post = draft_of(alice)
     before = row(post), logged_events()
     response = bob.put(f"/posts/{post.pk}", BODY)
@@ -84,7 +84,7 @@ def test_anonymous_user_cannot_change_a_post(alice: Person, anonymous: ContractC
 @pytest.mark.parametrize("method", ["put", "patch"])
 @pytest.mark.parametrize("body", [{}, {"version": 1}, {"colour": "blue"}])
 def test_an_empty_change_is_refused(alice: Person, method: str, body: Any) -> None:
-    """Original defect 15."""
+    """A success would tell the client that something was changed."""
     post = draft_of(alice)
     before = row(post), logged_events()
     response = getattr(alice, method)(f"/posts/{post.pk}", body)
@@ -111,7 +111,7 @@ def test_an_empty_change_is_refused(alice: Person, method: str, body: Any) -> No
 def test_all_invalid_fields_of_a_change_are_reported_together(
     alice: Person, body: Any, errors: set[tuple[str, str]]
 ) -> None:
-    """Original defect 15."""
+    """A form can then mark all of its fields at once."""
     post = draft_of(alice)
     before = row(post), logged_events()
     response = alice.put(f"/posts/{post.pk}", body)
@@ -120,7 +120,7 @@ def test_all_invalid_fields_of_a_change_are_reported_together(
 
 
 def test_fields_of_the_server_cannot_be_set(alice: Person, bob: Person) -> None:
-    """Original defect 10."""
+    """A client must not forge the author, the slug or the view count."""
     post = draft_of(alice)
     alice.put(
         f"/posts/{post.pk}",
@@ -135,7 +135,7 @@ def test_fields_of_the_server_cannot_be_set(alice: Person, bob: Person) -> None:
 def test_a_change_does_not_restore_a_deleted_post(
     request: pytest.FixtureRequest, alice: Person, who: str
 ) -> None:
-    """Original defect 10."""
+    """An update that writes the whole row would clear its deletion."""
     post = published_by(alice)
     post_delete(alice.user, post_id=post.pk)
     before = row(post), logged_events()
@@ -145,7 +145,7 @@ def test_a_change_does_not_restore_a_deleted_post(
 
 @pytest.mark.django_db(transaction=True)
 def test_concurrent_changes_do_not_restore_a_deleted_post(alice: Person) -> None:
-    """Original defect 10."""
+    """An update that read the row before the deletion must not undo it."""
     post = published_by(alice)
 
     def change() -> Post:
@@ -161,7 +161,7 @@ def test_concurrent_changes_do_not_restore_a_deleted_post(alice: Person) -> None
 
 @pytest.mark.parametrize("status", ["published", "archived"])
 def test_a_published_post_cannot_become_a_draft(alice: Person, status: str) -> None:
-    """Original defect 8."""
+    """The post was announced, and its readers know it."""
     post = post_of(alice, status)
     before = row(post), logged_events()
     response = alice.patch(f"/posts/{post.pk}", {"status": "draft", "title": "Night ferry"})
@@ -178,7 +178,7 @@ def test_an_archived_draft_can_become_a_draft_again(alice: Person) -> None:
 
 
 def test_a_changed_post_is_not_announced_again(alice: Person) -> None:
-    """Original defect 8."""
+    """Only the first publishing is news for subscribers."""
     post = archived_by(alice)
     alice.patch(f"/posts/{post.pk}", {"content": "Another content of it."})
     assert logged_events() == [("feed", "post_published")]
@@ -190,7 +190,7 @@ def test_moderator_changes_their_own_post(alice: Person) -> None:
     assert alice.put(f"/posts/{post.pk}", BODY).status_code == 200
 
 
-def in_the_log(post: Post) -> str:
+def title_in_the_log(post: Post) -> str:
     title: str = LoggedEvent.objects.get(subject=post.pk).data["post"]["title"]
     return title
 
@@ -198,8 +198,8 @@ def in_the_log(post: Post) -> str:
 def test_the_feed_log_shows_only_what_everyone_may_read(alice: Person) -> None:
     post = published_by(alice, "Before")
     alice.patch(f"/posts/{post.pk}", {"title": "After"})
-    assert in_the_log(post) == "After"
+    assert title_in_the_log(post) == "After"
     alice.patch(f"/posts/{post.pk}", {"status": "archived"})
-    assert in_the_log(post) == ""
+    assert title_in_the_log(post) == ""
     alice.post(f"/posts/{post.pk}/publish")
-    assert in_the_log(post) == "After"
+    assert title_in_the_log(post) == "After"

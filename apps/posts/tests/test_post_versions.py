@@ -1,4 +1,4 @@
-"""Versions of a post: who changes it does not overwrite what somebody else changed meanwhile."""
+"""Versions of a post: an edit does not overwrite a concurrent edit."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ STALE = "Post was modified by another user. Please refresh and try again."
 
 
 def test_a_change_to_a_stale_version_is_refused(alice: Person) -> None:
-    """Original defect 10. Original defect 38."""
+    """Otherwise the change would overwrite one that its author has not seen."""
     post = draft_of(alice)
     alice.patch(f"/posts/{post.pk}", {"content": "Somebody was faster.", "version": 1})
     before = row(post), logged_events()
@@ -39,7 +39,7 @@ def test_a_change_to_the_current_version_passes(alice: Person) -> None:
 
 
 def test_a_change_with_a_stale_if_match_is_refused(alice: Person) -> None:
-    """Original defect 10. Original defect 38."""
+    """Otherwise the change would overwrite one that its author has not seen."""
     post = draft_of(alice)
     etag = alice.get(f"/posts/{post.pk}")["ETag"]
     alice.patch(f"/posts/{post.pk}", {"content": "Somebody was faster."})
@@ -70,7 +70,7 @@ def test_an_etag_stays_valid_when_views_are_counted(alice: Person) -> None:
 
 
 def test_two_editors_with_versions_do_not_overwrite_each_other(alice: Person) -> None:
-    """Original defect 10."""
+    """The version shows that another editor has changed the post since."""
     post = draft_of(alice)
     post_update(alice.user, post_id=post.pk, title="Night ferry", version=1)
     with pytest.raises(PostChanged):
@@ -80,7 +80,7 @@ def test_two_editors_with_versions_do_not_overwrite_each_other(alice: Person) ->
 
 @pytest.mark.django_db(transaction=True)
 def test_one_of_several_concurrent_edits_of_a_version_wins(alice: Person) -> None:
-    """Original defect 10. Original defect 38."""
+    """The version is checked under the lock of the row."""
     post = draft_of(alice)
     titles = ["Night ferry", "Early ferry", "Last ferry"]
 
@@ -95,7 +95,7 @@ def test_one_of_several_concurrent_edits_of_a_version_wins(alice: Person) -> Non
 
 @pytest.mark.django_db(transaction=True)
 def test_concurrent_edits_of_different_fields_are_all_kept(alice: Person) -> None:
-    """Original defect 10."""
+    """An update that writes the whole row would undo the others."""
     post = draft_of(alice)
     together(
         lambda: post_update(alice.user, post_id=post.pk, title="Night ferry"),
@@ -110,14 +110,14 @@ def test_concurrent_edits_of_different_fields_are_all_kept(alice: Person) -> Non
 def test_an_edit_keeps_concurrent_view_counts(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Original defect 10."""
+    """An update that writes the whole row would undo the counts."""
     post = published_by(alice)
 
-    def claim_while_others_look(changed: Post) -> str:
+    def claim_after_views(changed: Post) -> str:
         Post.objects.filter(pk=changed.pk).update(view_count=41)
         return claim_slug(changed)
 
-    monkeypatch.setattr(services, "claim_slug", claim_while_others_look)
+    monkeypatch.setattr(services, "claim_slug", claim_after_views)
     alice.put(f"/posts/{post.pk}", BODY)
     assert (row(post)["title"], row(post)["view_count"]) == ("Updated Title", 41)
 
@@ -128,7 +128,7 @@ def test_an_edit_keeps_concurrent_view_counts(
 def test_a_broken_database_is_not_reported_as_a_conflict(
     alice: Person, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
 ) -> None:
-    """Original defect 38."""
+    """A client would read the post again and retry for nothing."""
     post = draft_of(alice)
     before = row(post), logged_events()
 

@@ -1,4 +1,4 @@
-"""Slugs: what a title gives, and that no two posts ever share one."""
+"""Slugs: how they are made of titles, and that no two posts ever share one."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.django_db
 
 
 def by_slug(client: ContractClient, slug: str) -> Any:
-    """Return the answer to a read by slug."""
+    """Read a post by slug and return the answer."""
     return client.get(f"/api/v1/posts/slug/{slug}")
 
 
 def rename(person: Person, post: Post, title: str) -> Post:
-    """Give the post another title and return it."""
+    """Change the title of the post and return the post."""
     return post_update(person.user, post_id=post.pk, title=title)
 
 
@@ -44,7 +44,7 @@ def test_a_slug_is_the_title_in_plain_letters(title: str, slug: str) -> None:
 def test_a_title_without_plain_letters_gets_a_slug(
     alice: Person, anonymous: ContractClient, title: str
 ) -> None:
-    """Original defect 4."""
+    """An empty slug would have no address."""
     slugs = {published_by(alice, title).slug for _ in range(3)}
     assert len(slugs) == 3
     assert all(slug.startswith("post") for slug in slugs)
@@ -53,14 +53,14 @@ def test_a_title_without_plain_letters_gets_a_slug(
 
 @pytest.mark.parametrize("letter", ["a", "ñ", "㏂", "⑽"])
 def test_a_title_of_255_letters_has_a_slug_that_fits(alice: Person, letter: str) -> None:
-    """Original defect 4."""
+    """One letter may become several in ASCII, and a suffix needs room."""
     slugs = [draft_of(alice, letter * 255).slug for _ in range(2)]
     assert len(set(slugs)) == 2
     assert all(0 < len(slug) <= 255 for slug in slugs)
 
 
 def test_equal_titles_in_one_second_get_different_slugs(alice: Person, bob: Person) -> None:
-    """Original defect 3."""
+    """A suffix made of the time would collide."""
     slugs = [draft_of(person).slug for person in (alice, alice, bob, bob)]
     assert slugs[0] == "harbour-lights"
     assert len(set(slugs)) == 4
@@ -68,7 +68,7 @@ def test_equal_titles_in_one_second_get_different_slugs(alice: Person, bob: Pers
 
 @pytest.mark.django_db(transaction=True)
 def test_concurrent_posts_of_one_title_get_different_slugs(alice: Person) -> None:
-    """Original defect 3."""
+    """A check before the insert would let two posts take one slug."""
 
     def create() -> str:
         return post_create(alice.user, title="Harbour lights", content=CONTENT).slug
@@ -81,7 +81,7 @@ def test_concurrent_posts_of_one_title_get_different_slugs(alice: Person) -> Non
 
 
 def test_a_title_of_a_deleted_post_can_be_used_again(alice: Person) -> None:
-    """Original defect 2."""
+    """The slug of the deleted post stays taken, so the new post gets a suffix."""
     gone = draft_of(alice)
     post_delete(alice.user, post_id=gone.pk)
     response = alice.post("/posts", {"title": "Harbour lights", "content": CONTENT})
@@ -90,7 +90,7 @@ def test_a_title_of_a_deleted_post_can_be_used_again(alice: Person) -> None:
 
 
 def test_a_title_can_be_changed_to_that_of_another_post(alice: Person) -> None:
-    """Original defect 2."""
+    """The slug is taken, so the post gets a suffix instead of an error."""
     taken, post = draft_of(alice, "Harbour lights"), draft_of(alice, "Night ferry")
     response = alice.patch(f"/posts/{post.pk}", {"title": "Harbour lights"})
     assert response.status_code == 200
@@ -100,7 +100,7 @@ def test_a_title_can_be_changed_to_that_of_another_post(alice: Person) -> None:
 
 
 def test_a_title_can_be_changed_to_that_of_a_deleted_post(alice: Person) -> None:
-    """Original defect 2."""
+    """The slug stays taken, so the post gets a suffix instead of an error."""
     gone, post = draft_of(alice, "Harbour lights"), draft_of(alice, "Night ferry")
     post_delete(alice.user, post_id=gone.pk)
     response = alice.patch(f"/posts/{post.pk}", {"title": "Harbour lights"})
@@ -110,7 +110,7 @@ def test_a_title_can_be_changed_to_that_of_a_deleted_post(alice: Person) -> None
 
 @pytest.mark.django_db(transaction=True)
 def test_concurrent_changes_to_one_title_get_different_slugs(alice: Person) -> None:
-    """Original defect 2."""
+    """A check before the update would let two posts take one slug."""
     posts = [draft_of(alice, f"Night ferry {n}") for n in range(4)]
     together(*[lambda post=post: rename(alice, post, "Harbour lights").slug for post in posts])
     slugs = [row(post)["slug"] for post in posts]
@@ -121,7 +121,7 @@ def test_concurrent_changes_to_one_title_get_different_slugs(alice: Person) -> N
 def test_an_old_slug_finds_the_post_with_its_current_slug(
     alice: Person, anonymous: ContractClient
 ) -> None:
-    """Original defect 5."""
+    """Links to the post must survive a new title."""
     post = published_by(alice, "Harbour lights")
     assert by_slug(anonymous, "harbour-lights").json()["data"]["slug"] == "harbour-lights"
     rename(alice, post, "Night ferry")
@@ -134,7 +134,7 @@ def test_an_old_slug_finds_the_post_with_its_current_slug(
 def test_an_old_slug_is_never_reused_for_another_post(
     alice: Person, anonymous: ContractClient
 ) -> None:
-    """Original defect 5."""
+    """Links to the old slug must not lead to another post."""
     post = published_by(alice, "Harbour lights")
     rename(alice, post, "Night ferry")
     assert published_by(alice, "Harbour lights").slug != "harbour-lights"

@@ -1,4 +1,4 @@
-"""Views gather in a process, and are written together."""
+"""Views gather in a process and are written together."""
 
 from collections.abc import Callable
 
@@ -30,7 +30,7 @@ def test_two_processes_count_one_viewer_once(
 def test_concurrent_processes_count_each_viewer_once(
     alice: Person, bob: Person, carol: Person
 ) -> None:
-    """Original defect 6."""
+    """The unique constraint decides which process counts a view."""
     posts = [published_by(alice, f"Harbour lights {n}") for n in range(3)]
     processes = [ViewCounter() for _ in range(4)]
     for process in processes:
@@ -45,7 +45,7 @@ def test_concurrent_processes_count_each_viewer_once(
 def test_views_are_written_later_after_a_failure(
     alice: Person, bob: Person, counter: ViewCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Original defect 6."""
+    """An outage of the database must lose no views."""
     post = published_by(alice)
 
     def fail(views: list[ViewKey]) -> None:
@@ -63,7 +63,7 @@ def test_views_are_written_later_after_a_failure(
 def test_views_are_written_in_batches_and_only_failed_batches_are_repeated(
     alice: Person, counter: ViewCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One statement for all that an outage has left would be refused at each try."""
+    """After an outage, one statement for all pending views could be too large at each try."""
     monkeypatch.setattr(view_counts, "BATCH", 2, raising=False)
     post, save, batches = published_by(alice), view_counts.views_save, list[int]()
 
@@ -110,7 +110,6 @@ def test_views_of_a_removed_post_do_not_block_others(
 def test_the_timer_writes_views(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Original defect 6."""
     monkeypatch.setattr(view_counts, "FLUSH_SECONDS", 0.01)
     post = published_by(alice)
     bob.get(f"/posts/{post.pk}")
@@ -121,7 +120,7 @@ def test_the_timer_writes_views(
 def test_the_timer_repeats_a_failed_write(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Original defect 6."""
+    """An outage of the database must lose no views."""
     monkeypatch.setattr(view_counts, "FLUSH_SECONDS", 0.01)
     tries: list[int] = []
     save = view_counts.views_save
@@ -144,7 +143,7 @@ def test_the_timer_repeats_a_failed_write(
 def test_a_server_that_stops_loses_no_view(
     alice: Person, start_server: Callable[..., ServerProcess]
 ) -> None:
-    """Original defect 6."""
+    """Pending views are written before the process ends."""
     post = published_by(alice)
     server = start_server()
     response = server.call("GET", f"/api/v1/posts/{post.pk}", headers={"User-Agent": BROWSER})
