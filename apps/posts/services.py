@@ -117,7 +117,7 @@ def post_delete(actor: User, *, post_id: UUID, if_match: str = "") -> None:
     require_match(if_match, str(post.version))
     post.deleted_at = timezone.now()
     _save_edit(post, ["deleted_at"])
-    idempotency.redact([post.pk], {"data": REDACTED_POST})
+    idempotency.redact_answers([post.pk], {"data": REDACTED_POST})
     _announce(post, first_time=False)
 
 

@@ -20,7 +20,7 @@ class Route:
     endpoint: Endpoint | None
 
 
-def routes(patterns: Iterable[Any]) -> Iterator[Route]:
+def routes_of(patterns: Iterable[Any]) -> Iterator[Route]:
     """Yield a Route for each HTTP method of a router's url patterns."""
     for pattern in patterns:
         view = pattern.callback
@@ -35,7 +35,7 @@ def routes(patterns: Iterable[Any]) -> Iterator[Route]:
 
 def problems(patterns: Iterable[Any], actions: Collection[str]) -> Iterator[str]:
     """Yield a sentence for each problem; `actions` are the names of the declared limits."""
-    for route in routes(patterns):
+    for route in routes_of(patterns):
         label = f"{route.method} {route.name} ({route.handler.__qualname__})"
         if route.endpoint is None:
             yield f"{label} has no @Endpoint."

@@ -44,7 +44,7 @@ class Access(IntEnum):
     USERS = 2
 
 
-class Handler(Protocol):
+class EndpointHandler(Protocol):
     """A method as the router calls it, with its declaration."""
 
     endpoint: "Endpoint"
@@ -99,7 +99,7 @@ class Endpoint:
         """
         return self.hashes and self.access is not Access.CREDENTIALS
 
-    def __call__(self, method: Method) -> Handler:
+    def __call__(self, method: Method) -> EndpointHandler:
         """Return the handler of a method; raise ImproperlyConfigured if they contradict."""
         problems = [*self._contradictions(), *self._contradictions_to(method)]
         if problems:
@@ -115,7 +115,7 @@ class Endpoint:
         def handler(view: Any, request: Request, **path: Any) -> Response:
             return prepare(view, request, **path)()
 
-        declared = cast("Handler", handler)
+        declared = cast("EndpointHandler", handler)
         declared.endpoint, declared.prepare = self, prepare
         return declared
 

@@ -180,7 +180,7 @@ def _subject_of(body: Mapping[str, Any]) -> UUID | None:
         return None
 
 
-def redact(subjects: Iterable[UUID], overlay: Overlay) -> None:
+def redact_answers(subjects: Iterable[UUID], overlay: Overlay) -> None:
     """Overwrite parts of the kept answers that show the deleted subjects.
 
     An answer is kept in the transaction of its effect. So a caller that holds the lock of the

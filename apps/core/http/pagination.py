@@ -39,14 +39,14 @@ class Listing(Generic[M]):
 
 
 @dataclass(frozen=True)
-class Slice(Generic[M]):
+class Page(Generic[M]):
     """Some rows of a list, and the `pagination` of their answer."""
 
     rows: list[M]
     pagination: dict[str, Any]
 
 
-def paginate(queryset: QuerySet[M], query: Mapping[str, Any], per_page: int = 10) -> Slice[M]:
+def paginate(queryset: QuerySet[M], query: Mapping[str, Any], per_page: int = 10) -> Page[M]:
     """Return the rows that a validated ListQuery selects; `per_page` is its default limit.
 
     With a `cursor`, even an empty one, the list is paged by keyset. Otherwise a page with the total
@@ -71,10 +71,10 @@ def paginate(queryset: QuerySet[M], query: Mapping[str, Any], per_page: int = 10
         "hasPrev": page > 1,
         "nextCursor": _encode(FORWARD, queryset, rows[-1]) if rows and page < pages else None,
     }
-    return Slice(rows, pagination)
+    return Page(rows, pagination)
 
 
-def _by_cursor(queryset: QuerySet[M], cursor: str, limit: int) -> Slice[M]:
+def _by_cursor(queryset: QuerySet[M], cursor: str, limit: int) -> Page[M]:
     direction, position = _decode(cursor, queryset) if cursor else (FORWARD, None)
     if direction == BACKWARD:
         queryset = queryset.reverse()
@@ -88,7 +88,7 @@ def _by_cursor(queryset: QuerySet[M], cursor: str, limit: int) -> Slice[M]:
         has_next, has_previous = bool(rows), more
     else:
         has_next, has_previous = more, position is not None
-    return Slice(
+    return Page(
         rows,
         {
             "limit": limit,

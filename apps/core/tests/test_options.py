@@ -7,10 +7,10 @@ from pytest_django import Settings
 
 from apps.accounts.models import Session
 from apps.accounts.tests.people import Person
+from apps.core.tests.routes import SOME_ID
 from testing.client import ContractClient
 from testing.limits import AllActions
 
-SOME_ID = "0192f0c0-0000-7000-8000-000000000000"
 METHODS = {
     "/auth/login": {"POST"},
     "/auth/profile": {"GET", "HEAD", "PUT", "PATCH"},

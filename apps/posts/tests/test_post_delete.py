@@ -8,19 +8,14 @@ import pytest
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person, person
 from apps.core.models import IdempotencyKey
-from apps.posts.models import Post, PostSlug
+from apps.posts.models import PostSlug
 from apps.posts.services import post_create, post_delete, post_update
 from apps.posts.tests.factories import archived_by, draft_of, logged_events, published_by, row
+from apps.posts.tests.refusals import require_refused
 from apps.realtime.models import LoggedEvent
 from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
-
-
-def require_refused(response: Any, post: Post, before: Any, status: int, message: str) -> None:
-    """Fail unless the answer is this refusal, and neither the row nor the log has changed."""
-    assert (response.status_code, response.json()["message"]) == (status, message)
-    assert (row(post), logged_events()) == before
 
 
 @pytest.mark.parametrize("who", ["alice", "moderator"])

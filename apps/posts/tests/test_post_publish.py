@@ -18,6 +18,7 @@ from apps.posts.tests.factories import (
     published_by,
     row,
 )
+from apps.posts.tests.refusals import require_refused
 from apps.realtime.event_log import events_after
 from apps.realtime.models import LoggedEvent
 from testing.client import ContractClient
@@ -30,12 +31,6 @@ ANNOUNCED_ONCE = [("feed", "post_published")]
 def publish(person: Person, post: Post) -> Any:
     """Publish the post as this user and return the answer."""
     return person.post(f"/posts/{post.pk}/publish")
-
-
-def require_refused(response: Any, post: Post, before: Any, status: int, message: str) -> None:
-    """Fail unless the answer is this refusal, and neither the row nor the log has changed."""
-    assert (response.status_code, response.json()["message"]) == (status, message)
-    assert (row(post), logged_events()) == before
 
 
 def test_the_author_publishes_a_draft(alice: Person) -> None:

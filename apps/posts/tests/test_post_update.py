@@ -18,19 +18,13 @@ from apps.posts.tests.factories import (
     published_by,
     row,
 )
+from apps.posts.tests.refusals import require_refused
 from apps.realtime.models import LoggedEvent
 from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 
 BODY = {"title": "Updated Title", "content": "Updated content"}
-STALE = "Post was modified by another user. Please refresh and try again."
-
-
-def require_refused(response: Any, post: Post, before: Any, status: int, message: str) -> None:
-    """Fail unless the answer is this refusal, and neither the row nor the log has changed."""
-    assert (response.status_code, response.json()["message"]) == (status, message)
-    assert (row(post), logged_events()) == before
 
 
 @pytest.mark.parametrize("method", ["put", "patch"])

@@ -14,7 +14,8 @@ from apps.posts.models import Post
 from apps.posts.services import post_update
 from apps.posts.slugs import claim_slug
 from apps.posts.tests.factories import draft_of, logged_events, published_by, row
-from apps.posts.tests.test_post_update import BODY, require_refused
+from apps.posts.tests.refusals import require_refused
+from apps.posts.tests.test_post_update import BODY
 
 pytestmark = pytest.mark.django_db
 
