@@ -8,7 +8,7 @@ from django.conf import settings
 
 from apps.accounts.passwords import start_hashing
 from apps.core.http.bridge import WsgiBridge
-from apps.core.http.middleware import admit
+from apps.core.http.middleware import check_address_limit
 from config.health import HealthFront
 from config.lanes import pool_of
 from config.lifespan import Lifespan, settle_memory
@@ -26,7 +26,9 @@ lifespan = Lifespan([vitals.begin, open_hub, start_hashing, settle_memory])
 application = ProtocolTypeRouter(
     {
         "http": HealthFront(
-            WsgiBridge(wsgi_application, pool_of, admit), vitals, Readiness(look_at_database)
+            WsgiBridge(wsgi_application, pool_of, check_address_limit),
+            vitals,
+            Readiness(look_at_database),
         ),
         "websocket": websocket_application,
         "lifespan": lifespan,

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from dotenv import load_dotenv
 
-from apps.core.private import mend_file, private_file
+from apps.core.private import private_file, restrict_file
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -180,7 +180,7 @@ def _sqlite(path: Path, lock_timeout: int) -> dict[str, Any]:
         _complain("DATABASE_URL", f"names a file that cannot be made ({error}).")
     # SQLite makes these with the mode of the file itself; they may be older than that mode.
     for beside in ("-wal", "-shm"):
-        mend_file(path.with_name(f"{path.name}{beside}"))
+        restrict_file(path.with_name(f"{path.name}{beside}"))
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": path,

@@ -4,7 +4,7 @@ others waiting."""
 from django.conf import settings
 from django.urls import reverse
 
-from apps.core.http.endpoint_checks import routes
+from apps.core.http.endpoint_checks import routes_of
 from apps.core.threads import BoundedPool
 from config.api import router
 
@@ -26,7 +26,7 @@ SAFE = {"GET", "HEAD", "OPTIONS"}
 # admin's pages, which are Django's, two do.
 HASHING = {
     (route.method, reverse(route.name))
-    for route in routes(router.urls)
+    for route in routes_of(router.urls)
     if route.endpoint is not None and route.endpoint.hashes
 } | {("POST", reverse(f"admin:{page}")) for page in ("login", "password_change")}
 

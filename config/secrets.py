@@ -4,7 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
-from apps.core.private import mend_file, private_directory
+from apps.core.private import private_directory, restrict_file
 
 
 def kept_secret(path: Path) -> str:
@@ -26,5 +26,5 @@ def kept_secret(path: Path) -> str:
             pass
         finally:
             fresh.unlink()
-    mend_file(path)
+    restrict_file(path)
     return path.read_text().strip()

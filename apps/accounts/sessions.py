@@ -20,7 +20,7 @@ from apps.accounts.policies import owns
 from apps.accounts.selectors import active_sessions
 from apps.accounts.tokens import TokenPair, issue_pair, new_jti, read_refresh
 from apps.core.addresses import network_of
-from apps.core.db.sql import not_waiting
+from apps.core.db.sql import nowait_locks
 from apps.core.errors import require
 from apps.realtime.hub import sessions_close
 
@@ -110,7 +110,7 @@ def session_touch(session: Session) -> None:
     """
     now = timezone.now()
     if now - session.last_used_at > TOUCH_INTERVAL:
-        with suppress(OperationalError), not_waiting():
+        with suppress(OperationalError), nowait_locks():
             Session.objects.filter(pk=session.pk).update(last_used_at=now)
 
 

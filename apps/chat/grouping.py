@@ -14,8 +14,8 @@ from django.db import InterfaceError, OperationalError
 
 from apps.chat.errors import TooManyWaiting
 from apps.chat.services import Draft, Sent, messages_send
-from apps.core.db.failures import met_a_lock, surely_undone
-from apps.core.db.sql import waiting_briefly
+from apps.core.db.failures import hit_lock_timeout, known_rolled_back
+from apps.core.db.sql import lock_timeout
 from apps.core.errors import DomainError
 from apps.core.http.handler import as_domain_error
 from apps.core.ratelimit import action_refusals
@@ -78,12 +78,12 @@ def _send(drafts: Sequence[Draft]) -> list[Outcome]:
 
     Unless it may have been committed all the same: some would be sent twice.
     """
-    with waiting_briefly(LONGEST_LOCK):
+    with lock_timeout(LONGEST_LOCK):
         try:
             return messages_send(drafts)
         except Exception as error:  # noqa: BLE001
             refusal = as_domain_error(error)
-            if not surely_undone(error):
+            if not known_rolled_back(error):
                 return [refusal] * len(drafts)
         return _send_one_by_one(drafts)
 
@@ -103,7 +103,7 @@ def _send_one_by_one(drafts: Sequence[Draft]) -> list[Outcome]:
             outcomes.append(refusal)
             if isinstance(error, OperationalError | InterfaceError):
                 failures.append(refusal)
-            if met_a_lock(error):
+            if hit_lock_timeout(error):
                 locked.note(draft)
     return outcomes
 

@@ -1,4 +1,4 @@
-"""Client addresses, written in one way and counted by the network that one client holds."""
+"""Client addresses: their canonical spelling, and the network by which a client is counted."""
 
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -10,10 +10,10 @@ _WITH_PORT = re.compile(r"\[(?P<v6>[^\]]*)\](?::\d+)?|(?P<v4>[^:]*):\d+")
 
 
 def address_of(text: str) -> str:
-    """Return an address in its one spelling: without port, brackets and zone, IPv4 as IPv4.
+    """Return an address in its canonical spelling: without port, brackets and zone, IPv4 as IPv4.
 
-    Takes what a socket or a proxy writes. IPv4 that comes mapped into IPv6 (RFC 4291, 2.5.5.2) is
-    unmapped. What is not an address is returned cut to LONGEST characters.
+    The text is what a socket or a proxy writes. IPv4 that is mapped into IPv6 (RFC 4291, 2.5.5.2)
+    is unmapped. Text that is not an address is returned cut to LONGEST characters.
     """
     found = _parsed(text)
     return text[:LONGEST] if found is None else str(found)
@@ -22,9 +22,10 @@ def address_of(text: str) -> str:
 def network_of(text: str) -> str:
     """Return the network whose addresses belong to one client, as text.
 
-    Takes what address_of() takes. IPv4 stands for itself. IPv6 is returned as its /64, the least
-    that a provider assigns (RFC 6177), within which a client may change its address at will
-    (RFC 8981). What is not an address is returned cut to LONGEST characters.
+    It takes the same text as address_of(). An IPv4 address is its own network. An IPv6 address is
+    returned as its /64, the smallest network that a provider assigns (RFC 6177): within it a client
+    may change its address at will (RFC 8981). Text that is not an address is returned cut to
+    LONGEST characters.
     """
     found = _parsed(text)
     if isinstance(found, IPv6Address):

@@ -1,4 +1,4 @@
-"""The base of the admin's pages: they read models and write through services."""
+"""The base of the admin pages: they read models and write through services."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,36 +15,36 @@ else:
 
 
 class ReadOnlyAdmin(ModelAdmin):
-    """A page whose only writes are its actions, and whose only questions are its own filters."""
+    """A page whose only writes are its actions, and whose only lookups are its own filters."""
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
-        """Allow what the links of the page's own filters ask, of columns that they name.
+        """Allow only the lookups that the links of the page's own filters use.
 
-        Django allows any lookup of any column of the model itself, also of one that is not shown:
-        `?password__regex=` reads a hash letter by letter. No column holds a NUL, and PostgreSQL
-        takes none in a question.
+        Django allows every lookup on every column of the model, even on columns that are not shown:
+        `?password__regex=` reads a hash letter by letter. A NUL is refused because no column holds
+        one and PostgreSQL rejects it in a query.
         """
         return "\0" not in value and lookup in {
-            f"{column}{question}"
+            f"{column}{suffix}"
             for column in self.get_list_filter(request)
-            for question in ("", "__exact", "__isnull")
+            for suffix in ("", "__exact", "__isnull")
         }
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Refuse: rows are made by services."""
+        """Refuse: services create rows."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse: a form would write past the services."""
+        """Refuse: a form would bypass the services."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse likewise."""
+        """Refuse: services delete rows."""
         return False
 
     def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Do what was chosen to the rows that were; 400 for a key that cannot be one, which
-        Django's own would ask the database for."""
+        """Run the chosen action on the chosen rows; answer 400 if a key is malformed, which Django
+        would send to the database."""
         for key in request.POST.getlist(ACTION_CHECKBOX_NAME):
             try:
                 self.opts.pk.to_python(key)
@@ -53,5 +53,5 @@ class ReadOnlyAdmin(ModelAdmin):
         return super().response_action(request, *args, **kwargs)
 
     def actor(self, request: HttpRequest) -> Any:
-        """Return who acts."""
+        """Return the user who acts."""
         return request.user

@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class CoreConfig(AppConfig):
-    """What every other app stands on; it has no domain of its own."""
+    """The app that every other app uses; it has no domain of its own."""
 
     name = "apps.core"
     label = "core"

@@ -1,7 +1,7 @@
-"""What the domain refuses, in terms that HTTP and the websocket share.
+"""The refusals of the domain, which HTTP and the websocket share.
 
-Every refusal has a code for programs, a sentence for people and, over HTTP, a status
-(contract 1.1). Apps name their own by subclassing; nothing here knows of a request.
+Every refusal has a code for programs, a sentence for users and, over HTTP, a status. Each app
+declares its own as subclasses. Nothing in this module knows about requests.
 """
 
 from collections.abc import Sequence
@@ -11,19 +11,19 @@ from typing import Any
 
 @dataclass(frozen=True)
 class FieldError:
-    """One wrong field: its dotted path, a sentence, and the code of the rule that it broke."""
+    """One invalid field: its dotted path, a sentence, and the code of the rule that it breaks."""
 
     field: str
     message: str
     code: str
 
     def as_dict(self) -> dict[str, str]:
-        """Return the error as it stands in `errors` of an answer."""
+        """Return the error as an item of `errors` in an answer."""
         return asdict(self)
 
 
 class DomainError(Exception):
-    """A refusal. Subclasses give the code, the status and the sentence."""
+    """A refusal. Subclasses set the code, the status and the sentence."""
 
     status = 500
     code = "INTERNAL_ERROR"
@@ -40,13 +40,13 @@ class DomainError(Exception):
         return {}
 
     def as_dict(self) -> dict[str, Any]:
-        """Return code, message and field errors, which both wires render alike."""
+        """Return code, message and field errors, as HTTP and the websocket both send them."""
         errors = {"errors": [error.as_dict() for error in self.errors]} if self.errors else {}
         return {"message": self.message, "code": self.code, **errors}
 
 
 def require(allowed: bool, refusal: type[DomainError]) -> None:
-    """Raise the refusal unless it is allowed: how every service says what a policy decides."""
+    """Raise the refusal unless it is allowed. Services enforce what a policy decides with this."""
     if not allowed:
         raise refusal
 
@@ -56,7 +56,7 @@ class BadRequest(DomainError):
 
 
 class UnknownHost(BadRequest):
-    message = "This server does not go by that name; see APP_ALLOWED_HOSTS"
+    message = "This server does not serve that host; see APP_ALLOWED_HOSTS"
 
 
 class Unauthorized(DomainError):
@@ -109,7 +109,7 @@ class Invalid(DomainError):
 
     @classmethod
     def field(cls, field: str, message: str, code: str = "invalid") -> "Invalid":
-        """Return the refusal of one field."""
+        """Return the refusal for one invalid field."""
         return cls(errors=[FieldError(field, message, code)])
 
 

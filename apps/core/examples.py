@@ -1,11 +1,11 @@
-"""Examples of what a JSON schema describes."""
+"""Example values for JSON schemas."""
 
 from typing import Any
 
 Schema = dict[str, Any]
 
 EXAMPLE_ID = "01930e1c-7f6a-7b3e-9c1d-2f5a8b4c6d7e"
-# Something of each kind, so that an example looks like the real thing.
+# One value per kind, so that an example looks like real data.
 _BY_FORMAT = {
     "uuid": EXAMPLE_ID,
     "date-time": "2026-01-31T12:00:00.000000Z",
@@ -15,8 +15,8 @@ _BY_TYPE: dict[str, Any] = {"integer": 1, "number": 1.5, "boolean": True, "strin
 
 
 def resolved(schema: Schema, schemas: dict[str, Schema]) -> Schema:
-    """Return the schema that another one refers to, with what it says itself; of alternatives the
-    first."""
+    """Return the schema with its reference replaced by what it refers to, and its alternatives by
+    the first of them."""
     for key in ("oneOf", "anyOf", "allOf"):
         if key in schema and all("required" not in one for one in schema[key]):
             rest = {name: value for name, value in schema.items() if name != key}
@@ -27,13 +27,13 @@ def resolved(schema: Schema, schemas: dict[str, Schema]) -> Schema:
 
 
 def _excluded(schema: Schema) -> set[str]:
-    """Return the properties that may not stand beside those of the schema's first alternative."""
+    """Return the properties that may not appear together with those of the first alternative."""
     first, *others = [set(one["required"]) for one in schema.get("oneOf", [{"required": []}])]
     return set().union(*others) - first
 
 
 def example_of(schema: Schema, schemas: dict[str, Schema]) -> Any:
-    """Return a value that the schema describes, with all that may be in it."""
+    """Return a value that matches the schema and has every property that it may have."""
     found = resolved(schema, schemas)
     if "examples" in found:
         return found["examples"][0]

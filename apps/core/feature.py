@@ -1,4 +1,4 @@
-"""What core brings to the whole."""
+"""The declaration of core."""
 
 from apps.core.features import Feature
 from apps.core.http.idempotency import idempotency_keys_prune

@@ -1,7 +1,7 @@
-"""What each app brings to the whole: declared in its `feature.py`, collected here.
+"""Each app declares its routes, limits and prunes in its `feature.py`; this module collects them.
 
-Nothing outside of an app's folder names what is in it; whoever needs the routes, limits or prunes
-of all apps asks this module for them.
+No code outside of an app's folder names what the app contains. Code that needs the routes, limits
+or prunes of all apps gets them from this module.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,16 +23,15 @@ class Feature:
 
     # Viewsets by the prefix of their routes below /api/v1.
     routes: Mapping[str, Any] = field(default_factory=dict)
-    # How many times a minute a user, or the network of an anonymous user, may do what the name
-    # stands for.
+    # How many times a minute a user, or the network of an anonymous user, may do the named action.
     limits: Mapping[str, int] = field(default_factory=dict)
-    # What deletes rows whose time is over, by what it deletes; each returns how many there were.
+    # Functions that delete expired rows and return how many, by the name of what they delete.
     prunes: Mapping[str, Callable[[], int]] = field(default_factory=dict)
-    # What must be done before a server ends, once it serves nobody any more.
+    # Functions that a server calls after its last request, before it ends.
     at_stop: Sequence[Callable[[], None]] = ()
-    # The choices of model fields by the names that they have in openapi.yaml.
+    # The choices of model fields, by their names in openapi.yaml.
     enums: Mapping[str, Any] = field(default_factory=dict)
-    # Fills an empty installation with examples and returns what to say of them.
+    # Fills an empty installation with examples and returns a sentence about them.
     demo: Callable[[], str] | None = None
 
 
@@ -53,7 +52,7 @@ def routes() -> Mapping[str, Any]:
 
 @cache
 def limits() -> Mapping[str, int]:
-    """Return how many times a minute each limited action is allowed."""
+    """Return how many times a minute each action is allowed."""
     return _merged("limits", lambda feature: feature.limits)
 
 
@@ -68,11 +67,11 @@ def enums() -> Mapping[str, Any]:
 
 
 def _merged(kind: str, of: Callable[[Feature], Mapping[str, T]]) -> Mapping[str, T]:
-    """Return the entries of all features; raise ImproperlyConfigured for a name that two have."""
+    """Return the entries of all features; raise ImproperlyConfigured if two have the same name."""
     merged: dict[str, T] = {}
     for label, feature in features().items():
         for name, value in of(feature).items():
             if name in merged:
-                raise ImproperlyConfigured(f"{label} declares {kind} of the taken name {name!r}.")
+                raise ImproperlyConfigured(f"{label} declares {kind} {name!r}, which is taken.")
             merged[name] = value
     return merged

@@ -1,4 +1,4 @@
-"""Log lines wait in a bounded queue for the thread that writes them, and nothing waits for it."""
+"""A bounded queue of log lines. One thread writes them, and no other thread waits for it."""
 
 import logging
 import logging.handlers
@@ -7,20 +7,20 @@ import threading
 from collections.abc import Sequence
 from queue import SimpleQueue
 
-# Some twenty seconds of a server that is always busy, and 1.5 MB of lines of requests.
+# About twenty seconds of a busy server, and 1.5 MB of request lines.
 MOST_LINES = 4096
-# How long the end of the process may wait for whoever reads the log.
+# How long the end of the process may wait until the log is written.
 FLUSH_SECONDS = 1.0
 
 
 class LogQueue(logging.handlers.QueueHandler):
-    """Renders each line where it is logged, and has a thread of its own give it to `output`.
+    """Renders each line in the thread that logs it; a thread of its own writes it to `output`.
 
-    While MOST_LINES wait no more are taken, until all of these are written. Those that come
-    meanwhile are counted, and a line that says how many stands in their place.
+    When MOST_LINES wait, the queue takes no more until all of them are written. It drops and counts
+    the lines that come meanwhile, and one line that says how many takes their place.
     """
 
-    # Not a `queue.Queue`: a destructor that logs in the midst of its `put` would wait for itself.
+    # Not a `queue.Queue`: a destructor that logs during its `put` would wait for itself.
     queue: SimpleQueue[str | threading.Event | None]
 
     def __init__(self, output: logging.Handler) -> None:
@@ -28,37 +28,37 @@ class LogQueue(logging.handlers.QueueHandler):
         self._output = output
         self._lost = 0
         self._counting = threading.RLock()
-        # Not a QueueListener, which writes one line each time that it gets its turn, and whose end
-        # waits without bound.
+        # Not a QueueListener: it writes a single line each time it runs, and its end waits without
+        # bound.
         threading.Thread(target=self._run, name="log", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Put the line into the queue, or count it as lost. One thread at a time comes here."""
-        if not self._is_lost():
+        """Put the line into the queue, or count it as lost. The handler's lock is held here."""
+        if not self._drop_if_full():
             super().emit(record)
 
     def prepare(self, record: logging.LogRecord) -> str:
-        """Return the line. It is rendered by the thread that logs it, which has the context, the
-        exception, and arguments that may change."""
+        """Return the rendered line. Only the thread that logs it has the context and the exception,
+        and the arguments may change later."""
         return self.format(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Log that a line could not be rendered. Others print it to stderr, which may hang."""
+        """Log that a line could not be rendered. Other handlers print to stderr, which may hang."""
         what = f"a log line could not be rendered ({record.pathname}:{record.lineno})"
         self.queue.put(self._line(logging.ERROR, what, sys.exc_info()))
 
     def flush(self) -> None:
-        """Wait until what was logged is written, for FLUSH_SECONDS at most."""
+        """Wait until all logged lines are written, for FLUSH_SECONDS at most."""
         written = threading.Event()
         self.queue.put(written)
         written.wait(FLUSH_SECONDS)
 
     def close(self) -> None:
-        """Have the writer end when it has written what there is."""
+        """Let the writing thread end after it has written what is in the queue."""
         self.queue.put(None)
         super().close()
 
-    def _is_lost(self) -> bool:
+    def _drop_if_full(self) -> bool:
         with self._counting:
             if self._lost or self.queue.qsize() >= MOST_LINES:
                 self._lost += 1
@@ -67,17 +67,17 @@ class LogQueue(logging.handlers.QueueHandler):
     def _run(self) -> None:
         taken: Sequence[str | threading.Event | None] = []
         while None not in taken:
-            # All that wait, in one write: while other threads are busy, this one has its turn too
-            # rarely for one line each time.
+            # One write for all waiting lines: while other threads are busy, this thread runs too
+            # rarely to write a single line each time.
             taken = [self.queue.get(), *(self.queue.get() for _ in range(self.queue.qsize()))]
             self._write([one for one in taken if isinstance(one, str)])
             if self.queue.empty():
-                self._tell_lost()
+                self._report_lost()
             for one in taken:
                 if isinstance(one, threading.Event):
                     one.set()
 
-    def _tell_lost(self) -> None:
+    def _report_lost(self) -> None:
         with self._counting:
             lost, self._lost = self._lost, 0
         if lost:
@@ -85,11 +85,11 @@ class LogQueue(logging.handlers.QueueHandler):
 
     def _write(self, lines: Sequence[str]) -> None:
         if lines:
-            # Not handle(), which locks it: the end of the process, which closes all handlers, would
-            # wait for the lock while this thread hangs.
+            # Not handle(), which takes the handler's lock: the end of the process closes all
+            # handlers, and would wait for the lock while this thread hangs.
             self._output.emit(logging.makeLogRecord({"msg": "\n".join(lines)}))
 
     def _line(self, level: int, message: str, failure: object = None) -> str:
-        """Return a line of our own, rendered like all others."""
-        said = {"levelno": level, "levelname": logging.getLevelName(level), "msg": message}
-        return self.format(logging.makeLogRecord({**said, "name": __name__, "exc_info": failure}))
+        """Return a line about the log itself, rendered like all others."""
+        fields = {"levelno": level, "levelname": logging.getLevelName(level), "msg": message}
+        return self.format(logging.makeLogRecord({**fields, "name": __name__, "exc_info": failure}))

@@ -1,4 +1,4 @@
-"""Structured logs: one event a line, as JSON or for a person."""
+"""Structured logs: one event per line, as JSON or as text for a terminal."""
 
 import logging
 import logging.handlers
@@ -16,7 +16,7 @@ from apps.core.unbuffered import unbuffered
 
 log = structlog.get_logger(__name__)
 
-# What every line has, whoever logs it.
+# Processors for every line, whether our code or a library logs it.
 _COMMON: list[structlog.types.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -26,7 +26,7 @@ _COMMON: list[structlog.types.Processor] = [
 
 
 def configure(config: Mapping[str, str]) -> None:
-    """Send every log line, of ours and of the libraries, through one renderer and one queue.
+    """Send every log line, ours and the libraries', through one renderer and one queue.
 
     `config` has level, format (json or console), output (stdout, stderr or file) and path.
     """
@@ -38,15 +38,15 @@ def configure(config: Mapping[str, str]) -> None:
 
 
 def log_instead_of_printing() -> None:
-    """Log what Python prints to stderr by itself: warnings, and exceptions that nobody catches in
-    threads and in destructors. Whoever reads stderr may hang, and the event loop with them."""
+    """Log what Python prints to stderr by itself: warnings, and uncaught exceptions in threads and
+    destructors. The reader of stderr may hang, and the event loop would hang with it."""
     logging.captureWarnings(True)
     threading.excepthook = _log_end_of_thread
     sys.unraisablehook = _log_unraisable
 
 
 def _log_end_of_thread(failure: threading.ExceptHookArgs) -> None:
-    # The one exception that is an ordinary end.
+    # SystemExit is how a thread ends on purpose.
     if failure.exc_type is not SystemExit:
         log.error("a thread failed", exc_info=failure.exc_value)
 
@@ -73,7 +73,7 @@ def _formatter(form: str) -> logging.Formatter:
     if form == "json":
         renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        # Not its default, which shows the values of local variables, passwords among them.
+        # The default shows the values of local variables, which may be passwords.
         traceback = structlog.dev.plain_traceback
         renderers = [
             structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=traceback)
@@ -92,37 +92,37 @@ def _output(config: Mapping[str, str]) -> logging.Handler:
 
 
 def _quieten_libraries() -> None:
-    # Our own line says all of theirs, and theirs would show the token in a websocket's address.
+    # Our request line has all that theirs have, and theirs would show the token in a websocket URL.
     for name in ("uvicorn", "uvicorn.access", "websockets", "daphne"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # Its warnings are of what clients send that is no HTTP, as many lines as they like.
+    # It warns about every input that is not HTTP, so clients could fill the log.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    logging.getLogger("uvicorn.error").addFilter(_is_no_refusal)
+    logging.getLogger("uvicorn.error").addFilter(_is_not_refused_handshake)
     logging.getLogger("django.request").setLevel(logging.ERROR)
-    logging.getLogger("django.request").addFilter(_tells_more)
-    # What a stranger sends that Django finds suspicious, a wrong Host or a form of very many
-    # fields, is answered with 400 and needs no traceback.
+    logging.getLogger("django.request").addFilter(_has_traceback)
+    # Django logs a traceback for suspicious requests, such as a wrong Host or a form with too many
+    # fields. They are answered with 400 and need no traceback.
     logging.getLogger("django.security").setLevel(logging.CRITICAL)
     logging.getLogger("django.channels.server").setLevel(logging.WARNING)
-    # With APP_DEBUG it has a handler of its own, which prints each line once more to stderr.
+    # With APP_DEBUG Django adds a handler that prints each line a second time, to stderr.
     logging.getLogger("django").handlers.clear()
 
 
-def _tells_more(record: logging.LogRecord) -> bool:
-    """Django's line of an answer of 5xx, beside ours, is of use only when it has a traceback."""
+def _has_traceback(record: logging.LogRecord) -> bool:
+    """Return whether Django's line about a 5xx answer adds a traceback to our own line."""
     return record.exc_info is not None
 
 
-def _is_no_refusal(record: logging.LogRecord) -> bool:
-    """Uvicorn takes a websocket that was refused before its upgrade for a mistake of ours."""
+def _is_not_refused_handshake(record: logging.LogRecord) -> bool:
+    """Return False for a refused websocket handshake, which uvicorn logs as an error of ours."""
     return "without completing handshake" not in record.getMessage()
 
 
 class PrivateFileHandler(logging.handlers.WatchedFileHandler):
-    """Writes a file that only we can read.
+    """Writes a log file that only this account can read.
 
-    Unlike a plain file handler it notices when logrotate has moved the file away, and then makes
-    another one just as private.
+    Unlike a plain file handler it notices when logrotate has moved the file away, and then creates
+    a new one with the same mode.
     """
 
     def _open(self) -> Any:
@@ -130,7 +130,7 @@ class PrivateFileHandler(logging.handlers.WatchedFileHandler):
         return unbuffered(Path(self.baseFilename))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the line. That its file cannot be opened any more fails no request."""
+        """Write the line. A file that can no longer be opened must not fail a request."""
         try:
             super().emit(record)
         except OSError:

@@ -9,7 +9,7 @@ from apps.core.ids import uuid7
 
 
 class IdempotencyKey(models.Model):
-    """A POST that its client may repeat, and the answer it got, once there is one."""
+    """A POST that its client may repeat, and the answer to it, once there is one."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(
@@ -19,7 +19,7 @@ class IdempotencyKey(models.Model):
     fingerprint = models.CharField(max_length=64)
     status = models.PositiveSmallIntegerField(null=True)
     body = models.JSONField(null=True)
-    # What the answer shows, so that it can be redacted when that is deleted.
+    # The id of the object in the answer, so that the answer is redacted when the object is deleted.
     subject = models.UUIDField(null=True)
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 

@@ -1,7 +1,7 @@
-"""Files and folders that hold what people trusted us with: for this account alone to read.
+"""Files and folders with user data: only this account may read them.
 
-What exists already is mended too. What another account owns is left as it is, and so is whatever
-is no plain file or folder, such as /dev/stdout.
+Modes of existing files and folders are corrected too. What another account owns keeps its mode, and
+so does everything that is no plain file or folder, such as /dev/stdout.
 """
 
 import os
@@ -11,35 +11,35 @@ from pathlib import Path
 
 
 def private_directory(path: Path) -> None:
-    """Have the folder there, with those above it that are missing, and to us alone (0700)."""
+    """Create the folder and its missing parents, and restrict it to this account (0700)."""
     if not path.exists():
         if not path.parent.exists():
             private_directory(path.parent)
-        # Another process may make it at the same moment.
+        # Another process may create it at the same moment.
         path.mkdir(mode=0o700, exist_ok=True)
-    _mend(path, stat.S_IFDIR, 0o700)
+    _restrict(path, stat.S_IFDIR, 0o700)
 
 
 def private_file(path: Path) -> None:
-    """Have the file there, empty when it is new, and to us alone (0600).
+    """Create the file if it is missing, and restrict it to this account (0600).
 
-    A folder that is missing is made, to us alone. One that was there before, such as /var/log,
-    keeps its mode.
+    Missing folders are created for this account alone. A folder that exists already, such as
+    /var/log, keeps its mode.
     """
     if not path.exists():
         if not path.parent.exists():
             private_directory(path.parent)
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-    mend_file(path)
+    restrict_file(path)
 
 
-def mend_file(path: Path) -> None:
-    """Keep the file to us alone if it is there; do not make it."""
-    _mend(path, stat.S_IFREG, 0o600)
+def restrict_file(path: Path) -> None:
+    """Restrict the file to this account (0600) if it exists."""
+    _restrict(path, stat.S_IFREG, 0o600)
 
 
-def _mend(path: Path, kind: int, mode: int) -> None:
-    # It may vanish at any moment, and a read-only disk lets nothing be mended.
+def _restrict(path: Path, kind: int, mode: int) -> None:
+    # The file may vanish at any moment, and a read-only disk refuses the change.
     with suppress(OSError):
         found = path.stat()
         ours = found.st_uid == os.geteuid()

@@ -1,10 +1,10 @@
 """One limiter for HTTP and websocket: what it counts, and how one process counts it.
 
-It is the generic cell rate algorithm (GCRA, ITU-T I.371): of each key only the time is kept at
-which its allowance will be whole again, so that a key costs a few bytes however large its burst.
+It is the generic cell rate algorithm (GCRA, ITU-T I.371). For each key it stores only the time at
+which the allowance will be whole again, so a key costs a few bytes however large its burst is.
 docs/decisions/0002-rate-limiter.md says why this is not the `limits` package, and
-docs/decisions/0011-bounded-keys.md how many keys there may be. How several processes share an
-allowance is in apps/core/redis_limiter.py.
+docs/decisions/0011-bounded-keys.md how many keys there may be. apps/core/redis_limiter.py shares an
+allowance between several processes.
 """
 
 import hashlib
@@ -34,44 +34,44 @@ class Limit:
 
     @property
     def allowance(self) -> float:
-        """Return the seconds after which an allowance that is used up is whole again."""
+        """Return the seconds after which a consumed allowance is whole again."""
         return self.burst / self.rate
 
     def allows(self, wait: float) -> bool:
-        """Return whether an allowance that is whole again after these seconds was large enough."""
+        """Return whether the limit allows an allowance that is whole again after these seconds."""
         # Redis counts in whole microseconds.
         return wait <= self.allowance + 1e-6
 
 
 def seconds_until_whole(whole_at: float, now: float, limit: Limit) -> float:
-    """Return the seconds until an allowance is whole again once one more is taken from it.
+    """Return the seconds until an allowance is whole again after one more request.
 
-    More than the limit allows means that there is nothing to take. Otherwise it is whole again at
-    `now` plus these.
+    If they are more than the limit allows, nothing is left to take. Otherwise the allowance is
+    whole again at `now` plus these seconds.
     """
     return max(whole_at - now, 0.0) + 1 / limit.rate
 
 
 class Limiter(Protocol):
-    """Where the times are kept."""
+    """A store of the times at which allowances are whole again."""
 
     def take(self, keys: Sequence[str], limit: Limit) -> list[float]:
-        """Take one from the allowance of each key and return the seconds until it is whole again;
-        where the limit does not allow them, nothing was taken."""
+        """Take one from the allowance of each key and return the seconds until it is whole again.
+        Nothing is taken for a key whose seconds exceed the limit."""
 
 
 def digest(key: str) -> str:
-    """Return what stands for the key where times are kept: 32 characters, whatever its length."""
+    """Return the hash under which a key is stored: 32 characters, whatever the key's length."""
     return hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
 class LocalLimiter:
-    """Keeps the times in this process, those of MOST_KEYS keys at most."""
+    """Stores the times in this process, for MOST_KEYS keys at most."""
 
     MOST_KEYS = 100_000
 
     def __init__(self) -> None:
-        # In the order in which they were last taken from, the oldest first.
+        # Ordered by last use, the least recently used first.
         self._whole_at: OrderedDict[str, float] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -91,12 +91,13 @@ class LocalLimiter:
         return wait
 
     def _forget_some(self, added: int, now: float) -> None:
-        # Two for each that may have been added: the rest catches up, and no call pays for all.
+        # Two for each key that may have been added: so the table shrinks, and no call walks all of
+        # it.
         for _ in range(2 * added):
             self._forget_oldest(now)
 
     def _forget_oldest(self, now: float) -> None:
-        """Forget a key whose allowance is whole, or one too many."""
+        """Forget the oldest key if its allowance is whole, or if there are too many keys."""
         oldest = next(iter(self._whole_at), None)
         if oldest is None:
             return
@@ -112,14 +113,14 @@ def limiter() -> Limiter:
 
 
 @cache
-def _limiter_here() -> LocalLimiter:
+def _local_limiter() -> LocalLimiter:
     return LocalLimiter()
 
 
 def refusals(
     keys: Sequence[str], limit: Limit, by: Limiter | None = None
 ) -> list[RateLimited | None]:
-    """Take one from the allowance of each key; return for each the refusal if it is used up."""
+    """Take one from the allowance of each key; return a refusal for each that is used up."""
     return [
         None
         if limit.allows(wait)
@@ -141,32 +142,32 @@ def consume(key: str, limit: Limit, by: Limiter | None = None) -> None:
 
 
 def consume_address(address: str, by: Limiter | None = None) -> None:
-    """Count one request of a client, whom the network of the address stands for."""
+    """Count one request of a client, who is known by the network of their address."""
     limit = Limit(settings.RATE_LIMIT_REQUESTS_PER_SECOND, settings.RATE_LIMIT_BURST)
     consume(f"address:{network_of(address)}", limit, by)
 
 
-def consume_address_here(address: str) -> None:
-    """Count one request of a client among those of this process alone, without asking Redis.
+def consume_address_locally(address: str) -> None:
+    """Count one request of a client in this process alone, without asking Redis.
 
-    It has a limiter of its own: those who pass are counted once more, by consume_address(). Whom it
-    refuses that one would refuse as well, which counts at least as many.
+    It uses a limiter of its own, and consume_address() counts each accepted request again. That one
+    counts at least as many requests, so it would refuse every request that this one refuses.
     """
-    consume_address(address, _limiter_here())
+    consume_address(address, _local_limiter())
 
 
-def consume_action(action: str, who: object) -> None:
-    """Count one deed of a person or, before they are known, of the network of their address.
+def consume_action(action: str, owner: object) -> None:
+    """Count one action of its owner: a user or, for an anonymous user, their network.
 
-    `action` is one of those whose limits the features declare.
+    `action` is the name of a limit that a feature declares. Raises RateLimited.
     """
-    [refusal] = action_refusals(action, [who])
+    [refusal] = action_refusals(action, [owner])
     if refusal is not None:
         raise refusal
 
 
-def action_refusals(action: str, people: Sequence[object]) -> list[RateLimited | None]:
-    """Count one deed of each, in one look into Redis; return for each the refusal, if any."""
+def action_refusals(action: str, owners: Sequence[object]) -> list[RateLimited | None]:
+    """Count one action of each owner, in one call to Redis; return a refusal for each, if any."""
     per_minute = settings.ACTION_LIMITS.get(action, limits()[action])
-    keys = [f"action:{action}:{who}" for who in people]
+    keys = [f"action:{action}:{owner}" for owner in owners]
     return refusals(keys, Limit(per_minute / 60, per_minute))

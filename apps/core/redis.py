@@ -1,4 +1,4 @@
-"""Redis, for those who can do without it for a while."""
+"""Redis, for callers that can do without it for a while."""
 
 import threading
 import time
@@ -16,45 +16,45 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-# After a failure Redis is left alone. How long the probe waits before each look at it, in seconds:
-# one that is often slow costs a process one short wait in this time, and no more.
+# After a failure no call uses Redis. The probe waits this long before each ping, in seconds, so a
+# Redis that is often slow costs a process one short wait per interval, and no more.
 PROBE_SECONDS = 1.0
-# How often a line is written about refusals at the most, in seconds.
-COMPLAINT_SECONDS = 5.0
+# The least time between two log lines about refusals, in seconds.
+REFUSAL_LOG_SECONDS = 5.0
 
 
 class RedisDown(Exception):
-    """Redis did not answer, now or a moment ago, or it said no."""
+    """Redis did not answer, now or a moment ago, or it refused the command."""
 
 
 class Breaker:
-    """Whether Redis may be asked. All aliases are one server, and go without it together.
+    """A circuit breaker in front of Redis. All cache aliases are one server and share it.
 
-    It is open from a failure until the probe has found that Redis answers again.
+    It is open from a failure until the probe finds that Redis answers again.
     """
 
     def __init__(self) -> None:
         self.open = False
         self._lock = threading.Lock()
-        self._next_word = 0.0
+        self._next_log_at = 0.0
 
     def trip(self) -> bool:
-        """Have Redis left alone; return whether this call is the one that did it."""
+        """Open the breaker; return whether it was closed before."""
         with self._lock:
             was_open, self.open = self.open, True
             return not was_open
 
     def reset(self) -> None:
-        """Let everybody ask again."""
+        """Close the breaker, so that calls use Redis again."""
         with self._lock:
             self.open = False
 
-    def complain(self, **what: str) -> None:
-        """Write a line about a refusal, unless one was written a moment ago."""
+    def log_refusal(self, **what: str) -> None:
+        """Log a refusal, unless one was logged a moment ago."""
         with self._lock:
-            if time.monotonic() < self._next_word:
+            if time.monotonic() < self._next_log_at:
                 return
-            self._next_word = time.monotonic() + COMPLAINT_SECONDS
+            self._next_log_at = time.monotonic() + REFUSAL_LOG_SECONDS
         log.warning("redis refuses", **what)
 
 
@@ -62,26 +62,27 @@ breaker = Breaker()
 
 
 def key(name: str) -> str:
-    """Return the name of a key, apart from those of other installations on the same Redis."""
+    """Return the name of a key, with a prefix that separates installations on the same Redis."""
     return f"{settings.APP_NAME}:{name}"
 
 
 def with_redis(alias: str, operation: Callable[[Any], T]) -> T:
-    """Return what the operation makes of the client of that cache alias; raise RedisDown."""
+    """Return the result of the operation with the client of that cache alias; raise RedisDown."""
     if breaker.open:
         raise RedisDown
     try:
         return operation(get_redis_connection(alias))
     except ResponseError as error:
-        # A refusal, such as that of a full Redis to write, took no time: others need no pause.
-        breaker.complain(alias=alias, error=type(error).__name__)
+        # A full Redis refuses writes, for example. A refusal takes no time, so the breaker stays
+        # closed.
+        breaker.log_refusal(alias=alias, error=type(error).__name__)
         raise RedisDown from error
     except (RedisError, ConnectionInterrupted, OSError) as error:
-        # Only the probe finds out when Redis is back: a call that was made before the failure may
-        # be answered after it, and one that is made to try would hold up a request.
+        # Only the probe closes the breaker. An earlier call may be answered after the failure, so
+        # an answer proves nothing, and a trial call would delay a request.
         if breaker.trip():
             log.warning("redis is down", alias=alias, error=type(error).__name__)
-            _hang_up()
+            _close_idle_connections()
             _start_probe(breaker)
         raise RedisDown from error
 
@@ -91,8 +92,7 @@ def _start_probe(tripped: Breaker) -> None:
 
 
 def _probe(tripped: Breaker) -> None:
-    """Look again and again whether Redis answers, with the patience that a request has; have it
-    asked again when it does."""
+    """Ping Redis with the time-out of a request until it answers; then close the breaker."""
     while tripped.open:
         time.sleep(PROBE_SECONDS)
         try:
@@ -104,13 +104,13 @@ def _probe(tripped: Breaker) -> None:
             tripped.reset()
 
 
-def _hang_up() -> None:
-    """Close the connections that nobody uses. Where one has died without a word the others may
-    have as well, and each of them would cost somebody a time-out and all a pause."""
+def _close_idle_connections() -> None:
+    """Close the idle connections. If one connection has died silently, the others may have died as
+    well; each of them would cost a request a time-out and trip the breaker again."""
     for alias in settings.CACHES:
         free = get_redis_connection(alias).connection_pool.pool
         taken = []
-        # Out of the queue a connection is ours alone.
+        # No other thread uses a connection while it is out of the queue.
         while True:
             try:
                 taken.append(free.get_nowait())

@@ -1,8 +1,8 @@
 """The limiter of several processes: they share allowances through Redis, and rarely wait for it.
 
 A process counts a request by what it knows and reports it to Redis a moment later, in a thread of
-its own; the answer tells it what the others have taken. Only when it is as far ahead of Redis as it
-may be, which for a small limit is at once, does it ask and wait.
+its own; the answer says what the other processes have taken. A process asks Redis and waits only
+when it is as far ahead of Redis as it may be, which for a small limit is always.
 docs/decisions/0022-limits-ahead.md says how exact that is.
 """
 
@@ -21,25 +21,25 @@ from apps.core.redis import RedisDown, with_redis
 
 log = structlog.get_logger(__name__)
 
-# Of each key a process may let pass so many of which Redis has not told it yet that they are
-# counted: a tenth of the burst, but none of a limit this small, which stays exact.
+# For each key a process may let this many requests pass that Redis has not acknowledged: a tenth of
+# the burst, and none for a burst up to SMALL_BURST, whose limit stays exact.
 MOST_AHEAD = 20
 SMALL_BURST = 100
-# How long what passed is gathered for one report, in seconds, unless a key needs it sooner.
+# How long requests are gathered for one report, in seconds, unless a key needs it sooner.
 GATHER_SECONDS = 0.05
-# What has passed already is counted whatever the allowance.
-WHATEVER = 1e9
+# The allowance of a report: Redis counts what has passed already in any case.
+UNLIMITED = 1e9
 
 
 def most_ahead(limit: Limit) -> int:
-    """Return how many requests of a key a process may be ahead of Redis."""
+    """Return how many requests per key a process may be ahead of Redis."""
     return min(MOST_AHEAD, limit.burst // 10) if limit.burst > SMALL_BURST else 0
 
 
 @dataclass
 class Charge:
-    """What Redis is to count: so many of a key, the first of which passed at a time of this
-    process's clock, unless they take more than an allowance of so many seconds."""
+    """Requests for Redis to count: `count` of a key, unless they exceed `allowance` seconds. The
+    first of them passed at `since`, by this process's clock."""
 
     key: str
     limit: Limit
@@ -49,7 +49,7 @@ class Charge:
 
 
 class RedisLimiter(LocalLimiter):
-    """Keeps the times in Redis, by its clock, and in this process what is known of them."""
+    """Stores the times in Redis, by its clock, and a copy of them in this process."""
 
     # Returns for each key the seconds until it is whole again. Times are whole microseconds, since
     # Redis cuts a script's numbers to integers. ARGV: cost, allowance and age of each key.
@@ -71,7 +71,7 @@ class RedisLimiter(LocalLimiter):
 
     def __init__(self) -> None:
         super().__init__()
-        # What has passed here: what Redis is told next, and what it has not answered yet.
+        # Requests that passed here: those of the next report, and those of the report under way.
         self._gathered: dict[str, Charge] = {}
         self._reported: dict[str, Charge] = {}
         self._gather_seconds = GATHER_SECONDS
@@ -80,7 +80,7 @@ class RedisLimiter(LocalLimiter):
         self._urgent = threading.Event()
 
     def take(self, keys: Sequence[str], limit: Limit) -> list[float]:
-        """See Limiter. Waits for Redis only where this process would be too far ahead of it."""
+        """See Limiter. Waits for Redis only if this process would be too far ahead of it."""
         digests = [digest(key) for key in keys]
         with self._lock:
             now = time.monotonic()
@@ -98,8 +98,8 @@ class RedisLimiter(LocalLimiter):
         return waits
 
     def _report_later(self, key: str, limit: Limit, now: float) -> bool:
-        """Have one that passes here reported to Redis afterwards, and never when Redis is down;
-        return False when it may pass only once Redis knows of it."""
+        """Put a request that passes here into the next report, or into none while Redis is down;
+        return False if Redis must count it before it passes."""
         if core_redis.breaker.open:
             return True
         ahead = sum(part[key].count for part in (self._gathered, self._reported) if key in part)
@@ -109,8 +109,8 @@ class RedisLimiter(LocalLimiter):
         return True
 
     def _ask(self, keys: Sequence[str], limit: Limit, now: float) -> list[float]:
-        """Have Redis take one of each key, which was taken here. Nothing is returned when it does
-        not answer: then what passed here passes."""
+        """Take one of each key in Redis, after it was taken here. Returns nothing when Redis does
+        not answer: then the count of this process decides."""
         try:
             waits = self._charge([Charge(key, limit, limit.allowance, now) for key in keys], now)
         except RedisDown:
@@ -120,25 +120,25 @@ class RedisLimiter(LocalLimiter):
                 if limit.allows(wait):
                     self._learn(key, now + wait, limit)
                 else:
-                    # Nothing was taken there, and so nothing is here.
+                    # Redis took nothing, so this process gives back what it took.
                     self._whole_at[key] = self._whole_at.get(key, now) - 1 / limit.rate
                     self._learn(key, now + wait - 1 / limit.rate, limit)
         return waits
 
     def _gather(self, key: str, limit: Limit, now: float) -> None:
-        """Have Redis told, soon, that one has passed."""
+        """Put one request into the next report to Redis."""
         if key in self._gathered:
             self._gathered[key].count += 1
             if 2 * self._gathered[key].count >= most_ahead(limit):
                 self._urgent.set()
         else:
-            self._gathered[key] = Charge(key, limit, WHATEVER, now)
+            self._gathered[key] = Charge(key, limit, UNLIMITED, now)
         if not self._reporting:
             self._reporting = True
             self._thread.submit(self._keep_reporting)
 
     def _keep_reporting(self) -> None:
-        """Report what gathers, until nothing does any more."""
+        """Report what has gathered, until nothing is left."""
         while True:
             self._urgent.wait(self._gather_seconds)
             self._urgent.clear()
@@ -154,7 +154,8 @@ class RedisLimiter(LocalLimiter):
         try:
             waits = self._charge(charges, reported_at)
         except RedisDown:
-            # Redis never hears of them. This process knows them, and limits by that meanwhile.
+            # Redis never learns of them. This process has counted them, and limits by its own count
+            # while Redis is down.
             pass
         except Exception:
             log.exception("limits not reported")
@@ -164,8 +165,8 @@ class RedisLimiter(LocalLimiter):
                 self._learn(charge.key, reported_at + wait, charge.limit)
 
     def _learn(self, key: str, whole_at: float, limit: Limit) -> None:
-        """Learn from Redis when the allowance of a key is whole again; it does not know yet what
-        is gathered here."""
+        """Store when the allowance of a key is whole again by what Redis says. The requests that
+        are gathered here are added, since Redis does not know them yet."""
         if key in self._gathered:
             whole_at += self._gathered[key].count / limit.rate
         if whole_at > self._whole_at.get(key, 0.0):
@@ -173,7 +174,7 @@ class RedisLimiter(LocalLimiter):
             self._whole_at.move_to_end(key)
 
     def _charge(self, charges: Sequence[Charge], now: float) -> list[float]:
-        """Have Redis count; return for each key the seconds until it is whole again."""
+        """Count the charges in Redis; return for each the seconds until it is whole again."""
         keys = [core_redis.key(f"limit:{charge.key}") for charge in charges]
         numbers = [
             round(1e6 * seconds)

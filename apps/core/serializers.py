@@ -1,4 +1,4 @@
-"""Base serializers: camelCase on the wire, and fields that take what they say and nothing else."""
+"""Base serializers: camelCase on the wire, and fields that accept their own type only."""
 
 import re
 import unicodedata
@@ -20,23 +20,24 @@ def camelize(name: str) -> str:
 
 
 def one_at_least(*names: str) -> dict[str, Any]:
-    """Return the rule that one of these fields must be given."""
+    """Return the JSON schema rule that at least one of these fields is required."""
     return {"anyOf": [{"required": [name]} for name in names]}
 
 
 class CamelSerializer(serializers.Serializer[Any]):
-    """Names its fields in camelCase outside and as declared inside.
+    """Names its fields in camelCase on the wire, and as declared in Python.
 
-    Keys are renamed where they are declared, so that JSON which a user stored keeps its own.
+    Only the declared fields are renamed, so that the keys of JSON which a user stored stay as they
+    are.
     """
 
-    # What OpenAPI should say of the whole, such as fields of which one at least is needed.
+    # What OpenAPI adds to the schema, such as fields of which at least one is required.
     rule: ClassVar[Mapping[str, Any]] = {}
 
     @classmethod
     def load(cls, data: Any) -> dict[str, Any]:
-        """Return the validated data under its inside names; raise ValidationError with all that is
-        wrong in it."""
+        """Return the validated data under the declared names; raise ValidationError with every
+        error in it."""
         return dict(_of_class(cls).run_validation(data))
 
     @classmethod
@@ -53,38 +54,39 @@ class CamelSerializer(serializers.Serializer[Any]):
         """Return the declared fields under their names on the wire."""
         fields = {}
         for name, field in super().get_fields().items():
-            outside = camelize(name)
-            if outside != name and field.source is None:
+            wire_name = camelize(name)
+            if wire_name != name and field.source is None:
                 field.source = name
-            fields[outside] = field
+            fields[wire_name] = field
         return fields
 
 
 @cache
 def _of_class(cls: type[CamelSerializer]) -> CamelSerializer:
-    # A serializer copies its fields when it is made, which costs more than all of its work. One of
-    # each class, to which no data is ever bound, does for all threads.
+    # A serializer copies its fields when it is created, which costs more than all of its work. One
+    # instance per class serves all threads, since no data is ever bound to it.
     return cls()
 
 
-def shows_something(text: str) -> bool:
-    """Return whether there is more in the text than white space, control and format characters.
+def has_visible_characters(text: str) -> bool:
+    """Return whether the text has more than white space, control and format characters.
 
-    Characters that this Python's Unicode does not know yet count: they may be next year's emoji.
+    Characters that this Python's Unicode does not know yet count as visible: they may be next
+    year's emoji.
     """
-    return any(unicodedata.category(sign) not in INVISIBLE for sign in text)
+    return any(unicodedata.category(character) not in INVISIBLE for character in text)
 
 
 class Text(serializers.CharField):
-    """A string: numbers are not turned into one, and white space around it does not count."""
+    """A string: numbers are not converted, and white space around it is removed."""
 
     def to_internal_value(self, data: Any) -> str:
-        """Return the string; fail for any other type, and for one in which there is nothing to see,
-        as of zero-width spaces only."""
+        """Return the string; fail for any other type, and for a string with no visible character,
+        such as zero-width spaces only."""
         if not isinstance(data, str):
             self.fail("invalid")
         text = super().to_internal_value(data)
-        if text and not shows_something(text):
+        if text and not has_visible_characters(text):
             self.fail("blank")
         return text
 
@@ -103,15 +105,15 @@ class Identifier(serializers.UUIDField):
     """A UUID in its canonical form."""
 
     def to_internal_value(self, data: Any) -> Any:
-        """Return the UUID; fail for the other forms that Python reads."""
+        """Return the UUID; fail for other forms, which Python would accept."""
         if not isinstance(data, str) or not _UUID.fullmatch(data):
             self.fail("invalid", value=data)
         return super().to_internal_value(data)
 
 
 class ShortList(serializers.ListField):
-    """A list whose length is looked at before its items, and of whose items the first few wrong
-    ones are named: each costs a tenth of a millisecond, in which sockets and requests wait."""
+    """A list that checks its length before its items, and reports only the first few wrong items.
+    Each reported item costs a tenth of a millisecond, in which sockets and requests wait."""
 
     MOST_NAMED = 10
 

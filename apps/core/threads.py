@@ -1,4 +1,4 @@
-"""Threads for what blocks, with a bound on how long and among how many a caller waits for one."""
+"""Threads for blocking work, with bounds on how long callers wait for one and how many may wait."""
 
 import asyncio
 import threading
@@ -21,27 +21,27 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class _Work:
-    """What a thread is to do, and in whose share."""
+    """A call for a thread, and the owner in whose share it runs."""
 
     call: Callable[[], Any]
     owner: str = ""
 
 
 class BoundedPool:
-    """A fixed number of threads, and a queue in front of them that refuses whom it cannot serve.
+    """A fixed number of threads with a bounded queue, which refuses work that it cannot serve.
 
-    An executor alone queues without end: when its threads hang, every caller hangs with them and
-    keeps what they hold. Here a caller waits at most `wait` seconds, behind at most `queue` others.
-    Nothing waits inside the executor, so that who gives up leaves nothing behind there.
+    The queue of a plain executor has no bound: when its threads hang, every caller hangs with them
+    and keeps its resources. Here a caller waits at most `wait` seconds, behind at most `queue`
+    others. Nothing waits inside the executor, so a caller that gives up leaves nothing behind.
 
-    Of the threads one `owner` has all but one at the most, so that nobody can hold all of them.
+    One `owner` gets all threads but one at most, so that no client can hold all of them.
     """
 
     def __init__(self, name: str, threads: int, *, wait: float, queue: int) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._wait = wait
         self._queue = queue
-        # The threads take the turns themselves, and the callers may be of several loops.
+        # Threads take turns from the queue themselves, and callers may run in several event loops.
         self._lock = threading.Lock()
         self._free = threads
         self._share = max(1, threads - 1)
@@ -49,15 +49,16 @@ class BoundedPool:
         self._turns: OrderedDict[Future[Any], _Work] = OrderedDict()
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what the work returns, run in one of the threads; raise Busy.
+        """Run the work in one of the threads and return its result; raise Busy.
 
-        A caller that is cancelled while the work runs abandons it: the work goes on, and its
-        thread is taken until it ends.
+        When the caller is cancelled while the work runs, the work goes on and holds its thread
+        until it ends.
         """
         return await self.run_for("", partial(work, *args, **kwargs))
 
     async def run_for(self, owner: str, work: Callable[[], T]) -> T:
-        """Do as run() does, in the owner's share of the threads. Nobody's work has no owner."""
+        """Do what run() does, in the owner's share of the threads. The owner "" has no share, and
+        may hold every thread."""
         turn: Future[T] = Future()
         begun = self._begin(turn, _Work(work, owner), self._queue)
         done = asyncio.wrap_future(turn)
@@ -71,16 +72,17 @@ class BoundedPool:
             self._withdraw(turn)
 
     def later(self, work: Callable[[], object]) -> None:
-        """Run the work for nobody, after those who wait, however many they are.
+        """Run the work when a thread is free, behind all who wait; no caller waits for it.
 
-        For what must be done, also when its caller is cancelled, and takes next to no time.
+        It is for short work that must be done even when its caller is cancelled.
         """
         turn: Future[object] = Future()
         turn.add_done_callback(_log_failure)
         self._begin(turn, _Work(work), queue=None)
 
     def _begin(self, turn: "Future[Any]", work: "_Work", queue: int | None) -> bool:
-        """Return whether a thread was free; else the turn is queued, behind at most so many."""
+        """Start the work and return True if a thread is free. Otherwise queue the turn, behind at
+        most `queue` others, and return False."""
         with self._lock:
             if not self._free or not self._may_run(work):
                 if queue is not None and len(self._turns) >= queue:
@@ -93,13 +95,13 @@ class BoundedPool:
         return True
 
     def _work(self, turn: "Future[Any]", work: "_Work") -> None:
-        """Do the work, and then that of those who wait, for as long as there are any."""
+        """Do the work, and then the work of waiting callers, until none waits."""
         while True:
             _perform(turn, work.call)
             with self._lock:
-                self._let_go(work)
-                # Whoever has their share under way is passed over: one of those ends in a thread,
-                # which then looks here again.
+                self._release(work)
+                # An owner with a full share is skipped. When one of their works ends, its thread
+                # looks for the next turn here again.
                 following = next(
                     (one for one in self._turns.items() if self._may_run(one[1])), None
                 )
@@ -117,7 +119,7 @@ class BoundedPool:
         if work.owner:
             self._held[work.owner] += 1
 
-    def _let_go(self, work: "_Work") -> None:
+    def _release(self, work: "_Work") -> None:
         if work.owner:
             self._held[work.owner] -= 1
             if not self._held[work.owner]:
@@ -128,13 +130,13 @@ class BoundedPool:
             turn.set_exception(Busy())
 
     def _withdraw(self, turn: "Future[Any]") -> bool:
-        """Take the turn out of the queue; return False when a thread has taken it before."""
+        """Take the turn out of the queue; return False if a thread has taken it already."""
         with self._lock:
             return self._turns.pop(turn, None) is not None
 
 
 def _perform(turn: "Future[Any]", work: Callable[[], Any]) -> None:
-    # False when the caller was cancelled at this very moment.
+    # It returns False if the caller was cancelled a moment ago.
     if not turn.set_running_or_notify_cancel():
         return
     try:
@@ -147,4 +149,4 @@ def _perform(turn: "Future[Any]", work: Callable[[], Any]) -> None:
 
 def _log_failure(done: "Future[object]") -> None:
     if error := done.exception():
-        log.error("work that nobody waits for failed", exc_info=error)
+        log.error("background work failed", exc_info=error)

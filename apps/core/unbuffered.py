@@ -1,4 +1,5 @@
-"""Text files without a buffer: Python's end waits for the lock of a buffer while a write hangs."""
+"""Text files without a buffer: while a write hangs, Python could not end, since it would wait for
+the lock of the buffer."""
 
 import io
 import select
@@ -7,23 +8,23 @@ from typing import Any
 
 
 def unbuffered(file: int | Path) -> io.TextIOWrapper:
-    """Return a stream that writes to the file that is open by this number, which stays open, or to
-    the end of the one at this path."""
+    """Return a stream that appends to the file at a path, or writes to an open file descriptor,
+    which stays open when the stream is closed."""
     by_number = isinstance(file, int)
     raw = WholeWrites(file, "w" if by_number else "a", closefd=not by_number)
     return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
 class WholeWrites(io.FileIO):
-    """A file that takes all of what is written, where the system's own call may take a part."""
+    """A file that writes all of the data, where the system call may write only a part."""
 
     def write(self, data: Any) -> int:
-        """Write all of the data, however long that takes, and return how many bytes it was."""
+        """Write all of the data, however long that takes, and return its length in bytes."""
         left = memoryview(data)
         while left:
             written = super().write(left)
             if written is None:
-                # Somebody else who writes there has made it non-blocking, and it is full.
+                # Another program that shares the file has made it non-blocking, and it is full.
                 select.select([], [self], [])
             else:
                 left = left[written:]

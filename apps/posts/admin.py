@@ -1,4 +1,4 @@
-"""Posts in the admin's pages: to look at, and to delete."""
+"""Posts in the admin pages: moderators read and delete them."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -11,7 +11,7 @@ from apps.posts.services import post_delete
 
 @admin.register(Post)
 class PostAdmin(ReadOnlyAdmin):
-    """Posts that are not deleted."""
+    """The posts that are not deleted."""
 
     list_display = ("title", "author", "status", "view_count", "created_at")
     list_filter = ("status",)
@@ -22,12 +22,12 @@ class PostAdmin(ReadOnlyAdmin):
     actions = ("delete_posts",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Post]:
-        """Leave deleted posts out."""
+        """Return all posts but deleted ones."""
         return super().get_queryset(request).filter(deleted_at=None)
 
     @admin.action(description="Delete", permissions=["view"])
     def delete_posts(self, request: HttpRequest, posts: QuerySet[Post]) -> None:
-        """Delete posts as a moderator does over the API."""
+        """Delete posts as a moderator does through the API."""
         for post in posts:
             post_delete(self.actor(request), post_id=post.pk)
             self.message_user(request, f"“{post.title}” is deleted.")

@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class PostsConfig(AppConfig):
-    """What people publish."""
+    """The posts that users publish."""
 
     name = "apps.posts"
     label = "posts"

@@ -1,4 +1,4 @@
-"""Posts for an installation that is only tried."""
+"""Example posts for a trial installation."""
 
 from apps.accounts.demo import demo_users
 from apps.accounts.models import User
@@ -16,7 +16,7 @@ STATUSES = ("published", "published", "published", "draft", "published")
 
 
 def demo() -> str:
-    """Have each user of the demonstration who has no posts write some, and return how many."""
+    """Write some posts for each demo user who has none, and return a sentence with their number."""
     posts = sum(_posts_of(user, number) for number, user in enumerate(demo_users(), 1))
     return f"Added {posts} posts."
 

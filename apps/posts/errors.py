@@ -1,4 +1,4 @@
-"""What posts refuse."""
+"""The refusals of posts."""
 
 from apps.core.errors import BadRequest, Conflict, Forbidden, NotFound
 

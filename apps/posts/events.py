@@ -1,4 +1,4 @@
-"""What posts announce, on the public feed."""
+"""The events of posts, on the public feed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from apps.realtime.event_log import publish, redact
 from apps.realtime.server_frames import Event
 from apps.realtime.streams import StreamType, everybody
 
-# What is left in the log of a post that is no longer public.
-NOTHING = {"title": "", "slug": "", "excerpt": "", "tags": []}
+# What the event log keeps of a post that is no longer public.
+REDACTED_LIST_ITEM = {"title": "", "slug": "", "excerpt": "", "tags": []}
 
 FEED = StreamType(
     prefix="feed",
-    description="What everybody may read: posts as they are published. Every user may subscribe.",
+    description="Published posts, which everyone may read. Every user may subscribe.",
     readers=everybody,
 )
 
@@ -37,6 +37,6 @@ def post_published(post: Post) -> None:
 
 
 def post_changed(post: Post) -> None:
-    """Have the log tell of a post that it once announced what everybody may read of it now."""
+    """Overwrite the logged event of a post with what everyone may read of the post now."""
     public = post.status == Post.Status.PUBLISHED and post.deleted_at is None
-    redact([post.pk], {"post": PostListItemOutput.dump(post) if public else NOTHING})
+    redact([post.pk], {"post": PostListItemOutput.dump(post) if public else REDACTED_LIST_ITEM})

@@ -1,4 +1,4 @@
-"""What posts bring to the whole."""
+"""The declaration of posts."""
 
 from apps.core.features import Feature
 from apps.posts.demo import demo

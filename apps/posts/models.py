@@ -1,4 +1,4 @@
-"""Posts, the slugs that they ever had, and who looked at them when."""
+"""Posts, all slugs that they have or had, and their recent views."""
 
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ from apps.core.ids import uuid7
 
 
 class Post(models.Model):
-    """Something a person wrote. A deleted one keeps its row, and with it its slugs."""
+    """A post of a user. A deleted post keeps its row and its slugs."""
 
     class Status(models.TextChoices):
         DRAFT = "draft"
@@ -48,7 +48,7 @@ class Post(models.Model):
             models.CheckConstraint(condition=~models.Q(slug=""), name="post_slug_not_empty"),
         ]
         indexes: ClassVar[list[models.Index]] = [
-            # Ids sort by time, so these serve "the newest first" without a second column.
+            # Ids sort by time, so these indexes serve "newest first" without a second column.
             models.Index(
                 fields=["-id"],
                 name="post_published_newest",
@@ -66,7 +66,7 @@ class Post(models.Model):
 
 
 class PostSlug(models.Model):
-    """A slug that a post has or had. No two posts ever share one, deleted ones included."""
+    """A slug that a post has or had. No two posts ever share one, not even deleted posts."""
 
     slug = models.CharField(primary_key=True, max_length=255)
     post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="slugs")
@@ -77,7 +77,7 @@ class PostSlug(models.Model):
 
 
 class PostView(models.Model):
-    """That somebody looked at a post within an hour; it is counted once."""
+    """A view of a post by a viewer in an hour; it is counted once."""
 
     post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="+", db_index=False)
     viewer = models.CharField(max_length=64)
@@ -91,4 +91,4 @@ class PostView(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.viewer} saw {self.post_id} at {self.hour}"
+        return f"{self.viewer} viewed {self.post_id} at {self.hour}"

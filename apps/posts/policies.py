@@ -1,4 +1,4 @@
-"""Who may do what with a post. A viewer is a user, or None for a stranger."""
+"""Who may do what with a post. A viewer is a user, or None for an anonymous user."""
 
 from django.db.models import Q
 
@@ -7,8 +7,8 @@ from apps.posts.models import Post
 
 
 def visible_to(viewer: User | None) -> Q:
-    """Return the condition on posts that the viewer may see: published ones, his own, and for
-    moderators all."""
+    """Return the condition for posts that the viewer may see: published posts and their own;
+    moderators see all."""
     if viewer is None:
         return Q(status=Post.Status.PUBLISHED)
     if viewer.is_moderator:
@@ -16,17 +16,17 @@ def visible_to(viewer: User | None) -> Q:
     return Q(status=Post.Status.PUBLISHED) | Q(author=viewer)
 
 
-def may_edit(viewer: User, post: Post) -> bool:
-    """Return whether the viewer may change or publish the post: only its author may."""
-    return post.author_id == viewer.pk
+def may_edit(actor: User, post: Post) -> bool:
+    """Return whether the actor may change or publish the post: only its author may."""
+    return post.author_id == actor.pk
 
 
-def may_delete(viewer: User, post: Post) -> bool:
-    """Return whether the viewer may delete the post: its author and moderators may."""
-    return may_edit(viewer, post) or viewer.is_moderator
+def may_delete(actor: User, post: Post) -> bool:
+    """Return whether the actor may delete the post: its author and moderators may."""
+    return may_edit(actor, post) or actor.is_moderator
 
 
-def may_move(post: Post, status: str) -> bool:
-    """Return whether the post may go over to that status. What was public is never a draft again,
-    since people have been told of it."""
+def may_change_status(post: Post, status: str) -> bool:
+    """Return whether the post may get that status. A post that was public cannot become a draft
+    again, since it was announced to users."""
     return status != Post.Status.DRAFT or post.published_at is None

@@ -15,7 +15,7 @@ def posts_visible(
 ) -> QuerySet[Post]:
     """Return the posts of a list, the newest first.
 
-    Without a status they are the published ones, except that of one's own posts all are listed.
+    Without a status the list has published posts only, except that authors see all of their own.
     """
     posts = _existing().filter(visible_to(viewer))
     if author_id is not None:

@@ -21,7 +21,7 @@ WRITABLE = (Post.Status.DRAFT, Post.Status.PUBLISHED)
 
 
 class TagList(ShortList):
-    """Tags: in lower case, each once, in the order given."""
+    """Tags in lower case, without duplicates, in the given order."""
 
     child = Text(min_length=1, max_length=50)
 
@@ -79,7 +79,7 @@ class PostOutput(_PostOutput):
 
 
 class PostListItemOutput(_PostOutput):
-    """A post in a list: its first characters in place of its content."""
+    """A post in a list, with an excerpt in place of its content."""
 
     excerpt = serializers.SerializerMethodField()
 

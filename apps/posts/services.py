@@ -25,11 +25,11 @@ from apps.posts.errors import (
     PublishedCannotBecomeDraft,
 )
 from apps.posts.models import Post
-from apps.posts.policies import may_delete, may_edit, may_move, visible_to
+from apps.posts.policies import may_change_status, may_delete, may_edit, visible_to
 from apps.posts.slugs import claim_slug, slug_of
 
-# What is left of a deleted post where the answer to its author is kept.
-WITHOUT_WORDS = {"title": "", "slug": "", "content": "", "tags": []}
+# What a kept answer to the author shows of a deleted post.
+REDACTED_POST = {"title": "", "slug": "", "content": "", "tags": []}
 
 
 @transaction.atomic
@@ -41,14 +41,14 @@ def post_create(
     status: str = Post.Status.DRAFT,
     tags: Sequence[str] = (),
 ) -> Post:
-    """Return a new post, announced if it is published at once."""
+    """Create a post and return it; announce it if it is published."""
     post = Post(author=actor, title=title, content=content, tags=list(tags))
-    # The slug points at a row that follows it: foreign keys are checked at the commit.
+    # The slug refers to a row that is inserted later: foreign keys are checked at the commit.
     post.slug = claim_slug(post)
     if status == Post.Status.PUBLISHED:
         _publish(post)
     post.save(force_insert=True)
-    _tell(post, first_time=post.published_at is not None)
+    _announce(post, first_time=post.published_at is not None)
     return post
 
 
@@ -64,11 +64,11 @@ def post_update(
     version: int | None = None,
     if_match: str = "",
 ) -> Post:
-    """Change what is given of a post and return it.
+    """Change the given fields of a post and return it.
 
     Raises PostNotFound, NotYourPostToUpdate, PreconditionFailed for a stale If-Match, PostChanged
-    for a stale version, NothingToChange or PublishedCannotBecomeDraft. Only what is given is
-    written, so that a count of views that moves meanwhile is not undone.
+    for a stale version, NothingToChange or PublishedCannotBecomeDraft. Only the given fields are
+    written, so that a concurrent change of the view count is not overwritten.
     """
     post = _locked(actor, post_id)
     require(may_edit(actor, post), NotYourPostToUpdate)
@@ -79,18 +79,18 @@ def post_update(
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:
         raise NothingToChange
-    if status is not None and not may_move(post, status):
+    if status is not None and not may_change_status(post, status):
         raise PublishedCannotBecomeDraft
-    goes_public = status == Post.Status.PUBLISHED and post.published_at is None
+    first_time = status == Post.Status.PUBLISHED and post.published_at is None
     renamed = title is not None and slug_of(title) != slug_of(post.title)
     for name, value in changes.items():
         setattr(post, name, value)
     if renamed:
         post.slug = claim_slug(post)
-    if goes_public:
+    if first_time:
         _publish(post)
     _save_edit(post, [*changes, "slug", "published_at"])
-    _tell(post, first_time=goes_public)
+    _announce(post, first_time=first_time)
     return post
 
 
@@ -104,25 +104,25 @@ def post_publish(actor: User, *, post_id: UUID) -> Post:
     first_time = post.published_at is None
     _publish(post)
     _save_edit(post, ["status", "published_at"])
-    _tell(post, first_time=first_time)
+    _announce(post, first_time=first_time)
     return post
 
 
 @transaction.atomic
 def post_delete(actor: User, *, post_id: UUID, if_match: str = "") -> None:
-    """Delete a post, and its words from the log and from every answer that is kept; raise
-    PostNotFound, NotYourPostToDelete or PreconditionFailed."""
+    """Delete a post, and redact it in the event log and in every kept answer; raise PostNotFound,
+    NotYourPostToDelete or PreconditionFailed."""
     post = _locked(actor, post_id)
     require(may_delete(actor, post), NotYourPostToDelete)
     require_match(if_match, str(post.version))
     post.deleted_at = timezone.now()
     _save_edit(post, ["deleted_at"])
-    idempotency.redact([post.pk], {"data": WITHOUT_WORDS})
-    _tell(post, first_time=False)
+    idempotency.redact_answers([post.pk], {"data": REDACTED_POST})
+    _announce(post, first_time=False)
 
 
 def _locked(actor: User, post_id: UUID) -> Post:
-    """Return a post that the actor may see, under its lock; raise PostNotFound."""
+    """Lock and return a post that the actor may see; raise PostNotFound."""
     posts = Post.objects.select_for_update(of=("self",)).select_related("author")
     post = posts.filter(visible_to(actor), pk=post_id, deleted_at=None).first()
     if post is None:
@@ -141,7 +141,7 @@ def _save_edit(post: Post, fields: Sequence[str]) -> None:
     post.save(update_fields=[*fields, "version", "updated_at"])
 
 
-def _tell(post: Post, *, first_time: bool) -> None:
+def _announce(post: Post, *, first_time: bool) -> None:
     if first_time:
         events.post_published(post)
     elif post.published_at is not None:

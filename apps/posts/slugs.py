@@ -1,4 +1,4 @@
-"""Slugs: readable, never empty, and each given once for ever."""
+"""Slugs: readable, never empty, and never reused for another post."""
 
 import re
 import secrets
@@ -14,18 +14,18 @@ _SUFFIX_BYTES = 4
 
 
 def slug_of(title: str) -> str:
-    """Return the title in lower-case ASCII letters, digits and single dashes, or "post" when it
-    has none, leaving room for a suffix."""
+    """Return the title in lower-case ASCII letters, digits and single dashes, or "post" if it has
+    none of them. The slug leaves room for a suffix."""
     ascii_only = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode()
     words = re.sub(r"[^a-z0-9]+", "-", ascii_only.lower()).strip("-")
     return words[: LONGEST - 1 - 2 * _SUFFIX_BYTES].strip("-") or "post"
 
 
 def claim_slug(post: Post) -> str:
-    """Take a slug for the post and return it: its title's, or with a suffix when that is taken.
+    """Claim a slug for the post and return it: that of its title, with a suffix if it is taken.
 
-    The insert itself decides, so that two posts that are created at once cannot get the same one.
-    A slug that the post itself once had is simply its own again.
+    The insert itself decides, so that concurrent posts cannot get the same slug. A post that had
+    the slug before gets it back.
     """
     base = slug_of(post.title)
     with_or_without = rf"^{base}(-[0-9a-f]{{{2 * _SUFFIX_BYTES}}})?$"

@@ -1,12 +1,12 @@
-"""Counting who looks at posts: each viewer once an hour, authors and bots not at all.
+"""View counts of posts: each viewer counts once an hour; authors and bots do not count.
 
-Who is not logged in is known by the network of their address alone: anything else that tells two
-of them apart, such as the browser's name, whoever wants a post to look popular makes up forty of.
+Anonymous users are told apart by the network of their address alone. A client could vary everything
+else, such as the browser's name, to make a post look popular.
 
 A read must not wait for a write, so views gather in memory and are written together every few
-seconds; a crash loses no more than those. While they cannot be written, what is beyond MOST_NOTED
-goes uncounted. Several processes may count the same viewer: the
-table's unique constraint decides which of them counts.
+seconds; a crash loses only those. While they cannot be written, views beyond MOST_PENDING are not
+counted. Several processes may count the same viewer: the table's unique constraint decides which
+of them counts.
 """
 
 import hashlib
@@ -28,49 +28,49 @@ from apps.posts.models import Post, PostView
 log = structlog.get_logger(__name__)
 
 FLUSH_SECONDS = 2.0
-# Views that wait to be written (some 20 MB), and how many of them one transaction writes: SQLite
-# refuses a statement of too many values, and would refuse it again at each try.
-MOST_NOTED = 50_000
+# How many views may wait to be written (about 20 MB), and how many one transaction writes: SQLite
+# refuses a statement with too many values, and would refuse it again at each try.
+MOST_PENDING = 50_000
 BATCH = 500
 
 _BOT = re.compile(r"bot|crawl|externalhit|spider|slurp|preview|monitor|headless", re.IGNORECASE)
 
-View = tuple[UUID, str, datetime]
+ViewKey = tuple[UUID, str, datetime]
 
 
 class ViewCounter:
-    """The views of this process that are not written yet."""
+    """The views in this process that are not written yet."""
 
     def __init__(self) -> None:
-        self._seen: set[View] = set()
+        self._pending: set[ViewKey] = set()
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
 
-    def note(self, post: Post, viewer: User | None, address: str, user_agent: str) -> None:
-        """Note that somebody looks at a published post."""
+    def record(self, post: Post, viewer: User | None, address: str, user_agent: str) -> None:
+        """Record that a user, or an anonymous user, reads a post. Only published posts count."""
         if post.status != Post.Status.PUBLISHED or _BOT.search(user_agent):
             return
         if viewer is not None and viewer.pk == post.author_id:
             return
-        who = str(viewer.pk) if viewer is not None else _stranger(address)
+        viewer_id = str(viewer.pk) if viewer is not None else _anonymous_viewer(address)
         hour = timezone.now().replace(minute=0, second=0, microsecond=0)
         with self._lock:
-            if len(self._seen) < MOST_NOTED:
-                self._seen.add((post.pk, who, hour))
+            if len(self._pending) < MOST_PENDING:
+                self._pending.add((post.pk, viewer_id, hour))
             self._start_timer()
 
     def flush(self) -> None:
-        """Write what was noted. Called by the timer, and when the process stops."""
+        """Write the pending views. The timer calls it, and so does a process that stops."""
         with self._lock:
-            seen, self._seen, self._timer = sorted(self._seen), set(), None
-        for start in range(0, len(seen), BATCH):
+            views, self._pending, self._timer = sorted(self._pending), set(), None
+        for start in range(0, len(views), BATCH):
             try:
-                views_save(seen[start : start + BATCH])
+                views_save(views[start : start + BATCH])
             except Exception:
-                left = seen[start:]
+                left = views[start:]
                 log.warning("views not saved, trying again", views=len(left), exc_info=True)
                 with self._lock:
-                    self._seen.update(left)
+                    self._pending.update(left)
                     self._start_timer()
                 return
 
@@ -90,15 +90,16 @@ view_counter = ViewCounter()
 
 
 @transaction.atomic
-def views_save(views: list[View]) -> None:
-    """Add to the posts' counts those of the views that nobody has counted yet.
+def views_save(views: list[ViewKey]) -> None:
+    """Add the views that are not counted yet to the view counts of their posts.
 
-    An act of the system. Posts are updated in the order of their ids, as every process does. Those
-    that were removed with their author are passed over, or they would hold up the others for ever.
+    This is an action of the system. Every process updates posts in the order of their ids, so that
+    no two processes deadlock. Views of a post that was removed with its author are skipped: they
+    could never be written, and would block the others.
     """
-    noted = Post.objects.filter(pk__in={post for post, _, _ in views})
-    there = set(noted.values_list("pk", flat=True))
-    views = [view for view in views if view[0] in there]
+    posts = Post.objects.filter(pk__in={post for post, _, _ in views})
+    existing = set(posts.values_list("pk", flat=True))
+    views = [view for view in views if view[0] in existing]
     if not views:
         return
     rows = insert(
@@ -110,10 +111,10 @@ def views_save(views: list[View]) -> None:
 
 
 def views_prune() -> int:
-    """Delete the views of hours that are over and return how many there were: an act of the
+    """Delete the views of past hours and return how many there were. This is an action of the
     system."""
     return PostView.objects.filter(hour__lt=timezone.now() - timedelta(hours=2)).delete()[0]
 
 
-def _stranger(address: str) -> str:
+def _anonymous_viewer(address: str) -> str:
     return hashlib.sha256(network_of(address).encode()).hexdigest()

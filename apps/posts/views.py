@@ -24,7 +24,7 @@ from apps.posts.view_counts import view_counter
 
 
 class PostViewSet(ApiViewSet):
-    """Posts: everybody reads the published ones, their authors write."""
+    """Posts: everyone reads published posts, and authors write their own."""
 
     @Endpoint(
         message="Posts retrieved successfully",
@@ -45,7 +45,7 @@ class PostViewSet(ApiViewSet):
         limit="create_post",
     )
     def create(self, request: UserRequest, **data: Any) -> Post:
-        """Write a post, as a draft or public at once."""
+        """Create a post, as a draft or published at once."""
         return services.post_create(request.user, **data)
 
     @Endpoint(
@@ -56,7 +56,7 @@ class PostViewSet(ApiViewSet):
     )
     def retrieve(self, request: Request, pk: UUID) -> Post:
         """Return a post."""
-        return _viewed(request, selectors.post_get(current_user(request), pk))
+        return _record_view(request, selectors.post_get(current_user(request), pk))
 
     @action(detail=False, methods=["get"], url_path="slug/(?P<slug>[a-z0-9-]{1,255})")
     @Endpoint(
@@ -67,7 +67,7 @@ class PostViewSet(ApiViewSet):
     )
     def by_slug(self, request: Request, slug: str) -> Post:
         """Return the post that has, or once had, this slug."""
-        return _viewed(request, selectors.post_get_by_slug(current_user(request), slug))
+        return _record_view(request, selectors.post_get_by_slug(current_user(request), slug))
 
     @Endpoint(
         message="Post updated successfully",
@@ -76,7 +76,7 @@ class PostViewSet(ApiViewSet):
         revision="version",
     )
     def partial_update(self, request: UserRequest, pk: UUID, **changes: Any) -> Post:
-        """Change what is given of a post."""
+        """Change the given fields of a post."""
         return services.post_update(request.user, post_id=pk, **changes)
 
     update = partial_update
@@ -89,12 +89,12 @@ class PostViewSet(ApiViewSet):
     @action(detail=True, methods=["post"])
     @Endpoint(message="Post published successfully", output=PostOutput)
     def publish(self, request: UserRequest, pk: UUID) -> Post:
-        """Make a post public."""
+        """Publish a post."""
         return services.post_publish(request.user, post_id=pk)
 
 
-def _viewed(request: Request, post: Post) -> Post:
-    """Return the post, whose view is noted."""
+def _record_view(request: Request, post: Post) -> Post:
+    """Record a view of the post and return it."""
     user_agent = request.headers.get("User-Agent", "")
-    view_counter.note(post, current_user(request), client_address(request), user_agent)
+    view_counter.record(post, current_user(request), client_address(request), user_agent)
     return post

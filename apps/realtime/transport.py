@@ -6,8 +6,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request
 
 from apps.core.http.connections import connections
-from apps.core.http.hangup import HangingUp, keep_little_unsent
 from apps.core.http.protocol import BoundedHttpProtocol
+from apps.core.http.slow_clients import AbortingTransport, limit_unsent_bytes
 from apps.core.ratelimit import Limit, seconds_until_whole
 from apps.realtime.closing import REASONS, TOO_MANY_FRAMES
 
@@ -44,8 +44,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """Take over the connection once its client has asked for a websocket."""
         super().connection_made(transport)
         self._connection = transport
-        self.transport = HangingUp(transport, self.loop)  # type: ignore[assignment]
-        keep_little_unsent(transport)
+        self.transport = AbortingTransport(transport, self.loop)  # type: ignore[assignment]
+        limit_unsent_bytes(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give back the place that the connection took among those of its network."""

@@ -11,7 +11,7 @@ from schemathesis.engine import StopReason, events, from_schema
 from schemathesis.engine.recorder import ScenarioRecorder
 from schemathesis.openapi.checks import RejectedPositiveData
 
-from apps.core.serializers import shows_something
+from apps.core.serializers import has_visible_characters
 from testing.fuzz.findings import Findings
 from testing.fuzz.knowledge import of_all, real_values
 from testing.fuzz.people import PASSWORD, People, Person
@@ -25,7 +25,7 @@ ENDING = ["auth_logout", "auth_session_end"]
 # Why any request may be refused that is all that its schema asks for: what no schema can tell.
 REASONS = {
     "This Idempotency-Key was used for another request",
-    "Use a cursor as an earlier answer gave it.",
+    "Use a cursor from an earlier answer.",
 }
 
 Run = Callable[[Findings], None]
@@ -162,7 +162,7 @@ def _is_plain(value: Any) -> bool:
     """Return whether a schema sees in this what the API does, to which white space around a text
     does not count, one without anything to see is none, NUL is no character and 2.0 no integer."""
     if isinstance(value, str):
-        return value == value.strip() and "\0" not in value and shows_something(value or "a")
+        return value == value.strip() and "\0" not in value and has_visible_characters(value or "a")
     if isinstance(value, float):
         return not value.is_integer()
     if isinstance(value, Mapping):

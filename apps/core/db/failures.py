@@ -1,37 +1,36 @@
-"""What an error of the database says: about the transaction that it ended, and too much."""
+"""Database errors: whether the transaction was rolled back, and hiding the user data in them."""
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-# By these a living PostgreSQL says that it undid the transaction (its manual, appendix A): a
-# conflict or a deadlock, a lock that was not to be had, a statement that took too long or asked
-# for too much.
-_UNDONE = ("40001", "40P01", "55P03", "57014", "54")
+# SQLSTATE codes with which PostgreSQL reports that it rolled the transaction back (its manual,
+# appendix A): a conflict, a deadlock, a lock time-out, a cancelled statement, an exceeded limit.
+_ROLLED_BACK = ("40001", "40P01", "55P03", "57014", "54")
 
 
-def surely_undone(error: Exception) -> bool:
-    """Return whether it is certain that nothing is kept of the transaction that raised this.
+def known_rolled_back(error: Exception) -> bool:
+    """Return whether the transaction that raised this error was rolled back for certain.
 
-    Where the database went away it is not: the commit may have been its last deed. Work that is
-    not safe to repeat must not be tried again then.
+    It is not certain when the database went away: it may have committed first. Work that is not
+    safe to repeat must not be tried again then.
     """
     if not isinstance(error, OperationalError | InterfaceError):
         return True
     sqlstate = getattr(error.__cause__, "sqlstate", None) or ""
-    return sqlstate.startswith(_UNDONE)
+    return sqlstate.startswith(_ROLLED_BACK)
 
 
-def met_a_lock(error: Exception) -> bool:
-    """Return whether the error is that a lock was not to be had in time."""
+def hit_lock_timeout(error: Exception) -> bool:
+    """Return whether the error is a lock that was not available in time."""
     return getattr(error.__cause__, "sqlstate", None) == "55P03"
 
 
 def hide_values(error: BaseException) -> None:
-    """Cut what the database says of the error, and of those behind it, to the first line.
+    """Cut the database messages of the error, and of its causes, to their first line.
 
-    PostgreSQL's further lines show the row or the statement, with what somebody wrote in it.
+    PostgreSQL's further lines show the row or the statement, which hold what a user wrote.
     """
-    behind: BaseException | None = error
-    while behind is not None:
-        if isinstance(behind, DatabaseError) or hasattr(behind, "sqlstate"):
-            behind.args = (str(behind).partition("\n")[0],)
-        behind = behind.__cause__ or behind.__context__
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, DatabaseError) or hasattr(cause, "sqlstate"):
+            cause.args = (str(cause).partition("\n")[0],)
+        cause = cause.__cause__ or cause.__context__

@@ -1,4 +1,4 @@
-"""Taking words out of what is kept as JSON beside the row that they belong to."""
+"""Redaction of JSON copies of a row, such as logged events and kept answers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,11 +9,11 @@ Overlay = Mapping[str, Mapping[str, Any]]
 
 
 def redact_json(rows: QuerySet[Any], field: str, overlay: Overlay) -> None:
-    """Overwrite parts of the JSON objects in the field of these rows, which are locked in the order
+    """Overwrite parts of the JSON objects in the field of these rows. Locks the rows in the order
     of their keys.
 
-    Of each inner object that `overlay` names, such as `data`, the given keys are replaced; a row
-    whose field is empty or names none of them stays as it is.
+    In each inner object that `overlay` names, such as `data`, the given keys are replaced. A row
+    whose field is empty or has none of these objects does not change.
     """
     redacted: list[Model] = []
     for row in rows.order_by("pk").select_for_update():

@@ -1,4 +1,4 @@
-"""The statements that the ORM has no words for, or is too slow at."""
+"""SQL statements that the ORM cannot express, or for which it is too slow."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,10 +16,10 @@ Rows = Iterable[Sequence[Any]]
 def insert(
     model: type[Model], names: Sequence[str], rows: Rows, then: str = ""
 ) -> list[tuple[Any, ...]]:
-    """Insert rows in one statement and return what its `RETURNING` gives.
+    """Insert rows in one statement and return the rows of its `RETURNING` clause.
 
-    `names` are the model's fields and `rows` their values, in the order in which the rows shall be
-    written and so locked. `then` follows the rows: ON CONFLICT and RETURNING, in which `{table}`
+    `names` are the model's fields and `rows` their values; rows are written and locked in this
+    order. `then` is what follows the rows: ON CONFLICT and RETURNING clauses, in which `{table}`
     stands for the table's name.
     """
     fields = [_field(model, name) for name in names]
@@ -38,9 +38,9 @@ def insert(
 
 
 @contextmanager
-def waiting_briefly(milliseconds: int) -> Iterator[None]:
-    """Have the statements of the block wait for a lock no longer than this, on PostgreSQL. For work
-    that many others wait for, and that can be done without what is locked."""
+def lock_timeout(milliseconds: int) -> Iterator[None]:
+    """Limit how long statements of the block wait for a lock, on PostgreSQL. It is for work that
+    holds up many requests, and that can go on without the locked rows."""
     if connection.vendor != "postgresql":
         yield
         return
@@ -51,18 +51,18 @@ def waiting_briefly(milliseconds: int) -> Iterator[None]:
     try:
         yield
     finally:
-        # A connection that was lost is made anew, with the setting of all.
+        # A lost connection needs no reset: its successor starts with the default setting.
         with suppress(DatabaseError), connection.cursor() as cursor:
             cursor.execute(set_to, [before])
 
 
 @contextmanager
-def not_waiting() -> Iterator[None]:
-    """Have a statement of the block fail with OperationalError where it would wait for a lock. For
-    what a read writes: it can be written another time."""
+def nowait_locks() -> Iterator[None]:
+    """Make a statement of the block fail with OperationalError instead of waiting for a lock. It is
+    for what a read writes, which a later request can write as well."""
     if connection.vendor == "postgresql":
-        # Zero would be no limit.
-        with waiting_briefly(1):
+        # Zero would switch the limit off.
+        with lock_timeout(1):
             yield
         return
     with connection.cursor() as cursor:
@@ -75,8 +75,8 @@ def not_waiting() -> Iterator[None]:
 
 
 def matching(model: type[Model], names: Sequence[str], rows: Rows) -> list[Any]:
-    """Return the keys of those rows of the table whose fields `names` are as in one of `rows`, all
-    together and not each by itself. There must be an index that begins with these fields."""
+    """Return the keys of the table's rows whose fields `names` together equal one of `rows`. There
+    must be an index that begins with these fields."""
     fields = [_field(model, name) for name in names]
     columns = ", ".join(str(field.column) for field in fields)
     source, values = _SOURCES[connection.vendor](fields, columns, rows)
@@ -90,11 +90,11 @@ def matching(model: type[Model], names: Sequence[str], rows: Rows) -> list[Any]:
 
 
 class SqlText(Func):
-    """An expression that is written in SQL, which both databases must understand.
+    """An expression written in SQL that both databases understand.
 
-    In the text `{name}` stands for the argument of that name: a field of the query around, or an
-    expression. To build the same of the ORM's parts, subqueries above all, takes it milliseconds
-    each time; this takes it some microseconds.
+    In the text `{name}` stands for the argument of that name: a field of the outer query, or an
+    expression. The ORM takes milliseconds to build such an expression from its own parts, above all
+    from subqueries; this takes microseconds.
     """
 
     def __init__(
@@ -102,11 +102,11 @@ class SqlText(Func):
     ) -> None:
         named = [F(one) if isinstance(one, str) else one for one in arguments.values()]
         super().__init__(*named, output_field=output_field)
-        self._pieces = _PLACES.split(text)
+        self._pieces = _PLACEHOLDERS.split(text)
         self._names = list(arguments)
 
     def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
-        """Return the text with each place filled in, and the parameters in their order."""
+        """Return the text with each placeholder replaced, and the parameters in their order."""
         compiled = [compiler.compile(one) for one in self.get_source_expressions()]
         arguments = dict(zip(self._names, compiled, strict=True))
         text, values = [], []
@@ -121,12 +121,12 @@ class SqlText(Func):
 
 
 # Splits into text, name, text, name … text.
-_PLACES = re.compile(r"\{(\w+)\}")
+_PLACEHOLDERS = re.compile(r"\{(\w+)\}")
 
 
 def _as_json(fields: Fields, columns: str, rows: Rows) -> tuple[str, list[Any]]:
-    """Give the rows as one parameter. The driver's time grows with the number of placeholders,
-    which it looks for in the text again for each statement; the server reads JSON much faster."""
+    """Pass the rows as one parameter. The driver searches the text of each statement for
+    placeholders, and its time grows with their number; the server reads JSON much faster."""
     typed = ", ".join(f"{field.column} {field.db_type(connection)}" for field in fields)
     objects = [dict(zip((field.column for field in fields), row, strict=True)) for row in rows]
     source = f"SELECT {columns} FROM jsonb_to_recordset(%s::jsonb) AS given({typed})"  # noqa: S608
@@ -134,7 +134,7 @@ def _as_json(fields: Fields, columns: str, rows: Rows) -> tuple[str, list[Any]]:
 
 
 def _as_values(fields: Fields, columns: str, rows: Rows) -> tuple[str, list[Any]]:
-    """Give each value a placeholder."""
+    """Pass each value as a parameter of its own."""
     values = [
         field.get_db_prep_save(value, connection)
         for row in rows

@@ -1,1 +1,1 @@
-"""REST: the way of a request, and what every answer has in common."""
+"""REST: the path of a request, and what all answers have in common."""

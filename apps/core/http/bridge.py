@@ -1,12 +1,13 @@
 """REST on Django's WSGI handler, one thread hop away from the ASGI server.
 
-The WSGI handler serves several times what the ASGI one does (docs/decisions/0001-http-engine.md).
-A thread is taken only once a body is complete and given back before a slow client reads its
-answer, so that a handful of threads serves any number of slow clients. Which threads, and how
-many requests may wait for one, docs/decisions/0012-lanes.md says.
+The WSGI handler serves several times as many requests as the ASGI one
+(docs/decisions/0001-http-engine.md). A request takes a thread only once its body is complete, and
+gives it back before a slow client reads the answer, so that a handful of threads serves any number
+of slow clients. docs/decisions/0012-lanes.md says which threads serve which requests, and how many
+requests may wait for one.
 
-What the two sides tell each other stands in the environ: `parley.arrived`, `parley.body_late`,
-`parley.body_too_large` and `parley.refusal` for the application, `parley.delay` by it.
+Both sides communicate through the environ: the bridge sets `parley.arrived`, `parley.body_late`,
+`parley.body_too_large` and `parley.refusal`, and the application sets `parley.delay`.
 """
 
 import asyncio
@@ -30,25 +31,25 @@ Application = Callable[[Environ, Any], Iterable[bytes]]
 
 SPOOL_BYTES = 64 * 1024
 CHUNK_BYTES = 256 * 1024
-# What a view may ask for with `parley.delay`, in seconds.
+# The longest delay that a view may set with `parley.delay`, in seconds.
 LONGEST_DELAY = 5.0
-# How much is looked at of headers that Django takes apart in a time that grows with the square of
-# their length: thirty thousand semicolons keep all threads waiting for a quarter of a second.
+# Django parses these headers in a time that grows with the square of their length, so they are cut:
+# thirty thousand semicolons would hold all threads for a quarter of a second.
 LONGEST_VALUES = {"CONTENT-TYPE": 256, "ACCEPT": 1024}
-# How long who is refused here waits for the word, in seconds: a flood on some hundred connections,
-# each of which asks again at once, would else keep the loop busy with nothing but refusals.
+# How long the bridge delays its own refusals, in seconds. Otherwise a flood on a hundred
+# connections, each of which asks again at once, would keep the loop busy with refusals alone.
 REFUSAL_DELAY = 1.0
 
 
 class ClientGone(Exception):
-    """The client hung up before its request was complete."""
+    """The client disconnected before its request was complete."""
 
 
 class Reply:
     """The WSGI application's answer to one request: its head, and its body part by part.
 
-    Its methods block, and run in threads one after the other. Only close() may come while another
-    one is at work whose caller was cancelled, and waits for it.
+    Its methods block, and run in threads one after the other. Only close() may be called while
+    another method still runs, because the caller was cancelled; it waits for that method.
     """
 
     def __init__(self, application: Application, environ: Environ) -> None:
@@ -62,7 +63,7 @@ class Reply:
         self._lock = threading.Lock()
 
     def begin(self) -> tuple[bytes, bool]:
-        """Have the application answer; return what read() returns."""
+        """Call the application; return what read() returns."""
         with self._lock:
             self._body = self._application(self._environ, self._start)
             self._chunks = iter(self._body)
@@ -77,17 +78,17 @@ class Reply:
             return self._next()
 
     def close(self) -> None:
-        """Let the application know that its answer is done with, which it may hear twice."""
+        """Close the application's answer. It may be called twice."""
         with self._lock:
             self._close()
 
     def _start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
-        """Take the head: WSGI's start_response."""
+        """Store the head: this is WSGI's start_response."""
         self.status = int(status.split(" ", 1)[0])
         self.headers = [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in headers]
 
     def _add_length(self, length: int) -> None:
-        """Say how long the body is, unless the application did."""
+        """Add a Content-Length unless the application has set one."""
         if all(name != b"content-length" for name, _ in self.headers):
             self.headers.append((b"content-length", str(length).encode()))
 
@@ -113,20 +114,20 @@ class Reply:
 class WsgiBridge:
     """An ASGI application that answers HTTP with a WSGI one.
 
-    `pool_of` says for method and path in which threads a request runs. `admit` looks at the head of
-    a request, on the loop, and returns in whose share of those threads; it raises RateLimited for
-    one that shall not even wait for a thread.
+    `pool_of` returns the threads for a method and a path. `check_limit` reads the head of a
+    request, on the loop, and returns the owner in whose share of the threads it runs; it raises
+    RateLimited for a request that must not even wait for a thread.
     """
 
     def __init__(
         self,
         application: Application,
         pool_of: Callable[[str, str], BoundedPool],
-        admit: Callable[[Environ], str],
+        check_limit: Callable[[Environ], str],
     ) -> None:
         self._application = application
         self._pool_of = pool_of
-        self._admit = admit
+        self._check_limit = check_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -137,7 +138,8 @@ class WsgiBridge:
             part, more = await self._begin(pool, reply, environ, receive)
             await _delay(environ)
             if "HTTP_EXPECT" in environ:
-                # It may send its body or not, which nobody could tell from a next request.
+                # The client may send its body or not, and the server could not tell that body from
+                # the next request.
                 reply.headers.append((b"connection", b"close"))
             head = {"status": reply.status, "headers": reply.headers}
             async with asyncio.timeout(settings.SERVER_WRITE_TIMEOUT):
@@ -146,7 +148,7 @@ class WsgiBridge:
             if more:
                 await _send_rest(pool, reply, receive, send)
         except ClientGone:
-            # Nobody else holds its body, which must not wait for a thread to be let go.
+            # No thread works on the reply, so its body can be freed at once.
             reply.close()
         finally:
             if not reply.closed:
@@ -157,27 +159,27 @@ class WsgiBridge:
         self, pool: BoundedPool, reply: Reply, environ: Environ, receive: Receive
     ) -> tuple[bytes, bool]:
         try:
-            owner = self._admit(environ)
+            owner = self._check_limit(environ)
             await _read_body(environ, receive)
             return await pool.run_for(owner, reply.begin)
         except (RateLimited, Busy) as refusal:
-            # On the loop: the first thing that the application does is to refuse, which waits for
-            # nothing (see ApiMiddleware).
+            # This runs on the loop. It is safe because the application refuses first of all, and
+            # waits for nothing before that (see ApiMiddleware).
             environ["parley.refusal"] = refusal
             environ["parley.delay"] = REFUSAL_DELAY
             return reply.begin()
 
 
 async def _delay(environ: Environ) -> None:
-    """Wait for as long as the view wishes, with no thread held."""
+    """Wait for the delay that the view has set, without holding a thread."""
     seconds = environ.get("parley.delay", 0.0)
     if seconds > 0:
         await asyncio.sleep(min(seconds, LONGEST_DELAY))
 
 
 async def _send_rest(pool: BoundedPool, reply: Reply, receive: Receive, send: Send) -> None:
-    """Send the parts after the first, for as long as the client is there."""
-    gone = asyncio.create_task(_hung_up(receive))
+    """Send the parts after the first, while the client is connected."""
+    gone = asyncio.create_task(_wait_for_disconnect(receive))
     try:
         more = True
         while more and not gone.done():
@@ -185,7 +187,7 @@ async def _send_rest(pool: BoundedPool, reply: Reply, receive: Receive, send: Se
             async with asyncio.timeout(settings.SERVER_WRITE_TIMEOUT):
                 await _send_part(send, part, more)
     except Busy:
-        # The server hangs up on an answer that is not complete, which tells the client.
+        # The server closes the connection of an incomplete answer, so the client notices.
         return
     finally:
         gone.cancel()
@@ -195,16 +197,16 @@ async def _send_part(send: Send, part: bytes, more: bool) -> None:
     await send({"type": "http.response.body", "body": part, "more_body": more})
 
 
-async def _hung_up(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def _read_body(environ: Environ, receive: Receive) -> None:
-    """Read the whole body into `wsgi.input`, or note why it cannot be had."""
+    """Read the whole body into `wsgi.input`, or set in the environ why that is not possible."""
     if environ["parley.body_too_large"]:
         return
-    # To ask for the body has the server tell a client to go on that waits for that.
+    # The first receive() makes the server send "100 Continue" to a client that waits for it.
     environ.pop("HTTP_EXPECT", None)
     body, size, more = environ["wsgi.input"], 0, True
     try:
@@ -219,14 +221,14 @@ async def _read_body(environ: Environ, receive: Receive) -> None:
                 more = message.get("more_body", False)
     except TimeoutError:
         environ["parley.body_late"] = True
-    # What was announced may be a lie; what arrived is the length.
+    # The announced length may be wrong; the real length is that of the bytes that arrived.
     environ["parley.body_too_large"] = size > settings.BODY_LIMIT
     environ["CONTENT_LENGTH"] = str(min(size, settings.BODY_LIMIT))
     body.seek(0)
 
 
-def _announced(scope: Scope) -> int:
-    """Return how long the body is to be, 0 where that is not said."""
+def _content_length(scope: Scope) -> int:
+    """Return the announced length of the body, 0 if there is none."""
     length = dict(scope["headers"]).get(b"content-length", b"")
     return int(length) if length.isdigit() else 0
 
@@ -252,11 +254,12 @@ def _environ(scope: Scope) -> Environ:
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
         "parley.arrived": time.time(),
-        "parley.body_too_large": _announced(scope) > settings.BODY_LIMIT,
+        "parley.body_too_large": _content_length(scope) > settings.BODY_LIMIT,
     }
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1").upper(), raw_value.decode("latin-1")
-        # X_Forwarded_For would come out as the key of X-Forwarded-For, past a proxy that sets that.
+        # X_Forwarded_For and X-Forwarded-For would get the same key, so a client could send the
+        # first past a proxy that sets the second.
         if "_" in name or name in {"CONTENT-LENGTH", "TRANSFER-ENCODING"}:
             continue
         key = "CONTENT_TYPE" if name == "CONTENT-TYPE" else f"HTTP_{name.replace('-', '_')}"

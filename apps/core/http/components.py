@@ -1,4 +1,4 @@
-"""JSON schemas of serializers outside of any route, for what is no OpenAPI."""
+"""JSON schemas of serializers without routes, for documents other than OpenAPI."""
 
 from typing import Literal
 
@@ -11,11 +11,11 @@ from apps.core.serializers import CamelSerializer
 
 
 class Components:
-    """Schemas that refer to each other, each described once."""
+    """A set of schemas that refer to each other; each is described once."""
 
     def __init__(self) -> None:
         self.registry = ComponentRegistry()
-        # The libraries describe serializers on behalf of a view only.
+        # The library describes serializers only for a view, so there is an empty one.
         self._mapper = EnvelopeSchema()
         self._mapper.view = GenericAPIView(request=None, format_kwarg=None)
         self._mapper.method, self._mapper.path, self._mapper.registry = "GET", "", self.registry
@@ -23,13 +23,13 @@ class Components:
     def refer(
         self, serializer: type[CamelSerializer], direction: Literal["request", "response"]
     ) -> Schema:
-        """Return a reference to the schema of a serializer, as it is read or as it is sent. One
-        without fields stands for any object."""
+        """Return a reference to the schema of a serializer, as it is read or as it is sent. A
+        serializer without fields stands for any object."""
         component = self._mapper.resolve_serializer(serializer(), direction)
         return component.ref if component else {"type": "object"}
 
     def schemas(self) -> dict[str, Schema]:
-        """Return the schemas of all that was referred to, with a name for each set of choices."""
+        """Return the schemas of all references so far, with a name for each set of choices."""
         described = {"components": self.registry.build({})}
         named = name_enums(described, generator=self)
         schemas: dict[str, Schema] = named["components"]["schemas"]

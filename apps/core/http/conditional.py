@@ -15,10 +15,10 @@ from apps.core.http.envelope import answer, dumps
 def conditional_answer(
     request: Request, message: str, data: Mapping[str, Any], revision: str
 ) -> Response:
-    """Return one object with its ETag, or 304 when the client has these very bytes.
+    """Return one object with its ETag, or 304 if the client has exactly these bytes.
 
-    The tag is `"revision.hash"`: the revision moves with edits and is what If-Match compares,
-    the hash with anything that shows, such as a count of views.
+    The tag is `"revision.hash"`. The revision changes with edits, and If-Match compares it. The
+    hash changes with everything in the answer, such as the number of views.
     """
     etag = quote_etag(f"{revision}.{hashlib.sha256(dumps(data)).hexdigest()[:16]}")
     tags = parse_etags(request.headers.get("If-None-Match", ""))
@@ -31,9 +31,9 @@ def conditional_answer(
 def require_match(if_match: str, revision: str) -> None:
     """Raise PreconditionFailed unless the If-Match header is absent, `*` or names the revision.
 
-    To be called under the row's lock, by the service that is about to change it. Django's
-    get_conditional_response() compares whole tags, and its parse_etags() passes over a tag without
-    quotes, of which nothing would be left to refuse.
+    The service that changes the row calls it under the row's lock. Django's
+    get_conditional_response() compares whole tags, and its parse_etags() skips a tag without
+    quotes, so that nothing would be left to refuse.
     """
     tags = [tag.strip() for tag in if_match.split(",") if tag.strip()]
     if tags and not any(tag == "*" or tag.strip('"').split(".")[0] == revision for tag in tags):

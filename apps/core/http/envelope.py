@@ -1,4 +1,4 @@
-"""The one shape of every answer (contract 1.1)."""
+"""The common shape of all answers: success, message, data or errors, and meta."""
 
 import time
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ def answer(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return a success. `data` is left out when it is None, as for a delete."""
+    """Return a success. `data` is left out if it is None, as for a delete."""
     body: dict[str, Any] = {"success": True, "message": message}
     if data is not None:
         body["data"] = data
@@ -33,18 +33,18 @@ def answer(
 
 
 def refusal(error: DomainError) -> Response:
-    """Return a refusal, for a view."""
+    """Return a refusal from a view."""
     return Response({"success": False, **error.as_dict()}, error.status, headers=error.headers)
 
 
 def bare_refusal(request: HttpRequest, error: DomainError) -> HttpResponse:
-    """Return a refusal from where no view runs: a middleware, or an unknown route."""
+    """Return a refusal from outside of a view: from a middleware, or for an unknown route."""
     body = {"success": False, **error.as_dict(), "meta": meta(request)}
     return HttpResponse(dumps(body), "application/json", error.status, headers=error.headers)
 
 
 def meta(request: HttpRequest) -> dict[str, Any]:
-    """Return what an answer says about its request."""
+    """Return the part of an answer that describes its request."""
     return {
         "requestId": getattr(request, "id", ""),
         "timestamp": timestamp(),
@@ -56,7 +56,7 @@ def meta(request: HttpRequest) -> dict[str, Any]:
 
 
 def rfc3339(moment: datetime) -> str:
-    """Return a moment of UTC as it is written on the wire."""
+    """Return a UTC time as it is written on the wire."""
     return moment.isoformat().replace("+00:00", "Z")
 
 
@@ -66,7 +66,7 @@ def timestamp() -> str:
 
 
 def dumps(value: Any) -> bytes:
-    """Return the value as JSON. What JSON does not know, such as a lazy sentence, is its str()."""
+    """Return the value as JSON. Values of other types, such as lazy strings, become their str()."""
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
 
 
@@ -83,7 +83,7 @@ class EnvelopeRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
-        """Return the bytes of the answer, none for one without a body."""
+        """Return the bytes of the answer; none if it has no body."""
         if data is None:
             return b""
         request = (renderer_context or {})["request"]._request

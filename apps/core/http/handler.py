@@ -1,4 +1,4 @@
-"""Turns whatever a view raises into a refusal of contract 1.1."""
+"""Turns every exception of a view into a refusal in the common envelope."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -31,13 +31,13 @@ _OF_REST_FRAMEWORK: list[tuple[type[Exception], type[errors.DomainError]]] = [
     (exceptions.UnsupportedMediaType, errors.UnsupportedMediaType),
     (Http404, errors.NotFound),
     (DjangoBadRequest, errors.BadRequest),
-    # Such as a query of more than a thousand parameters.
+    # For example a query with more than a thousand parameters.
     (SuspiciousOperation, errors.BadRequest),
 ]
 
 
 def handle(exception: Exception, context: Mapping[str, Any]) -> Response:
-    """Return the answer to an exception. The text of an unexpected one goes to the log only."""
+    """Return the answer to an exception. The text of an unexpected exception is only logged."""
     return refusal(as_domain_error(exception))
 
 
@@ -56,14 +56,14 @@ def as_domain_error(exception: Exception) -> errors.DomainError:
 
 
 def unexpected(exception: BaseException | None) -> errors.DomainError:
-    """Return the refusal of what no code foresaw.
+    """Return the refusal for an unexpected exception.
 
-    A database that is away, or that took longer than its time-outs allow, is not a fault of the
-    request, which may be repeated as it is.
+    If the database is away, or exceeded its time-outs, the request is not at fault and may be
+    repeated as it is.
     """
     if isinstance(exception, OperationalError | InterfaceError):
         return errors.ServiceUnavailable()
-    # The driver counts the end of a transaction that was idle for too long among internal errors.
+    # The driver reports the end of a transaction that was idle for too long as an internal error.
     if isinstance(getattr(exception, "__cause__", None), IdleInTransactionSessionTimeout):
         return errors.ServiceUnavailable()
     return errors.DomainError()
@@ -79,7 +79,7 @@ def _flatten(detail: Any, path: str = "") -> Iterator[errors.FieldError]:
             nested = isinstance(value, Mapping | list)
             yield from _flatten(value, f"{path}.{index}" if nested else path)
     else:
-        # A sentence may repeat what was sent, a megabyte of it even, and PostgreSQL stores no NUL
-        # with a kept answer.
+        # A sentence may repeat what the client sent, even a megabyte of it, and PostgreSQL cannot
+        # store a NUL in a kept answer.
         sentence = str(detail)[:LONGEST_SENTENCE].replace("\0", "\N{REPLACEMENT CHARACTER}")
         yield errors.FieldError(path or "body", sentence, getattr(detail, "code", "invalid"))

@@ -1,4 +1,4 @@
-"""A POST that is repeated with its Idempotency-Key has its effect once (contract 1.3)."""
+"""A POST that is repeated with the same Idempotency-Key has its effect once."""
 
 import hashlib
 import hmac
@@ -25,7 +25,7 @@ from apps.core.http.envelope import dumps
 from apps.core.models import IdempotencyKey
 
 KEPT_FOR = timedelta(hours=24)
-# Of one person: seven a minute, all day long.
+# Per user: seven a minute, all day long.
 MOST_KEPT = 10_000
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -42,7 +42,7 @@ class StillRunning(Conflict):
 
 
 class TooManyKeys(RateLimited):
-    """A person has MOST_KEPT keys. None of them may be dropped: each is a promise."""
+    """A user has MOST_KEPT keys. None of them may be deleted early: its client relies on it."""
 
     code = "TOO_MANY_IDEMPOTENCY_KEYS"
     message = "You have used too many Idempotency-Keys today. Try again later."
@@ -56,17 +56,17 @@ class FailedAnswer(Exception):
 
 
 class IdempotentMixin:
-    """Gives every POST of a known user its Idempotency-Key.
+    """Honours the Idempotency-Key of every POST of an authenticated user.
 
-    Requests of strangers have no owner to keep an answer for, and theirs would hold credentials;
-    docs/decisions/0003-idempotency.md.
+    An anonymous request has no owner to keep the answer for, and its answer would hold credentials;
+    see docs/decisions/0003-idempotency.md.
     """
 
     handle_exception: Callable[[Exception], Response]
     post: Any
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Have the handler run under its key, once the request may pass."""
+        """Wrap the handler so that it runs under the key, after all checks of the request."""
         super().initial(request, *args, **kwargs)  # type: ignore[misc]
         key = request.headers.get("Idempotency-Key")
         if request.method != "POST" or key is None or not request.user.is_authenticated:
@@ -85,7 +85,7 @@ class IdempotentMixin:
         self.post = once
 
     def _prepare(self, prepare: Callable[..., Finish], *args: Any, **kwargs: Any) -> Finish:
-        """Do what of the handler is slow, and return the rest. Neither raises."""
+        """Do the slow part of the handler, and return a function for the rest. Neither raises."""
         try:
             return partial(self._answer, prepare(*args, **kwargs))
         except Exception as error:  # noqa: BLE001
@@ -100,11 +100,12 @@ class IdempotentMixin:
 
 
 def run_once(key: str, request: Request, prepare: Callable[[], Finish]) -> Response:
-    """Return the answer to the first request with this key, now or from then.
+    """Return the answer to the first request with this key: a new one, or the kept one.
 
-    The key's row is committed first and then locked for as long as the effect takes. So a second
-    request finds it answered (the same answer), locked (409), or, when a process died on the way,
-    neither, and then takes its place. What is slow is done in between, where no lock is held.
+    The key's row is committed first and then locked while the effect is made. A second request
+    finds the row answered and returns that answer, or finds it locked and is refused with 409. If
+    it finds neither, the first process has died, and the second request does the work. The slow
+    part runs in between, while no lock is held.
     """
     fingerprint = _fingerprint(request)
     row = _row(_owner(request), key, fingerprint)
@@ -119,7 +120,7 @@ def run_once(key: str, request: Request, prepare: Callable[[], Finish]) -> Respo
 
 
 def _row(owner: UUID, key: str, fingerprint: str) -> IdempotencyKey:
-    """Return the committed row of the key, made unless it is there; raise TooManyKeys."""
+    """Return the committed row of the key, created if it is missing; raise TooManyKeys."""
     keys = IdempotencyKey.objects.filter(user_id=owner)
     if not keys.filter(key=key).exists():
         _require_room(keys)
@@ -128,8 +129,8 @@ def _row(owner: UUID, key: str, fingerprint: str) -> IdempotencyKey:
 
 
 def _require_room(keys: QuerySet[IdempotencyKey]) -> None:
-    """Raise TooManyKeys, with the time until the oldest has been kept long enough. Of requests at
-    once each may find the last place free: a few more are kept then."""
+    """Raise TooManyKeys if the user has MOST_KEPT keys, with the time until the oldest one expires.
+    Concurrent requests may each find the last place free, so that a few more keys are kept."""
     if keys.count() < MOST_KEPT:
         return
     oldest = keys.aggregate(at=Min("created_at"))["at"] or timezone.now()
@@ -143,12 +144,12 @@ def _run_locked(row_id: Any, fingerprint: str, finish: Finish) -> Response:
     except OperationalError as error:
         if isinstance(error.__cause__, LockNotAvailable):
             raise StillRunning from error
-        # The database is away, and knows nothing of another request.
+        # The database is away; this says nothing about another request.
         raise
     except IdempotencyKey.DoesNotExist as error:
-        # It was pruned between the two transactions; the client's next try starts afresh.
+        # The row was pruned between the two transactions; the client's next try creates a new one.
         raise StillRunning from error
-    # Another request with this key may have been answered since the first look.
+    # Another request with this key may have been answered since the first check.
     if (kept := _kept_answer(row, fingerprint)) is not None:
         return kept
     response = finish()
@@ -161,8 +162,8 @@ def _run_locked(row_id: Any, fingerprint: str, finish: Finish) -> Response:
 
 
 def _kept_answer(row: IdempotencyKey, fingerprint: str) -> Response | None:
-    """Return the answer that is kept for this request, if any; raise IdempotencyKeyReused for
-    another one than the key was made for."""
+    """Return the kept answer to this request, if any; raise IdempotencyKeyReused if the key belongs
+    to another request."""
     if not hmac.compare_digest(row.fingerprint, fingerprint):
         raise IdempotencyKeyReused
     if row.status is None:
@@ -171,7 +172,7 @@ def _kept_answer(row: IdempotencyKey, fingerprint: str) -> Response | None:
 
 
 def _subject_of(body: Mapping[str, Any]) -> UUID | None:
-    """Return the id of what an answer shows, None if it is no single thing."""
+    """Return the id of the object in an answer; None if the answer has no single object."""
     data = body.get("data")
     try:
         return UUID(data["id"]) if isinstance(data, dict) else None
@@ -179,11 +180,11 @@ def _subject_of(body: Mapping[str, Any]) -> UUID | None:
         return None
 
 
-def redact(subjects: Iterable[UUID], overlay: Overlay) -> None:
-    """Overwrite parts of the kept answers that show something that was deleted.
+def redact_answers(subjects: Iterable[UUID], overlay: Overlay) -> None:
+    """Overwrite parts of the kept answers that show the deleted subjects.
 
-    An answer is kept in the transaction of its effect: whoever deletes what it shows, and has its
-    row locked, finds it here.
+    An answer is kept in the transaction of its effect. So a caller that holds the lock of the
+    deleted row finds every answer that shows it.
     """
     redact_json(IdempotencyKey.objects.filter(subject__in=list(subjects)), "body", overlay)
 
@@ -194,15 +195,15 @@ def _owner(request: Request) -> UUID:
 
 
 def _fingerprint(request: Request) -> str:
-    """Return a keyed hash of route and body, from which no password can be guessed."""
+    """Return a hash of route and body. It is keyed, so that no password can be guessed from it."""
     try:
         body = orjson.dumps(request.data, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError as error:
         raise BadRequest("The body is nested too deeply for an Idempotency-Key") from error
-    said = request.path.encode() + b"\0" + body
-    return hmac.new(settings.SECRET_KEY.encode(), said, hashlib.sha256).hexdigest()
+    content = request.path.encode() + b"\0" + body
+    return hmac.new(settings.SECRET_KEY.encode(), content, hashlib.sha256).hexdigest()
 
 
 def idempotency_keys_prune() -> int:
-    """Delete the keys that no client may count on any more and return how many there were."""
+    """Delete the expired keys and return how many there were."""
     return IdempotencyKey.objects.filter(created_at__lt=timezone.now() - KEPT_FOR).delete()[0]

@@ -1,4 +1,4 @@
-"""What happens to every request before a view sees it."""
+"""Middleware that handles every request before a view does."""
 
 import re
 import time
@@ -14,24 +14,24 @@ from apps.core.addresses import address_of, network_of
 from apps.core.errors import DomainError, PayloadTooLarge, RequestTimeout
 from apps.core.http.envelope import bare_refusal
 from apps.core.ids import uuid7
-from apps.core.ratelimit import consume_address, consume_address_here
+from apps.core.ratelimit import consume_address, consume_address_locally
 
 log = structlog.get_logger("parley.request")
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# Longer than what as many proxies as can be configured have to say.
+# Longer than the X-Forwarded-For of the largest number of proxies that can be configured.
 LONGEST_CHAIN = 1024
 
 
 def request_id(given: str) -> str:
-    """Return the client's own X-Request-ID where it may be one, else a fresh one."""
+    """Return the client's own X-Request-ID if it is valid, else a new one."""
     return given if _REQUEST_ID.fullmatch(given) else str(uuid7())
 
 
 class RequestLog:
-    """Names the request, measures it and writes its one line."""
+    """Gives the request its id, measures it and logs its one line."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -56,7 +56,7 @@ class RequestLog:
 
 
 class ApiHeaders:
-    """Says of the API's answers that they are no pages, and not to be kept unasked."""
+    """Adds headers to API answers: caches revalidate them, and browsers run nothing in them."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -65,7 +65,7 @@ class ApiHeaders:
         """Return the response with those headers."""
         response = self.get_response(request)
         if request.path.startswith("/api/"):
-            # A cache on the way must ask again each time; ETag makes that cheap.
+            # A cache must revalidate each time; the ETag makes that cheap.
             response.setdefault("Cache-Control", "private, no-cache")
             response.setdefault(
                 "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"
@@ -74,10 +74,10 @@ class ApiHeaders:
 
 
 class ApiMiddleware:
-    """Turns away what no view should have to look at.
+    """Refuses requests that no view should handle.
 
-    It stands before static files and pages too, since each of them takes a thread. Only what a
-    browser asks before a request of another origin is answered earlier, by CORS.
+    It runs before static files and pages too, since each of them takes a thread. Only the CORS
+    middleware runs earlier; it answers the preflight requests of browsers.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -87,10 +87,10 @@ class ApiMiddleware:
         """Return a refusal, a redirect to the path without its slash, or the view's response."""
         try:
             if refusal := request.META.get("parley.refusal"):
-                # First, since this runs on the loop, where nothing may wait.
+                # This check comes first, because it runs on the loop, where nothing may wait.
                 raise refusal
             consume_address(client_address(request))
-            # Raises DisallowedHost.
+            # It raises DisallowedHost for an unknown host.
             request.get_host()
             self._check_body(request)
         except DomainError as error:
@@ -107,7 +107,7 @@ class ApiMiddleware:
             raise PayloadTooLarge(f"The request body is larger than {settings.BODY_LIMIT} bytes")
 
     def _without_slash(self, request: HttpRequest) -> HttpResponse:
-        # Slashes at the front would make it the address of another host.
+        # A path that begins with two slashes would be the address of another host.
         path = "/" + escape_uri_path(request.path).strip("/")
         query = request.META.get("QUERY_STRING", "")
         response = HttpResponse(status=308)
@@ -115,20 +115,20 @@ class ApiMiddleware:
         return response
 
 
-def admit(environ: Mapping[str, Any]) -> str:
-    """Return the network of the client, which has a share of the threads; raise RateLimited for one
-    that asks this process alone more often than all may be asked.
+def check_address_limit(environ: Mapping[str, Any]) -> str:
+    """Return the network of the client, which has a share of the threads; raise RateLimited if its
+    requests to this process alone exceed the limit for all processes.
 
-    The bridge calls it on the loop, before a request waits for a thread, so that whoever floods the
-    server waits for none. ApiMiddleware then asks what all processes know together.
+    The bridge calls it on the loop, before a request waits for a thread, so that the requests of a
+    flood wait for none. ApiMiddleware then counts the request together with the other processes.
     """
     address = _address_in(environ)
-    consume_address_here(address)
+    consume_address_locally(address)
     return network_of(address)
 
 
 def client_address(request: HttpRequest) -> str:
-    """Return the address of the client, in its one spelling, believing as many proxies as are
+    """Return the address of the client in its canonical spelling. It trusts as many proxies as are
     configured."""
     return _address_in(request.META)
 
@@ -140,10 +140,10 @@ def _address_in(environ: Mapping[str, Any]) -> str:
 def address_behind(peer: str, forwarded_for: str) -> str:
     """Return the client's address, given the socket's peer and X-Forwarded-For.
 
-    Each trusted proxy has appended the address it was called from, so that the client's stands
-    that many places from the right; what stands further left anybody may have written, a megabyte
-    of it even, which nobody looks at.
+    Each trusted proxy appends the address that called it, so the client's address stands that many
+    places from the right. The client may have written everything further left, even a megabyte of
+    it, so only the last LONGEST_CHAIN characters are parsed.
     """
-    said = forwarded_for[-LONGEST_CHAIN:].split(",")
-    hops = [hop for hop in said if hop.strip()] + [peer]
+    addresses = forwarded_for[-LONGEST_CHAIN:].split(",")
+    hops = [address for address in addresses if address.strip()] + [peer]
     return address_of(hops[max(0, len(hops) - 1 - settings.SERVER_TRUSTED_PROXIES)])

@@ -1,4 +1,4 @@
-"""Lists: by page with a total, or by cursor at the same cost at any depth (contract 1.2)."""
+"""Lists: by page with a total, or by cursor at the same cost at any depth."""
 
 import base64
 import binascii
@@ -22,7 +22,7 @@ FORWARD, BACKWARD = "n", "p"
 
 
 class ListQuery(CamelSerializer):
-    """What every list takes in its query string."""
+    """The query parameters of every list."""
 
     page = serializers.IntegerField(min_value=1, max_value=10**9, required=False)
     limit = serializers.IntegerField(min_value=1, max_value=100, required=False)
@@ -31,27 +31,27 @@ class ListQuery(CamelSerializer):
 
 @dataclass(frozen=True)
 class Listing(Generic[M]):
-    """A whole list, and what the rows of one of its pages are shown as: all at once, so that what
-    belongs to each is asked for once."""
+    """A whole list, and a function that turns the rows of a page into what is shown. It gets all
+    rows of the page at once, so that related data takes one query."""
 
     rows: QuerySet[M]
     shown: Callable[[list[M]], Sequence[Any]] = list
 
 
 @dataclass(frozen=True)
-class Slice(Generic[M]):
-    """Some rows of a list, with what its answer says about where they stand."""
+class Page(Generic[M]):
+    """Some rows of a list, and the `pagination` of their answer."""
 
     rows: list[M]
     pagination: dict[str, Any]
 
 
-def paginate(queryset: QuerySet[M], query: Mapping[str, Any], per_page: int = 10) -> Slice[M]:
-    """Return the rows that a validated ListQuery asks for, `per_page` of them if it does not say.
+def paginate(queryset: QuerySet[M], query: Mapping[str, Any], per_page: int = 10) -> Page[M]:
+    """Return the rows that a validated ListQuery selects; `per_page` is its default limit.
 
-    A `cursor`, the empty one too, asks for keyset paging; otherwise a page with its total is
-    returned, and the cursor that goes on from its end. The queryset must be ordered by columns
-    that together are unique and all run the same way, or pages would skip and repeat rows.
+    With a `cursor`, even an empty one, the list is paged by keyset. Otherwise a page with the total
+    is returned, and a cursor that continues from its end. The queryset must be ordered by columns
+    that are unique together and all have the same direction, or pages would skip and repeat rows.
     """
     _keys(queryset)
     limit = query.get("limit") or per_page
@@ -71,10 +71,10 @@ def paginate(queryset: QuerySet[M], query: Mapping[str, Any], per_page: int = 10
         "hasPrev": page > 1,
         "nextCursor": _encode(FORWARD, queryset, rows[-1]) if rows and page < pages else None,
     }
-    return Slice(rows, pagination)
+    return Page(rows, pagination)
 
 
-def _by_cursor(queryset: QuerySet[M], cursor: str, limit: int) -> Slice[M]:
+def _by_cursor(queryset: QuerySet[M], cursor: str, limit: int) -> Page[M]:
     direction, position = _decode(cursor, queryset) if cursor else (FORWARD, None)
     if direction == BACKWARD:
         queryset = queryset.reverse()
@@ -88,7 +88,7 @@ def _by_cursor(queryset: QuerySet[M], cursor: str, limit: int) -> Slice[M]:
         has_next, has_previous = bool(rows), more
     else:
         has_next, has_previous = more, position is not None
-    return Slice(
+    return Page(
         rows,
         {
             "limit": limit,
@@ -104,13 +104,13 @@ def _keys(queryset: QuerySet[M]) -> tuple[list[str], bool]:
     order = [str(name) for name in queryset.query.order_by or queryset.model._meta.ordering or ()]
     descending = [name.startswith("-") for name in order]
     if not order or len(set(descending)) > 1:
-        raise ValueError("A paginated queryset needs an ordering that runs one way.")
-    # The query's own flag, not the names, says whether reverse() has turned the whole order round.
+        raise ValueError("A paginated queryset needs an ordering in one direction.")
+    # reverse() does not change the names; it sets this flag of the query.
     return [name.lstrip("-") for name in order], descending[0] == queryset.query.standard_ordering
 
 
 def _beyond(queryset: QuerySet[M], position: Sequence[Any]) -> Q:
-    """Return (a, b) > position, spelled so that both databases walk the index."""
+    """Return the condition (a, b) > position in a form for which both databases use the index."""
     names, descending = _keys(queryset)
     operator = "lt" if descending else "gt"
     alternatives = [
@@ -147,7 +147,7 @@ def _decode(cursor: str, queryset: QuerySet[M]) -> tuple[str, list[Any]]:
             _read(_field(queryset, name), value) for name, value in zip(names, values, strict=True)
         ]
     except (ValueError, TypeError, binascii.Error) as error:
-        raise Invalid.field("cursor", "Use a cursor as an earlier answer gave it.") from error
+        raise Invalid.field("cursor", "Use a cursor from an earlier answer.") from error
 
 
 def _read(field: "Field[Any, Any]", value: Any) -> Any:

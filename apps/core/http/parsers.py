@@ -9,10 +9,10 @@ from rest_framework.parsers import BaseParser
 
 
 class StrictJSONParser(BaseParser):
-    """Reads a JSON object.
+    """Parses a JSON object.
 
-    orjson refuses what would fail further down, and where nobody could tell why: lone surrogates,
-    NaN, invalid UTF-8 and nesting beyond 1,024 levels.
+    orjson refuses input that would cause an obscure failure later: lone surrogates, NaN, invalid
+    UTF-8 and nesting beyond 1,024 levels.
     """
 
     media_type = "application/json"

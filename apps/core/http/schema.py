@@ -1,4 +1,4 @@
-"""OpenAPI: the envelope around every answer, and the refusals that every route can give."""
+"""OpenAPI: the envelope of every answer, and the refusals that every route can give."""
 
 from typing import Any
 
@@ -87,14 +87,14 @@ IF_MATCH = OpenApiParameter(
 
 
 def name_enums(result: Any, generator: Any, **more: Any) -> Any:
-    """Return the schema with the choices of model fields named as the features name them. They
-    can be asked only after the settings are there, in which the library looks for the names."""
+    """Return the schema with the choices of model fields named as the features name them. The
+    library looks for the names in its settings, which are read before the features are known."""
     spectacular_settings.apply_patches({"ENUM_NAME_OVERRIDES": enums()})
     return postprocess_schema_enums(result, generator, **more)
 
 
 class EnvelopeSchema(AutoSchema):
-    """Describes answers as they leave, though views declare only the shape of their data."""
+    """Describes whole answers, while endpoints declare only the shape of their data."""
 
     view: Any
 
@@ -110,7 +110,7 @@ class EnvelopeSchema(AutoSchema):
         if operation is None:
             return None
         if "requestBody" in operation:
-            # Also where every field of it is optional, since one at least is needed.
+            # A body is required even if all of its fields are optional, since it needs one of them.
             operation["requestBody"]["required"] = True
         for status in self._refusals():
             name, description = REFUSALS[status]
@@ -133,18 +133,18 @@ class EnvelopeSchema(AutoSchema):
         return declared
 
     def get_request_serializer(self) -> Any:
-        """Return what the body is read with."""
+        """Return the serializer of the body."""
         return self._endpoint.input
 
     def get_response_serializers(self) -> Any:
-        """Return what each success is shown with."""
+        """Return the serializer of each success status."""
         endpoint = self._endpoint
         shown = endpoint.output and endpoint.output(many=bool(endpoint.per_page))
         statuses = [status for status in (endpoint.existing_status, endpoint.status) if status]
         return dict.fromkeys(statuses, shown)
 
     def get_override_parameters(self) -> list[Any]:
-        """Return the query, and the headers that a POST of a user, or a change, may carry."""
+        """Return the query, and the headers of a POST with a key or of a conditional change."""
         endpoint = self._endpoint
         parameters: list[Any] = [endpoint.query] if endpoint.query else []
         if self.method == "POST" and endpoint.keeps_answers:
@@ -163,13 +163,13 @@ class EnvelopeSchema(AutoSchema):
         return [self.view.basename]
 
     def get_serializer_name(self, serializer: Any, direction: Any) -> str:
-        """Return the plain name of what is shown: a PostOutput is a Post to others."""
+        """Return the public name of a serializer: PostOutput is shown as Post."""
         return type(serializer).__name__.removesuffix("Output")
 
     def _map_basic_serializer(self, serializer: Any, direction: Any) -> dict[str, Any]:
         schema: dict[str, Any] = super()._map_basic_serializer(serializer, direction)
         if not type(serializer).__doc__:
-            # What its base class is for says nothing about this one.
+            # The docstring of its base class does not describe it.
             schema.pop("description", None)
         return {**schema, **getattr(serializer, "rule", {})}
 

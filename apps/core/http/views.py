@@ -1,4 +1,4 @@
-"""The answers to requests that no view is there for."""
+"""The answers to requests that reach no view."""
 
 import sys
 from typing import Any
@@ -12,22 +12,22 @@ from apps.core.http.envelope import bare_refusal
 from apps.core.http.handler import unexpected
 
 
-# Who asks for a cookie's token here would hide from a program that its path is wrong.
+# A CSRF error would hide from a program that its path is wrong.
 @csrf_exempt
 def unknown_route(request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
-    """Answer a path that leads nowhere."""
+    """Answer an unknown path."""
     return bare_refusal(request, NotFound("There is no such route"))
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer what Django itself finds wrong with a request, such as an unknown host."""
+    """Answer a request that Django itself rejects, for example for an unknown host."""
     if isinstance(exception, DisallowedHost):
         return bare_refusal(request, UnknownHost())
     return bare_refusal(request, BadRequest())
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer a page's refusal."""
+    """Answer a request that a page forbids."""
     return bare_refusal(request, Forbidden())
 
 

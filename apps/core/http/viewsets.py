@@ -19,25 +19,25 @@ from apps.core.ratelimit import consume_action
 class ApiViewSet(IdempotentMixin, ViewSet):
     """A viewset whose methods are endpoints.
 
-    Ids in its routes are UUIDs in their canonical form: anything else is a route that does not
-    exist, not an error of the database.
+    Ids in its routes are UUIDs in their canonical form. Any other id is an unknown route, and never
+    reaches the database.
     """
 
     lookup_value_regex = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
     http_method_names = ["get", "head", "post", "put", "patch", "delete", "options"]
 
-    # The declaration of what the request asks for, None if the route has no such method.
+    # The declaration of the requested method, None if the route does not have it.
     endpoint: Endpoint | None = None
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
-        """Find the declaration, by which it is decided who is asked who they are."""
+        """Find the declaration first, since it decides whether the request is authenticated."""
         action = self.action_map.get(str(request.method).lower())
         self.endpoint = self._declared(action) if action else None
         return super().initialize_request(request, *args, **kwargs)
 
     @property
     def access(self) -> Access:
-        """Who may call. Of a method that the route lacks those are told who may call all others."""
+        """Who may call. A method that the route lacks needs the strictest access of its methods."""
         if self.endpoint is not None:
             return self.endpoint.access
         return max(self._declared(action).access for action in self.action_map.values())
@@ -47,17 +47,17 @@ class ApiViewSet(IdempotentMixin, ViewSet):
         return declared
 
     def get_authenticators(self) -> list[BaseAuthentication]:
-        """Return nobody for credentials, with which an old token may be sent along."""
+        """Return none for Access.CREDENTIALS: such a request may carry an expired token."""
         return [] if self.access is Access.CREDENTIALS else super().get_authenticators()
 
     def get_permissions(self) -> list[BasePermission]:
-        """Let in whom the declaration names."""
+        """Return the permission that the declaration requires."""
         return [IsAuthenticated() if self.access is Access.USERS else AllowAny()]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Count the request of the user, or of the network of an anonymous one, before it runs."""
+        """Consume the limit of the user, or of the network of an anonymous user."""
         if request.method == "OPTIONS":
-            # Which methods a route has is no secret, and who asks need not say who they are.
+            # The methods of a route are no secret, so OPTIONS needs no authentication.
             return
         super().initial(request, *args, **kwargs)
         if self.endpoint is not None and self.endpoint.limit is not None:
@@ -66,14 +66,14 @@ class ApiViewSet(IdempotentMixin, ViewSet):
             consume_action(self.endpoint.limit, user.pk if user.is_authenticated else network)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
-        """Return nothing but the header Allow, which every answer has. What a browser asks before
-        it sends a page's request, the CORS middleware has answered already."""
+        """Return an empty answer: every answer has the header Allow. The CORS middleware has
+        answered the preflight requests of browsers already."""
         return Response(status=204)
 
     def finalize_response(
         self, request: Request, response: Any, *args: Any, **kwargs: Any
     ) -> Response:
-        """Return the response, not to be kept anywhere if it is secret."""
+        """Return the response; a secret one may not be stored by any cache."""
         final: Response = super().finalize_response(request, response, *args, **kwargs)
         if self.endpoint is not None and self.endpoint.secret:
             final["Cache-Control"] = "no-store"

@@ -29,10 +29,10 @@ async def served(
     ends: bool = True,
     hang_up: bool = False,
     sent: list[dict[str, Any]] | None = None,
-    admit: Callable[[dict[str, Any]], str] = lambda environ: "",
+    check_limit: Callable[[dict[str, Any]], str] = lambda environ: "",
     **scope: Any,
 ) -> list[dict[str, Any]]:
-    """Return what the bridge sends to a client whose body comes in these parts."""
+    """Return what the bridge sends to a client that sends its body in these parts."""
     messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
     if ends:
         messages.append({"type": "http.request", "body": b"", "more_body": False})
@@ -49,12 +49,12 @@ async def served(
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    await WsgiBridge(application, lambda *_: pool, admit)(SCOPE | scope, receive, send)
+    await WsgiBridge(application, lambda *_: pool, check_limit)(SCOPE | scope, receive, send)
     return sent
 
 
 def bridge_to(application: Application, pool: BoundedPool) -> WsgiBridge:
-    """Return a bridge that admits everybody."""
+    """Return a bridge without a rate limit."""
     return WsgiBridge(application, lambda *_: pool, lambda environ: "")
 
 
@@ -73,7 +73,7 @@ def header(sent: list[dict[str, Any]], name: bytes) -> str:
 
 
 class Echo:
-    """A WSGI application that remembers what it was asked and whether it was closed."""
+    """A WSGI application that records its request and how often it was closed."""
 
     def __init__(self, *parts: bytes) -> None:
         self.parts = parts or (b"ok",)

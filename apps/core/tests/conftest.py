@@ -13,13 +13,13 @@ from apps.core import ratelimit, redis_limiter
 from apps.core import redis as core_redis
 from apps.core.ratelimit import limiter
 from apps.core.redis_limiter import RedisLimiter
-from apps.core.tests.limiting import Processes, settled
+from apps.core.tests.limiting import Processes, settle
 from testing.servers import PrivateRedis
 
 
 @pytest.fixture
 def network() -> str:
-    """The first half of the addresses of a network that nobody else has used."""
+    """The first half of the addresses of a network that no other test uses."""
     return f"2001:db8:{uuid4().hex[:4]}:{uuid4().hex[:4]}"
 
 
@@ -30,9 +30,9 @@ def address(network: str) -> str:
 
 @pytest.fixture
 def dead_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every alias leads to a port that nobody listens on; returns who was asked for a client."""
-    # A limiter of an earlier test may still report what it let pass, by the connection that this
-    # fixture counts.
+    """Every alias leads to a closed port; returns the aliases that were asked for a client."""
+    # The limiter of an earlier test may still send a report over the connection that this fixture
+    # counts.
     if isinstance(earlier := limiter(), RedisLimiter):
         earlier._thread.shutdown()
     dead = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
@@ -40,7 +40,7 @@ def dead_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[str]
     settings.REDIS_URL = "redis://127.0.0.1:1"
     settings.LIMITER = "apps.core.redis_limiter.RedisLimiter"
     monkeypatch.setattr(core_redis, "breaker", core_redis.Breaker())
-    monkeypatch.setattr(core_redis, "_hang_up", lambda: None)
+    monkeypatch.setattr(core_redis, "_close_idle_connections", lambda: None)
     monkeypatch.setattr(core_redis, "_start_probe", lambda _: None)
     limiter.cache_clear()
     asked: list[str] = []
@@ -56,12 +56,12 @@ def dead_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[str]
 
 @pytest.fixture
 def shared_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Redis of this run, waited for longer than by a server: the machine may be busy."""
+    """The Redis of this run, with longer time-outs than in a server: the machine may be busy."""
     if not settings.REDIS_URL:
         pytest.skip("There is no Redis in this run.")
-    patience = "socket_timeout=10&socket_connect_timeout=10"
+    timeouts = "socket_timeout=10&socket_connect_timeout=10"
     settings.CACHES = {
-        alias: {**cache, "LOCATION": f"{cache['LOCATION'].partition('?')[0]}?{patience}"}
+        alias: {**cache, "LOCATION": f"{cache['LOCATION'].partition('?')[0]}?{timeouts}"}
         for alias, cache in settings.CACHES.items()
     }
     monkeypatch.setattr(core_redis, "breaker", core_redis.Breaker())
@@ -69,7 +69,7 @@ def shared_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def private_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateRedis]:
-    """A Redis of our own, with which the process talks as it does with any."""
+    """A Redis server for this test alone, which the process uses like any other."""
     with PrivateRedis() as server:
         settings.CACHES = {
             alias: {
@@ -93,13 +93,13 @@ def private_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 @pytest.fixture
 def key() -> str:
-    """A key that nobody else has used: Redis outlives a test."""
+    """A key that no other test uses: Redis outlives a test."""
     return str(uuid4())
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """The clock of the limiters, which stands still until it is set."""
+    """The clock of the limiters, which stands still until a test sets it."""
     clock = SimpleNamespace(now=1_000.0)
     for module in (ratelimit, redis_limiter):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
@@ -108,13 +108,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limiters report when it is urgent, and not because time goes by."""
+    """Limiters report only when it is urgent, and not after a time."""
     monkeypatch.setattr(redis_limiter, "GATHER_SECONDS", 3600.0)
 
 
 @pytest.fixture
 def processes() -> Iterator[Processes]:
-    """Makes limiters, each as a process has it, and lets none report after the test."""
+    """Creates limiters, each for a simulated process, and ends their reports after the test."""
     made: list[RedisLimiter] = []
 
     def make() -> RedisLimiter:
@@ -122,4 +122,4 @@ def processes() -> Iterator[Processes]:
         return made[-1]
 
     yield make
-    settled(*made)
+    settle(*made)

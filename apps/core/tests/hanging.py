@@ -10,8 +10,8 @@ from apps.core.threads import BoundedPool
 LONG = 10.0
 
 
-class Hanging:
-    """Work that hangs until it is let go, and counts who has begun and ended it."""
+class HangingWork:
+    """Work that hangs until `go` is set, and counts how often it has begun and ended."""
 
     def __init__(self) -> None:
         self.go = threading.Event()
@@ -26,10 +26,10 @@ class Hanging:
             self.ended += 1
 
 
-async def so(what: Callable[[], bool]) -> None:
-    """Return once it is so."""
+async def wait_until(condition: Callable[[], bool]) -> None:
+    """Return once the condition holds."""
     async with asyncio.timeout(LONG):
-        while not what():  # noqa: ASYNC110
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
 
@@ -37,16 +37,18 @@ def pool_of(threads: int, *, wait: float = LONG, queue: int = 100) -> BoundedPoo
     return BoundedPool("test", threads, wait=wait, queue=queue)
 
 
-async def begun(pool: BoundedPool, work: Hanging, times: int = 1) -> list["asyncio.Task[None]"]:
-    """Return the tasks that hold a thread each."""
+async def hold_threads(
+    pool: BoundedPool, work: HangingWork, times: int = 1
+) -> list["asyncio.Task[None]"]:
+    """Return tasks that hold a thread each."""
     tasks = [asyncio.create_task(pool.run(work)) for _ in range(times)]
-    await so(lambda: work.begun == times)
+    await wait_until(lambda: work.begun == times)
     return tasks
 
 
-async def waiting(pool: BoundedPool, work: Callable[[], Any]) -> "asyncio.Task[Any]":
-    """Return a task that waits for a thread, behind those that wait already."""
-    behind = len(pool._turns)
+async def enqueue(pool: BoundedPool, work: Callable[[], Any]) -> "asyncio.Task[Any]":
+    """Return a task that waits for a thread, behind the tasks that wait already."""
+    waiting = len(pool._turns)
     task = asyncio.create_task(pool.run(work))
-    await so(lambda: len(pool._turns) == behind + 1)
+    await wait_until(lambda: len(pool._turns) == waiting + 1)
     return task

@@ -1,4 +1,4 @@
-"""What tests of limiters do with them."""
+"""Helpers for tests of limiters."""
 
 from collections.abc import Callable
 
@@ -18,21 +18,21 @@ def passes(limiter: Limiter, key: str, limit: Limit) -> bool:
 
 
 def count(limiter: Limiter, key: str, limit: Limit) -> int:
-    """Return how many pass at once."""
+    """Return how many requests pass at once."""
     return next(n for n in range(10_000) if not passes(limiter, key, limit))
 
 
-def settled(*limiters: RedisLimiter) -> None:
-    """Have them report all that they have to report, and wait until they have."""
-    until(lambda: not sum(map(hurried, limiters)))
+def settle(*limiters: RedisLimiter) -> None:
+    """Wait until the limiters have sent all their reports."""
+    until(lambda: not sum(map(hurry, limiters)))
 
 
-def hurried(one: RedisLimiter) -> bool:
-    """Have the limiter report now; return whether it has something to report."""
+def hurry(one: RedisLimiter) -> bool:
+    """Make the limiter report now; return whether a report is still under way."""
     one._urgent.set()
     return one._reporting
 
 
-def stored(key: str) -> str:
-    """Return the name that Redis has for a key of the limiter."""
+def stored_key(key: str) -> str:
+    """Return the name of a limiter's key in Redis."""
     return core_redis.key(f"limit:{digest(key)}")

@@ -1,4 +1,4 @@
-"""An application on the server's own protocols, and what can be said to it without a client."""
+"""An application on the server's own protocols, and raw connections to it."""
 
 import socket
 import threading
@@ -18,8 +18,8 @@ Serve = Callable[[Application], Connect]
 
 @contextmanager
 def serving() -> Iterator[Serve]:
-    """Yield a function that serves an application on the server's protocols, and returns another
-    one that connects to it."""
+    """Yield a function that serves an application on the server's protocols, and returns a function
+    that connects to it."""
     with ExitStack() as ending:
 
         def start(application: Application) -> Connect:
@@ -41,13 +41,13 @@ def serving() -> Iterator[Serve]:
 
 
 def send(connection: socket.socket, data: bytes) -> None:
-    """Send it for as long as the server listens."""
+    """Send the data while the server reads."""
     with suppress(BrokenPipeError, ConnectionResetError):
         connection.sendall(data)
 
 
-def said(connection: socket.socket) -> bytes:
-    """Return what the server says until it hangs up."""
+def received(connection: socket.socket) -> bytes:
+    """Return all that the server sends until it closes the connection."""
     parts = []
     try:
         while part := connection.recv(65536):

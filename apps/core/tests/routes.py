@@ -1,17 +1,17 @@
-"""Every route of the API, as the router has it."""
+"""Every route of the API, from the router."""
 
 import re
 from collections.abc import Iterator
 
 from config.api import router
 
-# A group of a route, with at most one more inside of it.
+# A group of a route, with at most one group inside of it.
 _GROUP = re.compile(r"\(\?P<\w+>(?:[^()]|\([^()]*\))*\)")
 SOME_ID = "0192f0c0-0000-7000-8000-000000000000"
 
 
 def routes(*methods: str) -> list[tuple[str, str]]:
-    """Return method and path of each route with one of the methods, ids filled in."""
+    """Return method and path of each route that has one of the methods, with ids filled in."""
     return sorted(set(_routes(methods)))
 
 

@@ -1,16 +1,16 @@
-"""What happens to answers and bodies whose client is gone, or for which no thread is left."""
+"""Answers and bodies whose client has disconnected, or for which no thread is free."""
 
 import asyncio
 from collections.abc import Iterable
 from typing import Any
 
 from apps.core.tests.asgi import SCOPE, Echo, bridge_to, served
-from apps.core.tests.hanging import Hanging, begun, pool_of, so
+from apps.core.tests.hanging import HangingWork, hold_threads, pool_of, wait_until
 
 LONG_ANSWER = [b"x" * 300_000] * 3
 
 
-def test_an_answer_whose_client_is_gone_is_read_no_further() -> None:
+def test_an_answer_is_not_read_further_after_its_client_has_disconnected() -> None:
     echo = Echo(*LONG_ANSWER * 10)
     messages = [{"type": "http.request"}, {"type": "http.disconnect"}]
 
@@ -33,8 +33,8 @@ def test_an_answer_whose_client_is_gone_is_read_no_further() -> None:
 
 
 def test_an_answer_is_cut_off_when_no_thread_is_free_for_the_rest_of_it() -> None:
-    """The server hangs up then, so that the client does not take the half for the whole."""
-    echo, work = Echo(*LONG_ANSWER), Hanging()
+    """The server closes the connection, so that the client does not take a part for the whole."""
+    echo, work = Echo(*LONG_ANSWER), HangingWork()
 
     async def scenario() -> None:
         pool, sent = pool_of(1, queue=0), list[dict[str, Any]]()
@@ -43,7 +43,7 @@ def test_an_answer_is_cut_off_when_no_thread_is_free_for_the_rest_of_it() -> Non
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
             if message["type"] == "http.response.start":
-                held.extend(await begun(pool, work))
+                held.extend(await hold_threads(pool, work))
 
         async def receive() -> dict[str, Any]:
             if sent:
@@ -55,15 +55,15 @@ def test_an_answer_is_cut_off_when_no_thread_is_free_for_the_rest_of_it() -> Non
         assert echo.closed == 0
         work.go.set()
         await asyncio.gather(*held)
-        await so(lambda: echo.closed == 1)
+        await wait_until(lambda: echo.closed == 1)
 
     asyncio.run(scenario())
 
 
 class Slow(Echo):
-    """An application that hangs, and then has a long answer."""
+    """An application that hangs, and then returns a long answer."""
 
-    def __init__(self, work: Hanging) -> None:
+    def __init__(self, work: HangingWork) -> None:
         super().__init__(*LONG_ANSWER)
         self.work = work
 
@@ -72,34 +72,34 @@ class Slow(Echo):
         return super().__call__(environ, start)
 
 
-def test_a_request_that_is_cancelled_ends_its_work_and_is_closed() -> None:
-    work = Hanging()
+def test_a_cancelled_request_finishes_its_work_and_is_closed() -> None:
+    work = HangingWork()
     slow = Slow(work)
 
     async def scenario() -> None:
         pool = pool_of(2)
         task = asyncio.create_task(served(slow, b"body", pool=pool))
-        await so(lambda: work.begun == 1)
+        await wait_until(lambda: work.begun == 1)
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
         work.go.set()
-        await so(lambda: slow.closed == 1)
-        # The view has read its body, which nobody had closed under its hands.
+        await wait_until(lambda: slow.closed == 1)
+        # The view could read its body, which was not closed before.
         assert slow.body == b"body"
         assert slow.environ["wsgi.input"].closed
 
     asyncio.run(scenario())
 
 
-def test_a_request_that_is_cancelled_while_it_waits_is_never_begun() -> None:
-    echo, work = Echo(), Hanging()
+def test_a_request_that_is_cancelled_while_it_waits_never_starts() -> None:
+    echo, work = Echo(), HangingWork()
 
     async def scenario() -> None:
         pool = pool_of(1)
-        held = await begun(pool, work)
+        held = await hold_threads(pool, work)
         task = asyncio.create_task(served(echo, pool=pool))
-        await so(lambda: len(pool._turns) == 1)
+        await wait_until(lambda: len(pool._turns) == 1)
         task.cancel()
         await asyncio.wait([task])
         work.go.set()
@@ -109,8 +109,8 @@ def test_a_request_that_is_cancelled_while_it_waits_is_never_begun() -> None:
     asyncio.run(scenario())
 
 
-def test_the_body_of_each_request_is_let_go() -> None:
-    """Beyond a certain size it is a file."""
+def test_the_body_of_each_request_is_closed() -> None:
+    """A large body is a file on disk."""
     echo = Echo()
     asyncio.run(served(echo, b"x" * 300_000))
     assert len(echo.body) == 300_000

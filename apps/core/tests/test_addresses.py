@@ -1,4 +1,4 @@
-"""Which addresses are one client's."""
+"""The network by which a client is counted, and the canonical spelling of an address."""
 
 import pytest
 
@@ -35,11 +35,11 @@ def test_two_networks_of_one_provider_are_two_clients() -> None:
     "garbage",
     ["", "unknown", "_hidden", "1.2.3", "1.2.3.4.5", "010.0.0.1", "[]", "[", "é", "1.2.3.4:x", "%"],
 )
-def test_what_is_not_an_address_stands_for_itself(garbage: str) -> None:
+def test_text_that_is_not_an_address_is_kept(garbage: str) -> None:
     assert network_of(garbage) == address_of(garbage) == garbage
 
 
-def test_what_is_not_an_address_is_cut() -> None:
+def test_long_text_that_is_not_an_address_is_cut() -> None:
     assert network_of("x" * 100_000) == address_of("x" * 100_000) == "x" * 64
 
 

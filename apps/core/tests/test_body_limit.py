@@ -1,4 +1,4 @@
-"""413: a body over the limit, also when its Content-Length lies or is missing."""
+"""413: a body over the limit, even if its Content-Length is wrong or missing."""
 
 import socket
 from typing import Any
@@ -15,7 +15,7 @@ CHUNK = 64 * 1024
 
 
 def padded(size: int) -> bytes:
-    """Return a change of a profile of just this size."""
+    """Return a body of exactly this size, which changes a profile."""
     body = b'{"bio": "x"}'
     return body + b" " * (size - len(body))
 
@@ -24,7 +24,7 @@ def patch(person: Person, body: bytes) -> Any:
     return person.client.patch("/api/v1/auth/profile", body, content_type="application/json")
 
 
-def test_a_body_of_just_the_limit_is_read(alice: Person) -> None:
+def test_a_body_of_exactly_the_limit_is_read(alice: Person) -> None:
     assert patch(alice, padded(LIMIT)).status_code == 200
 
 
@@ -36,7 +36,7 @@ def test_a_body_over_the_limit_is_413(alice: Person) -> None:
 
 
 def raw(server: ServerProcess, head: str, *parts: bytes) -> bytes:
-    """Return what the server says to a request, which is sent for as long as it listens."""
+    """Return what the server answers to a request, which is sent while the server reads."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
         try:
             connection.sendall(head.replace("\n", "\r\n").encode())
@@ -44,19 +44,19 @@ def raw(server: ServerProcess, head: str, *parts: bytes) -> bytes:
                 connection.sendall(part)
         except (BrokenPipeError, ConnectionResetError):
             pass
-        return b"".join(_said(connection))
+        return b"".join(_received(connection))
 
 
-def _said(connection: socket.socket) -> list[bytes]:
-    said: list[bytes] = []
+def _received(connection: socket.socket) -> list[bytes]:
+    received: list[bytes] = []
     try:
         while part := connection.recv(65536):
-            said.append(part)
+            received.append(part)
             if b'"durationMs"' in part:
                 break
     except ConnectionResetError:
         pass
-    return said
+    return received
 
 
 def head(alice: Person, length: str) -> str:
@@ -73,38 +73,34 @@ def chunked(body: bytes) -> list[bytes]:
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_a_body_of_no_announced_length_is_read_up_to_the_limit(
-    server: ServerProcess, alice: Person
-) -> None:
-    said = raw(server, head(alice, "Transfer-Encoding: chunked"), *chunked(padded(CHUNK * 3)))
-    assert said.startswith(b"HTTP/1.1 200")
+def test_a_chunked_body_within_the_limit_is_read(server: ServerProcess, alice: Person) -> None:
+    received = raw(server, head(alice, "Transfer-Encoding: chunked"), *chunked(padded(CHUNK * 3)))
+    assert received.startswith(b"HTTP/1.1 200")
     assert User.objects.get().bio == "x"
 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_a_body_of_no_announced_length_is_413_over_the_limit(
-    server: ServerProcess, alice: Person
-) -> None:
-    said = raw(server, head(alice, "Transfer-Encoding: chunked"), *chunked(padded(LIMIT + 1)))
-    assert said.startswith(b"HTTP/1.1 413")
-    assert b'"PAYLOAD_TOO_LARGE"' in said
+def test_a_chunked_body_over_the_limit_is_413(server: ServerProcess, alice: Person) -> None:
+    received = raw(server, head(alice, "Transfer-Encoding: chunked"), *chunked(padded(LIMIT + 1)))
+    assert received.startswith(b"HTTP/1.1 413")
+    assert b'"PAYLOAD_TOO_LARGE"' in received
     assert User.objects.get().bio == ""
 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("length", ["-1", "abc", "1e3", "5\nContent-Length: 6"])
-def test_a_length_that_is_none_is_refused(
+def test_an_invalid_content_length_is_refused(
     server: ServerProcess, alice: Person, length: str
 ) -> None:
-    said = raw(server, head(alice, f"Content-Length: {length}"), b'{"bio": "x"}')
-    assert said.startswith(b"HTTP/1.1 4")
+    received = raw(server, head(alice, f"Content-Length: {length}"), b'{"bio": "x"}')
+    assert received.startswith(b"HTTP/1.1 4")
     assert User.objects.get().bio == ""
 
 
 def asking_first(alice: Person, size: int) -> str:
-    """Return the head of a request whose client sends its body only when it is told to."""
+    """Return the head of a request that waits for "100 Continue" before its body."""
     return head(alice, f"Expect: 100-continue\nContent-Length: {size}").replace(
         "Connection: close\n", ""
     )
@@ -112,20 +108,20 @@ def asking_first(alice: Person, size: int) -> str:
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_who_asks_first_is_told_to_send_a_body_within_the_limit(
+def test_a_client_that_expects_100_is_told_to_send_a_body_within_the_limit(
     server: ServerProcess, alice: Person
 ) -> None:
-    said = raw(server, asking_first(alice, LIMIT), padded(LIMIT))
-    assert said.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200")
-    assert b"connection: close" not in said
+    received = raw(server, asking_first(alice, LIMIT), padded(LIMIT))
+    assert received.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200")
+    assert b"connection: close" not in received
 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_who_asks_first_is_told_at_once_that_a_body_is_over_the_limit(
+def test_a_client_that_expects_100_is_refused_at_once_over_the_limit(
     server: ServerProcess, alice: Person
 ) -> None:
-    """And is hung up on: what it sends next might be the body or another request."""
-    said = raw(server, asking_first(alice, LIMIT + 1))
-    assert said.startswith(b"HTTP/1.1 413")
-    assert b"\r\nconnection: close\r\n" in said
+    """The connection is closed, since the next bytes may be the body or another request."""
+    received = raw(server, asking_first(alice, LIMIT + 1))
+    assert received.startswith(b"HTTP/1.1 413")
+    assert b"\r\nconnection: close\r\n" in received

@@ -1,4 +1,4 @@
-"""From ASGI to WSGI: what a server hands over is what a view sees, and the other way back."""
+"""The bridge from ASGI to WSGI: requests reach the application whole, and so do its answers."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from apps.core.threads import BoundedPool
 from config.wsgi import application as wsgi_application
 
 
-def test_a_body_in_parts_is_handed_over_whole() -> None:
+def test_the_application_gets_a_body_in_parts_as_a_whole() -> None:
     echo = Echo()
     call(echo, b"one ", b"", b"two")
     assert echo.body == b"one two"
@@ -23,7 +23,7 @@ def test_a_body_in_parts_is_handed_over_whole() -> None:
 
 
 @pytest.mark.parametrize("length", [b"5", b"0", b"999999", b"-1", b"many"])
-def test_what_arrived_counts_and_not_what_was_announced(length: bytes) -> None:
+def test_the_received_length_counts_and_not_the_announced_one(length: bytes) -> None:
     echo = Echo()
     call(echo, b"one two", headers=[(b"content-length", length)])
     assert echo.body == b"one two"
@@ -32,17 +32,17 @@ def test_what_arrived_counts_and_not_what_was_announced(length: bytes) -> None:
 
 @pytest.mark.parametrize("path", ["/api/v1/nothing", "/admin/login/", "/nothing"])
 @pytest.mark.parametrize("announced", [[], [(b"content-length", b"5")]])
-def test_a_body_that_grows_over_the_limit_is_413_and_read_no_further(
+def test_a_body_that_grows_over_the_limit_is_413_and_not_read_further(
     announced: list[tuple[bytes, bytes]], path: str
 ) -> None:
-    """The body never ends, and the answer comes all the same."""
+    """The body never ends, so the answer must come before its end."""
     part = b" " * (settings.BODY_LIMIT // 2)
     sent = call(wsgi_application, part, part, b" ", headers=announced, ends=False, path=path)
     assert status(sent) == 413
     assert json.loads(sent[1]["body"])["code"] == "PAYLOAD_TOO_LARGE"
 
 
-def test_a_body_that_is_announced_over_the_limit_is_413_and_not_read_at_all() -> None:
+def test_a_body_announced_over_the_limit_is_413_and_not_read() -> None:
     headers = [(b"content-length", str(settings.BODY_LIMIT + 1).encode())]
     sent = call(wsgi_application, headers=headers, ends=False)
     assert status(sent) == 413
@@ -57,13 +57,13 @@ def test_a_body_that_does_not_come_in_time_is_408(settings: Settings, path: str)
     assert json.loads(sent[1]["body"])["code"] == "REQUEST_TIMEOUT"
 
 
-def test_a_client_that_hangs_up_is_not_served() -> None:
+def test_a_client_that_disconnects_is_not_served() -> None:
     echo = Echo()
     assert call(echo, b"half", ends=False, hang_up=True) == []
     assert echo.environ == {}
 
 
-def test_the_request_is_what_pep_3333_says() -> None:
+def test_the_environ_follows_pep_3333() -> None:
     echo = Echo()
     headers = [
         (b"host", b"example.com"),
@@ -84,7 +84,7 @@ def test_the_request_is_what_pep_3333_says() -> None:
     assert environ["HTTP_COOKIE"] == "a=1; b=2"
 
 
-def test_which_threads_is_decided_by_the_path_as_the_application_sees_it() -> None:
+def test_the_decoded_path_selects_the_threads() -> None:
     asked = []
 
     def lane(method: str, path: str) -> BoundedPool:
@@ -102,21 +102,21 @@ def test_which_threads_is_decided_by_the_path_as_the_application_sees_it() -> No
     assert asked == [("POST", "/api/v1/auth/login")]
 
 
-def test_a_name_with_an_underscore_cannot_pass_for_another() -> None:
-    """Original defect 37: the client's own X-Forwarded-For defeated the limit."""
+def test_a_header_with_an_underscore_cannot_replace_another() -> None:
+    """Otherwise a client could replace X-Forwarded-For and escape the rate limit."""
     echo = Echo()
     call(echo, headers=[(b"x_forwarded_for", b"1.1.1.1"), (b"x-forwarded-for", b"2.2.2.2")])
     assert echo.environ["HTTP_X_FORWARDED_FOR"] == "2.2.2.2"
 
 
-def test_an_answer_in_one_piece_says_its_length() -> None:
+def test_an_answer_in_one_part_has_a_content_length() -> None:
     sent = call(Echo(b"one ", b"two"))
     assert (b"content-length", b"7") in sent[0]["headers"]
     assert (b"x-said", b"\xe9") in sent[0]["headers"]
     assert [message["body"] for message in sent[1:]] == [b"one two"]
 
 
-def test_a_long_answer_comes_in_parts_and_is_closed_after_the_last() -> None:
+def test_a_long_answer_is_sent_in_parts_and_closed_after_the_last() -> None:
     echo = Echo(*[b"x" * 200_000] * 5)
     sent = call(echo)
     assert b"".join(message["body"] for message in sent[1:]) == b"x" * 1_000_000
@@ -124,7 +124,7 @@ def test_a_long_answer_comes_in_parts_and_is_closed_after_the_last() -> None:
     assert echo.closed == 1
 
 
-def test_an_answer_that_cannot_be_sent_is_closed_too() -> None:
+def test_an_answer_that_cannot_be_sent_is_closed() -> None:
     echo = Echo(*[b"x" * 200_000] * 5)
 
     async def broken(message: dict[str, Any]) -> None:
@@ -137,7 +137,7 @@ def test_an_answer_that_cannot_be_sent_is_closed_too() -> None:
         pool = pool_of(1)
         with pytest.raises(OSError, match="gone"):
             await bridge_to(echo, pool)(SCOPE, receive, broken)
-        # Runs behind what was left for later.
+        # This runs after the close, which the bridge has left for later.
         await pool.run(lambda: None)
 
     asyncio.run(scenario())
@@ -147,9 +147,7 @@ def test_an_answer_that_cannot_be_sent_is_closed_too() -> None:
 @pytest.mark.parametrize(
     ("name", "key"), [(b"content-type", "CONTENT_TYPE"), (b"accept", "HTTP_ACCEPT")]
 )
-def test_of_what_takes_long_to_take_apart_only_a_beginning_is_looked_at(
-    name: bytes, key: str
-) -> None:
+def test_headers_that_are_slow_to_parse_are_cut(name: bytes, key: str) -> None:
     application = Echo()
     value = b"application/json" + b";" * 31_000
     call(application, headers=[(name, value)])

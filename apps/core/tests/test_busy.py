@@ -1,4 +1,4 @@
-"""What a request meets that finds no thread, or asks too often, and answers that come late."""
+"""Requests that are refused without a thread, rate-limited requests, and delayed answers."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from pytest_django import Settings
 from apps.core.errors import RateLimited
 from apps.core.http import bridge, middleware
 from apps.core.tests.asgi import SCOPE, Echo, header, served, status
-from apps.core.tests.hanging import Hanging, begun, pool_of, so
+from apps.core.tests.hanging import HangingWork, hold_threads, pool_of, wait_until
 from apps.core.threads import BoundedPool
 from config.wsgi import application as wsgi_application
 
@@ -21,21 +21,21 @@ ORIGIN = "https://app.example.com"
 
 @pytest.fixture(autouse=True)
 def _prompt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no test wait for a refusal."""
+    """Send refusals without delay, so that no test waits for one."""
     monkeypatch.setattr(bridge, "REFUSAL_DELAY", 0.0)
 
 
 async def refused(pool: BoundedPool, **scope: Any) -> list[dict[str, Any]]:
-    """Return what a client gets while each thread of the pool is held."""
-    work = Hanging()
-    held = await begun(pool, work, pool._free)
+    """Return what a client gets while all threads of the pool are held."""
+    work = HangingWork()
+    held = await hold_threads(pool, work, pool._free)
     sent = await served(wsgi_application, b"{}", pool=pool, **scope)
     work.go.set()
     await asyncio.gather(*held)
     return sent
 
 
-def test_who_finds_no_thread_in_time_is_refused_in_the_envelope(settings: Settings) -> None:
+def test_a_request_without_a_thread_in_time_is_refused_in_the_envelope(settings: Settings) -> None:
     settings.CORS_ALLOWED_ORIGINS = [ORIGIN]
     headers = [(b"x-request-id", b"mine"), (b"origin", ORIGIN.encode()), (b"host", b"localhost")]
     sent = asyncio.run(refused(pool_of(2, wait=0.02), headers=headers))
@@ -54,17 +54,17 @@ def test_who_finds_no_thread_in_time_is_refused_in_the_envelope(settings: Settin
 
 
 @pytest.mark.parametrize("path", ["/api/v1/posts", "/admin/login/", "/static/x.js", "/"])
-def test_who_would_wait_behind_too_many_is_refused_on_every_path(path: str) -> None:
+def test_a_request_is_refused_on_every_path_when_the_queue_is_full(path: str) -> None:
     sent = asyncio.run(refused(pool_of(1, queue=0), path=path))
     assert status(sent) == 503
     assert json.loads(sent[1]["body"])["code"] == "SERVICE_UNAVAILABLE"
 
 
 def test_a_refusal_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is made on the loop, where asking Redis would hold up everybody."""
+    """The refusal is made on the loop, where a call to Redis would block all requests."""
 
     def never(*_: object) -> None:
-        raise AssertionError("The limiter was asked.")
+        raise AssertionError("The limiter was called.")
 
     monkeypatch.setattr(middleware, "consume_address", never)
     assert status(asyncio.run(refused(pool_of(1, queue=0)))) == 503
@@ -81,7 +81,7 @@ def test_a_refusal_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> N
     assert (line["request_id"], line["status"], line["method"]) == ("mine", 503, "POST")
 
 
-def test_who_was_refused_leaves_the_others_their_threads() -> None:
+def test_a_refused_request_holds_no_thread() -> None:
     async def scenario() -> None:
         pool = pool_of(1, queue=0)
         await refused(pool)
@@ -94,11 +94,11 @@ def too_often(environ: dict[str, Any]) -> str:
     raise RateLimited(limit=2, remaining=0, reset=9, retry_after=7)
 
 
-def test_who_asks_too_often_is_refused_without_a_thread_or_a_body() -> None:
+def test_a_rate_limited_request_needs_no_thread_and_no_body() -> None:
     async def scenario() -> None:
-        pool, work = pool_of(1, queue=0), Hanging()
-        held = await begun(pool, work)
-        sent = await served(wsgi_application, b"{", ends=False, pool=pool, admit=too_often)
+        pool, work = pool_of(1, queue=0), HangingWork()
+        held = await hold_threads(pool, work)
+        sent = await served(wsgi_application, b"{", ends=False, pool=pool, check_limit=too_often)
         assert status(sent) == 429
         assert json.loads(sent[1]["body"])["code"] == "RATE_LIMIT_EXCEEDED"
         assert header(sent, b"retry-after") == "7"
@@ -109,17 +109,17 @@ def test_who_asks_too_often_is_refused_without_a_thread_or_a_body() -> None:
     asyncio.run(scenario())
 
 
-def test_who_is_refused_hears_of_it_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or a flood on some hundred connections would keep the loop busy with refusals."""
+def test_a_refusal_is_sent_with_a_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a flood on a hundred connections would keep the loop busy with refusals."""
     monkeypatch.setattr(bridge, "REFUSAL_DELAY", 30.0)
     monkeypatch.setattr(bridge, "LONGEST_DELAY", 30.0)
 
     async def scenario() -> None:
         sent = list[dict[str, Any]]()
-        begun = Echo()
-        task = asyncio.create_task(served(begun, admit=too_often, sent=sent))
-        await so(lambda: bool(begun.closed))
-        assert (begun.body, sent) == (b"", [])
+        echo = Echo()
+        task = asyncio.create_task(served(echo, check_limit=too_often, sent=sent))
+        await wait_until(lambda: bool(echo.closed))
+        assert (echo.body, sent) == (b"", [])
         assert status(await served(Echo())) == 200
         assert sent == []
         task.cancel()
@@ -129,7 +129,7 @@ def test_who_is_refused_hears_of_it_late(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 class Delayed(Echo):
-    """An application that wants its answer to come later."""
+    """An application that delays its answer."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -140,14 +140,14 @@ class Delayed(Echo):
         return super().__call__(environ, start)
 
 
-def test_an_answer_that_is_delayed_holds_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delayed_answer_holds_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bridge, "LONGEST_DELAY", 30.0)
 
     async def scenario() -> None:
         pool, sent = pool_of(1), list[dict[str, Any]]()
         delayed = Delayed(30.0)
         task = asyncio.create_task(served(delayed, pool=pool, sent=sent))
-        await so(lambda: bool(delayed.closed))
+        await wait_until(lambda: bool(delayed.closed))
         assert status(await served(Echo(), pool=pool)) == 200
         assert sent == []
         task.cancel()
@@ -156,14 +156,14 @@ def test_an_answer_that_is_delayed_holds_no_thread(monkeypatch: pytest.MonkeyPat
     asyncio.run(scenario())
 
 
-def test_an_answer_that_is_delayed_comes_in_the_end() -> None:
+def test_a_delayed_answer_is_sent_in_the_end() -> None:
     assert status(asyncio.run(served(Delayed(0.01)))) == 200
 
 
 @pytest.mark.parametrize(
     ("asked", "slept"), [(0.5, [0.5]), (5.0, [5.0]), (3600.0, [5.0]), (0.0, []), (-1.0, [])]
 )
-def test_no_answer_is_delayed_for_long(
+def test_the_delay_of_an_answer_is_limited(
     monkeypatch: pytest.MonkeyPatch, asked: float, slept: list[float]
 ) -> None:
     found: list[float] = []

@@ -1,4 +1,4 @@
-"""Every wrong or unsafe setting is named before the server starts."""
+"""Every invalid or unsafe setting is reported before the server starts."""
 
 from typing import Any
 
@@ -18,9 +18,9 @@ POSTGRESQL = {"default": {"ENGINE": "django.db.backends.postgresql"}}
 
 @pytest.fixture
 def safe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The settings of a production in which nothing is wrong.
+    """The settings of a safe production server.
 
-    All are patched in one way: a mixture would not be undone in the order in which it was done.
+    All of them are patched by monkeypatch alone: a mixture would not be undone in reverse order.
     """
     monkeypatch.setenv("APP_SECRET_KEY", "a" * 64)
     monkeypatch.setenv("JWT_SECRET", "b" * 64)
@@ -45,15 +45,15 @@ SAFE: dict[str, Any] = {
 
 
 def found() -> list[tuple[str | None, str]]:
-    """Return id and first word, which is the setting, of each message."""
+    """Return the id and the first word of each message; the word is the setting."""
     return [(each.id, each.msg.split(" ", 1)[0]) for each in checks.settings_safe(None)]
 
 
-def test_nothing_is_said_of_safe_settings(safe: None) -> None:
+def test_safe_settings_give_no_message(safe: None) -> None:
     assert found() == []
 
 
-def test_nothing_is_said_of_the_settings_of_this_run() -> None:
+def test_the_settings_of_this_run_give_no_serious_message() -> None:
     messages: list[CheckMessage] = [*checks.settings_readable(None), *checks.settings_safe(None)]
     assert [each for each in messages if each.is_serious()] == []
 
@@ -69,7 +69,7 @@ def test_nothing_is_said_of_the_settings_of_this_run() -> None:
         ({"DATABASES": SQLITE}, ("parley.W002", "REDIS_URL")),
     ],
 )
-def test_what_is_unsafe_anywhere_is_named_anywhere(
+def test_a_setting_that_is_always_unsafe_is_reported_everywhere(
     safe: None,
     monkeypatch: pytest.MonkeyPatch,
     in_production: bool,
@@ -93,7 +93,7 @@ PRODUCTION: list[tuple[dict[str, Any], tuple[str, str]]] = [
 
 
 @pytest.mark.parametrize(("changes", "message"), PRODUCTION)
-def test_what_is_unsafe_in_production_is_named_there_alone(
+def test_a_setting_that_is_unsafe_in_production_is_reported_only_there(
     safe: None,
     monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, Any],
@@ -107,20 +107,22 @@ def test_what_is_unsafe_in_production_is_named_there_alone(
 
 
 @pytest.mark.parametrize("name", ["APP_SECRET_KEY", "JWT_SECRET"])
-def test_production_makes_no_secret_of_its_own(
+def test_production_does_not_generate_secrets(
     safe: None, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.delenv(name)
     assert found() == [("parley.E011", name)]
 
 
-def test_any_origin_may_come_without_cookies(safe: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_origin_may_be_allowed_without_cookies(
+    safe: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(configured, "CORS_ALLOWED_ORIGINS", ["*"])
     monkeypatch.setattr(configured, "CORS_ALLOW_CREDENTIALS", False)
     assert found() == []
 
 
-def test_each_variable_that_could_not_be_read_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_unreadable_variable_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(env, "problems", [env.Problem("SERVER_PORT", "is 'x'.")])
     (message,) = checks.settings_readable(None)
     assert (message.id, message.msg, message.is_serious()) == (
@@ -131,7 +133,7 @@ def test_each_variable_that_could_not_be_read_is_an_error(monkeypatch: pytest.Mo
 
 
 @pytest.mark.integration
-def test_a_server_with_a_wrong_setting_does_not_start_and_names_it() -> None:
+def test_a_server_with_an_invalid_setting_does_not_start_and_names_it() -> None:
     ended = run_python("manage.py", "serve", SERVER_PORT="eighty", LOG_LEVEL="loud")
     assert ended.returncode != 0
     assert "SERVER_PORT is 'eighty'; use a whole number such as 8080." in ended.stderr
@@ -148,7 +150,7 @@ def test_a_server_with_a_wrong_setting_does_not_start_and_names_it() -> None:
         (None, ["parley.W012"]),
     ],
 )
-def test_a_redis_that_forgets_limits_is_named(
+def test_a_redis_that_evicts_limits_is_reported(
     safe: None, monkeypatch: pytest.MonkeyPatch, policy: str | None, messages: list[str]
 ) -> None:
     def answer(*_: Any) -> dict[str, str]:
@@ -160,7 +162,7 @@ def test_a_redis_that_forgets_limits_is_named(
     assert [each.id for each in checks.redis_keeps_what_it_is_given(None)] == messages
 
 
-def test_without_redis_nothing_is_asked_of_it(
+def test_the_redis_check_makes_no_call_without_redis(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(configured, "REDIS_URL", "")

@@ -1,4 +1,4 @@
-"""docker-compose.yml, Procfile and Dockerfile say what the project is."""
+"""docker-compose.yml, Procfile and Dockerfile match the project."""
 
 import json
 import re
@@ -46,7 +46,7 @@ def test_every_variable_is_one_that_the_example_explains() -> None:
     assert given | asked <= explained
 
 
-def test_the_signing_secrets_have_to_be_given() -> None:
+def test_compose_requires_the_signing_secrets() -> None:
     environment = OURS["web"]["environment"]
     for name in ("APP_SECRET_KEY", "JWT_SECRET"):
         assert environment[name].startswith(f"${{{name}:?")
@@ -74,10 +74,10 @@ def test_the_readme_names_the_major_versions_of_the_images(name: str, service: s
     assert f"{name} {major}" in (ROOT / "README.md").read_text()
 
 
-def test_redis_refuses_writes_rather_than_forget_a_rate_limit() -> None:
+def test_redis_refuses_writes_instead_of_evicting_limits() -> None:
     assert "--maxmemory-policy noeviction" in SERVICES["redis"]["command"]
 
 
 def names_in(pattern: str, path: Path) -> set[str]:
-    """Return what the pattern's group matches anywhere in the file."""
+    """Return all matches of the pattern's group in the file."""
     return set(re.findall(pattern, path.read_text(), re.MULTILINE))

@@ -21,7 +21,7 @@ def answer_to(etag: str | None = None, method: str = "GET", data: Any = None) ->
 TAG = str(answer_to()["ETag"])
 
 
-def test_the_tag_is_of_the_revision_and_of_all_that_shows() -> None:
+def test_the_tag_depends_on_the_revision_and_on_all_data() -> None:
     assert TAG.startswith('"7.')
     assert answer_to()["ETag"] == TAG
     assert answer_to(data={**DATA, "name": "Bea"})["ETag"] != TAG
@@ -31,7 +31,7 @@ def test_the_tag_is_of_the_revision_and_of_all_that_shows() -> None:
     "given", [TAG, f"W/{TAG}", f'"x", {TAG}', f"{TAG},W/{TAG}", "*", " * ", f' "x" ,{TAG}']
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_who_has_it_gets_304_without_a_body(method: str, given: str) -> None:
+def test_a_client_with_the_same_tag_gets_304_without_a_body(method: str, given: str) -> None:
     response = answer_to(given, method)
     assert response.status_code == 304
     assert response.data is None
@@ -39,7 +39,7 @@ def test_who_has_it_gets_304_without_a_body(method: str, given: str) -> None:
 
 
 @pytest.mark.parametrize("given", ["", '"x"', '"7"', TAG.strip('"'), TAG[:-2] + '"', '"x", *'])
-def test_who_has_something_else_gets_it(given: str) -> None:
+def test_a_client_with_another_tag_gets_the_data(given: str) -> None:
     response = answer_to(given)
     assert response.status_code == 200
     assert response.data["data"] == DATA
@@ -52,7 +52,7 @@ def test_the_answer_to_a_change_is_never_304(method: str, given: str) -> None:
 
 
 @pytest.mark.parametrize("given", ["", " ", "*", '"7"', '"7.abc"', '"6.x", "7.abc"', "7"])
-def test_a_change_of_the_present_revision_passes(given: str) -> None:
+def test_a_change_of_the_current_revision_passes(given: str) -> None:
     require_match(given, "7")
 
 

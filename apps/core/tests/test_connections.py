@@ -1,4 +1,4 @@
-"""How many connections a process holds, and how many of them one network."""
+"""Limits on the connections of a process, and on those of each network."""
 
 import resource
 import socket
@@ -18,47 +18,47 @@ from testing.socket import TestSocket
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-def test_a_network_may_have_so_many_connections(settings: Settings) -> None:
+def test_the_connections_of_a_network_are_limited(settings: Settings) -> None:
     settings.SERVER_CONNECTIONS_PER_ADDRESS = 2
     counted: Any = Connections()
-    assert counted.admit("1", "192.0.2.1")
-    assert counted.admit("2", "::ffff:192.0.2.1")
-    assert not counted.admit("3", "192.0.2.1")
-    assert counted.admit("4", "192.0.2.2")
+    assert counted.acquire("1", "192.0.2.1")
+    assert counted.acquire("2", "::ffff:192.0.2.1")
+    assert not counted.acquire("3", "192.0.2.1")
+    assert counted.acquire("4", "192.0.2.2")
     for transport in ("1", "1", "3"):
         counted.release(transport)
-    assert counted.admit("5", "192.0.2.1")
-    assert not counted.admit("6", "192.0.2.1")
+    assert counted.acquire("5", "192.0.2.1")
+    assert not counted.acquire("6", "192.0.2.1")
 
 
 @pytest.mark.parametrize("proxies", [0, 1])
 @pytest.mark.parametrize(
     ("files", "most"), [(4, 100), (100, 4), (resource.RLIM_INFINITY, 4)], ids=str
 )
-def test_half_of_the_files_of_a_process_is_not_for_connections(
+def test_connections_take_half_of_the_files_of_a_process_at_most(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, files: int, most: int, proxies: int
 ) -> None:
-    """Without a file more there is no database, and no answer to those who are connected."""
+    """Without free files there is no database, and so no answer for connected clients."""
     settings.SERVER_CONNECTIONS_PER_ADDRESS = 0
     settings.SERVER_TRUSTED_PROXIES = proxies
     monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
     monkeypatch.setattr(connections, "MOST_FILES", most)
     counted: Any = Connections()
-    assert [counted.admit(str(number), f"192.0.2.{number}") for number in range(3)] == [
+    assert [counted.acquire(str(number), f"192.0.2.{number}") for number in range(3)] == [
         True,
         True,
         False,
     ]
 
 
-def test_a_server_may_open_as_many_files_as_the_system_lets_it() -> None:
-    begun_with = resource.getrlimit(resource.RLIMIT_NOFILE)
+def test_a_server_may_open_as_many_files_as_the_system_allows() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (begun_with[0] // 2, begun_with[1]))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before[0] // 2, before[1]))
         raise_file_limit()
-        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= begun_with[0]
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= before[0]
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, begun_with)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.parametrize(
@@ -66,22 +66,24 @@ def test_a_server_may_open_as_many_files_as_the_system_lets_it() -> None:
     [{"SERVER_CONNECTIONS_PER_ADDRESS": 0}, {"SERVER_TRUSTED_PROXIES": 1}],
     ids=["no limit", "behind a proxy"],
 )
-def test_a_network_may_be_without_limit(settings: Settings, changes: dict[str, int]) -> None:
+def test_the_limit_of_a_network_can_be_switched_off(
+    settings: Settings, changes: dict[str, int]
+) -> None:
     settings.SERVER_CONNECTIONS_PER_ADDRESS = 1
     for name, value in changes.items():
         setattr(settings, name, value)
     counted: Any = Connections()
-    assert all(counted.admit(str(number), "192.0.2.1") for number in range(10))
+    assert all(counted.acquire(str(number), "192.0.2.1") for number in range(10))
 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_a_websocket_keeps_the_place_of_its_connection_until_it_is_closed(
+def test_a_websocket_counts_as_a_connection_until_it_closes(
     start_server: Callable[..., ServerProcess], alice: Person
 ) -> None:
     server = start_server(SERVER_CONNECTIONS_PER_ADDRESS="2")
 
-    def lets_in() -> bool:
+    def accepts() -> bool:
         with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
             send(connection, GET)
             try:
@@ -89,12 +91,12 @@ def test_a_websocket_keeps_the_place_of_its_connection_until_it_is_closed(
             except ConnectionResetError:
                 return False
 
-    until(lets_in)
+    until(accepts)
     with TestSocket(server.url, token=alice.access) as first:
         first.expect("connected")
         with TestSocket(server.url, token=alice.access) as second:
             second.expect("connected")
-            assert not lets_in()
-        until(lets_in)
+            assert not accepts()
+        until(accepts)
         assert first.ask("ping")["type"] == "pong"
     until(lambda: "too many connections" in server.log.read_text())

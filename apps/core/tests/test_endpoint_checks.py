@@ -1,4 +1,4 @@
-"""Endpoints that do not fit their routes: `manage.py check` names each of them."""
+"""Endpoints that do not fit their routes: `manage.py check` reports each of them."""
 
 from typing import Any
 
@@ -35,25 +35,25 @@ takes = Endpoint(message="Boat", input=BoatInput, output=BoatOutput)
 changes = Endpoint(message="Boat", input=BoatInput, output=BoatOutput, revision="version")
 
 
-def named(**methods: Any) -> list[str]:
-    """Return what is wrong with a viewset that has these methods."""
+def problems_of(**methods: Any) -> list[str]:
+    """Return the problems of a viewset with these methods."""
     routes = SimpleRouter(trailing_slash=False)
     routes.register("boats", type("BoatViewSet", (ApiViewSet,), methods), basename="boats")
     return list(problems(routes.urls, ["register"]))
 
 
 def says(found: list[str], *sentences: str) -> bool:
-    """Return whether there are just these, each after its route."""
+    """Return whether the problems are exactly these sentences, each after its route."""
     return len(found) == len(sentences) and all(
         each.endswith(f"{sentence}.") for each, sentence in zip(found, sentences, strict=True)
     )
 
 
-def test_nothing_is_wrong_with_the_endpoints_that_there_are() -> None:
+def test_the_existing_endpoints_have_no_problems() -> None:
     assert [each for each in run_checks() if each.id == "parley.E020"] == []
 
 
-def test_a_method_without_a_declaration_keeps_the_server_from_starting(
+def test_a_method_without_a_declaration_stops_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def retrieve(self: Any, request: Request, pk: str) -> Any: ...
@@ -63,34 +63,34 @@ def test_a_method_without_a_declaration_keeps_the_server_from_starting(
         call_command("check")
 
 
-def test_what_the_path_and_the_fields_give_must_be_taken() -> None:
+def test_a_method_must_take_its_path_and_its_fields() -> None:
     @shows
     def create(self: Any, request: Request, **data: Any) -> Any: ...
 
-    assert says(named(create=create), "takes more by name than it is given")
+    assert says(problems_of(create=create), "has **keywords that are always empty")
 
     @takes
     def create_some(self: Any, request: Request, full_name: str) -> Any: ...
 
-    assert says(named(create=create_some), "is given flag and does not take it")
+    assert says(problems_of(create=create_some), "is given flag but does not take it")
 
     @takes
     def create_all(self: Any, request: Request, full_name: str, flag: str) -> Any: ...
 
-    assert says(named(create=create_all), "takes flag, which it is not always given")
+    assert says(problems_of(create=create_all), "requires flag, which it is not always given")
 
     @takes
     def create_more(self: Any, request: Request, full_name: str, mast: str, **data: Any) -> Any: ...
 
-    assert says(named(create=create_more), "takes mast, which it is not always given")
+    assert says(problems_of(create=create_more), "requires mast, which it is not always given")
 
     @changes
     def update(self: Any, request: Request, pk: str, full_name: str, flag: str = "") -> Any: ...
 
-    assert says(named(update=update), "is given if_match and does not take it")
+    assert says(problems_of(update=update), "is given if_match but does not take it")
 
 
-def test_what_is_taken_rightly_is_no_problem() -> None:
+def test_methods_with_matching_parameters_have_no_problems() -> None:
     @takes
     def create(self: Any, request: Request, full_name: str, flag: str = "") -> Any: ...
 
@@ -100,7 +100,7 @@ def test_what_is_taken_rightly_is_no_problem() -> None:
     @Endpoint(message="Sunk", revision="version")
     def destroy(self: Any, request: Request, pk: str, if_match: str) -> None: ...
 
-    assert named(create=create, update=update, partial_update=update, destroy=destroy) == []
+    assert problems_of(create=create, update=update, partial_update=update, destroy=destroy) == []
 
 
 def test_a_path_and_a_field_must_not_have_the_same_name() -> None:
@@ -108,66 +108,66 @@ def test_a_path_and_a_field_must_not_have_the_same_name() -> None:
     @takes
     def hoist(self: Any, request: Request, full_name: str, flag: str) -> Any: ...
 
-    assert says(named(hoist=hoist), "is given flag twice, by the path and by a field")
+    assert says(problems_of(hoist=hoist), "is given flag twice, from the path and from a field")
 
 
 def test_a_read_has_no_body() -> None:
     @takes
     def fleet(self: Any, request: Request, **data: Any) -> Any: ...
 
-    assert says(named(list=fleet), "reads a body, which its method has not")
+    assert says(problems_of(list=fleet), "has an input, but a GET has no body")
 
 
-def test_pages_are_what_a_get_shows() -> None:
+def test_only_a_get_has_pages() -> None:
     @Endpoint(message="Boats", query=ListQuery, output=BoatOutput, per_page=10)
     def create(self: Any, request: Request) -> QuerySet[User]:
         return User.objects.all()
 
-    assert says(named(create=create), "shows pages and is no GET")
+    assert says(problems_of(create=create), "has per_page but is not a GET")
 
 
-def test_one_thing_is_shown_and_changed_with_its_revision() -> None:
+def test_one_object_is_returned_and_changed_with_its_revision() -> None:
     @shows
     def retrieve(self: Any, request: Request, pk: str) -> Any: ...
 
-    assert says(named(retrieve=retrieve), "shows one thing without its revision")
+    assert says(problems_of(retrieve=retrieve), "returns one object without its revision")
 
     @takes
     def update(self: Any, request: Request, pk: str, **data: Any) -> Any: ...
 
-    assert says(named(update=update), "changes one thing without its revision")
+    assert says(problems_of(update=update), "changes one object without its revision")
 
     @Endpoint(message="Boat", output=BoatOutput, revision="version")
     def partial_update(self: Any, request: Request, pk: str, if_match: str) -> Any: ...
 
-    assert says(named(partial_update=partial_update), "has a body and no input for it")
+    assert says(problems_of(partial_update=partial_update), "has a body but no input")
 
     @Endpoint(message="Boat", input=BoatInput, revision="version")
     def update_blindly(self: Any, request: Request, pk: str, **data: Any) -> None: ...
 
-    assert says(named(update=update_blindly), "has a revision and shows nothing")
+    assert says(problems_of(update=update_blindly), "has a revision but no output")
 
     @changes
     def create(self: Any, request: Request, **data: Any) -> Any: ...
 
-    assert says(named(create=create), "has a revision, of which a POST asks nothing")
+    assert says(problems_of(create=create), "has a revision, but a POST does not use one")
 
 
-def test_what_hashes_is_known_by_its_path_alone() -> None:
+def test_an_endpoint_that_hashes_has_a_fixed_path() -> None:
     @Endpoint(message="Locked", access=Access.CREDENTIALS, hashes=True)
     def lock(self: Any, request: Request, pk: str) -> None: ...
 
-    sentence = "hashes and is no POST of one path, so that nobody knows it by its path"
-    assert says(named(lock=action(detail=True, methods=["post"])(lock)), sentence)
+    sentence = "hashes but is not a POST with a fixed path, by which its threads are chosen"
+    assert says(problems_of(lock=action(detail=True, methods=["post"])(lock)), sentence)
 
     @Endpoint(message="Locked", access=Access.CREDENTIALS, hashes=True)
     def look(self: Any, request: Request) -> None: ...
 
-    assert says(named(look=action(detail=False)(look)), sentence)
+    assert says(problems_of(look=action(detail=False)(look)), sentence)
 
 
-def test_a_limit_is_that_of_a_known_action() -> None:
+def test_a_limit_must_be_declared_by_a_feature() -> None:
     @Endpoint(message="Sailed", limit="sail")
     def create(self: Any, request: Request) -> None: ...
 
-    assert says(named(create=create), "has the limit sail, which is no known action")
+    assert says(problems_of(create=create), "has the limit sail, which no feature declares")

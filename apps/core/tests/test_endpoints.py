@@ -1,4 +1,4 @@
-"""What follows from the declaration of an endpoint, and declarations that contradict themselves."""
+"""The effects of an endpoint's declaration, and declarations that contradict themselves."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class DeviceOutput(CamelSerializer):
     id = serializers.UUIDField()
 
 
-# What the methods were given, and whether in a transaction.
+# The arguments of the methods, and whether they ran in a transaction.
 calls: list[Any] = []
 
 
@@ -111,12 +111,12 @@ pytestmark = pytest.mark.urls(__name__)
 
 
 @pytest.fixture(autouse=True)
-def _no_calls() -> None:
+def _forget_calls() -> None:
     calls.clear()
 
 
 @pytest.fixture
-def hers(alice: Person) -> APIClient:
+def authenticated(alice: Person) -> APIClient:
     return APIClient(headers={"Authorization": f"Bearer {alice.access}"})
 
 
@@ -125,79 +125,81 @@ def anonymous(db: Any) -> APIClient:
     return APIClient()
 
 
-def test_the_method_is_given_what_was_read_and_what_it_returns_is_shown(hers: APIClient) -> None:
-    response = hers.post("/api/v1/boats", {"fullName": " Aurora ", "other": 1})
+def test_the_method_gets_the_input_and_its_result_is_rendered(authenticated: APIClient) -> None:
+    response = authenticated.post("/api/v1/boats", {"fullName": " Aurora ", "other": 1})
     assert (response.status_code, calls) == (201, ["Aurora"])
     body = response.json()
     assert (body["message"], body["data"]) == ("Built", {"fullName": "Aurora"})
 
 
-def test_what_is_not_new_has_another_status(hers: APIClient) -> None:
-    assert hers.post("/api/v1/boats", {"fullName": "Argo"}).status_code == 200
+def test_an_existing_object_has_its_own_status(authenticated: APIClient) -> None:
+    assert authenticated.post("/api/v1/boats", {"fullName": "Argo"}).status_code == 200
 
 
-def test_a_method_is_not_called_with_what_is_wrong(hers: APIClient) -> None:
-    response = hers.post("/api/v1/boats", {"fullName": 5})
+def test_a_method_is_not_called_with_invalid_input(authenticated: APIClient) -> None:
+    response = authenticated.post("/api/v1/boats", {"fullName": 5})
     assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "fullName")
     assert calls == []
 
 
-def test_a_list_shows_as_many_rows_as_are_declared(hers: APIClient, alice: Person) -> None:
+def test_a_list_shows_per_page_rows(authenticated: APIClient, alice: Person) -> None:
     for _ in range(2):
         alice.another_device()
-    body = hers.get("/api/v1/boats", {"harbour": "Ostend", "page": "1"}).json()
+    body = authenticated.get("/api/v1/boats", {"harbour": "Ostend", "page": "1"}).json()
     assert (len(body["data"]), body["pagination"]["limit"]) == (2, 2)
     assert calls == [{"harbour": "Ostend"}]
 
 
-def test_what_rows_are_shown_as_is_made_of_a_page_at_once(hers: APIClient, alice: Person) -> None:
+def test_a_listing_converts_all_rows_of_a_page_at_once(
+    authenticated: APIClient, alice: Person
+) -> None:
     alice.another_device()
-    body = hers.get("/api/v1/boats/fleets").json()
+    body = authenticated.get("/api/v1/boats/fleets").json()
     assert body["data"] == [{"fullName": "tablet"}, {"fullName": "phone"}]
     assert calls == [2]
 
 
-def test_who_has_the_revision_gets_304(anonymous: APIClient) -> None:
+def test_a_client_with_the_current_revision_gets_304(anonymous: APIClient) -> None:
     first = anonymous.get(ONE)
     assert first["ETag"].startswith('"7.')
     assert anonymous.get(ONE, headers={"If-None-Match": first["ETag"]}).status_code == 304
 
 
-def test_a_change_is_given_the_revision_that_it_is_made_to(hers: APIClient) -> None:
-    response = hers.put(ONE, {"fullName": "Aurora"}, headers={"If-Match": '"7"'})
+def test_a_change_gets_the_if_match_header(authenticated: APIClient) -> None:
+    response = authenticated.put(ONE, {"fullName": "Aurora"}, headers={"If-Match": '"7"'})
     assert response["ETag"].startswith('"8.')
-    assert hers.delete(ONE).json()["message"] == "Sunk"
+    assert authenticated.delete(ONE).json()["message"] == "Sunk"
     assert calls == [{"full_name": "Aurora", "if_match": '"7"'}, ""]
 
 
 BAD = {"Authorization": "Bearer garbage"}
 
 
-def test_only_users_may_call_what_says_nothing_else(anonymous: APIClient) -> None:
+def test_an_endpoint_is_for_users_by_default(anonymous: APIClient) -> None:
     assert anonymous.post("/api/v1/boats", {"fullName": "Aurora"}).status_code == 401
     assert calls == []
 
 
-def test_where_anyone_may_call_a_bad_token_is_refused_all_the_same(anonymous: APIClient) -> None:
+def test_a_bad_token_is_refused_even_where_anyone_may_call(anonymous: APIClient) -> None:
     assert anonymous.get(ONE).status_code == 200
     assert anonymous.get(ONE, headers=BAD).status_code == 401
 
 
-def test_where_the_body_holds_the_credentials_no_token_is_looked_at(anonymous: APIClient) -> None:
+def test_a_token_is_ignored_where_the_body_holds_the_credentials(anonymous: APIClient) -> None:
     assert anonymous.post("/api/v1/boats/board", headers=BAD).status_code == 200
 
 
 @pytest.mark.parametrize(
     ("method", "where", "status"), [("put", "/board", 405), ("put", "", 401), ("post", "/0", 401)]
 )
-def test_of_a_method_that_a_route_lacks_those_hear_who_may_call_all_others(
+def test_a_missing_method_needs_the_strictest_access_of_its_route(
     anonymous: APIClient, method: str, where: str, status: int
 ) -> None:
     where = ONE if where == "/0" else f"/api/v1/boats{where}"
     assert getattr(anonymous, method)(where).status_code == status
 
 
-def test_a_secret_answer_is_not_to_be_kept(anonymous: APIClient) -> None:
+def test_a_secret_answer_may_not_be_cached(anonymous: APIClient) -> None:
     assert anonymous.post("/api/v1/boats/board")["Cache-Control"] == "no-store"
     assert anonymous.get(ONE)["Cache-Control"] != "no-store"
 
@@ -209,8 +211,10 @@ def test_a_limit_counts_before_the_method_runs(anonymous: APIClient, settings: S
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_hash_is_made_outside_of_the_transaction_of_its_key(hers: APIClient) -> None:
-    response = hers.post(
+def test_a_password_is_hashed_outside_of_the_transaction_of_the_key(
+    authenticated: APIClient,
+) -> None:
+    response = authenticated.post(
         "/api/v1/boats/lock", {"fullName": "Aurora"}, headers={"Idempotency-Key": "k"}
     )
     assert (response.status_code, calls) == (200, [False, True])
@@ -218,53 +222,53 @@ def test_a_hash_is_made_outside_of_the_transaction_of_its_key(hers: APIClient) -
 
 ROWS = QuerySet[Session]
 WRONG: dict[str, tuple[dict[str, Any], Any]] = {
-    "does not say what it returns": ({}, ...),
-    "has an output and returns nothing": ({"output": BoatOutput}, None),
+    "has no return annotation": ({}, ...),
+    "has an output but returns nothing": ({"output": BoatOutput}, None),
     "has no output for what it returns": ({}, Boat),
-    "returns a list and does not say per_page": ({"output": BoatOutput}, ROWS),
-    "returns a list and does not say per_page ": ({"output": BoatOutput}, Listing[Session]),
-    "takes a page or a cursor and does not say per_page": (
+    "returns a list but has no per_page": ({"output": BoatOutput}, ROWS),
+    "returns a list but has no per_page ": ({"output": BoatOutput}, Listing[Session]),
+    "has a ListQuery but no per_page": (
         {"output": BoatOutput, "query": BoatQuery},
         Boat,
     ),
-    "says per_page and its query is no ListQuery": (
+    "has per_page but no ListQuery": (
         {"output": BoatOutput, "query": BoatInput, "per_page": 5},
         ROWS,
     ),
-    "says per_page and its query is no ListQuery ": ({"output": BoatOutput, "per_page": 5}, ROWS),
-    "says per_page and has no output": ({"query": BoatQuery, "per_page": 5}, None),
-    "says per_page and returns no QuerySet or Listing": (
+    "has per_page but no ListQuery ": ({"output": BoatOutput, "per_page": 5}, ROWS),
+    "has per_page but no output": ({"query": BoatQuery, "per_page": 5}, None),
+    "has per_page but returns no QuerySet or Listing": (
         {"output": BoatOutput, "query": BoatQuery, "per_page": 5},
         Boat,
     ),
-    "says per_page and revision": (
+    "has both per_page and revision": (
         {"output": BoatOutput, "query": BoatQuery, "per_page": 5, "revision": "revision"},
         ROWS,
     ),
-    "says per_page and existing_status": (
+    "has both per_page and existing_status": (
         {"output": BoatOutput, "query": BoatQuery, "per_page": 5, "existing_status": 200},
         ROWS,
     ),
-    "says revision and existing_status": (
+    "has both revision and existing_status": (
         {"output": BoatOutput, "revision": "revision", "existing_status": 200},
         tuple[Boat, bool],
     ),
-    "says revision and a status other than 200": (
+    "has a revision and a status other than 200": (
         {"output": BoatOutput, "revision": "revision", "status": 201},
         Boat,
     ),
-    "says revision and is secret": (
+    "has a revision and is secret": (
         {"output": BoatOutput, "revision": "revision", "secret": True},
         Boat,
     ),
-    "says existing_status and not whether it is new": (
+    "has existing_status but returns no pair": (
         {"output": BoatOutput, "existing_status": 200},
         Boat,
     ),
-    "says whether it is new and no existing_status": ({"output": BoatOutput}, tuple[Boat, bool]),
-    "has a status of refusals, which are raised": ({"status": 404}, None),
-    "hashes under a key and returns no function": ({"hashes": True}, None),
-    "returns a function and does not hash under a key": ({}, Callable[[], None]),
+    "returns a pair but has no existing_status": ({"output": BoatOutput}, tuple[Boat, bool]),
+    "has the status of a refusal, which is raised": ({"status": 404}, None),
+    "hashes before the lock but returns no function": ({"hashes": True}, None),
+    "returns a function but does not hash before the lock": ({}, Callable[[], None]),
 }
 
 
@@ -281,6 +285,6 @@ def test_a_declaration_that_contradicts_itself_or_its_method_is_an_error_at_impo
         Endpoint(message="Sailed", **declaration)(sail)
 
 
-def test_a_declaration_needs_its_sentence() -> None:
+def test_a_declaration_needs_a_message() -> None:
     with pytest.raises(TypeError, match="message"):
         Endpoint()  # type: ignore[call-arg]

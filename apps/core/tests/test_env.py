@@ -1,4 +1,4 @@
-"""The readers of the environment: typed, from files too, and never in the way of the import."""
+"""The readers of environment variables: typed, also from files, and without errors at import."""
 
 import os
 import sqlite3
@@ -16,8 +16,7 @@ NAME = "PARLEY_TEST_SETTING"
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keep what these tests read out of what the running settings have read, and what they make
-    out of its data."""
+    """Separate what these tests read and create from the running settings and their data."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(env, "problems", [])
     monkeypatch.setattr(env, "declared", set())
@@ -30,13 +29,15 @@ def given(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def named() -> list[str]:
-    """Return the names of the settings that are found to be wrong."""
+def reported() -> list[str]:
+    """Return the names of the settings that were reported as invalid."""
     return [problem.name for problem in env.problems]
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_what_is_not_set_is_the_default(given: pytest.MonkeyPatch, value: str | None) -> None:
+def test_a_variable_that_is_not_set_has_its_default(
+    given: pytest.MonkeyPatch, value: str | None
+) -> None:
     if value is not None:
         given.setenv(NAME, value)
     assert env.text(NAME, "default") == "default"
@@ -63,24 +64,22 @@ def test_a_number_may_come_from_a_file(given: pytest.MonkeyPatch, tmp_path: Path
     assert env.integer(NAME, 5) == 7
 
 
-def test_a_file_that_cannot_be_read_is_named(given: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported(given: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given.setenv(f"{NAME}_FILE", str(tmp_path / "missing"))
     assert env.text(NAME, "default") == "default"
-    assert named() == [f"{NAME}_FILE"]
+    assert reported() == [f"{NAME}_FILE"]
 
 
 @pytest.mark.parametrize("value", ["x", "1.5", "1e3", "ten", "0x10", "-1", "0", "101"])
-def test_a_number_that_is_none_or_out_of_bounds_is_named(
-    given: pytest.MonkeyPatch, value: str
-) -> None:
+def test_an_invalid_number_is_reported(given: pytest.MonkeyPatch, value: str) -> None:
     given.setenv(NAME, value)
     assert env.integer(NAME, 5, at_least=1, at_most=100) == 5
-    assert named() == [NAME]
+    assert reported() == [NAME]
     assert value in env.problems[0].message
 
 
 @pytest.mark.parametrize("value", ["1", "100"])
-def test_the_bounds_of_a_number_are_allowed(given: pytest.MonkeyPatch, value: str) -> None:
+def test_a_number_may_equal_its_bounds(given: pytest.MonkeyPatch, value: str) -> None:
     given.setenv(NAME, value)
     assert env.integer(NAME, 5, at_least=1, at_most=100) == int(value)
     assert env.problems == []
@@ -91,7 +90,7 @@ def test_the_bounds_of_a_number_are_allowed(given: pytest.MonkeyPatch, value: st
     [(word, True) for word in ("true", "TRUE", "yes", "on", "1")]
     + [(word, False) for word in ("false", "False", "no", "off", "0")],
 )
-def test_a_truth_value_has_several_spellings(
+def test_a_boolean_has_several_spellings(
     given: pytest.MonkeyPatch, value: str, meant: bool
 ) -> None:
     given.setenv(NAME, value)
@@ -100,20 +99,20 @@ def test_a_truth_value_has_several_spellings(
 
 
 @pytest.mark.parametrize("value", ["maybe", "2", "tru"])
-def test_a_truth_value_that_is_none_is_named(given: pytest.MonkeyPatch, value: str) -> None:
+def test_an_invalid_boolean_is_reported(given: pytest.MonkeyPatch, value: str) -> None:
     given.setenv(NAME, value)
     assert env.boolean(NAME, False) is False
-    assert named() == [NAME]
+    assert reported() == [NAME]
 
 
-def test_a_word_that_is_not_one_of_those_known_is_named(given: pytest.MonkeyPatch) -> None:
+def test_an_unknown_choice_is_reported(given: pytest.MonkeyPatch) -> None:
     given.setenv(NAME, "yaml")
     assert env.text(NAME, "console", one_of=("json", "console")) == "console"
-    assert named() == [NAME]
+    assert reported() == [NAME]
     assert "json, console" in env.problems[0].message
 
 
-def test_blanks_around_words_do_not_count(given: pytest.MonkeyPatch) -> None:
+def test_white_space_around_words_is_removed(given: pytest.MonkeyPatch) -> None:
     given.setenv(NAME, " a, b,,c ,")
     assert env.words(NAME) == ["a", "b", "c"]
 
@@ -122,7 +121,7 @@ def database() -> dict[str, Any]:
     return env.database(Path("var") / "default.sqlite3", connect_timeout=5, lock_timeout=7)
 
 
-def test_without_any_setting_it_is_sqlite() -> None:
+def test_the_default_database_is_sqlite() -> None:
     found = database()
     assert found["ENGINE"].endswith("sqlite3")
     assert found["NAME"] == Path("var") / "default.sqlite3"
@@ -130,8 +129,8 @@ def test_without_any_setting_it_is_sqlite() -> None:
     assert found["OPTIONS"]["timeout"] == 7
 
 
-def test_a_sqlite_has_on_its_disk_what_it_has_acknowledged() -> None:
-    """Or a power cut takes the last events, and the next ones get their numbers."""
+def test_sqlite_syncs_every_commit_to_disk() -> None:
+    """Otherwise a power cut loses the last events, and new events reuse their numbers."""
     found = database()
     with closing(sqlite3.connect(found["NAME"])) as connection:
         connection.executescript(found["OPTIONS"]["init_command"])
@@ -140,12 +139,12 @@ def test_a_sqlite_has_on_its_disk_what_it_has_acknowledged() -> None:
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
-def test_a_sqlite_may_be_waited_for_without_end() -> None:
+def test_sqlite_may_wait_for_a_lock_without_limit() -> None:
     found = env.database(Path("var") / "default.sqlite3", connect_timeout=0, lock_timeout=0)
     assert found["OPTIONS"]["timeout"] > 24 * 3600
 
 
-def test_a_url_names_a_postgresql(given: pytest.MonkeyPatch) -> None:
+def test_a_url_selects_postgresql(given: pytest.MonkeyPatch) -> None:
     given.setenv("DATABASE_URL", "postgres://ann%40x:p%2Fw@db.example.com/app?sslmode=require")
     given.setenv("DB_HOST", "ignored")
     found = database()
@@ -156,7 +155,9 @@ def test_a_url_names_a_postgresql(given: pytest.MonkeyPatch) -> None:
     assert env.problems == []
 
 
-def test_a_dead_network_is_noticed_unless_the_url_wants_to_wait(given: pytest.MonkeyPatch) -> None:
+def test_a_dead_network_is_noticed_unless_the_url_sets_other_timeouts(
+    given: pytest.MonkeyPatch,
+) -> None:
     given.setenv("DATABASE_URL", "postgres://db.example.com/app?tcp_user_timeout=1")
     options = database()["OPTIONS"]
     assert options["connect_timeout"] == "5"
@@ -164,24 +165,26 @@ def test_a_dead_network_is_noticed_unless_the_url_wants_to_wait(given: pytest.Mo
     assert options["tcp_user_timeout"] == "1"
 
 
-def test_parts_name_a_postgresql_too(given: pytest.MonkeyPatch) -> None:
+def test_single_variables_select_postgresql(given: pytest.MonkeyPatch) -> None:
     given.setenv("DB_HOST", "db.example.com")
     given.setenv("DB_PORT", "6000")
     found = database()
     assert (found["HOST"], found["PORT"], found["NAME"]) == ("db.example.com", "6000", "parley")
 
 
-def test_a_url_may_name_another_sqlite(given: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_url_may_select_another_sqlite_file(given: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given.setenv("DATABASE_URL", f"sqlite://{tmp_path}/new/other.sqlite3")
     assert database()["NAME"] == tmp_path / "new" / "other.sqlite3"
     assert (tmp_path / "new").is_dir()
 
 
-def test_a_sqlite_that_cannot_be_made_is_named(given: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_sqlite_file_that_cannot_be_created_is_reported(
+    given: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "file").touch()
     given.setenv("DATABASE_URL", f"sqlite://{tmp_path}/file/x.sqlite3")
     assert database()["ENGINE"].endswith("sqlite3")
-    assert named() == ["DATABASE_URL"]
+    assert reported() == ["DATABASE_URL"]
 
 
 @pytest.mark.parametrize(
@@ -197,12 +200,12 @@ def test_a_sqlite_that_cannot_be_made_is_named(given: pytest.MonkeyPatch, tmp_pa
         "x",
     ],
 )
-def test_a_url_of_no_database_is_named_and_sqlite_stands_in(
+def test_an_invalid_database_url_is_reported_and_replaced_by_sqlite(
     given: pytest.MonkeyPatch, url: str
 ) -> None:
     given.setenv("DATABASE_URL", url)
     assert database()["ENGINE"].endswith("sqlite3")
-    assert named() == ["DATABASE_URL"]
+    assert reported() == ["DATABASE_URL"]
 
 
 @pytest.mark.parametrize(
@@ -216,7 +219,7 @@ def test_a_url_of_no_database_is_named_and_sqlite_stands_in(
         ({"REDIS_PASSWORD": "pw"}, ""),
     ],
 )
-def test_redis_is_named_by_a_url_or_by_parts(
+def test_a_url_or_single_variables_select_redis(
     given: pytest.MonkeyPatch, settings: dict[str, str], url: str
 ) -> None:
     for name, value in settings.items():
@@ -226,13 +229,13 @@ def test_redis_is_named_by_a_url_or_by_parts(
 
 
 @pytest.mark.parametrize("url", ["http://host", "host:6379", "redis://", "x"])
-def test_a_url_of_no_redis_is_named(given: pytest.MonkeyPatch, url: str) -> None:
+def test_an_invalid_redis_url_is_reported(given: pytest.MonkeyPatch, url: str) -> None:
     given.setenv("REDIS_URL", url)
     assert env.redis_url() == ""
-    assert named() == ["REDIS_URL"]
+    assert reported() == ["REDIS_URL"]
 
 
-def test_a_secret_is_made_once_and_kept_from_others(tmp_path: Path) -> None:
+def test_a_secret_is_generated_once_and_is_private(tmp_path: Path) -> None:
     path = tmp_path / "new" / "secret"
     first = kept_secret(path)
     assert len(first) >= 64
@@ -244,24 +247,24 @@ def test_a_secret_is_made_once_and_kept_from_others(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
-def test_a_secret_is_on_the_disk_before_it_has_its_name(
+def test_a_secret_is_synced_to_disk_before_its_file_gets_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or a power cut may leave a name with nothing behind it, and no server starts again."""
+    """Otherwise a power cut may leave an empty file, and no server would start again."""
     done: list[str] = []
     link = os.link
 
-    def link_noted(*names: Path) -> None:
+    def recorded_link(*names: Path) -> None:
         done.append("link")
         link(*names)
 
     monkeypatch.setattr(os, "fsync", lambda _: done.append("fsync"))
-    monkeypatch.setattr(os, "link", link_noted)
+    monkeypatch.setattr(os, "link", recorded_link)
     kept_secret(tmp_path / "secret")
     assert done == ["fsync", "link"]
 
 
-def test_a_secret_that_another_process_has_just_made_is_taken(
+def test_a_secret_that_another_process_has_just_generated_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "secret"

@@ -1,4 +1,4 @@
-"""Every refusal comes in the envelope of contract 1.1, whoever it is that refuses."""
+"""Every refusal comes in the common envelope, whichever part of the server refuses."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ META = {"requestId", "timestamp", "path", "method", "version", "durationMs"}
 
 
 def refused(response: Any, status: int, code: str) -> dict[str, Any]:
-    """Return the body of a refusal, once it is found to be one."""
+    """Return the body of a refusal; fail if it is not one."""
     assert response.status_code == status
     assert response["Content-Type"] == "application/json"
     body: dict[str, Any] = response.json()
@@ -35,17 +35,17 @@ def test_an_unknown_route_is_404(anonymous: ContractClient, path: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["1", "not-a-uuid", f"{SOME_ID}0", SOME_ID.replace("-", "")])
-def test_an_id_of_another_form_is_404_without_asking_the_database(
+def test_a_malformed_id_is_404_without_a_database_query(
     anonymous: ContractClient, key: str
 ) -> None:
-    """Original defect 11: every non-UUID id was an error of the database."""
+    """PostgreSQL would raise an error for an id that is not a UUID."""
     refused(anonymous.get(f"/api/v1/users/{key}"), 404, "NOT_FOUND")
 
 
-def test_an_error_of_the_database_is_not_reported_as_404(
+def test_a_database_error_is_not_reported_as_404(
     anonymous: ContractClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Original defect 11: every database error was reported as 404."""
+    """A client would take a 404 for the news that the user was deleted."""
 
     def fail(*_: Any) -> None:
         raise OperationalError("server closed the connection")
@@ -69,7 +69,7 @@ def test_an_unexpected_exception_is_500_without_its_text(
     assert b"secret" not in response.content
 
 
-def test_an_exception_outside_of_every_view_is_500_too(
+def test_an_exception_outside_of_views_is_500(
     anonymous: ContractClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
@@ -82,16 +82,14 @@ def test_an_exception_outside_of_every_view_is_500_too(
 
 
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete", "trace"])
-def test_a_method_that_a_route_lacks_is_405_and_the_others_are_named(
-    alice: Person, method: str
-) -> None:
+def test_a_missing_method_is_405_and_the_others_are_named(alice: Person, method: str) -> None:
     response = getattr(alice.client, method)("/api/v1/auth/sessions")
     refused(response, 405, "METHOD_NOT_ALLOWED")
     assert response["Allow"] == "GET, HEAD, OPTIONS"
 
 
-def test_no_route_answers_a_method_that_it_lacks_with_anything_but_405(alice: Person) -> None:
-    """An Idempotency-Key, which is read before the method, makes no difference to that."""
+def test_every_route_answers_405_to_a_missing_method(alice: Person) -> None:
+    """An Idempotency-Key, which is read before the method, does not change that."""
     known = routes(*METHODS)
     for path in {path for _, path in known}:
         for method in (method for method in METHODS if (method, path) not in known):
@@ -100,33 +98,31 @@ def test_no_route_answers_a_method_that_it_lacks_with_anything_but_405(alice: Pe
 
 
 @pytest.mark.parametrize("accepted", ["text/html", "application/xml", "image/*"])
-def test_who_takes_no_json_is_told_406(alice: Person, accepted: str) -> None:
+def test_a_client_that_accepts_no_json_gets_406(alice: Person, accepted: str) -> None:
     refused(alice.get("/auth/profile", Accept=accepted), 406, "NOT_ACCEPTABLE")
 
 
 @pytest.mark.parametrize("accepted", ["*/*", "application/*", "text/html, application/json;q=0.1"])
-def test_who_takes_json_at_all_gets_it(alice: Person, accepted: str) -> None:
+def test_a_client_that_accepts_json_gets_it(alice: Person, accepted: str) -> None:
     assert alice.get("/auth/profile", Accept=accepted).status_code == 200
 
 
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
 )
-def test_a_body_of_another_type_is_415_on_every_route_that_takes_one(
-    alice: Person, content_type: str
-) -> None:
+def test_a_body_of_another_type_is_415_on_every_route(alice: Person, content_type: str) -> None:
     for method, path in WITH_A_BODY:
         response = getattr(alice.client, method)(path, b"a=b", content_type=content_type)
         refused(response, 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-def test_no_route_fails_for_nobody(anonymous: ContractClient, db: Any) -> None:
+def test_no_route_fails_for_an_anonymous_user(anonymous: ContractClient, db: Any) -> None:
     for method, path in routes(*METHODS):
         response = getattr(anonymous, method)(path)
         assert response.status_code in {200, 401, 404, 422}, f"{method} {path}"
 
 
-def test_the_meta_of_an_answer_says_what_was_asked(anonymous: ContractClient, db: Any) -> None:
+def test_the_meta_of_an_answer_describes_the_request(anonymous: ContractClient, db: Any) -> None:
     response = anonymous.get("/api/v1/users?limit=1", headers={"X-Request-ID": "mine-1"})
     meta = response.json()["meta"]
     assert set(meta) == META

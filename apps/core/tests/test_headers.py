@@ -1,4 +1,4 @@
-"""What browsers are told: security headers, and which pages may read an answer."""
+"""Headers for browsers: security headers, and which pages may read an answer."""
 
 import os
 import subprocess
@@ -37,21 +37,21 @@ def test_every_answer_has_the_security_headers(anonymous: ContractClient, path: 
         assert response[name] == value
 
 
-def test_an_answer_of_the_api_is_no_page_and_is_not_kept(anonymous: ContractClient) -> None:
+def test_an_api_answer_is_neither_executed_nor_cached(anonymous: ContractClient) -> None:
     response = anonymous.get("/api/v1/users")
     assert response["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
     assert response["Cache-Control"] == "private, no-cache"
 
 
 @pytest.mark.parametrize(("env", "seconds"), [("production", "31536000"), ("development", "0")])
-def test_only_production_insists_on_tls(env: str, seconds: str) -> None:
+def test_only_production_sets_hsts(env: str, seconds: str) -> None:
     code = "from config import settings; print(settings.SECURE_HSTS_SECONDS)"
     environment = {**os.environ, "APP_ENV": env}
-    said = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
-    assert said.strip() == seconds
+    output = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    assert output.strip() == seconds
 
 
-def test_tls_is_insisted_on_over_tls(anonymous: ContractClient, settings: Settings) -> None:
+def test_hsts_is_sent_only_over_tls(anonymous: ContractClient, settings: Settings) -> None:
     settings.SECURE_HSTS_SECONDS = 60
     assert "Strict-Transport-Security" not in anonymous.get("/api/v1/users")
     over_tls = anonymous.get("/api/v1/users", secure=True)
@@ -72,7 +72,7 @@ def test_a_page_of_an_allowed_origin_may_read_answers_and_refusals(
     )
 
 
-def test_a_page_of_an_allowed_origin_may_read_that_it_asks_too_often(
+def test_a_page_of_an_allowed_origin_may_read_a_429(
     anonymous: ContractClient, settings: Settings
 ) -> None:
     settings.RATE_LIMIT_REQUESTS_PER_SECOND, settings.RATE_LIMIT_BURST = 0.001, 1
@@ -86,7 +86,9 @@ def test_a_page_of_an_allowed_origin_may_read_that_it_asks_too_often(
 @pytest.mark.parametrize(
     "origin", [FOREIGN, "null", "https://app.example.com.evil.com", "http://app.example.com"]
 )
-def test_a_page_of_another_origin_may_not(anonymous: ContractClient, origin: str) -> None:
+def test_a_page_of_another_origin_may_not_read_answers(
+    anonymous: ContractClient, origin: str
+) -> None:
     assert "Access-Control-Allow-Origin" not in ask(anonymous, origin)
 
 

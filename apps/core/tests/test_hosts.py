@@ -1,4 +1,4 @@
-"""Which names the server goes by."""
+"""The hosts that the server accepts."""
 
 from django.test import Client
 

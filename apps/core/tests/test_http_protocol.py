@@ -1,4 +1,4 @@
-"""What a client may send and hold before any view is asked."""
+"""Limits on what a client may send and hold before a view runs."""
 
 import json
 import socket
@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from apps.core.http import protocol
 from apps.core.http.protocol import HEAD_BYTES, PIPELINED
-from apps.core.tests.raw import Serve, said, send, serving
+from apps.core.tests.raw import Serve, received, send, serving
 from testing.server import ServerProcess
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -27,13 +27,13 @@ LONG = b"x" * HEAD_BYTES
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """A function that serves an application and returns another one that connects to it."""
+    """A function that serves an application and returns a function that connects to it."""
     with serving() as start:
         yield start
 
 
 async def ok(scope: Any, receive: Any, send: Any) -> None:
-    """Read the body and say how many headers there were."""
+    """Read the body and answer with the number of headers."""
     while (await receive()).get("more_body"):
         pass
     await answer(send, str(len(scope["headers"])).encode())
@@ -46,8 +46,8 @@ async def answer(send: Any, body: bytes) -> None:
 
 
 def refused(connection: socket.socket) -> tuple[int, str]:
-    """Return status and code of the refusal with which the server hangs up."""
-    head, _, body = said(connection).partition(b"\r\n\r\n")
+    """Return status and code of the refusal after which the server closes the connection."""
+    head, _, body = received(connection).partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in lines[1:])
     assert headers["connection"] == "close"
@@ -58,7 +58,7 @@ def refused(connection: socket.socket) -> tuple[int, str]:
     return int(lines[0].split(" ")[1]), refusal["code"]
 
 
-def test_a_head_of_just_the_limit_is_served(serve: Serve) -> None:
+def test_a_head_of_exactly_the_limit_is_served(serve: Serve) -> None:
     connection = serve(ok)()
     room = HEAD_BYTES - len(b"/" + b"Host: localhost\r\n" + b"Long: \r\n")
     connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nLong: " + b"x" * room + b"\r\n\r\n")
@@ -86,14 +86,14 @@ def test_a_head_over_the_limit_is_refused(serve: Serve, head: bytes) -> None:
     [b"GET /", b"GET / HTTP/1.1\r\nLong: ", b"GET / HTTP/1.1\r\n", b"\r\n" * HEAD_BYTES],
     ids=["address", "value", "name", "nothing"],
 )
-def test_a_head_that_never_ends_is_refused_too(serve: Serve, beginning: bytes) -> None:
-    """The server answers though the head goes on."""
+def test_a_head_that_never_ends_is_refused(serve: Serve, beginning: bytes) -> None:
+    """The server answers while the head still goes on."""
     connection = serve(ok)()
     send(connection, beginning + LONG)
     assert refused(connection) == (431, "HEADERS_TOO_LARGE")
 
 
-def test_who_sends_megabytes_gets_to_read_the_refusal_too(serve: Serve) -> None:
+def test_a_client_that_sends_megabytes_can_read_the_refusal(serve: Serve) -> None:
     connection = serve(ok)()
     send(connection, b"GET /" + b"x" * 8_000_000)
     assert refused(connection) == (431, "HEADERS_TOO_LARGE")
@@ -109,18 +109,16 @@ def test_who_sends_megabytes_gets_to_read_the_refusal_too(serve: Serve) -> None:
     ],
     ids=["long line", "many lines", "body", "not ASCII"],
 )
-def test_a_websocket_that_asks_in_an_odd_way_is_answered_all_the_same(
-    serve: Serve, odd: bytes
-) -> None:
-    async def turned_away(scope: Any, receive: Any, send: Any) -> None:
+def test_an_odd_websocket_request_is_answered(serve: Serve, odd: bytes) -> None:
+    async def refusing(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.close"})
 
-    connection = serve(turned_away)()
+    connection = serve(refusing)()
     send(connection, UPGRADE + odd + b"\r\n")
-    assert said(connection).startswith((b"HTTP/1.1 400", b"HTTP/1.1 403"))
+    assert received(connection).startswith((b"HTTP/1.1 400", b"HTTP/1.1 403"))
 
 
-def test_a_second_head_over_the_limit_is_refused_as_the_first(serve: Serve) -> None:
+def test_a_second_head_over_the_limit_is_refused(serve: Serve) -> None:
     connection = serve(ok)()
     connection.sendall(GET)
     assert connection.recv(65536).startswith(b"HTTP/1.1 200")
@@ -139,11 +137,11 @@ def test_a_second_head_over_the_limit_is_refused_as_the_first(serve: Serve) -> N
     ],
     ids=["trailer", "endless trailer", "trailers", "extension", "length"],
 )
-def test_what_stands_around_a_body_is_bounded_as_well(serve: Serve, rest: bytes) -> None:
-    """Its request is under way, so that a refusal would be taken for its answer."""
+def test_chunk_headers_and_trailers_are_bounded(serve: Serve, rest: bytes) -> None:
+    """The request is running already, so the client would take a refusal for its answer."""
     connection = serve(ok)()
     send(connection, CHUNKED + rest)
-    assert said(connection) == b""
+    assert received(connection) == b""
 
 
 def test_a_body_in_many_small_parts_is_read(serve: Serve) -> None:
@@ -152,21 +150,21 @@ def test_a_body_in_many_small_parts_is_read(serve: Serve) -> None:
     assert connection.recv(65536).startswith(b"HTTP/1.1 200")
 
 
-def test_what_is_no_http_is_refused_in_the_envelope(serve: Serve) -> None:
+def test_input_that_is_not_http_is_refused_in_the_envelope(serve: Serve) -> None:
     connection = serve(ok)()
     send(connection, b"\x16\x03\x01 hello\r\n\r\n")
     assert refused(connection) == (400, "BAD_REQUEST")
 
 
 @pytest.fixture
-def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nobody wait for ten seconds."""
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the time-outs, so that no test waits for ten seconds."""
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
     monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.1)
 
 
 def trickle(connection: socket.socket, byte: bytes) -> bytes:
-    """Send it again and again, until the server has something to say or hangs up; return that."""
+    """Send the byte again and again until the server answers or closes; return its answer."""
     connection.settimeout(0.05)
     for _ in range(400):
         send(connection, byte)
@@ -176,18 +174,18 @@ def trickle(connection: socket.socket, byte: bytes) -> bytes:
             continue
         except ConnectionResetError:
             return b""
-    raise AssertionError("The server listened to every byte.")
+    raise AssertionError("The server read every byte.")
 
 
-@pytest.mark.usefixtures("in_a_hurry")
-def test_a_head_that_takes_too_long_is_refused_however_much_of_it_comes(serve: Serve) -> None:
+@pytest.mark.usefixtures("short_timeouts")
+def test_a_slow_head_is_refused_while_bytes_still_come(serve: Serve) -> None:
     connection = serve(ok)()
     connection.sendall(b"GET / HTTP/1.1\r\nSlow: ")
     assert trickle(connection, b"x").startswith(b"HTTP/1.1 408")
 
 
-@pytest.mark.usefixtures("in_a_hurry")
-def test_a_second_head_that_takes_too_long_is_refused_as_the_first(serve: Serve) -> None:
+@pytest.mark.usefixtures("short_timeouts")
+def test_a_slow_second_head_is_refused(serve: Serve) -> None:
     connection = serve(ok)()
     connection.sendall(GET)
     assert connection.recv(65536).startswith(b"HTTP/1.1 200")
@@ -195,14 +193,14 @@ def test_a_second_head_that_takes_too_long_is_refused_as_the_first(serve: Serve)
     assert trickle(connection, b"x").startswith(b"HTTP/1.1 408")
 
 
-@pytest.mark.usefixtures("in_a_hurry")
-def test_who_never_asks_is_hung_up_on_without_a_word(serve: Serve) -> None:
-    """A browser would take a word for the answer to what it has not asked yet."""
-    assert said(serve(ok)()) == b""
+@pytest.mark.usefixtures("short_timeouts")
+def test_a_connection_without_a_request_is_closed_without_an_answer(serve: Serve) -> None:
+    """A browser would take it for the answer to a request that it has not sent yet."""
+    assert received(serve(ok)()) == b""
 
 
-@pytest.mark.usefixtures("in_a_hurry")
-def test_a_body_that_nobody_reads_any_more_must_end_soon(serve: Serve) -> None:
+@pytest.mark.usefixtures("short_timeouts")
+def test_a_body_that_the_application_does_not_read_must_end_soon(serve: Serve) -> None:
     async def hasty(scope: Any, receive: Any, send: Any) -> None:
         await answer(send, b"")
 
@@ -212,51 +210,51 @@ def test_a_body_that_nobody_reads_any_more_must_end_soon(serve: Serve) -> None:
     assert trickle(connection, b"x") == b""
 
 
-def test_requests_that_come_before_their_turn_are_answered_in_order(serve: Serve) -> None:
+def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
     connection = serve(ok)()
-    asking = [b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * n + b"\r\n" for n in range(PIPELINED)]
-    connection.sendall(b"".join(asking[:-1]) + asking[-1][:-2] + b"Connection: close\r\n\r\n")
-    answers = said(connection).split(b"HTTP/1.1 200 OK\r\n")[1:]
+    requests = [b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * n + b"\r\n" for n in range(PIPELINED)]
+    connection.sendall(b"".join(requests[:-1]) + requests[-1][:-2] + b"Connection: close\r\n\r\n")
+    answers = received(connection).split(b"HTTP/1.1 200 OK\r\n")[1:]
     assert [int(one.rpartition(b"\r\n\r\n")[2]) for one in answers] == [*range(15), 16]
 
 
-def test_more_of_them_are_not_kept(serve: Serve) -> None:
-    asked = []
-    go_on = threading.Event()
+def test_too_many_pipelined_requests_are_refused(serve: Serve) -> None:
+    served = []
+    disconnected = threading.Event()
 
     async def slow(scope: Any, receive: Any, send: Any) -> None:
-        asked.append(scope)
+        served.append(scope)
         while (await receive())["type"] != "http.disconnect":
             pass
-        go_on.set()
+        disconnected.set()
 
     connection = serve(slow)()
     send(connection, GET * 1000)
-    assert said(connection) == b""
-    assert go_on.wait(timeout=10)
-    assert len(asked) == 1
+    assert received(connection) == b""
+    assert disconnected.wait(timeout=10)
+    assert len(served) == 1
 
 
-def test_who_does_not_read_the_answer_is_cut_off(serve: Serve, settings: Settings) -> None:
+def test_a_client_that_does_not_read_is_disconnected(serve: Serve, settings: Settings) -> None:
     settings.SERVER_WRITE_TIMEOUT = 0.2
-    given_up = threading.Event()
+    aborted = threading.Event()
 
     async def verbose(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         for _ in range(64):
             part = {"type": "http.response.body", "body": b"x" * 500_000, "more_body": True}
             await send(part)
-        given_up.set()
+        aborted.set()
 
     connection = serve(verbose)()
     connection.sendall(GET)
-    assert given_up.wait(timeout=10)
+    assert aborted.wait(timeout=10)
 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_heads_without_end_take_no_memory(start_server: Callable[..., ServerProcess]) -> None:
-    """Forty connections send two megabytes each, none of them a whole request."""
+def test_endless_heads_take_no_memory(start_server: Callable[..., ServerProcess]) -> None:
+    """Forty connections send two megabytes each, and none of them completes a request."""
     server = start_server()
     before = resident(server)
     with ExitStack() as open_ones:
@@ -272,6 +270,6 @@ def resident(server: ServerProcess) -> int:
     """Return the bytes of memory that the process holds."""
     status = Path(f"/proc/{server.pid}/status")
     if not status.exists():
-        pytest.skip("Only Linux tells that in a file")
+        pytest.skip("Only Linux has this file.")
     (line,) = [one for one in status.read_text().splitlines() if one.startswith("VmRSS:")]
     return int(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""Idempotency-Key: a POST that is repeated has its effect once (contract 1.3)."""
+"""Idempotency-Key: a POST that is repeated has its effect once."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ POST = {"title": "A title", "content": "Some content."}
 
 
 def write(person: Person, more: Any = None, **headers: str) -> Any:
-    """Write a post, an effect that every repetition would have once more."""
+    """Create a post: without a key, every repetition would create another one."""
     return person.post("/posts", POST | (more or {}), **(KEY | headers))
 
 
@@ -37,7 +37,7 @@ def without_meta(response: Any) -> dict[str, Any]:
     return {name: value for name, value in response.json().items() if name != "meta"}
 
 
-def test_without_a_key_a_repetition_is_another_request(alice: Person) -> None:
+def test_a_repetition_without_a_key_is_another_request(alice: Person) -> None:
     for _ in range(2):
         alice.post("/posts", POST)
     assert posts() == 2
@@ -45,7 +45,7 @@ def test_without_a_key_a_repetition_is_another_request(alice: Person) -> None:
 
 
 def test_a_repetition_gets_the_first_answer_and_has_no_effect(alice: Person) -> None:
-    """Original defect 26, for every POST: a client's retry duplicated the message."""
+    """A client that lost the answer retries, and its retry must not create a second post."""
     first, second = write(alice), write(alice)
     assert without_meta(second) == without_meta(first)
     assert second.status_code == first.status_code == 201
@@ -54,12 +54,12 @@ def test_a_repetition_gets_the_first_answer_and_has_no_effect(alice: Person) -> 
     assert posts() == 1
 
 
-def test_the_meta_is_of_the_repetition(alice: Person) -> None:
+def test_a_repetition_has_its_own_meta(alice: Person) -> None:
     first, second = write(alice), write(alice, **{"X-Request-ID": "second"})
     assert second.json()["meta"]["requestId"] == "second" != first["X-Request-ID"]
 
 
-def test_the_order_of_a_body_s_fields_does_not_matter(alice: Person) -> None:
+def test_the_order_of_the_fields_does_not_matter(alice: Person) -> None:
     write(alice, {"a": 1, "b": {"c": 2, "d": 3}})
     again = write(alice, {"b": {"d": 3, "c": 2}, "a": 1})
     assert again["Idempotent-Replayed"] == "true"
@@ -80,10 +80,10 @@ def test_the_same_key_on_another_route_is_refused(alice: Person) -> None:
     assert alice.get("/auth/profile").status_code == 200
 
 
-def test_a_refusal_is_kept_and_its_work_not_done_again(
+def test_a_refusal_is_kept_and_its_work_is_not_repeated(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    body = {"currentPassword": "not hers", "newPassword": "battery staple 7"}
+    body = {"currentPassword": "a wrong one", "newPassword": "battery staple 7"}
     first = alice.post("/auth/password/change", body, **KEY)
     monkeypatch.setattr("apps.accounts.password_changes.password_change", None)
     second = alice.post("/auth/password/change", body, **KEY)
@@ -92,7 +92,7 @@ def test_a_refusal_is_kept_and_its_work_not_done_again(
     assert without_meta(second) == without_meta(first)
 
 
-def test_a_failure_is_not_kept_and_leaves_nothing(
+def test_a_failure_is_not_kept_and_has_no_effect(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create = services.post_create
@@ -111,7 +111,7 @@ def test_a_failure_is_not_kept_and_leaves_nothing(
     assert posts() == 1
 
 
-def test_what_a_refused_request_had_written_is_gone(
+def test_the_writes_of_a_refused_request_are_rolled_back(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create = services.post_create
@@ -125,8 +125,8 @@ def test_what_a_refused_request_had_written_is_gone(
     assert posts() == 0
 
 
-def test_a_process_that_died_on_the_way_is_replaced(alice: Person) -> None:
-    """What it leaves behind is the row that was to be answered, and no effect."""
+def test_a_repetition_takes_over_from_a_process_that_died(alice: Person) -> None:
+    """Such a process leaves the row of the key without an answer, and no effect."""
     write(alice)
     Post.objects.all().delete()
     IdempotencyKey.objects.update(status=None, body=None)
@@ -138,7 +138,7 @@ def test_a_process_that_died_on_the_way_is_replaced(alice: Person) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_several_at_once_one_has_an_effect(alice: Person) -> None:
+def test_one_of_several_concurrent_requests_has_an_effect(alice: Person) -> None:
     answers: list[Any] = together(*[lambda: write(_own_client(alice))] * 4)
     statuses = [answer.status_code for answer in answers]
     assert 201 in statuses
@@ -149,7 +149,7 @@ def test_of_several_at_once_one_has_an_effect(alice: Person) -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="Writers wait for each other on SQLite.")
-def test_while_the_first_one_runs_the_second_is_409(
+def test_a_second_request_is_409_while_the_first_runs(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create = services.post_create
@@ -181,7 +181,7 @@ def test_while_the_first_one_runs_the_second_is_409(
     assert posts() == 1
 
 
-def test_a_database_that_goes_away_is_503_and_no_other_request(
+def test_a_lost_database_is_503_and_not_a_running_request(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(**_: Any) -> None:
@@ -199,7 +199,7 @@ def _own_client(person: Person) -> Person:
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "é", "a\tb", "\x7f"])
-def test_a_key_that_may_not_be_one_is_refused(alice: Person, key: str) -> None:
+def test_an_invalid_key_is_refused(alice: Person, key: str) -> None:
     response = write(alice, **{"Idempotency-Key": key})
     assert response.status_code == 422
     assert [e["field"] for e in response.json()["errors"]] == ["Idempotency-Key"]
@@ -208,27 +208,27 @@ def test_a_key_that_may_not_be_one_is_refused(alice: Person, key: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["x", "x" * 255, "!~{}\"'\\"])
-def test_any_visible_signs_may_be_one(alice: Person, key: str) -> None:
+def test_a_key_may_have_any_visible_ascii_characters(alice: Person, key: str) -> None:
     write(alice, **{"Idempotency-Key": key})
     assert write(alice, **{"Idempotency-Key": key})["Idempotent-Replayed"] == "true"
 
 
-def test_the_keys_of_two_persons_do_not_meet(alice: Person, bob: Person) -> None:
-    hers, his = write(alice), write(bob)
-    assert "Idempotent-Replayed" not in his
-    assert hers.json()["data"] != his.json()["data"]
+def test_two_users_may_use_the_same_key(alice: Person, bob: Person) -> None:
+    first, second = write(alice), write(bob)
+    assert "Idempotent-Replayed" not in second
+    assert first.json()["data"] != second.json()["data"]
     assert posts() == 2
 
 
-def test_the_key_of_nobody_is_not_kept(anonymous: ContractClient, db: Any) -> None:
-    """There would be nobody to show the answer to, and it would hold tokens."""
+def test_the_key_of_an_anonymous_user_is_not_kept(anonymous: ContractClient, db: Any) -> None:
+    """A kept answer would have no owner, and it would hold tokens."""
     body = {"name": "Dora", "email": "dora@example.com", "password": PASSWORD}
     answers = [anonymous.post("/api/v1/auth/register", body, headers=KEY) for _ in "12"]
     assert [answer.status_code for answer in answers] == [201, 409]
     assert not IdempotencyKey.objects.exists()
 
 
-def test_a_key_is_of_no_use_without_a_good_token(alice: Person) -> None:
+def test_a_key_needs_a_valid_token(alice: Person) -> None:
     write(alice)
     alice.post("/auth/logout")
     assert write(alice).status_code == 401
@@ -241,7 +241,7 @@ def test_other_methods_need_no_key(alice: Person) -> None:
     assert not IdempotencyKey.objects.exists()
 
 
-def test_no_password_can_be_read_from_what_is_kept(alice: Person) -> None:
+def test_kept_keys_hold_no_password(alice: Person) -> None:
     body = {"currentPassword": PASSWORD, "newPassword": "battery staple 7"}
     assert alice.post("/auth/password/change", body, **KEY).status_code == 200
     kept = str(IdempotencyKey.objects.values().get())
@@ -249,8 +249,8 @@ def test_no_password_can_be_read_from_what_is_kept(alice: Person) -> None:
     assert "battery" not in kept
 
 
-def test_a_ticket_is_never_kept_and_each_one_is_another(alice: Person) -> None:
-    """It would stand in the table for a day, to be read; and a repetition may find it used up."""
+def test_tickets_are_not_kept_and_each_request_gets_a_new_one(alice: Person) -> None:
+    """A kept ticket would be readable in the table for a day, and may be consumed already."""
     first, second = (alice.post("/auth/ws-ticket", **KEY) for _ in "12")
     assert (first.status_code, second.status_code) == (200, 200)
     assert first.json()["data"]["ticket"] != second.json()["data"]["ticket"]
@@ -258,7 +258,7 @@ def test_a_ticket_is_never_kept_and_each_one_is_another(alice: Person) -> None:
     assert not IdempotencyKey.objects.exists()
 
 
-def test_a_person_may_have_so_many_keys_and_each_of_them_stays_good(
+def test_the_keys_of_a_user_are_limited_and_each_stays_valid(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(idempotency, "MOST_KEPT", 2)

@@ -1,4 +1,4 @@
-"""Lines are rendered where they are logged, and written elsewhere, whether or not they are read."""
+"""The log queue: lines are rendered by the thread that logs them, and written by another one."""
 
 import gc
 import io
@@ -24,14 +24,14 @@ from testing.server import run_python
 
 
 class Log:
-    """A logger of its own, with what its queue has written."""
+    """A separate logger, and the output of its queue."""
 
     def __init__(self, form: str = "", output: logging.Handler | None = None) -> None:
         self._written = io.StringIO()
         self._queue = LogQueue(output or logging.StreamHandler(self._written))
         if form:
             self._queue.setFormatter(_formatter(form))
-        # Below no other logger, so that the handlers of pytest do not get its lines.
+        # It has no parent, so that the handlers of pytest do not get its lines.
         self.logger = logging.Logger(__name__)  # noqa: LOG001
         self.logger.addHandler(self._queue)
 
@@ -84,14 +84,14 @@ def test_a_failure_keeps_its_traceback(form: str) -> None:
     assert "test_a_failure_keeps_its_traceback" in text
 
 
-def test_what_changes_after_it_was_logged_is_logged_as_it_was(log: Log) -> None:
+def test_an_argument_that_changes_later_is_logged_as_it_was(log: Log) -> None:
     names = ["alice"]
-    log.logger.warning("people: %s", names)
+    log.logger.warning("users: %s", names)
     names.append("bob")
-    assert [line["event"] for line in log.lines()] == ["people: ['alice']"]
+    assert [line["event"] for line in log.lines()] == ["users: ['alice']"]
 
 
-def test_a_line_may_be_logged_in_the_midst_of_another(log: Log) -> None:
+def test_a_line_may_be_logged_while_another_is_rendered(log: Log) -> None:
     class Talkative:
         def __str__(self) -> str:
             log.logger.warning("inner")
@@ -101,7 +101,7 @@ def test_a_line_may_be_logged_in_the_midst_of_another(log: Log) -> None:
     assert [line["event"] for line in log.lines()] == ["inner", "outer"]
 
 
-def test_a_line_may_be_logged_by_a_destructor_whatever_is_interrupted_for_it(log: Log) -> None:
+def test_a_destructor_may_log_at_any_moment(log: Log) -> None:
     def collected(phase: str, info: object) -> None:
         log.logger.warning("collected")
 
@@ -125,10 +125,10 @@ def test_a_line_may_be_logged_by_a_destructor_whatever_is_interrupted_for_it(log
     assert "collected" in events
 
 
-def test_a_line_that_cannot_be_rendered_fails_nobody_and_is_told_of(
+def test_a_line_that_cannot_be_rendered_is_reported_and_raises_nothing(
     log: Log, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    log.logger.warning("%d people", "many")
+    log.logger.warning("%d users", "many")
     [line] = log.lines()
     assert line["event"].startswith("a log line could not be rendered (")
     assert "test_log_queue.py" in line["event"]
@@ -137,7 +137,7 @@ def test_a_line_that_cannot_be_rendered_fails_nobody_and_is_told_of(
 
 
 class HeldHandler(logging.Handler):
-    """Writes when it is let, and says when it begins to."""
+    """Signals the beginning of each write, and waits for permission to end it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -150,10 +150,10 @@ class HeldHandler(logging.Handler):
         self.written.append(record.getMessage())
 
 
-def test_lines_are_lost_until_all_that_came_before_are_written(
+def test_lines_are_dropped_until_all_earlier_ones_are_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Else the line that counts them would not stand in their place."""
+    """Otherwise the line that counts them would not be in their place."""
     monkeypatch.setattr(log_queue, "MOST_LINES", 2)
     output = HeldHandler()
     log = Log(output=output)
@@ -171,8 +171,8 @@ def test_lines_are_lost_until_all_that_came_before_are_written(
     assert output.written == ["first", "second\nthird", "2 log lines were lost", "last"]
 
 
-def test_a_file_takes_all_of_a_line_though_somebody_has_made_it_non_blocking() -> None:
-    """As programs do that share a terminal."""
+def test_a_whole_line_is_written_to_a_non_blocking_file() -> None:
+    """Programs that share a terminal may make it non-blocking."""
     line = "x" * 300_000
     with UnreadPipe() as pipe:
         os.set_blocking(pipe.writer, False)
@@ -183,7 +183,7 @@ def test_a_file_takes_all_of_a_line_though_somebody_has_made_it_non_blocking() -
         writing.join()
 
 
-# A process that logs more than its reader's pipe can hold, and ends in an ordinary way.
+# A process that logs more than a pipe can hold, and then exits.
 SHORT_LIVED = """
 import logging, sys
 from apps.core import log_queue
@@ -203,7 +203,7 @@ def short_lived(output: str, seconds: float) -> list[str]:
 
 
 @everywhere
-def test_a_process_that_ends_has_written_all_of_its_lines(output: str) -> None:
+def test_a_process_writes_all_lines_before_it_ends(output: str) -> None:
     ended = subprocess.run(
         short_lived(output, 15),
         cwd=settings.BASE_DIR,
@@ -219,7 +219,7 @@ def test_a_process_that_ends_has_written_all_of_its_lines(output: str) -> None:
 
 
 @everywhere
-def test_a_process_whose_output_nobody_reads_ends_as_well(output: str) -> None:
+def test_a_process_whose_output_is_not_read_ends(output: str) -> None:
     with UnreadPipe() as pipe:
         pipe.fill()
         ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""One line for each request, with nothing secret in any line."""
+"""One log line for each request, and no secret in any line."""
 
 import json
 import logging
@@ -30,7 +30,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[dict[str, Any]]
     return found
 
 
-def test_a_request_is_one_line_that_says_who_what_and_how_long(
+def test_a_request_is_logged_in_one_line_with_user_route_and_time(
     alice: Person, lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
     alice.get(f"/users/{alice.id}?search=x", **{"X-Request-ID": "mine"})
@@ -40,26 +40,26 @@ def test_a_request_is_one_line_that_says_who_what_and_how_long(
     assert line["method"] == "GET"
     assert line["status"] == 200
     assert 0 <= line["ms"] < 60_000
-    # The route, not the path: so that lines can be counted by it, and no id stands in them.
+    # The line has the route and not the path, so that it holds no id and can be grouped by route.
     assert line["route"].startswith("/api/v1/")
     assert "users" in line["route"]
     assert alice.id not in line["route"]
 
 
-def test_the_line_of_nobody_names_no_user_of_a_former_request(
+def test_the_line_of_an_anonymous_request_names_no_earlier_user(
     alice: Person, anonymous: ContractClient, lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
     alice.get("/auth/profile")
     anonymous.get("/api/v1/users")
-    hers, other = lines()
-    assert hers["user_id"] == alice.id
-    assert "user_id" not in other
+    first, second = lines()
+    assert first["user_id"] == alice.id
+    assert "user_id" not in second
 
 
 @pytest.mark.parametrize(
     ("path", "status"), [("/api/v1/nothing", 404), ("/api/v1/users/", 308), ("/nowhere", 404)]
 )
-def test_what_no_view_sees_is_a_line_too(
+def test_a_request_that_reaches_no_view_is_logged(
     anonymous: ContractClient, lines: Callable[[], list[dict[str, Any]]], path: str, status: int
 ) -> None:
     anonymous.get(path)
@@ -68,10 +68,10 @@ def test_what_no_view_sees_is_a_line_too(
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_no_line_of_a_server_holds_a_token_a_password_or_a_query(
+def test_no_log_line_holds_a_token_a_password_or_a_query(
     start_server: Callable[..., ServerProcess], alice: Person, tmp_path: Path
 ) -> None:
-    """Original defect 32: the token in the URL was written to the log."""
+    """A token in a URL must not get into the log, since it opens the user's session."""
     log = tmp_path / "logs" / "app.log"
     server = start_server(
         LOG_FORMAT="json", LOG_LEVEL="debug", LOG_OUTPUT="file", LOG_FILE_PATH=str(log)
@@ -99,7 +99,7 @@ def test_no_line_of_a_server_holds_a_token_a_password_or_a_query(
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_what_is_no_http_fills_no_log(start_server: Callable[..., ServerProcess]) -> None:
+def test_input_that_is_not_http_is_not_logged(start_server: Callable[..., ServerProcess]) -> None:
     server = start_server()
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
         connection.sendall(b"this is no HTTP\r\n\r\n")
@@ -110,8 +110,8 @@ def test_what_is_no_http_fills_no_log(start_server: Callable[..., ServerProcess]
     assert logged.splitlines()[1:] == ["Stopped."]
 
 
-def test_django_prints_no_line_of_its_own() -> None:
-    """With APP_DEBUG it would print to stderr what stands in our lines, and wait for its reader."""
+def test_django_prints_no_lines_itself() -> None:
+    """With APP_DEBUG it would repeat our lines on stderr, and hang with the reader of stderr."""
     assert logging.getLogger("django").handlers == []
 
 
@@ -123,7 +123,7 @@ def test_django_prints_no_line_of_its_own() -> None:
         ("file", PrivateFileHandler),
     ],
 )
-def test_lines_go_where_the_settings_say(
+def test_log_lines_go_to_the_configured_output(
     tmp_path: Path, output: str, kind: type[logging.Handler]
 ) -> None:
     handler = _output({"output": output, "path": str(tmp_path / "new" / "app.log")})

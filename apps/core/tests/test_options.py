@@ -1,4 +1,4 @@
-"""OPTIONS: anybody may ask which methods a route has, and it costs nothing."""
+"""OPTIONS: everyone may ask for the methods of a route, and it consumes no limit."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from pytest_django import Settings
 
 from apps.accounts.models import Session
 from apps.accounts.tests.people import Person
+from apps.core.tests.routes import SOME_ID
 from testing.client import ContractClient
 from testing.limits import AllActions
 
-SOME_ID = "0192f0c0-0000-7000-8000-000000000000"
 METHODS = {
     "/auth/login": {"POST"},
     "/auth/profile": {"GET", "HEAD", "PUT", "PATCH"},
@@ -31,7 +31,7 @@ def ask(client: ContractClient, path: str, **headers: str) -> Any:
 
 
 @routes
-def test_a_route_names_its_methods_to_anybody(
+def test_a_route_names_its_methods_to_everyone(
     anonymous: ContractClient, path: str, methods: set[str]
 ) -> None:
     response = ask(anonymous, path)
@@ -40,11 +40,13 @@ def test_a_route_names_its_methods_to_anybody(
     assert set(response["Allow"].split(", ")) == methods | {"OPTIONS"}
 
 
-def test_a_bad_token_does_not_matter(anonymous: ContractClient) -> None:
+def test_a_bad_token_is_ignored(anonymous: ContractClient) -> None:
     assert ask(anonymous, "/auth/profile", Authorization="Bearer garbage").status_code == 204
 
 
-def test_asking_is_no_use_of_a_session_and_no_deed(alice: Person, settings: Settings) -> None:
+def test_options_neither_uses_a_session_nor_consumes_a_limit(
+    alice: Person, settings: Settings
+) -> None:
     settings.ACTION_LIMITS = AllActions(1)
     before = Session.objects.values().get()
     for _ in range(3):
@@ -55,13 +57,13 @@ def test_asking_is_no_use_of_a_session_and_no_deed(alice: Person, settings: Sett
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/auth/nothing", "/posts/nothing/at/all", ""])
-def test_a_route_that_is_not_there_is_404(anonymous: ContractClient, path: str) -> None:
+def test_an_unknown_route_is_404(anonymous: ContractClient, path: str) -> None:
     response = ask(anonymous, path)
     assert response.status_code == 404
     assert response.json()["code"] == "NOT_FOUND"
 
 
-def test_a_method_that_a_route_does_not_have_is_refused_with_those_that_it_has(
+def test_a_405_names_the_methods_of_the_route(
     alice: Person,
 ) -> None:
     response = alice.delete("/auth/profile")

@@ -1,4 +1,4 @@
-"""What people trusted us with is for the server's own account to read, and for no other."""
+"""Only the server's own account may read files with user data."""
 
 import logging
 import os
@@ -23,25 +23,25 @@ def mode(path: Path) -> int:
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Path:
-    """A folder that everybody may look into, as /var/log."""
+    """A folder that every account may read, such as /var/log."""
     folder = tmp_path / "shared"
     folder.mkdir()
     folder.chmod(0o755)
     return folder
 
 
-def test_a_folder_is_made_with_all_that_is_missing_above_it(shared: Path) -> None:
+def test_a_folder_is_created_with_its_missing_parents(shared: Path) -> None:
     private_directory(shared / "a" / "b")
     assert [mode(shared / "a"), mode(shared / "a" / "b")] == [0o700, 0o700]
     assert mode(shared) == 0o755
 
 
-def test_a_file_is_made_in_a_folder_that_keeps_its_mode(shared: Path) -> None:
+def test_a_file_is_created_in_a_folder_that_keeps_its_mode(shared: Path) -> None:
     private_file(shared / "x")
     assert [mode(shared / "x"), mode(shared)] == [0o600, 0o755]
 
 
-def test_what_is_open_to_others_is_mended_and_keeps_its_content(shared: Path) -> None:
+def test_the_mode_of_an_open_file_is_corrected(shared: Path) -> None:
     old = shared / "old"
     old.write_text("said")
     old.chmod(0o644)
@@ -50,7 +50,7 @@ def test_what_is_open_to_others_is_mended_and_keeps_its_content(shared: Path) ->
     assert [mode(old), mode(shared), old.read_text()] == [0o600, 0o700, "said"]
 
 
-def test_what_belongs_to_somebody_else_is_left_alone(
+def test_a_file_of_another_account_keeps_its_mode(
     shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = shared / "theirs"
@@ -62,8 +62,8 @@ def test_what_belongs_to_somebody_else_is_left_alone(
     assert [mode(theirs), mode(shared)] == [0o644, 0o755]
 
 
-def test_what_is_no_file_is_left_alone(shared: Path) -> None:
-    """Whoever writes the log to /dev/stdout does not want the terminal changed."""
+def test_a_pipe_keeps_its_mode(shared: Path) -> None:
+    """A log to /dev/stdout must not change the mode of the terminal."""
     pipe = shared / "pipe"
     os.mkfifo(pipe)
     pipe.chmod(0o622)
@@ -71,7 +71,7 @@ def test_what_is_no_file_is_left_alone(shared: Path) -> None:
     assert mode(pipe) == 0o622
 
 
-def test_a_log_is_private_also_after_it_was_rotated(shared: Path) -> None:
+def test_a_log_is_private_after_a_rotation(shared: Path) -> None:
     log = shared / "app.log"
     log.touch()
     log.chmod(0o644)
@@ -83,7 +83,7 @@ def test_a_log_is_private_also_after_it_was_rotated(shared: Path) -> None:
     assert [mode(log), mode(shared / "app.log.1"), log.read_text()] == [0o600, 0o600, "hello\n"]
 
 
-def test_a_log_that_cannot_be_opened_any_more_fails_nobody(
+def test_a_log_file_that_cannot_be_opened_raises_nothing(
     shared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     handler = PrivateFileHandler(shared / "logs" / "app.log")
@@ -97,10 +97,10 @@ def test_a_log_that_cannot_be_opened_any_more_fails_nobody(
     assert (shared / "logs" / "app.log").read_text() == "hello again\n"
 
 
-def test_a_database_of_an_older_version_is_mended(
+def test_the_mode_of_an_older_database_is_corrected(
     shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = [shared / f"old.sqlite3{beside}" for beside in ("", "-wal", "-shm")]
+    files = [shared / f"old.sqlite3{suffix}" for suffix in ("", "-wal", "-shm")]
     for file in files:
         file.touch()
         file.chmod(0o644)
@@ -116,7 +116,7 @@ def test_the_data_folder_and_its_secrets_are_private() -> None:
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_nothing_that_a_server_keeps_can_be_read_by_others(
+def test_other_accounts_can_read_no_file_of_a_server(
     start_server: Callable[..., ServerProcess], tmp_path: Path
 ) -> None:
     place = tmp_path / "place"

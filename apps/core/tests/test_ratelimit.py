@@ -1,4 +1,4 @@
-"""The limiter. Original defect 37 is about it; tests of requests are in test_request_limits.py."""
+"""The limiter within one process. Tests of requests are in test_request_limits.py."""
 
 import time
 from collections import OrderedDict
@@ -33,8 +33,8 @@ def any_limiter(request: pytest.FixtureRequest) -> Limiter:
     return made
 
 
-class Dawdling(OrderedDict[str, float]):
-    """Lets other threads run between a look at it and the next change of it."""
+class SlowDict(OrderedDict[str, float]):
+    """Lets other threads run between each read and the next write."""
 
     def get(self, key: str, default: Any = None) -> Any:
         value = super().get(key, default)
@@ -42,19 +42,17 @@ class Dawdling(OrderedDict[str, float]):
         return value
 
 
-def test_of_fifty_threads_just_as_many_pass_as_may(key: str) -> None:
-    """Original defect 37: count, then expire, was not atomic."""
+def test_the_limit_is_exact_among_fifty_threads(key: str) -> None:
+    """Check and count must be one atomic step, or concurrent requests exceed the limit."""
     local = LocalLimiter()
-    local._whole_at = Dawdling()
+    local._whole_at = SlowDict()
     answers = together(*[lambda: passes(local, key, SMALL)] * 50)
     assert answers.count(True) == 10
     assert answers.count(False) == 40
 
 
-def test_of_the_threads_of_a_process_just_as_many_pass_as_may(
-    any_limiter: Limiter, key: str
-) -> None:
-    """Original defect 37. Here with no more threads than a process has, and so connections."""
+def test_the_limit_is_exact_among_the_threads_of_a_process(any_limiter: Limiter, key: str) -> None:
+    """Each thread has a connection, so there are no more threads than in a process."""
     threads = configured.HTTP_THREADS + configured.REALTIME_THREADS
     answers = together(*[lambda: [passes(any_limiter, key, SMALL) for _ in range(10)]] * threads)
     assert sum(each.count(True) for each in answers if isinstance(each, list)) == 10
@@ -69,7 +67,7 @@ def test_a_refusal_takes_nothing(any_limiter: Limiter, key: str) -> None:
     until(lambda: passes(any_limiter, key, limit), seconds=1)
 
 
-def test_keys_do_not_meet(any_limiter: Limiter, key: str) -> None:
+def test_keys_are_independent(any_limiter: Limiter, key: str) -> None:
     count(any_limiter, key, SMALL)
     assert passes(any_limiter, f"{key}2", SMALL)
 
@@ -85,8 +83,8 @@ def test_the_burst_passes_at_once_and_then_the_rate(clock: SimpleNamespace) -> N
     assert count(local, "key", limit) == 2
 
 
-def test_no_window_has_an_edge_where_twice_as_many_pass(clock: SimpleNamespace) -> None:
-    """Original defect 37: bursts at window edges."""
+def test_a_burst_cannot_double_at_the_edge_of_a_window(clock: SimpleNamespace) -> None:
+    """Fixed windows would allow one burst before the edge and another one after it."""
     local, limit = LocalLimiter(), Limit(rate=10, burst=10)
     clock.now = 1_000.999
     assert count(local, "key", limit) == 10
@@ -118,7 +116,7 @@ def few_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("few_keys")
 @pytest.mark.parametrize("at_once", [1, 20])
-def test_of_too_many_keys_the_oldest_are_forgotten(at_once: int) -> None:
+def test_the_oldest_of_too_many_keys_are_forgotten(at_once: int) -> None:
     local, keys = LocalLimiter(), [str(number) for number in range(20)]
     for first in range(0, 20, at_once):
         local.take(keys[first : first + at_once], SMALL)
@@ -133,8 +131,8 @@ def test_a_key_in_use_is_not_among_the_oldest() -> None:
     assert not passes(local, "in use", SMALL)
 
 
-class Watched(OrderedDict[str, float]):
-    """Counts the keys that somebody walked past."""
+class CountingDict(OrderedDict[str, float]):
+    """Counts the keys that were iterated over."""
 
     walked = 0
 
@@ -147,10 +145,10 @@ class Watched(OrderedDict[str, float]):
         return [(key, self[key]) for key in self]
 
 
-def test_no_call_pays_for_all_the_keys() -> None:
-    """When each call swept the table, whoever filled it had it swept by everybody's requests."""
+def test_no_call_walks_all_keys() -> None:
+    """Otherwise a client that fills the table would slow down every request."""
     local = LocalLimiter()
-    local._whole_at = watched = Watched()
+    local._whole_at = watched = CountingDict()
     local.take([str(number) for number in range(10_001)], SMALL)
     watched.walked = 0
     local.take(["one more"], SMALL)
@@ -158,7 +156,7 @@ def test_no_call_pays_for_all_the_keys() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x", "x" * 1_000_000, "é", "\ud800"], ids=len)
-def test_a_key_is_stored_in_the_same_few_bytes_whatever_its_length(key: str) -> None:
+def test_keys_of_every_length_are_stored_in_32_characters(key: str) -> None:
     local = LocalLimiter()
     local.take([key], SMALL)
     assert [len(stored) for stored in local._whole_at] == [32]

@@ -1,4 +1,4 @@
-"""A Redis that hangs or refuses costs a process next to nothing, and heals by itself."""
+"""The breaker: a hanging Redis costs a process little, and is used again when it answers."""
 
 import re
 import socket
@@ -26,11 +26,11 @@ START_PROBE = core_redis._start_probe
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The aliases that were asked for a client; Redis itself is not needed."""
+    """The aliases that were asked for a client. No Redis is needed."""
     asked: list[str] = []
     monkeypatch.setattr(core_redis, "breaker", Breaker())
     monkeypatch.setattr(core_redis, "get_redis_connection", asked.append)
-    monkeypatch.setattr(core_redis, "_hang_up", lambda: None)
+    monkeypatch.setattr(core_redis, "_close_idle_connections", lambda: None)
     monkeypatch.setattr(core_redis, "_start_probe", lambda _: None)
     return asked
 
@@ -48,7 +48,7 @@ def refuse(_: Any) -> None:
 
 
 def down(alias: str, operation: Callable[[Any], Any] = answer) -> bool:
-    """Return whether Redis is said to be down."""
+    """Return whether the call raises RedisDown."""
     try:
         with_redis(alias, operation)
     except RedisDown:
@@ -56,15 +56,15 @@ def down(alias: str, operation: Callable[[Any], Any] = answer) -> bool:
     return False
 
 
-def test_when_one_alias_fails_all_of_them_leave_redis_alone(calls: list[str]) -> None:
-    """They are databases of the same server."""
+def test_a_failure_of_one_alias_opens_the_breaker_for_all(calls: list[str]) -> None:
+    """All aliases are databases of the same server."""
     assert down("main", fail)
     assert down("main")
     assert down("session")
     assert calls == ["main"]
 
 
-def test_who_was_asked_before_the_failure_and_answers_after_it_has_nobody_ask_again(
+def test_a_late_answer_to_an_earlier_call_does_not_close_the_breaker(
     calls: list[str],
 ) -> None:
     asked, go_on = threading.Event(), threading.Event()
@@ -84,7 +84,7 @@ def test_who_was_asked_before_the_failure_and_answers_after_it_has_nobody_ask_ag
 
 
 class Pinged:
-    """A client of Redis that fails so many times before it answers."""
+    """A Redis client that fails a number of times before it answers."""
 
     def __init__(self, failures: int) -> None:
         self.left = failures
@@ -98,7 +98,7 @@ class Pinged:
         return True
 
 
-def test_only_the_probe_asks_a_redis_that_failed_until_it_answers(
+def test_only_the_probe_calls_a_failed_redis_until_it_answers(
     calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = Pinged(failures=3)
@@ -110,7 +110,7 @@ def test_only_the_probe_asks_a_redis_that_failed_until_it_answers(
     assert client.pings == ["redis probe"] * 4
 
 
-def test_of_all_calls_that_fail_one_starts_the_probe(
+def test_concurrent_failures_start_one_probe(
     calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Breaker] = []
@@ -126,10 +126,10 @@ def test_of_all_calls_that_fail_one_starts_the_probe(
     assert started == [core_redis.breaker]
 
 
-def test_a_redis_that_refuses_is_asked_again_at_once_and_told_of_now_and_then(
+def test_a_refusal_keeps_the_breaker_closed_and_is_logged_now_and_then(
     calls: list[str],
 ) -> None:
-    """One that is full refuses to write, and reads as ever."""
+    """A full Redis refuses writes, but still answers reads."""
     with capture_logs() as lines:
         assert [down("main", refuse) for _ in range(5)] == [True] * 5
     assert not down("main")
@@ -138,15 +138,15 @@ def test_a_redis_that_refuses_is_asked_again_at_once_and_told_of_now_and_then(
 
 
 def connected(server: PrivateRedis) -> set[str]:
-    """Return the connections that the server knows of."""
+    """Return the ids of the server's connections."""
     with redis.Redis.from_url(server.url) as client:
         own = str(client.client_id())
         return {one["id"] for one in client.client_list()} - {own}
 
 
 @pytest.mark.integration
-def test_after_a_failure_no_connection_of_before_is_used(private_redis: PrivateRedis) -> None:
-    """What has died without a word would cost a time-out each."""
+def test_connections_from_before_a_failure_are_not_used_again(private_redis: PrivateRedis) -> None:
+    """Each connection that has died silently would cost a time-out."""
     together = threading.Barrier(3)
 
     def ping(client: Any) -> bool:
@@ -168,8 +168,8 @@ def test_after_a_failure_no_connection_of_before_is_used(private_redis: PrivateR
 
 
 @pytest.mark.integration
-def test_a_frozen_redis_leaves_no_connection_taken(private_redis: PrivateRedis) -> None:
-    """More calls fail than there are connections."""
+def test_a_frozen_redis_leaks_no_connection(private_redis: PrivateRedis) -> None:
+    """More calls fail than the pool has connections."""
     for _ in range(5):
         core_redis.breaker.reset()
         private_redis.freeze()
@@ -182,14 +182,14 @@ def test_a_frozen_redis_leaves_no_connection_taken(private_redis: PrivateRedis) 
 
 
 @pytest.mark.skipif(not configured.REDIS_URL, reason="needs Redis")
-@pytest.mark.parametrize(("alias", "patience"), [("default", 1), ("session", 0.05), ("main", 0.05)])
-def test_the_system_is_told_to_notice_a_connection_that_died(alias: str, patience: float) -> None:
+@pytest.mark.parametrize(("alias", "timeout"), [("default", 1), ("session", 0.05), ("main", 0.05)])
+def test_connections_are_configured_to_notice_a_dead_peer(alias: str, timeout: float) -> None:
     pool = get_redis_connection(alias).connection_pool
     connection = pool.get_connection()
     try:
         own: socket.socket = connection._sock
         assert own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-        assert own.gettimeout() == patience
+        assert own.gettimeout() == timeout
         for option, value in env.keepalive(idle=5, interval=2, count=2).items():
             assert own.getsockopt(socket.IPPROTO_TCP, option) == value
         assert connection.health_check_interval == 5
@@ -198,8 +198,8 @@ def test_the_system_is_told_to_notice_a_connection_that_died(alias: str, patienc
 
 
 @pytest.mark.skipif(not configured.REDIS_URL, reason="needs Redis")
-def test_aliases_that_share_a_database_keep_their_own_patience(settings: Settings) -> None:
-    """Some Redis servers have one database only, and django-redis one pool for each address."""
+def test_aliases_that_share_a_database_keep_their_own_timeouts(settings: Settings) -> None:
+    """Some Redis servers have only one database, and django-redis has one pool per address."""
     settings.CACHES = {
         alias: {**cache, "LOCATION": re.sub(r"/\d+\?", "/0?", cache["LOCATION"])}
         for alias, cache in configured.CACHES.items()

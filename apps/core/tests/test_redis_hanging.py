@@ -1,4 +1,4 @@
-"""A Redis that hangs holds up no request: what limits need of it is told behind the requests."""
+"""A hanging Redis delays no request: the limiter reports to it in a thread of its own."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from apps.core import redis_limiter
 from apps.core.ratelimit import Limit, LocalLimiter, action_refusals, consume_address, limiter
 from apps.core.redis import RedisDown
 from apps.core.redis_limiter import RedisLimiter
-from apps.core.tests.limiting import LARGE, SMALL, Processes, count, passes, settled
+from apps.core.tests.limiting import LARGE, SMALL, Processes, count, passes, settle
 from config import settings as shipped
 from testing.server import until
 from testing.servers import PrivateRedis
@@ -23,7 +23,7 @@ LONG = 10.0
 
 
 class HangingRedis:
-    """Stands in for with_redis(): nothing answers until it is let go, and then with a failure."""
+    """Replaces with_redis(): every call hangs until `go` is set, and then fails."""
 
     def __init__(self) -> None:
         self.go = threading.Event()
@@ -46,11 +46,11 @@ def hanging(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[Han
     limiter.cache_clear()
     yield made
     made.go.set()
-    settled(cast(RedisLimiter, limiter()))
+    settle(cast(RedisLimiter, limiter()))
     limiter.cache_clear()
 
 
-def test_no_request_waits_for_a_redis_that_hangs(hanging: HangingRedis) -> None:
+def test_no_request_waits_for_a_hanging_redis(hanging: HangingRedis) -> None:
     for number in range(100):
         consume_address(f"10.1.0.{number}")
     for _ in range(19):
@@ -59,7 +59,7 @@ def test_no_request_waits_for_a_redis_that_hangs(hanging: HangingRedis) -> None:
     assert hanging.callers == ["limits_0"]
 
 
-def test_no_group_of_messages_waits_for_a_redis_that_hangs(hanging: HangingRedis) -> None:
+def test_no_group_of_messages_waits_for_a_hanging_redis(hanging: HangingRedis) -> None:
     senders = [uuid4() for _ in range(200)]
     for _ in range(10):
         assert action_refusals("send_message", senders) == [None] * 200
@@ -79,15 +79,15 @@ def test_a_hundred_requests_of_a_network_are_ten_commands(
     assert commands() == 10
 
 
-def test_without_its_redis_a_process_limits_on_its_own(dead_redis: list[str], key: str) -> None:
-    """Original defects 35 and 37: a dead Redis gave 500."""
+def test_a_process_limits_by_its_own_count_without_redis(dead_redis: list[str], key: str) -> None:
+    """A dead Redis must neither fail requests nor switch the limits off."""
     one = RedisLimiter()
     assert count(one, key, SMALL) == 10
     assert count(one, f"{key}2", LARGE) == 200
 
 
-def test_a_dead_redis_is_left_alone(dead_redis: list[str], key: str) -> None:
-    """Or each request would wait for its time-out."""
+def test_a_dead_redis_is_not_called_again(dead_redis: list[str], key: str) -> None:
+    """Otherwise each request would wait for its time-out."""
     one = RedisLimiter()
     for _ in range(5):
         one.take([key], SMALL)
@@ -98,12 +98,12 @@ def test_a_dead_redis_is_left_alone(dead_redis: list[str], key: str) -> None:
     assert dead_redis == ["main", "main"]
 
 
-def test_keys_are_bounded_also_while_redis_is_down(
+def test_the_number_of_keys_is_bounded_while_redis_is_down(
     dead_redis: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LocalLimiter, "MOST_KEYS", 3)
     one = RedisLimiter()
-    one.take(["the one that finds out"], SMALL)
+    one.take(["the first to fail"], SMALL)
     for number in range(20):
         one.take([str(number)], LARGE)
     assert len(one._whole_at) == 3
@@ -112,37 +112,37 @@ def test_keys_are_bounded_also_while_redis_is_down(
 
 @pytest.mark.integration
 @pytest.mark.parametrize("limit", [SMALL, LARGE], ids=["small", "large"])
-def test_a_process_that_loses_redis_goes_on_with_what_the_others_had_taken(
+def test_a_process_that_loses_redis_keeps_the_counts_of_the_others(
     private_redis: PrivateRedis, processes: Processes, key: str, limit: Limit
 ) -> None:
-    """Or whoever is at a limit would have all of it again."""
+    """Otherwise a client that has reached a limit would get all of it again."""
     one, other = processes(), processes()
     assert all(passes(other, key, limit) for _ in range(limit.burst // 2))
-    settled(other)
+    settle(other)
     assert passes(one, key, limit)
-    settled(one)
+    settle(one)
     private_redis.freeze()
     until(lambda: not one.take(["another"], LARGE) or core_redis.breaker.open)
     assert count(one, key, limit) == limit.burst // 2 - 1
 
 
 @pytest.mark.integration
-def test_what_passes_while_redis_hangs_is_not_asked_for_nor_reported_later(
+def test_requests_that_pass_while_redis_hangs_are_not_reported_later(
     private_redis: PrivateRedis, processes: Processes, key: str
 ) -> None:
     one = processes()
     passes(one, "the first", LARGE)
-    settled(one)
+    settle(one)
     before = commands()
     private_redis.freeze()
-    # The report of this one is all that Redis hears of.
-    passes(one, "the one that finds out", LARGE)
+    # Redis gets the report of this request only.
+    passes(one, "the first to fail", LARGE)
     until(lambda: core_redis.breaker.open)
     assert all(passes(one, key, LARGE) for _ in range(100))
     assert all(passes(one, f"{key}2", SMALL) for _ in range(10))
     private_redis.thaw()
     until(lambda: not core_redis.breaker.open)
-    settled(one)
+    settle(one)
     assert commands() <= before + 1
     assert count(processes(), key, LARGE) == 200
 
@@ -150,6 +150,6 @@ def test_what_passes_while_redis_hangs_is_not_asked_for_nor_reported_later(
 def commands() -> int:
     """Return how often the limiter's script was run."""
     stats = get_redis_connection("main").info("commandstats")
-    # One fails at first, when Redis does not know the script yet.
+    # The first call fails, since Redis does not know the script yet.
     scripts = [one for name, one in stats.items() if name.startswith("cmdstat_eval")]
     return sum(one["calls"] - one["failed_calls"] for one in scripts)

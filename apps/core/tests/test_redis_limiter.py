@@ -1,4 +1,4 @@
-"""What processes count together: exactly where a limit is small, else a little ahead of Redis."""
+"""The limiter of several processes: exact for small limits, and a little ahead for large ones."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +12,7 @@ from apps.core import redis as core_redis
 from apps.core.features import limits
 from apps.core.ratelimit import Limit
 from apps.core.redis_limiter import MOST_AHEAD, RedisLimiter, most_ahead
-from apps.core.tests.limiting import LARGE, SMALL, Processes, count, passes, settled, stored
+from apps.core.tests.limiting import LARGE, SMALL, Processes, count, passes, settle, stored_key
 from apps.core.tests.together import together
 from testing.server import until
 
@@ -21,13 +21,13 @@ from testing.server import until
     ("burst", "ahead"),
     [(1, 0), (10, 0), (100, 0), (101, 10), (120, 12), (200, 20), (600, 20), (100_000, 20)],
 )
-def test_a_process_is_ahead_by_a_small_part_of_the_burst_and_of_a_small_one_by_nothing(
+def test_a_process_may_be_ahead_by_a_small_part_of_a_large_burst_only(
     burst: int, ahead: int
 ) -> None:
     assert most_ahead(Limit(1, burst)) == ahead
 
 
-def test_of_the_limits_as_they_come_only_the_frequent_ones_are_not_exact() -> None:
+def test_only_the_largest_default_limits_are_inexact() -> None:
     ahead = [
         name
         for name, per_minute in limits().items()
@@ -38,15 +38,13 @@ def test_of_the_limits_as_they_come_only_the_frequent_ones_are_not_exact() -> No
 
 
 @pytest.mark.usefixtures("shared_redis")
-def test_of_a_large_limit_a_process_alone_lets_just_as_many_pass_as_may(
-    processes: Processes, key: str
-) -> None:
+def test_a_large_limit_is_exact_within_one_process(processes: Processes, key: str) -> None:
     assert count(processes(), key, LARGE) == 200
 
 
 @pytest.mark.usefixtures("shared_redis", "unhurried")
 @pytest.mark.parametrize("number", [2, 4])
-def test_of_the_threads_of_several_processes_no_more_pass_than_all_may_be_ahead(
+def test_several_processes_exceed_a_large_limit_only_by_what_each_may_be_ahead(
     processes: Processes, key: str, number: int
 ) -> None:
     own = [processes() for _ in range(number)]
@@ -58,14 +56,12 @@ def test_of_the_threads_of_several_processes_no_more_pass_than_all_may_be_ahead(
     passed = sum(each.count(True) for each in answers if isinstance(each, list))
     assert 200 <= passed <= 200 + number * MOST_AHEAD
     for process in own:
-        settled(process)
+        settle(process)
     assert not any(passes(process, key, LARGE) for process in own)
 
 
 @pytest.mark.usefixtures("shared_redis")
-def test_of_the_threads_of_two_processes_just_as_many_pass_as_a_small_limit_says(
-    processes: Processes, key: str
-) -> None:
+def test_a_small_limit_is_exact_among_processes(processes: Processes, key: str) -> None:
     one, other = processes(), processes()
 
     def ten(process: RedisLimiter) -> list[bool]:
@@ -77,31 +73,31 @@ def test_of_the_threads_of_two_processes_just_as_many_pass_as_a_small_limit_says
 
 
 @pytest.mark.usefixtures("shared_redis", "unhurried")
-def test_a_process_that_is_told_nothing_lets_no_more_pass_than_it_may_be_ahead(
+def test_a_process_without_news_passes_no_more_than_it_may_be_ahead(
     processes: Processes, key: str
 ) -> None:
     one, other = processes(), processes()
     assert passes(one, key, LARGE)
     assert count(other, key, LARGE) == 200
-    settled(other)
+    settle(other)
     assert count(one, key, LARGE) <= MOST_AHEAD
 
 
 @pytest.mark.usefixtures("shared_redis")
-def test_what_was_too_much_is_counted_too(processes: Processes, key: str) -> None:
-    """It is missing from what comes next, so that none of it adds up."""
+def test_requests_over_the_limit_are_counted(processes: Processes, key: str) -> None:
+    """They reduce the next allowance, so that the excess does not accumulate."""
     one, other = processes(), processes()
     passed = 1
     assert passes(one, key, LARGE)
     for process in (other, one):
         passed += count(process, key, LARGE)
-        settled(process)
-    left = core_redis.with_redis("main", lambda client: client.pttl(stored(key)))
+        settle(process)
+    left = core_redis.with_redis("main", lambda client: client.pttl(stored_key(key)))
     assert passed - 1 < left / 1000 * LARGE.rate <= passed
 
 
 @pytest.mark.usefixtures("shared_redis", "unhurried")
-def test_what_a_process_had_not_reported_when_it_died_is_taken_from_nobody(
+def test_unreported_requests_of_a_dead_process_are_not_counted(
     processes: Processes, key: str
 ) -> None:
     dead = processes()
@@ -110,41 +106,40 @@ def test_what_a_process_had_not_reported_when_it_died_is_taken_from_nobody(
 
 
 @pytest.mark.usefixtures("shared_redis", "unhurried")
-def test_a_report_counts_from_when_the_first_of_it_passed(
+def test_a_report_counts_from_the_time_of_its_first_request(
     processes: Processes, key: str, clock: SimpleNamespace
 ) -> None:
-    """Who was late to report would else make the client late."""
+    """Otherwise a late report would delay the client."""
     one, limit = processes(), Limit(rate=1 / 10, burst=200)
     assert all(passes(one, key, limit) for _ in range(8))
     clock.now += 50
-    settled(one)
-    left = core_redis.with_redis("main", lambda client: client.pttl(stored(key)))
+    settle(one)
+    left = core_redis.with_redis("main", lambda client: client.pttl(stored_key(key)))
     assert 0 < left <= 30_000
 
 
 @pytest.mark.usefixtures("shared_redis", "unhurried")
-def test_a_refusal_for_what_others_took_says_when_to_come_back(
+def test_a_refusal_for_requests_of_other_processes_says_when_to_come_back(
     processes: Processes, key: str
 ) -> None:
     one, other, limit = processes(), processes(), Limit(rate=1 / 10, burst=200)
     assert passes(one, key, limit)
-    settled(one)
+    settle(one)
     count(other, key, limit)
-    settled(other)
+    settle(other)
     assert passes(one, key, limit)
-    settled(one)
+    settle(one)
     [refusal] = ratelimit.refusals([key], limit, one)
     assert refusal is not None
     headers = {name: int(value) for name, value in refusal.headers.items()}
     assert (headers["RateLimit-Limit"], headers["RateLimit-Remaining"]) == (200, 0)
-    # One or two more than may have passed.
+    # One or two requests more than the limit may have passed.
     assert 1_990 <= headers["RateLimit-Reset"] <= 2_020
     assert headers["Retry-After"] == headers["RateLimit-Reset"] - 1_990
 
 
 class ScriptedRedis:
-    """Stands in for with_redis(): gives the answers that it was given, each after it has done what
-    is to be done meanwhile."""
+    """Replaces with_redis(): returns the given answers in turn, and first calls `meanwhile`."""
 
     def __init__(self, answers: list[float], meanwhile: Callable[[], object] = int) -> None:
         self.answers = answers
@@ -156,7 +151,7 @@ class ScriptedRedis:
 
 
 @pytest.mark.usefixtures("unhurried")
-def test_what_passes_while_redis_answers_is_added_to_what_it_answers(
+def test_requests_that_pass_during_a_report_are_added_to_its_answer(
     processes: Processes, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = processes()
@@ -170,12 +165,12 @@ def test_what_passes_while_redis_answers_is_added_to_what_it_answers(
     redis.answers += [200 / LARGE.rate] * 2
 
 
-def test_who_comes_back_when_they_were_told_to_is_not_refused_again(
+def test_a_client_that_waits_as_long_as_told_is_not_refused_again(
     clock: SimpleNamespace, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What passed here and was refused by Redis has taken nothing here either."""
+    """A request that Redis refuses must take nothing from the count of the process either."""
     minute, limit = 60, Limit(rate=1 / 60, burst=10)
-    # Another process takes one after the ninth; half of it has come back since.
+    # Another process takes one after the ninth request; half of it has come back since.
     redis = ScriptedRedis([taken * minute for taken in (*range(1, 10), 10.5, 10)])
     monkeypatch.setattr(redis_limiter, "with_redis", redis)
     monkeypatch.setattr(core_redis, "breaker", core_redis.Breaker())
@@ -188,16 +183,16 @@ def test_who_comes_back_when_they_were_told_to_is_not_refused_again(
 @pytest.mark.usefixtures("shared_redis")
 def test_redis_forgets_a_key_once_its_allowance_is_whole(processes: Processes, key: str) -> None:
     passes(processes(), key, SMALL)
-    left = core_redis.with_redis("main", lambda client: client.pttl(stored(key)))
+    left = core_redis.with_redis("main", lambda client: client.pttl(stored_key(key)))
     assert 0 < left <= 3_600_000
 
 
 @pytest.mark.usefixtures("shared_redis")
-def test_redis_is_never_given_the_key_itself(processes: Processes, key: str) -> None:
-    """It may be a megabyte long, or somebody's e-mail."""
+def test_redis_never_stores_a_plain_key(processes: Processes, key: str) -> None:
+    """A key may be a megabyte long, or hold the e-mail address of a user."""
     one = processes()
     for limit in (SMALL, LARGE):
         passes(one, key, limit)
-    settled(one)
+    settle(one)
     found = core_redis.with_redis("main", lambda client: client.keys(f"*{key}*"))
     assert found == []

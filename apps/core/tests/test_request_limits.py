@@ -1,4 +1,4 @@
-"""How requests meet the limits. Original defect 37 is about these."""
+"""Rate limits of requests, by address and by action."""
 
 from typing import Any
 from uuid import uuid4
@@ -10,7 +10,7 @@ from pytest_django import Settings
 from apps.accounts.models import User
 from apps.accounts.tests.people import PASSWORD, Person
 from apps.core.errors import RateLimited
-from apps.core.http.middleware import admit
+from apps.core.http.middleware import check_address_limit
 from testing.client import ContractClient
 
 
@@ -20,13 +20,13 @@ def get(client: ContractClient, address: str, path: str = "/api/v1/nothing", **h
 
 @pytest.fixture
 def two_requests(settings: Settings) -> None:
-    """A client address may send two requests, and the next one not while a test runs."""
+    """An address may send two requests, and no third one while the test runs."""
     settings.RATE_LIMIT_REQUESTS_PER_SECOND, settings.RATE_LIMIT_BURST = 0.001, 2
 
 
 @pytest.mark.usefixtures("two_requests")
-def test_too_many_requests_of_an_address_are_429(anonymous: ContractClient, address: str) -> None:
-    """Original defect 37: no headers."""
+def test_too_many_requests_from_an_address_are_429(anonymous: ContractClient, address: str) -> None:
+    """The headers tell a client when it may send the next request."""
     assert [get(anonymous, address).status_code for _ in range(2)] == [404, 404]
     response = get(anonymous, address)
     assert response.status_code == 429
@@ -38,7 +38,7 @@ def test_too_many_requests_of_an_address_are_429(anonymous: ContractClient, addr
 
 
 @pytest.mark.usefixtures("two_requests")
-def test_a_refused_request_does_nothing(alice: Person, address: str) -> None:
+def test_a_refused_request_changes_nothing(alice: Person, address: str) -> None:
     for _ in range(2):
         get(alice.client, address)
     body = {"bio": "x"}
@@ -62,7 +62,7 @@ def test_a_refused_request_does_nothing(alice: Person, address: str) -> None:
         "/admin/login/",
     ],
 )
-def test_every_path_is_limited_by_the_address(
+def test_every_path_is_limited_by_address(
     anonymous: ContractClient, address: str, path: str
 ) -> None:
     served = {get(anonymous, address, path).status_code for _ in range(2)}
@@ -75,7 +75,7 @@ def test_every_path_is_limited_by_the_address(
 
 
 @pytest.mark.usefixtures("two_requests")
-def test_who_guesses_passwords_on_the_admins_pages_is_refused_by_the_address(
+def test_password_guesses_on_the_admin_pages_are_limited_by_address(
     moderator: Person, address: str
 ) -> None:
     browser = Client(REMOTE_ADDR=address)
@@ -95,32 +95,32 @@ def test_a_request_for_another_host_counts_too(address: str) -> None:
 
 
 @pytest.mark.usefixtures("two_requests", "dead_redis")
-def test_a_process_refuses_on_its_own_whoever_asks_it_too_often(
+def test_a_process_refuses_too_many_requests_without_redis(
     network: str, dead_redis: list[str]
 ) -> None:
-    """On the loop, where nobody may wait for Redis."""
+    """The check runs on the loop, where nothing may wait for Redis."""
     environ = {"PATH_INFO": "/api/v1/posts", "REMOTE_ADDR": f"[{network}::1]:443"}
-    admit(environ)
-    admit({**environ, "PATH_INFO": "/static/x.js", "REMOTE_ADDR": f"{network}::2"})
+    check_address_limit(environ)
+    check_address_limit({**environ, "PATH_INFO": "/static/x.js", "REMOTE_ADDR": f"{network}::2"})
     with pytest.raises(RateLimited):
-        admit(environ)
+        check_address_limit(environ)
     assert dead_redis == []
 
 
 @pytest.mark.usefixtures("two_requests")
-def test_whom_a_process_lets_pass_is_counted_once_more_by_all(
+def test_an_accepted_request_is_counted_again_by_all_processes(
     anonymous: ContractClient, address: str
 ) -> None:
     for _ in range(2):
-        admit({"PATH_INFO": "/api/v1/nothing", "REMOTE_ADDR": address})
+        check_address_limit({"PATH_INFO": "/api/v1/nothing", "REMOTE_ADDR": address})
     assert [get(anonymous, address).status_code for _ in range(3)] == [404, 404, 429]
 
 
 @pytest.mark.usefixtures("two_requests")
-def test_another_forwarded_address_is_not_another_client(
+def test_a_forged_forwarded_address_is_not_another_client(
     anonymous: ContractClient, address: str
 ) -> None:
-    """Original defect 37: the client's own X-Forwarded-For defeated the limit."""
+    """Otherwise a client could escape the limit with a new header for each request."""
     statuses = [
         get(anonymous, address, **{"X-Forwarded-For": f"10.0.0.{n}"}).status_code for n in range(3)
     ]
@@ -128,7 +128,7 @@ def test_another_forwarded_address_is_not_another_client(
 
 
 @pytest.mark.usefixtures("two_requests")
-def test_another_address_of_ones_network_is_not_another_client(
+def test_another_address_of_the_same_network_is_not_another_client(
     anonymous: ContractClient, network: str
 ) -> None:
     """A /64 has more addresses than a limiter could ever count."""
@@ -137,7 +137,7 @@ def test_another_address_of_ones_network_is_not_another_client(
 
 
 @pytest.mark.usefixtures("two_requests")
-def test_an_address_that_is_written_otherwise_is_not_another_client(
+def test_another_spelling_of_an_address_is_not_another_client(
     anonymous: ContractClient,
 ) -> None:
     [first, *others] = uuid4().bytes[:3]
@@ -146,13 +146,13 @@ def test_an_address_that_is_written_otherwise_is_not_another_client(
     assert [get(anonymous, each).status_code for each in spellings] == [404, 404, 429]
 
 
-def test_what_a_stranger_does_is_limited_by_their_network(
+def test_actions_of_anonymous_users_are_limited_by_network(
     anonymous: ContractClient, network: str, settings: Settings, db: Any
 ) -> None:
     settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(register=2)
     statuses = []
     for number in range(3):
-        body = {"name": "Nobody", "email": f"{number}@example.com", "password": PASSWORD}
+        body = {"name": "Dora", "email": f"{number}@example.com", "password": PASSWORD}
         own = f"{network}::{number}"
         response = anonymous.post("/api/v1/auth/register", body, REMOTE_ADDR=own)
         statuses.append(response.status_code)
@@ -161,7 +161,7 @@ def test_what_a_stranger_does_is_limited_by_their_network(
 
 
 @pytest.mark.usefixtures("two_requests")
-def test_behind_a_trusted_proxy_clients_are_told_apart_by_what_it_adds(
+def test_clients_behind_a_trusted_proxy_are_told_apart_by_the_address_it_adds(
     anonymous: ContractClient, address: str, settings: Settings
 ) -> None:
     settings.SERVER_TRUSTED_PROXIES = 1
@@ -172,7 +172,7 @@ def test_behind_a_trusted_proxy_clients_are_told_apart_by_what_it_adds(
     assert get(anonymous, proxy, **{"X-Forwarded-For": other}).status_code == 404
 
 
-def test_an_action_has_its_own_limit_for_each_person(
+def test_an_action_has_its_own_limit_for_each_user(
     alice: Person, bob: Person, settings: Settings
 ) -> None:
     settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(create_post=2)
@@ -185,7 +185,7 @@ def test_an_action_has_its_own_limit_for_each_person(
 def test_requests_are_served_and_limited_without_redis(
     dead_redis: list[str], anonymous: ContractClient, alice: Person, settings: Settings
 ) -> None:
-    """Original defect 35: a Redis failure failed requests that did not need it."""
+    """A Redis failure must not fail requests: the process can count them itself."""
     assert alice.get("/auth/profile").status_code == 200
     settings.RATE_LIMIT_REQUESTS_PER_SECOND, settings.RATE_LIMIT_BURST = 0.001, 2
     statuses = [get(anonymous, "10.7.7.7").status_code for _ in range(3)]

@@ -1,4 +1,4 @@
-"""Names on the wire, and fields that take what they say and nothing else."""
+"""Names on the wire, and fields that accept their own type only."""
 
 from typing import Any
 from uuid import uuid4
@@ -15,7 +15,7 @@ from apps.core.serializers import (
     Text,
     WholeNumber,
     camelize,
-    shows_something,
+    has_visible_characters,
 )
 
 ID = "0192f0c0-0000-7000-8000-000000000000"
@@ -40,20 +40,20 @@ def errors_of(data: Any) -> list[tuple[str, str]]:
     return [(error.field, error.code) for error in as_domain_error(refused.value).errors]
 
 
-def test_names_are_in_camel_case_outside_and_not_inside() -> None:
+def test_names_are_in_camel_case_on_the_wire_only() -> None:
     assert camelize("a_long_name") == "aLongName"
     assert Outer.load({"someText": "x", "some_text": "y"}) == {"some_text": "x"}
     assert Outer({"some_text": "x"}).data == {"someText": "x"}
 
 
-def test_the_keys_of_free_form_json_are_left_alone() -> None:
+def test_the_keys_of_free_form_json_are_kept() -> None:
     free = {"snake_case": {"inner_key": 1}, "camelCase": [{"a_b": 2}]}
     assert Outer.load({"freeForm": free}) == {"free_form": free}
     assert Outer({"free_form": free}).data == {"freeForm": free}
 
 
-def test_a_wrong_field_is_named_by_its_whole_path() -> None:
-    """Original defect 42: validation details were thrown away."""
+def test_an_invalid_field_is_named_by_its_whole_path() -> None:
+    """A form can only mark its fields if the answer says which ones are invalid."""
     items = [{"someTitle": "fine"}, {"someTitle": "x"}, {}]
     assert errors_of({"manyItems": items, "tagList": ["ok", "long"], "someNumber": "1"}) == [
         ("someNumber", "invalid"),
@@ -63,7 +63,7 @@ def test_a_wrong_field_is_named_by_its_whole_path() -> None:
     ]
 
 
-def test_an_error_of_no_field_is_one_of_the_body() -> None:
+def test_an_error_without_a_field_belongs_to_the_body() -> None:
     error = as_domain_error(ValidationError([ErrorDetail("Wrong.", code="wrong")]))
     assert [each.as_dict() for each in error.errors] == [
         {"field": "body", "message": "Wrong.", "code": "wrong"}
@@ -71,38 +71,38 @@ def test_an_error_of_no_field_is_one_of_the_body() -> None:
 
 
 @pytest.mark.parametrize("value", [5, 5.0, True, [], {}, "", " ", "a\0b", "\ud800"])
-def test_a_text_is_a_text(value: Any) -> None:
+def test_a_text_field_accepts_only_text(value: Any) -> None:
     assert [field for field, _ in errors_of({"someText": value})] == ["someText"]
 
 
 @pytest.mark.parametrize("value", ["5", True, 5.0, [], {}, 0, 10, 2**70])
-def test_a_number_is_a_whole_one_within_its_bounds(value: Any) -> None:
+def test_a_number_field_accepts_only_integers_within_its_bounds(value: Any) -> None:
     assert [field for field, _ in errors_of({"someNumber": value})] == ["someNumber"]
 
 
 @pytest.mark.parametrize(
     "value", [5, True, [], "", "x", ID[:-1], ID.replace("-", ""), f"{{{ID}}}", f"urn:uuid:{ID}"]
 )
-def test_an_id_is_a_uuid_in_its_canonical_form(value: Any) -> None:
+def test_an_id_field_accepts_only_canonical_uuids(value: Any) -> None:
     assert [field for field, _ in errors_of({"someId": value})] == ["someId"]
 
 
-def test_an_id_may_be_in_capitals() -> None:
+def test_an_id_may_be_in_upper_case() -> None:
     assert str(Outer.load({"someId": ID.upper()})["some_id"]) == ID
 
 
 @pytest.mark.parametrize("text", ["\u200b\u2060", "\x0f", "\ufeff \u00ad"])
-def test_what_nobody_can_see_is_no_text(text: str) -> None:
-    assert not shows_something(text)
+def test_invisible_characters_are_no_text(text: str) -> None:
+    assert not has_visible_characters(text)
 
 
 @pytest.mark.parametrize("text", ["a\u200b", "🙂", "\U000e0fff", "\U0010abcd", "́"])
-def test_signs_that_are_not_known_yet_are_text(text: str) -> None:
-    assert shows_something(text)
+def test_unknown_characters_are_text(text: str) -> None:
+    assert has_visible_characters(text)
 
 
-def test_of_very_many_wrong_items_the_first_few_are_named() -> None:
-    """Each costs time in which sockets and requests wait, and nobody reads five hundred."""
+def test_only_the_first_few_invalid_items_are_reported() -> None:
+    """Each reported item costs time in which sockets and requests wait."""
     items = ShortList(child=Identifier(), max_length=500)
     with pytest.raises(ValidationError) as refused:
         items.run_validation(["x"] * 500)

@@ -30,7 +30,7 @@ with PrivateRedis() as server:
 
 @pytest.fixture(autouse=True)
 def _machine_with_server_programs() -> None:
-    """Skip where no server can be had; the suite itself is what reports that loudly."""
+    """Skip on a machine without server programs; the suite itself reports that loudly."""
     try:
         binaries.postgres_folder()
         binaries.redis_program()
@@ -58,11 +58,11 @@ def test_private_redis_comes_back_empty_on_the_same_port() -> None:
 
 
 @pytest.mark.integration
-def test_private_redis_ends_with_an_owner_who_is_killed() -> None:
+def test_private_redis_ends_when_its_owner_is_killed() -> None:
     owner = subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True)
     assert owner.stdout
-    with owner.stdout as said:
-        url = said.readline().strip()
+    with owner.stdout as output:
+        url = output.readline().strip()
     assert answers(url)
     owner.kill()
     owner.wait()
@@ -92,7 +92,7 @@ def test_a_machine_without_server_programs_is_told_what_to_install(
 
 
 def answers(url: str) -> bool:
-    """Say whether a Redis answers under the address."""
+    """Return whether a Redis answers at the address."""
     try:
         with redis.Redis.from_url(url) as client:
             return bool(client.ping())

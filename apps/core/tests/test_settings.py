@@ -1,4 +1,4 @@
-"""Every setting is explained, with its real default, in .env.example and docs/settings.md."""
+"""docs/settings.md and .env.example explain every setting with its real default."""
 
 import json
 import os
@@ -14,14 +14,14 @@ from config import env
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = (ROOT / ".env.example").read_text()
-# Name and default of each; the line above says what it does.
+# The name and the default of each setting; the line above explains it.
 EXPLAINED = re.findall(r"^# (?=\S).*\n# ([A-Z][A-Z0-9_]*)=(.*)$", EXAMPLE, re.MULTILINE)
 ROWS = re.findall(
     r"^\| `([A-Z0-9_]+)` \| (?:`(.*?)`|none) \| (\S.*) \|$",
     (ROOT / "docs" / "settings.md").read_text(),
     re.MULTILINE,
 )
-# What the settings are once all variables are read, as text, since some are no JSON.
+# Prints all settings as text, since some of them are not JSON.
 SHOW = """
 import json
 from config import env, settings
@@ -44,12 +44,12 @@ def test_the_table_explains_every_setting_and_no_other() -> None:
     assert sorted(names) == sorted(env.declared)
 
 
-def test_the_example_and_the_table_name_the_same_defaults() -> None:
+def test_the_example_and_the_table_have_the_same_defaults() -> None:
     assert {name: default for name, default, _ in ROWS} == dict(EXPLAINED)
 
 
 def settings_with(variables: dict[str, str]) -> dict[str, str]:
-    """Return all settings of a process with these variables and no others of ours."""
+    """Return all settings of a process with these variables and no other variables of ours."""
     others = {
         name: value
         for name, value in os.environ.items()
@@ -68,8 +68,8 @@ def settings_with(variables: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.integration
-def test_the_defaults_that_are_named_are_the_real_ones(tmp_path: Path) -> None:
-    """With every line of the example switched on, nothing changes."""
+def test_the_documented_defaults_are_the_real_ones(tmp_path: Path) -> None:
+    """Nothing changes when every line of the example is uncommented."""
     switched_on = tmp_path / ".env"
     switched_on.write_text("\n".join(f"{name}={default}" for name, default in EXPLAINED))
     variables = {name: value or "" for name, value in dotenv_values(switched_on).items()}
@@ -81,7 +81,7 @@ POOLS = ("HASHING", "READING", "WRITING", "REALTIME")
 
 @pytest.mark.integration
 @pytest.mark.parametrize("connections", [4, 5, 25])
-def test_all_threads_together_take_no_more_connections_than_there_may_be(connections: int) -> None:
+def test_all_threads_together_stay_within_the_connection_limit(connections: int) -> None:
     found = settings_with({"DB_MAX_OPEN_CONNS": str(connections)})
     threads = [int(found[f"{name}_THREADS"]) for name in POOLS]
     assert min(threads) >= 1

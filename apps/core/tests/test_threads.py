@@ -1,4 +1,4 @@
-"""A pool whose callers wait for a thread within bounds, and leave nothing behind."""
+"""The bounded pool: callers wait for a thread within bounds, and leave nothing behind."""
 
 import asyncio
 import random
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from apps.core.errors import ServiceUnavailable
-from apps.core.tests.hanging import LONG, Hanging, begun, pool_of, so, waiting
+from apps.core.tests.hanging import LONG, HangingWork, enqueue, hold_threads, pool_of, wait_until
 from apps.core.threads import BoundedPool
 from testing.server import until
 
@@ -23,7 +23,7 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
     asyncio.run(scenario)
 
 
-def test_work_is_done_in_a_thread_and_its_result_or_its_error_comes_back() -> None:
+def test_work_runs_in_a_thread_and_returns_its_result_or_raises_its_error() -> None:
     def fail() -> None:
         raise OSError("broken")
 
@@ -33,48 +33,48 @@ def test_work_is_done_in_a_thread_and_its_result_or_its_error_comes_back() -> No
         assert (await pool.run(threading.current_thread)).name.startswith("test")
         with pytest.raises(OSError, match="broken"):
             await pool.run(fail)
-        await so(lambda: at_rest(pool, 1))
+        await wait_until(lambda: at_rest(pool, 1))
 
     run(scenario())
 
 
-def test_no_more_work_runs_at_once_than_there_are_threads() -> None:
+def test_concurrent_work_is_limited_to_the_threads() -> None:
     async def scenario() -> None:
-        pool, work = pool_of(2), Hanging()
-        held = await begun(pool, work, 2)
-        third = await waiting(pool, work)
+        pool, work = pool_of(2), HangingWork()
+        held = await hold_threads(pool, work, 2)
+        third = await enqueue(pool, work)
         assert work.begun == 2
         assert pool._executor._work_queue.empty()
         work.go.set()
         await asyncio.gather(*held, third)
         assert work.ended == 3
-        await so(lambda: at_rest(pool, 2))
+        await wait_until(lambda: at_rest(pool, 2))
 
     run(scenario())
 
 
-def test_nobody_holds_the_last_thread_of_a_pool() -> None:
+def test_one_owner_cannot_hold_the_last_thread_of_a_pool() -> None:
     async def scenario() -> None:
-        pool, work = pool_of(3), Hanging()
+        pool, work = pool_of(3), HangingWork()
         of_alice = [asyncio.create_task(pool.run_for("alice", work)) for _ in range(4)]
-        await so(lambda: work.begun == 2)
-        # Two of hers wait, and a thread is free for anybody else.
+        await wait_until(lambda: work.begun == 2)
+        # Two of Alice's works wait, and one thread is free for others.
         assert await pool.run_for("bob", lambda: "served") == "served"
         assert await pool.run(lambda: "served") == "served"
         assert work.begun == 2
         work.go.set()
         await asyncio.gather(*of_alice)
-        await so(lambda: at_rest(pool, 3))
+        await wait_until(lambda: at_rest(pool, 3))
         assert not pool._held
 
     run(scenario())
 
 
-def test_whoever_comes_first_is_served_first() -> None:
+def test_callers_are_served_in_order() -> None:
     async def scenario() -> None:
-        pool, work = pool_of(1), Hanging()
-        held, order = await begun(pool, work), list[int]()
-        later = [await waiting(pool, partial(order.append, n)) for n in range(5)]
+        pool, work = pool_of(1), HangingWork()
+        held, order = await hold_threads(pool, work), list[int]()
+        later = [await enqueue(pool, partial(order.append, n)) for n in range(5)]
         work.go.set()
         await asyncio.gather(*held, *later)
         assert order == [0, 1, 2, 3, 4]
@@ -82,28 +82,28 @@ def test_whoever_comes_first_is_served_first() -> None:
     run(scenario())
 
 
-def test_who_waits_too_long_is_refused_and_leaves_no_trace() -> None:
+def test_a_caller_that_waits_too_long_is_refused_and_leaves_nothing() -> None:
     async def scenario() -> None:
-        pool, work = pool_of(1, wait=0.02), Hanging()
-        held, late = await begun(pool, work), Hanging()
+        pool, work = pool_of(1, wait=0.02), HangingWork()
+        held, late = await hold_threads(pool, work), HangingWork()
         with pytest.raises(ServiceUnavailable) as refused:
             await pool.run(late)
         assert int(refused.value.headers["Retry-After"]) > 0
         assert not pool._turns
         work.go.set()
         await asyncio.gather(*held)
-        await so(lambda: at_rest(pool, 1))
+        await wait_until(lambda: at_rest(pool, 1))
         assert late.begun == 0
 
     run(scenario())
 
 
-def test_who_would_wait_behind_too_many_is_refused_at_once() -> None:
+def test_a_caller_is_refused_at_once_when_the_queue_is_full() -> None:
     async def scenario() -> None:
-        pool, work = pool_of(1, queue=2), Hanging()
-        held = await begun(pool, work)
-        queued = [await waiting(pool, partial(int, n)) for n in range(2)]
-        late = Hanging()
+        pool, work = pool_of(1, queue=2), HangingWork()
+        held = await hold_threads(pool, work)
+        queued = [await enqueue(pool, partial(int, n)) for n in range(2)]
+        late = HangingWork()
         with pytest.raises(ServiceUnavailable):
             await pool.run(late)
         assert len(pool._turns) == 2
@@ -116,77 +116,77 @@ def test_who_would_wait_behind_too_many_is_refused_at_once() -> None:
     run(scenario())
 
 
-def test_who_is_cancelled_while_waiting_leaves_no_trace() -> None:
+def test_a_caller_that_is_cancelled_while_it_waits_leaves_nothing() -> None:
     async def scenario() -> None:
-        pool, work, never = pool_of(1, queue=2), Hanging(), Hanging()
-        held = await begun(pool, work)
-        gone = await waiting(pool, never)
-        stays = await waiting(pool, lambda: "served")
+        pool, work, never = pool_of(1, queue=2), HangingWork(), HangingWork()
+        held = await hold_threads(pool, work)
+        gone = await enqueue(pool, never)
+        stays = await enqueue(pool, lambda: "served")
         gone.cancel()
         await asyncio.wait([gone])
         assert gone.cancelled()
-        # There is a place in the queue again.
-        other = await waiting(pool, lambda: "served")
+        # The queue has a free place again.
+        other = await enqueue(pool, lambda: "served")
         work.go.set()
         await asyncio.gather(*held)
         assert {await stays, await other} == {"served"}
-        await so(lambda: at_rest(pool, 1))
+        await wait_until(lambda: at_rest(pool, 1))
         assert never.begun == 0
 
     run(scenario())
 
 
-def test_a_turn_that_comes_to_who_is_just_leaving_is_abandoned_work() -> None:
+def test_work_that_starts_while_its_caller_is_cancelled_is_abandoned() -> None:
     async def scenario() -> None:
-        pool, work, done = pool_of(1), Hanging(), list[str]()
-        held = await begun(pool, work)
-        leaving = await waiting(pool, partial(done.append, "abandoned"))
-        stays = await waiting(pool, partial(done.append, "served"))
+        pool, work, done = pool_of(1), HangingWork(), list[str]()
+        held = await hold_threads(pool, work)
+        leaving = await enqueue(pool, partial(done.append, "abandoned"))
+        stays = await enqueue(pool, partial(done.append, "served"))
         work.go.set()
-        # The loop stands still here, so that the turn comes before the task could learn of it.
+        # This blocks the loop, so that the work starts before the task learns of it.
         until(lambda: not pool._turns, seconds=LONG)
         leaving.cancel()
         await asyncio.gather(*held, stays)
         await asyncio.wait([leaving])
         assert leaving.cancelled()
         assert done == ["abandoned", "served"]
-        await so(lambda: at_rest(pool, 1))
+        await wait_until(lambda: at_rest(pool, 1))
 
     run(scenario())
 
 
-def test_abandoned_work_keeps_its_place_until_its_thread_is_free() -> None:
+def test_abandoned_work_holds_its_thread_until_it_ends() -> None:
     async def scenario() -> None:
-        pool, work = pool_of(1), Hanging()
-        [abandoned] = await begun(pool, work)
+        pool, work = pool_of(1), HangingWork()
+        [abandoned] = await hold_threads(pool, work)
         abandoned.cancel()
         await asyncio.wait([abandoned])
         assert abandoned.cancelled()
         assert pool._free == 0
-        next_one = await waiting(pool, lambda: work.ended)
+        next_one = await enqueue(pool, lambda: work.ended)
         work.go.set()
         assert await next_one == 1
-        await so(lambda: at_rest(pool, 1))
+        await wait_until(lambda: at_rest(pool, 1))
 
     run(scenario())
 
 
-def test_what_is_left_for_later_is_done_when_a_thread_is_free() -> None:
+def test_later_work_runs_when_a_thread_is_free() -> None:
     async def scenario() -> None:
-        pool, work, done = pool_of(1), Hanging(), list[str]()
-        held = await begun(pool, work)
+        pool, work, done = pool_of(1), HangingWork(), list[str]()
+        held = await hold_threads(pool, work)
         pool.later(lambda: done.append("later"))
         assert done == []
         work.go.set()
         await asyncio.gather(*held)
         await pool.run(lambda: None)
         assert done == ["later"]
-        await so(lambda: at_rest(pool, 1))
+        await wait_until(lambda: at_rest(pool, 1))
 
     run(scenario())
 
 
-def test_a_failure_of_what_is_left_for_later_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_of_later_work_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> None:
         raise OSError("broken")
 
@@ -199,26 +199,26 @@ def test_a_failure_of_what_is_left_for_later_is_logged(caplog: pytest.LogCapture
     assert "OSError" in str([record.msg for record in caplog.records])
 
 
-def test_places_survive_the_loop_that_took_them() -> None:
-    pool, work = pool_of(1), Hanging()
+def test_threads_survive_the_event_loop_that_used_them() -> None:
+    pool, work = pool_of(1), HangingWork()
 
     async def scenario() -> None:
-        await begun(pool, work)
-        await waiting(pool, work)
+        await hold_threads(pool, work)
+        await enqueue(pool, work)
 
     async def afterwards() -> None:
-        next_one = await waiting(pool, lambda: "served")
+        next_one = await enqueue(pool, lambda: "served")
         work.go.set()
         assert await next_one == "served"
 
-    # The first loop ends with one task in its thread and another one that waits.
+    # The first loop ends while one task runs in the thread and another one waits.
     run(scenario())
     run(afterwards())
     assert work.ended == 1
     until(lambda: at_rest(pool, 1))
 
 
-def test_no_place_is_lost_or_doubled_however_callers_come_and_go() -> None:
+def test_random_callers_neither_lose_nor_duplicate_threads() -> None:
     pool, running, most = pool_of(3, wait=0.02, queue=20), set[int](), list[int]()
     chance = random.Random(7)
 
@@ -238,7 +238,7 @@ def test_no_place_is_lost_or_doubled_however_callers_come_and_go() -> None:
             outcomes = await asyncio.gather(*map(caller, numbers), return_exceptions=True)
             for outcome in outcomes:
                 assert outcome is None or isinstance(outcome, TimeoutError | ServiceUnavailable)
-        await so(lambda: at_rest(pool, 3))
+        await wait_until(lambda: at_rest(pool, 3))
         assert max(most) == 3
         assert not running
 

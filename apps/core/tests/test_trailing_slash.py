@@ -1,4 +1,4 @@
-"""308: a path with a slash at its end leads to the one without, and nowhere else."""
+"""308: a path with a trailing slash redirects to the path without it, and nowhere else."""
 
 from urllib.parse import urljoin, urlsplit
 
@@ -16,13 +16,11 @@ def location(client: ContractClient, path: str, method: str = "get") -> str:
 
 
 @pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
-def test_the_slash_is_taken_away_whatever_the_method(
-    anonymous: ContractClient, method: str
-) -> None:
+def test_the_slash_is_removed_for_every_method(anonymous: ContractClient, method: str) -> None:
     assert location(anonymous, "/api/v1/posts/", method) == "/api/v1/posts"
 
 
-def test_the_query_is_kept_as_it_is(anonymous: ContractClient) -> None:
+def test_the_query_is_kept(anonymous: ContractClient) -> None:
     assert location(anonymous, "/api/v1/posts/?a=%2F&b=x/") == "/api/v1/posts?a=%2F&b=x/"
 
 
@@ -36,7 +34,7 @@ def test_the_query_is_kept_as_it_is(anonymous: ContractClient) -> None:
         ("/api/v1/%0d%0aSet-Cookie:%20a=b/", "/api/v1/%0D%0ASet-Cookie:%20a%3Db"),
     ],
 )
-def test_signs_with_a_meaning_stay_encoded(
+def test_reserved_characters_stay_encoded(
     anonymous: ContractClient, path: str, target: str
 ) -> None:
     assert location(anonymous, path) == target
@@ -54,14 +52,12 @@ def test_signs_with_a_meaning_stay_encoded(
         "/api/%09//evil.com/",
     ],
 )
-def test_it_never_leads_to_another_host(anonymous: ContractClient, path: str) -> None:
+def test_the_redirect_never_leads_to_another_host(anonymous: ContractClient, path: str) -> None:
     target = location(anonymous, path)
     assert target.startswith("/api/")
     assert urlsplit(urljoin(HERE, target)).netloc == "testserver"
 
 
 @pytest.mark.parametrize("path", ["//evil.com/", "//evil.com/api/", "///evil.com/"])
-def test_outside_of_the_api_there_is_no_redirect_at_all(
-    anonymous: ContractClient, path: str
-) -> None:
+def test_paths_outside_of_the_api_are_not_redirected(anonymous: ContractClient, path: str) -> None:
     assert anonymous.get("/", PATH_INFO=path).status_code == 404

@@ -13,9 +13,9 @@ T = TypeVar("T")
 
 
 def together(*calls: Callable[[], T]) -> list[T | Exception]:
-    """Make all the calls at once, each in a thread with a connection of its own.
+    """Make all calls at once, each in a thread with its own connection.
 
-    Returns what each returned, or the exception that it raised, in the order of the calls.
+    Returns the result of each call, or the exception that it raised, in the order of the calls.
     """
     start = threading.Barrier(len(calls))
 
@@ -31,16 +31,16 @@ def together(*calls: Callable[[], T]) -> list[T | Exception]:
 
 
 def overlapping(first: Callable[[], T], second: Callable[[], T]) -> tuple[T, T]:
-    """Make the second call when the first has done its work and not committed it, and commit that
-    only when the second has returned or waits for a lock. Returns what both returned.
+    """Make the second call before the first call is committed, and commit the first when the second
+    has returned or waits for a lock. Returns the results of both.
 
-    For PostgreSQL: on SQLite the second call would wait for the first whatever it does.
+    It is for PostgreSQL: on SQLite the second call would always wait for the first.
     """
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             one = first()
             other = pool.submit(_alone, second)
-            until(lambda: other.done() or _somebody_waits_for_a_lock())
+            until(lambda: other.done() or _any_lock_waits())
         return one, other.result()
 
 
@@ -51,7 +51,7 @@ def _alone(call: Callable[[], T]) -> T:
         connections.close_all()
 
 
-def _somebody_waits_for_a_lock() -> bool:
+def _any_lock_waits() -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"

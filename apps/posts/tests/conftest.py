@@ -10,9 +10,9 @@ from apps.posts.view_counts import ViewCounter
 
 @pytest.fixture(autouse=True)
 def counter(monkeypatch: pytest.MonkeyPatch) -> Iterator[ViewCounter]:
-    """A counter of views of this test alone, which writes when the test tells it to.
+    """A view counter for this test alone, which writes only when the test calls flush().
 
-    The process's own one would write by its timer, and so into the middle of another test.
+    The timer of the process's own counter might write during another test.
     """
     monkeypatch.setattr(view_counts, "FLUSH_SECONDS", 3600.0)
     counter = ViewCounter()

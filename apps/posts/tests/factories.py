@@ -1,4 +1,4 @@
-"""Posts for tests, made through the services."""
+"""Posts for tests, created through the services."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def draft_of(person: Person, title: str = "Harbour lights", content: str = CONTE
 
 
 def published_by(person: Person, title: str = "Harbour lights", content: str = CONTENT) -> Post:
-    """Return a post that was published as it was created."""
+    """Return a post that was created as published."""
     return post_create(person.user, title=title, content=content, status="published")
 
 
@@ -33,10 +33,10 @@ def post_of(person: Person, status: str, title: str = "Harbour lights") -> Post:
 
 
 def row(post: Post) -> dict[str, Any]:
-    """Return the row of a post as it stands in the database now."""
+    """Return the present row of a post in the database."""
     return dict(Post.objects.filter(pk=post.pk).values().get())
 
 
-def told() -> list[tuple[str, str]]:
-    """Return stream and type of every logged event."""
+def logged_events() -> list[tuple[str, str]]:
+    """Return the stream and the type of every logged event."""
     return list(LoggedEvent.objects.order_by("stream", "seq").values_list("stream", "type"))

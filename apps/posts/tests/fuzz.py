@@ -1,4 +1,4 @@
-"""What random input cannot find out about posts."""
+"""Facts about posts that the fuzz run cannot find out by itself."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

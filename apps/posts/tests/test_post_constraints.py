@@ -1,4 +1,4 @@
-"""What the database itself refuses, and the indexes that lists walk."""
+"""The constraints of the database on posts, and the indexes of lists."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.django_db
     [{"status": "secret"}, {"status": ""}, {"status": "published"}, {"slug": ""}],
     ids=["unknown status", "no status", "published without its time", "empty slug"],
 )
-def test_the_database_refuses_what_no_post_can_be(alice: Person, change: dict[str, Any]) -> None:
-    """Original defect 41."""
+def test_the_database_refuses_invalid_posts(alice: Person, change: dict[str, Any]) -> None:
+    """Constraints hold even for code that bypasses the services."""
     post = draft_of(alice)
     before = row(post)
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -30,13 +30,13 @@ def test_the_database_refuses_what_no_post_can_be(alice: Person, change: dict[st
 @pytest.mark.parametrize(
     ("own", "index"), [(False, "post_published_newest"), (True, "post_of_author_newest")]
 )
-def test_lists_walk_an_index(alice: Person, own: bool, index: str) -> None:
-    """Original defect 12."""
+def test_lists_use_an_index(alice: Person, own: bool, index: str) -> None:
+    """A scan and a sort would make every list slower as posts grow in number."""
     draft_of(alice)
     posts = posts_visible(alice.user, author_id=alice.user.pk if own else None)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            # So few rows are read faster without an index.
+            # PostgreSQL would scan a table of so few rows.
             cursor.execute("SET LOCAL enable_seqscan = off")
     plan = posts[:10].explain()
     assert index in plan

@@ -8,23 +8,18 @@ import pytest
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person, person
 from apps.core.models import IdempotencyKey
-from apps.posts.models import Post, PostSlug
+from apps.posts.models import PostSlug
 from apps.posts.services import post_create, post_delete, post_update
-from apps.posts.tests.factories import archived_by, draft_of, published_by, row, told
+from apps.posts.tests.factories import archived_by, draft_of, logged_events, published_by, row
+from apps.posts.tests.refusals import require_refused
 from apps.realtime.models import LoggedEvent
 from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 
 
-def require_refused(response: Any, post: Post, before: Any, status: int, message: str) -> None:
-    """Fail unless the answer is that refusal and neither the row nor the log has changed."""
-    assert (response.status_code, response.json()["message"]) == (status, message)
-    assert (row(post), told()) == before
-
-
 @pytest.mark.parametrize("who", ["alice", "moderator"])
-def test_the_author_and_moderators_delete_a_post(
+def test_author_and_moderator_delete_a_post(
     request: pytest.FixtureRequest, alice: Person, who: str
 ) -> None:
     post = published_by(alice)
@@ -35,32 +30,32 @@ def test_the_author_and_moderators_delete_a_post(
     assert row(post)["deleted_at"] is not None
 
 
-def test_an_administrator_deletes_a_post(alice: Person) -> None:
+def test_administrator_deletes_a_post(alice: Person) -> None:
     post = draft_of(alice)
     assert person("Ada", User.Role.ADMIN).delete(f"/posts/{post.pk}").status_code == 200
 
 
-def test_a_stranger_may_not_delete_a_post(alice: Person, bob: Person) -> None:
+def test_other_user_cannot_delete_a_post(alice: Person, bob: Person) -> None:
     post = published_by(alice)
-    before = row(post), told()
+    before = row(post), logged_events()
     response = bob.delete(f"/posts/{post.pk}")
     assert response.json()["code"] == "FORBIDDEN"
     require_refused(response, post, before, 403, "You can only delete your own posts")
 
 
 @pytest.mark.parametrize("make", [draft_of, archived_by])
-def test_what_a_stranger_may_not_see_he_finds_nowhere_to_delete(
+def test_other_user_cannot_find_a_hidden_post_to_delete(
     alice: Person, bob: Person, make: Any
 ) -> None:
-    """Original defect 7."""
+    """A 403 would reveal that the post exists."""
     post = make(alice)
-    before = row(post), told()
+    before = row(post), logged_events()
     require_refused(bob.delete(f"/posts/{post.pk}"), post, before, 404, "Post not found")
 
 
-def test_who_is_not_logged_in_cannot_delete(alice: Person, anonymous: ContractClient) -> None:
+def test_anonymous_user_cannot_delete(alice: Person, anonymous: ContractClient) -> None:
     post = published_by(alice)
-    before = row(post), told()
+    before = row(post), logged_events()
     response = anonymous.delete(f"/api/v1/posts/{post.pk}")
     require_refused(response, post, before, 401, "Authentication is required")
 
@@ -69,7 +64,7 @@ def test_a_delete_with_a_stale_if_match_is_refused(alice: Person) -> None:
     post = draft_of(alice)
     etag = alice.get(f"/posts/{post.pk}")["ETag"]
     post_update(alice.user, post_id=post.pk, content="Changed since that was read.")
-    before = row(post), told()
+    before = row(post), logged_events()
     response = alice.client.delete(f"/api/v1/posts/{post.pk}", headers={"If-Match": etag})
     message = "This was changed since you read it. Read it again and repeat your change."
     require_refused(response, post, before, 412, message)
@@ -87,10 +82,10 @@ def test_a_deleted_post_keeps_its_row_and_its_slugs(alice: Person) -> None:
 
 
 @pytest.mark.parametrize("who", ["alice", "bob", "moderator"])
-def test_a_deleted_post_is_there_for_nobody(
+def test_nobody_can_read_a_deleted_post(
     request: pytest.FixtureRequest, alice: Person, who: str
 ) -> None:
-    """Original defect 5."""
+    """No old slug and no cache may still lead to the post."""
     post = published_by(alice)
     post_update(alice.user, post_id=post.pk, title="Night ferry")
     reader = request.getfixturevalue(who)
@@ -106,13 +101,13 @@ def test_a_deleted_post_cannot_be_deleted_or_published_again(
 ) -> None:
     post = draft_of(alice)
     post_delete(alice.user, post_id=post.pk)
-    before = row(post), told()
+    before = row(post), logged_events()
     again = request.getfixturevalue(who)
     require_refused(again.delete(f"/posts/{post.pk}"), post, before, 404, "Post not found")
     require_refused(again.post(f"/posts/{post.pk}/publish"), post, before, 404, "Post not found")
 
 
-def test_the_log_forgets_the_words_of_a_deleted_post(alice: Person) -> None:
+def test_a_deleted_post_is_redacted_in_the_log(alice: Person) -> None:
     post = post_create(
         alice.user,
         title="Zebra crossing",
@@ -129,7 +124,7 @@ def test_the_log_forgets_the_words_of_a_deleted_post(alice: Person) -> None:
     assert event.data["post"]["id"] == str(post.pk)
 
 
-def test_the_log_keeps_the_words_of_other_posts(alice: Person) -> None:
+def test_other_posts_are_not_redacted_in_the_log(alice: Person) -> None:
     kept, gone = published_by(alice, "Night ferry"), published_by(alice, "Harbour lights")
     before = LoggedEvent.objects.get(subject=kept.pk).data
     post_delete(alice.user, post_id=gone.pk)
@@ -137,7 +132,7 @@ def test_the_log_keeps_the_words_of_other_posts(alice: Person) -> None:
 
 
 @pytest.mark.parametrize("who", ["alice", "moderator"])
-def test_a_key_gives_the_answer_again_without_the_words_of_a_deleted_post(
+def test_a_kept_answer_of_a_deleted_post_is_redacted(
     request: pytest.FixtureRequest, alice: Person, who: str
 ) -> None:
     body = {"title": "Xylophone", "content": "All of Xylophone.", "tags": ["xylophone"]}
@@ -155,8 +150,8 @@ def test_a_key_gives_the_answer_again_without_the_words_of_a_deleted_post(
     assert "xylophone" not in kept.lower()
 
 
-def test_a_key_gives_the_first_answer_again_after_an_edit(alice: Person) -> None:
-    """Its author sees by it what they wrote then, and nobody else has it."""
+def test_a_kept_answer_does_not_change_with_an_edit(alice: Person) -> None:
+    """The kept answer shows its author what they wrote first, and only they can get it."""
     body, key = {"title": "Harbour", "content": "Some content."}, {"Idempotency-Key": "create"}
     first = alice.post("/posts", body, **key).json()["data"]
     alice.patch(f"/posts/{first['id']}", {"title": "Low tide"})

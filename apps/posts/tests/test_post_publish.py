@@ -1,4 +1,4 @@
-"""Publishing a post, by whichever route, announces it exactly once."""
+"""Publishing a post by any route announces it exactly once."""
 
 from typing import Any
 
@@ -10,7 +10,15 @@ from apps.core.tests.together import together
 from apps.posts.errors import AlreadyPublished
 from apps.posts.models import Post
 from apps.posts.services import post_publish, post_update
-from apps.posts.tests.factories import archived_by, draft_of, post_of, published_by, row, told
+from apps.posts.tests.factories import (
+    archived_by,
+    draft_of,
+    logged_events,
+    post_of,
+    published_by,
+    row,
+)
+from apps.posts.tests.refusals import require_refused
 from apps.realtime.event_log import events_after
 from apps.realtime.models import LoggedEvent
 from testing.client import ContractClient
@@ -21,18 +29,12 @@ ANNOUNCED_ONCE = [("feed", "post_published")]
 
 
 def publish(person: Person, post: Post) -> Any:
-    """Return the answer to a person's publishing the post."""
+    """Publish the post as this user and return the answer."""
     return person.post(f"/posts/{post.pk}/publish")
 
 
-def require_refused(response: Any, post: Post, before: Any, status: int, message: str) -> None:
-    """Fail unless the answer is that refusal and neither the row nor the log has changed."""
-    assert (response.status_code, response.json()["message"]) == (status, message)
-    assert (row(post), told()) == before
-
-
 def test_the_author_publishes_a_draft(alice: Person) -> None:
-    """Original defect 8."""
+    """Publishing sets the time and announces the post."""
     post = draft_of(alice)
     response = publish(alice, post)
     assert response.status_code == 200
@@ -40,49 +42,49 @@ def test_the_author_publishes_a_draft(alice: Person) -> None:
     shown = response.json()["data"]
     assert (shown["status"], shown["version"]) == ("published", 2)
     assert shown["publishedAt"] >= shown["createdAt"]
-    assert told() == ANNOUNCED_ONCE
+    assert logged_events() == ANNOUNCED_ONCE
 
 
 def test_a_published_post_cannot_be_published_again(alice: Person) -> None:
     post = draft_of(alice)
     publish(alice, post)
-    before = row(post), told()
+    before = row(post), logged_events()
     response = publish(alice, post)
     assert response.json()["code"] == "BAD_REQUEST"
     require_refused(response, post, before, 400, "Post is already published")
 
 
 @pytest.mark.parametrize("status", ["draft", "archived"])
-def test_moderators_may_not_publish_the_posts_of_others(
+def test_moderator_cannot_publish_posts_of_others(
     alice: Person, moderator: Person, status: str
 ) -> None:
     post = post_of(alice, status)
-    before = row(post), told()
+    before = row(post), logged_events()
     response = publish(moderator, post)
     require_refused(response, post, before, 403, "You can only publish your own posts")
 
 
-def test_a_stranger_may_not_publish_what_is_public_already(alice: Person, bob: Person) -> None:
+def test_other_user_cannot_publish_a_published_post(alice: Person, bob: Person) -> None:
     post = published_by(alice)
-    before = row(post), told()
+    before = row(post), logged_events()
     response = publish(bob, post)
     assert response.json()["code"] == "FORBIDDEN"
     require_refused(response, post, before, 403, "You can only publish your own posts")
 
 
 @pytest.mark.parametrize("status", ["draft", "archived"])
-def test_what_a_stranger_may_not_see_he_finds_nowhere_to_publish(
+def test_other_user_cannot_find_a_hidden_post_to_publish(
     alice: Person, bob: Person, status: str
 ) -> None:
-    """Original defect 7."""
+    """A 403 would reveal that the post exists."""
     post = post_of(alice, status)
-    before = row(post), told()
+    before = row(post), logged_events()
     require_refused(publish(bob, post), post, before, 404, "Post not found")
 
 
-def test_who_is_not_logged_in_cannot_publish(alice: Person, anonymous: ContractClient) -> None:
+def test_anonymous_user_cannot_publish(alice: Person, anonymous: ContractClient) -> None:
     post = draft_of(alice)
-    before = row(post), told()
+    before = row(post), logged_events()
     response = anonymous.post(f"/api/v1/posts/{post.pk}/publish")
     require_refused(response, post, before, 401, "Authentication is required")
 
@@ -102,10 +104,10 @@ def test_who_is_not_logged_in_cannot_publish(alice: Person, anonymous: ContractC
     ],
     ids="-".join,
 )
-def test_whatever_the_route_to_the_public_it_is_announced_once(
+def test_a_post_is_announced_once_however_it_becomes_public(
     alice: Person, route: list[str]
 ) -> None:
-    """Original defect 8."""
+    """Create, update and publish can all make a post public."""
     first, *rest = route
     post = published_by(alice) if first == "create" else draft_of(alice)
     for step in rest if first == "create" else route:
@@ -114,31 +116,31 @@ def test_whatever_the_route_to_the_public_it_is_announced_once(
         else:
             post = post_update(alice.user, post_id=post.pk, status=step)
     assert post.status == "published"
-    assert told() == ANNOUNCED_ONCE
+    assert logged_events() == ANNOUNCED_ONCE
 
 
-def test_the_time_of_publishing_is_that_of_the_first_time(alice: Person) -> None:
-    """Original defect 8."""
+def test_the_first_publishing_sets_the_time(alice: Person) -> None:
+    """Publishing again after archiving is not a new publication."""
     post = archived_by(alice)
     publish(alice, post)
     assert row(post)["published_at"] == post.published_at
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_who_publish_at_once_one_announces_and_one_is_refused(alice: Person) -> None:
-    """Original defect 8."""
+def test_one_of_two_concurrent_publishes_announces_and_one_is_refused(alice: Person) -> None:
+    """The lock of the row decides which request publishes."""
     post = draft_of(alice)
     phone, tablet = alice, alice.another_device()
     outcomes: Any = together(lambda: publish(phone, post), lambda: publish(tablet, post))
     answers = sorted((one.status_code, one.json()["message"]) for one in outcomes)
     assert answers == [(200, "Post published successfully"), (400, "Post is already published")]
-    assert told() == ANNOUNCED_ONCE
+    assert logged_events() == ANNOUNCED_ONCE
     assert row(post)["version"] == 2
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_update_and_a_publish_at_once_announce_once(alice: Person) -> None:
-    """Original defect 8."""
+def test_a_concurrent_update_and_publish_announce_once(alice: Person) -> None:
+    """The lock of the row decides which request publishes."""
     post = draft_of(alice)
 
     def update() -> Post:
@@ -146,19 +148,17 @@ def test_an_update_and_a_publish_at_once_announce_once(alice: Person) -> None:
 
     outcomes = together(update, lambda: post_publish(alice.user, post_id=post.pk), update, update)
     assert all(isinstance(one, Post | AlreadyPublished) for one in outcomes), outcomes
-    assert told() == ANNOUNCED_ONCE
+    assert logged_events() == ANNOUNCED_ONCE
 
 
-def test_the_announcement_goes_to_the_feed_and_to_no_persons_stream(
-    alice: Person, bob: Person
-) -> None:
-    """Original defect 9."""
+def test_the_announcement_goes_to_the_feed_only(alice: Person, bob: Person) -> None:
+    """One event serves all subscribers; a copy per user would grow with their number."""
     publish(alice, draft_of(alice))
     assert set(LoggedEvent.objects.values_list("stream", flat=True)) == {"feed"}
 
 
-def test_the_announcement_is_kept_for_those_who_are_offline(alice: Person) -> None:
-    """Original defect 9."""
+def test_the_announcement_is_kept_for_offline_users(alice: Person) -> None:
+    """Users who were offline read the events that they missed from the log."""
     for title in ("Harbour lights", "Night ferry"):
         publish(alice, draft_of(alice, title))
     missed = events_after("feed", 0)
@@ -167,18 +167,18 @@ def test_the_announcement_is_kept_for_those_who_are_offline(alice: Person) -> No
     assert "Night ferry" in missed.frames[1].content
 
 
-def test_the_announcement_shows_the_post_as_lists_do(
+def test_the_announcement_shows_the_post_as_in_a_list(
     alice: Person, anonymous: ContractClient
 ) -> None:
-    """Original defect 9."""
+    """Clients show an announced post without another request."""
     publish(alice, draft_of(alice))
     [item] = anonymous.get("/api/v1/posts").json()["data"]
     assert LoggedEvent.objects.get().data == {"post": item}
 
 
-def test_a_person_without_any_role_publishes_his_own_only(alice: Person) -> None:
+def test_administrator_cannot_publish_posts_of_others(alice: Person) -> None:
     administrator = person("Ada", User.Role.ADMIN)
     post = draft_of(alice)
-    before = row(post), told()
+    before = row(post), logged_events()
     response = publish(administrator, post)
     require_refused(response, post, before, 403, "You can only publish your own posts")

@@ -1,4 +1,4 @@
-"""Reading a post: who sees which, by id and by slug."""
+"""Reading a post by id and by slug: who sees which posts."""
 
 from typing import Any
 from uuid import UUID
@@ -17,23 +17,23 @@ from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 
-EVERYBODY = ["alice", "bob", "moderator", "anonymous"]
+EVERYONE = ["alice", "bob", "moderator", "anonymous"]
 HIDDEN = ["draft", "archived"]
 
 
 def client_of(who: str, request: pytest.FixtureRequest) -> ContractClient:
-    """Return the client of a person of the fixtures, or that of nobody."""
+    """Return the client of a user of the fixtures, or the anonymous client."""
     found = request.getfixturevalue(who)
     return found.client if isinstance(found, Person) else found
 
 
 def read_both_ways(client: ContractClient, post: Post) -> list[Any]:
-    """Return the answers to a read by id and to one by slug."""
+    """Read the post by id and by slug, and return both answers."""
     return [client.get(f"/api/v1/posts/{post.pk}"), client.get(f"/api/v1/posts/slug/{post.slug}")]
 
 
-@pytest.mark.parametrize("who", EVERYBODY)
-def test_everybody_reads_a_published_post(
+@pytest.mark.parametrize("who", EVERYONE)
+def test_everyone_reads_a_published_post(
     request: pytest.FixtureRequest, alice: Person, who: str
 ) -> None:
     post = published_by(alice)
@@ -46,10 +46,10 @@ def test_everybody_reads_a_published_post(
 
 @pytest.mark.parametrize("status", HIDDEN)
 @pytest.mark.parametrize("who", ["alice", "moderator"])
-def test_the_author_and_moderators_read_what_is_not_public(
+def test_author_and_moderator_read_a_hidden_post(
     request: pytest.FixtureRequest, alice: Person, status: str, who: str
 ) -> None:
-    """Original defect 7."""
+    """Drafts and archived posts are hidden from everyone else."""
     post = post_of(alice, status)
     for response in read_both_ways(client_of(who, request), post):
         assert response.status_code == 200
@@ -58,10 +58,10 @@ def test_the_author_and_moderators_read_what_is_not_public(
 
 @pytest.mark.parametrize("status", HIDDEN)
 @pytest.mark.parametrize("who", ["bob", "anonymous"])
-def test_to_others_what_is_not_public_is_not_there(
+def test_others_cannot_find_a_hidden_post(
     request: pytest.FixtureRequest, alice: Person, status: str, who: str
 ) -> None:
-    """Original defect 7."""
+    """A 403 would reveal that the post exists."""
     post = post_of(alice, status)
     for response in read_both_ways(client_of(who, request), post):
         assert response.status_code == 404
@@ -79,8 +79,8 @@ def test_an_unknown_id_is_not_found(anonymous: ContractClient) -> None:
     "wrong", ["42", "not-a-uuid", "0197b6c0-0000-7000-8000", "{pk}0", "{pk:hex}", "%00", "{pk}'--"]
 )
 @pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
-def test_what_is_no_uuid_is_not_found(alice: Person, wrong: str, method: str) -> None:
-    """Original defect 11."""
+def test_an_id_that_is_not_a_uuid_is_not_found(alice: Person, wrong: str, method: str) -> None:
+    """PostgreSQL would raise an error for such an id."""
     post = published_by(alice)
     path = wrong.replace("{pk:hex}", post.pk.hex).replace("{pk}", str(post.pk))
     response = getattr(alice, method)(f"/posts/{path}")
@@ -98,7 +98,7 @@ def test_what_is_no_uuid_is_not_found(alice: Person, wrong: str, method: str) ->
 def test_a_broken_database_is_not_reported_as_a_missing_post(
     alice: Person, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, code: str
 ) -> None:
-    """Original defect 11."""
+    """A client would take a 404 for the news that the post was deleted."""
 
     def fail(viewer: object, post_id: UUID) -> Post:
         raise error
@@ -109,17 +109,19 @@ def test_a_broken_database_is_not_reported_as_a_missing_post(
     assert str(error) not in response.content.decode()
 
 
-def test_a_post_shows_its_author_without_the_address(
+def test_a_post_shows_its_author_without_their_email(
     alice: Person, anonymous: ContractClient
 ) -> None:
-    """Original defect 13."""
+    """Posts are public, and an e-mail address is not."""
     for response in read_both_ways(anonymous, published_by(alice)):
         assert response.json()["data"]["author"]["name"] == "Alice"
         assert alice.user.email not in response.content.decode()
 
 
-def test_the_author_is_shown_as_he_is_now(alice: Person, anonymous: ContractClient) -> None:
-    """Original defect 13."""
+def test_a_post_shows_the_current_name_of_its_author(
+    alice: Person, anonymous: ContractClient
+) -> None:
+    """A cached author would keep the old name."""
     post = published_by(alice)
     read_both_ways(anonymous, post)
     profile_update(alice.user, name="Alice of the Harbour")
@@ -127,10 +129,10 @@ def test_the_author_is_shown_as_he_is_now(alice: Person, anonymous: ContractClie
         assert response.json()["data"]["author"]["name"] == "Alice of the Harbour"
 
 
-def test_a_change_shows_at_once_however_often_the_post_was_read(
+def test_a_change_shows_at_once_in_a_post_that_was_read_before(
     alice: Person, anonymous: ContractClient
 ) -> None:
-    """Original defect 16."""
+    """A cached post would keep the old content."""
     post = published_by(alice)
     for content in ("The first change of it.", "The second change of it."):
         read_both_ways(anonymous, post)
@@ -139,8 +141,8 @@ def test_a_change_shows_at_once_however_often_the_post_was_read(
             assert response.json()["data"]["content"] == content
 
 
-def test_a_post_shows_as_published_at_once_by_id_and_by_slug(alice: Person) -> None:
-    """Original defect 5."""
+def test_publishing_shows_at_once_by_id_and_by_slug(alice: Person) -> None:
+    """A post that is cached by its slug would stay a draft."""
     post = draft_of(alice)
     read_both_ways(alice.client, post)
     post_publish(alice.user, post_id=post.pk)
@@ -148,17 +150,17 @@ def test_a_post_shows_as_published_at_once_by_id_and_by_slug(alice: Person) -> N
         assert response.json()["data"]["status"] == "published"
 
 
-def test_a_post_that_is_archived_is_gone_at_once_for_others(
+def test_an_archived_post_is_hidden_from_others_at_once(
     alice: Person, anonymous: ContractClient
 ) -> None:
-    """Original defect 5."""
+    """A cached post would stay public."""
     post = published_by(alice)
     read_both_ways(anonymous, post)
     post_update(alice.user, post_id=post.pk, status="archived")
     assert [response.status_code for response in read_both_ways(anonymous, post)] == [404, 404]
 
 
-def test_times_are_in_utc_and_say_so(alice: Person) -> None:
-    """Original defect 41."""
+def test_times_are_in_utc(alice: Person) -> None:
+    """A time without its zone is ambiguous."""
     post = alice.get(f"/posts/{published_by(alice).pk}").json()["data"]
     assert all(post[name].endswith("Z") for name in ("publishedAt", "createdAt", "updatedAt"))

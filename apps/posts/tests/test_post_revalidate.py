@@ -1,4 +1,4 @@
-"""Asking again for a post that one has: ETag and If-None-Match."""
+"""Conditional reads of a post: ETag and If-None-Match."""
 
 from typing import Any
 
@@ -15,12 +15,12 @@ pytestmark = pytest.mark.django_db
 
 
 def ask(client: ContractClient, path: str, tags: str) -> Any:
-    """Return the answer to a read by a client that has these tags."""
+    """Read a post with these tags in If-None-Match, and return the answer."""
     return client.get(f"/api/v1{path}", headers={"If-None-Match": tags})
 
 
 @pytest.mark.parametrize("how", ["{post.pk}", "slug/{post.slug}"])
-def test_who_has_a_post_is_not_sent_it_again(
+def test_a_client_with_the_current_tag_gets_304(
     alice: Person, anonymous: ContractClient, how: str
 ) -> None:
     path = f"/posts/{how.format(post=published_by(alice))}"
@@ -31,7 +31,7 @@ def test_who_has_a_post_is_not_sent_it_again(
 
 
 @pytest.mark.parametrize("form", ["W/{}", '"other", {}', "*"])
-def test_a_tag_counts_in_every_form_that_it_may_have(
+def test_every_form_of_a_tag_is_accepted(
     alice: Person, anonymous: ContractClient, form: str
 ) -> None:
     path = f"/posts/{published_by(alice).pk}"
@@ -39,8 +39,8 @@ def test_a_tag_counts_in_every_form_that_it_may_have(
     assert ask(anonymous, path, form.format(etag)).status_code == 304
 
 
-def test_a_changed_post_is_sent(alice: Person, anonymous: ContractClient) -> None:
-    """Original defect 16."""
+def test_a_changed_post_is_sent_again(alice: Person, anonymous: ContractClient) -> None:
+    """The old tag must not hide a change."""
     post = published_by(alice)
     etag = anonymous.get(f"/api/v1/posts/{post.pk}")["ETag"]
     post_update(alice.user, post_id=post.pk, content="Another content of it.")
@@ -50,8 +50,10 @@ def test_a_changed_post_is_sent(alice: Person, anonymous: ContractClient) -> Non
     assert response["ETag"] != etag
 
 
-def test_a_post_with_other_views_is_sent(alice: Person, anonymous: ContractClient) -> None:
-    """Original defect 6."""
+def test_a_post_with_another_view_count_is_sent_again(
+    alice: Person, anonymous: ContractClient
+) -> None:
+    """A cached answer must not keep an old view count."""
     post = published_by(alice)
     etag = anonymous.get(f"/api/v1/posts/{post.pk}")["ETag"]
     Post.objects.update(view_count=F("view_count") + 1)
@@ -59,13 +61,13 @@ def test_a_post_with_other_views_is_sent(alice: Person, anonymous: ContractClien
     assert (response.status_code, response.json()["data"]["viewCount"]) == (200, 1)
 
 
-def test_two_posts_of_one_content_have_two_tags(alice: Person, anonymous: ContractClient) -> None:
+def test_equal_posts_have_different_tags(alice: Person, anonymous: ContractClient) -> None:
     tags = {anonymous.get(f"/api/v1/posts/{published_by(alice).pk}")["ETag"] for _ in range(2)}
     assert len(tags) == 2
 
 
-def test_a_tag_tells_nobody_that_there_is_a_draft(alice: Person, bob: Person) -> None:
-    """Original defect 7."""
+def test_a_tag_does_not_reveal_a_draft(alice: Person, bob: Person) -> None:
+    """A 304 would reveal that the draft exists."""
     path = f"/posts/{draft_of(alice).pk}"
     for tags in ("*", alice.get(path)["ETag"]):
         assert ask(bob.client, path, tags).status_code == 404

@@ -1,4 +1,4 @@
-"""Versions of a post: who changes it does not overwrite what somebody else changed meanwhile."""
+"""Versions of a post: an edit does not overwrite a concurrent edit."""
 
 from collections.abc import Callable
 
@@ -13,8 +13,9 @@ from apps.posts.errors import PostChanged
 from apps.posts.models import Post
 from apps.posts.services import post_update
 from apps.posts.slugs import claim_slug
-from apps.posts.tests.factories import draft_of, published_by, row, told
-from apps.posts.tests.test_post_update import GUIDES_BODY, require_refused
+from apps.posts.tests.factories import draft_of, logged_events, published_by, row
+from apps.posts.tests.refusals import require_refused
+from apps.posts.tests.test_post_update import BODY
 
 pytestmark = pytest.mark.django_db
 
@@ -22,37 +23,35 @@ STALE = "Post was modified by another user. Please refresh and try again."
 
 
 def test_a_change_to_a_stale_version_is_refused(alice: Person) -> None:
-    """Original defect 10. Original defect 38."""
+    """Otherwise the change would overwrite one that its author has not seen."""
     post = draft_of(alice)
     alice.patch(f"/posts/{post.pk}", {"content": "Somebody was faster.", "version": 1})
-    before = row(post), told()
+    before = row(post), logged_events()
     response = alice.patch(f"/posts/{post.pk}", {"title": "Too late", "version": 1})
     assert response.json()["code"] == "CONFLICT"
     require_refused(response, post, before, 409, STALE)
 
 
-def test_a_change_to_the_present_version_passes(alice: Person) -> None:
+def test_a_change_to_the_current_version_passes(alice: Person) -> None:
     post = draft_of(alice)
     for version in (1, 2, 3):
-        response = alice.patch(f"/posts/{post.pk}", {**GUIDES_BODY, "version": version})
+        response = alice.patch(f"/posts/{post.pk}", {**BODY, "version": version})
         assert response.json()["data"]["version"] == version + 1
 
 
 def test_a_change_with_a_stale_if_match_is_refused(alice: Person) -> None:
-    """Original defect 10. Original defect 38."""
+    """Otherwise the change would overwrite one that its author has not seen."""
     post = draft_of(alice)
     etag = alice.get(f"/posts/{post.pk}")["ETag"]
     alice.patch(f"/posts/{post.pk}", {"content": "Somebody was faster."})
-    before = row(post), told()
-    response = alice.client.patch(
-        f"/api/v1/posts/{post.pk}", GUIDES_BODY, headers={"If-Match": etag}
-    )
+    before = row(post), logged_events()
+    response = alice.client.patch(f"/api/v1/posts/{post.pk}", BODY, headers={"If-Match": etag})
     assert response.json()["code"] == "PRECONDITION_FAILED"
     message = "This was changed since you read it. Read it again and repeat your change."
     require_refused(response, post, before, 412, message)
 
 
-def test_the_etag_of_each_answer_is_good_for_the_next_change(alice: Person) -> None:
+def test_the_etag_of_each_answer_is_valid_for_the_next_change(alice: Person) -> None:
     post = draft_of(alice)
     etag = alice.get(f"/posts/{post.pk}")["ETag"]
     for content in ("The first change.", "The second change."):
@@ -63,18 +62,16 @@ def test_the_etag_of_each_answer_is_good_for_the_next_change(alice: Person) -> N
         etag = response["ETag"]
 
 
-def test_an_etag_from_before_somebody_looked_is_still_good(alice: Person) -> None:
+def test_an_etag_stays_valid_when_views_are_counted(alice: Person) -> None:
     post = published_by(alice)
     etag = alice.get(f"/posts/{post.pk}")["ETag"]
     Post.objects.update(view_count=F("view_count") + 1)
-    response = alice.client.patch(
-        f"/api/v1/posts/{post.pk}", GUIDES_BODY, headers={"If-Match": etag}
-    )
+    response = alice.client.patch(f"/api/v1/posts/{post.pk}", BODY, headers={"If-Match": etag})
     assert response.status_code == 200
 
 
-def test_two_editors_who_name_their_version_do_not_overwrite_each_other(alice: Person) -> None:
-    """Original defect 10."""
+def test_two_editors_with_versions_do_not_overwrite_each_other(alice: Person) -> None:
+    """The version shows that another editor has changed the post since."""
     post = draft_of(alice)
     post_update(alice.user, post_id=post.pk, title="Night ferry", version=1)
     with pytest.raises(PostChanged):
@@ -83,8 +80,8 @@ def test_two_editors_who_name_their_version_do_not_overwrite_each_other(alice: P
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_editors_at_once_with_one_version_one_wins(alice: Person) -> None:
-    """Original defect 10. Original defect 38."""
+def test_one_of_several_concurrent_edits_of_a_version_wins(alice: Person) -> None:
+    """The version is checked under the lock of the row."""
     post = draft_of(alice)
     titles = ["Night ferry", "Early ferry", "Last ferry"]
 
@@ -98,8 +95,8 @@ def test_of_two_editors_at_once_with_one_version_one_wins(alice: Person) -> None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_editors_at_once_of_different_fields_both_keep_their_change(alice: Person) -> None:
-    """Original defect 10."""
+def test_concurrent_edits_of_different_fields_are_all_kept(alice: Person) -> None:
+    """An update that writes the whole row would undo the others."""
     post = draft_of(alice)
     together(
         lambda: post_update(alice.user, post_id=post.pk, title="Night ferry"),
@@ -111,18 +108,18 @@ def test_two_editors_at_once_of_different_fields_both_keep_their_change(alice: P
     assert (after["tags"], after["version"]) == (["sea"], 4)
 
 
-def test_a_change_keeps_the_views_that_were_counted_meanwhile(
+def test_an_edit_keeps_concurrent_view_counts(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Original defect 10."""
+    """An update that writes the whole row would undo the counts."""
     post = published_by(alice)
 
-    def claim_while_others_look(changed: Post) -> str:
+    def claim_after_views(changed: Post) -> str:
         Post.objects.filter(pk=changed.pk).update(view_count=41)
         return claim_slug(changed)
 
-    monkeypatch.setattr(services, "claim_slug", claim_while_others_look)
-    alice.put(f"/posts/{post.pk}", GUIDES_BODY)
+    monkeypatch.setattr(services, "claim_slug", claim_after_views)
+    alice.put(f"/posts/{post.pk}", BODY)
     assert (row(post)["title"], row(post)["view_count"]) == ("Updated Title", 41)
 
 
@@ -132,9 +129,9 @@ def test_a_change_keeps_the_views_that_were_counted_meanwhile(
 def test_a_broken_database_is_not_reported_as_a_conflict(
     alice: Person, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
 ) -> None:
-    """Original defect 38."""
+    """A client would read the post again and retry for nothing."""
     post = draft_of(alice)
-    before = row(post), told()
+    before = row(post), logged_events()
 
     def fail(*_: object, **__: object) -> None:
         raise error

@@ -1,4 +1,4 @@
-"""Slugs: what a title gives, and that no two posts ever share one."""
+"""Slugs: how they are made of titles, and that no two posts ever share one."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.django_db
 
 
 def by_slug(client: ContractClient, slug: str) -> Any:
-    """Return the answer to a read by slug."""
+    """Read a post by slug and return the answer."""
     return client.get(f"/api/v1/posts/slug/{slug}")
 
 
 def rename(person: Person, post: Post, title: str) -> Post:
-    """Give the post another title and return it."""
+    """Change the title of the post and return the post."""
     return post_update(person.user, post_id=post.pk, title=title)
 
 
@@ -41,10 +41,10 @@ def test_a_slug_is_the_title_in_plain_letters(title: str, slug: str) -> None:
 
 
 @pytest.mark.parametrize("title", ["🎉🎉🎉", "?!… --- !!!", "日本語の題名"])
-def test_a_title_without_plain_letters_gets_a_slug_all_the_same(
+def test_a_title_without_plain_letters_gets_a_slug(
     alice: Person, anonymous: ContractClient, title: str
 ) -> None:
-    """Original defect 4."""
+    """An empty slug would have no address."""
     slugs = {published_by(alice, title).slug for _ in range(3)}
     assert len(slugs) == 3
     assert all(slug.startswith("post") for slug in slugs)
@@ -53,22 +53,22 @@ def test_a_title_without_plain_letters_gets_a_slug_all_the_same(
 
 @pytest.mark.parametrize("letter", ["a", "ñ", "㏂", "⑽"])
 def test_a_title_of_255_letters_has_a_slug_that_fits(alice: Person, letter: str) -> None:
-    """Original defect 4."""
+    """One letter may become several in ASCII, and a suffix needs room."""
     slugs = [draft_of(alice, letter * 255).slug for _ in range(2)]
     assert len(set(slugs)) == 2
     assert all(0 < len(slug) <= 255 for slug in slugs)
 
 
-def test_one_title_twice_in_a_second_gives_two_slugs(alice: Person, bob: Person) -> None:
-    """Original defect 3."""
+def test_equal_titles_in_one_second_get_different_slugs(alice: Person, bob: Person) -> None:
+    """A suffix made of the time would collide."""
     slugs = [draft_of(person).slug for person in (alice, alice, bob, bob)]
     assert slugs[0] == "harbour-lights"
     assert len(set(slugs)) == 4
 
 
 @pytest.mark.django_db(transaction=True)
-def test_eight_posts_of_one_title_at_once_each_get_a_slug(alice: Person) -> None:
-    """Original defect 3."""
+def test_concurrent_posts_of_one_title_get_different_slugs(alice: Person) -> None:
+    """A check before the insert would let two posts take one slug."""
 
     def create() -> str:
         return post_create(alice.user, title="Harbour lights", content=CONTENT).slug
@@ -80,8 +80,8 @@ def test_eight_posts_of_one_title_at_once_each_get_a_slug(alice: Person) -> None
     assert set(Post.objects.values_list("slug", flat=True)) == set(slugs)
 
 
-def test_the_title_of_a_deleted_post_can_be_used_again(alice: Person) -> None:
-    """Original defect 2."""
+def test_a_title_of_a_deleted_post_can_be_used_again(alice: Person) -> None:
+    """The slug of the deleted post stays taken, so the new post gets a suffix."""
     gone = draft_of(alice)
     post_delete(alice.user, post_id=gone.pk)
     response = alice.post("/posts", {"title": "Harbour lights", "content": CONTENT})
@@ -90,7 +90,7 @@ def test_the_title_of_a_deleted_post_can_be_used_again(alice: Person) -> None:
 
 
 def test_a_title_can_be_changed_to_that_of_another_post(alice: Person) -> None:
-    """Original defect 2."""
+    """The slug is taken, so the post gets a suffix instead of an error."""
     taken, post = draft_of(alice, "Harbour lights"), draft_of(alice, "Night ferry")
     response = alice.patch(f"/posts/{post.pk}", {"title": "Harbour lights"})
     assert response.status_code == 200
@@ -100,7 +100,7 @@ def test_a_title_can_be_changed_to_that_of_another_post(alice: Person) -> None:
 
 
 def test_a_title_can_be_changed_to_that_of_a_deleted_post(alice: Person) -> None:
-    """Original defect 2."""
+    """The slug stays taken, so the post gets a suffix instead of an error."""
     gone, post = draft_of(alice, "Harbour lights"), draft_of(alice, "Night ferry")
     post_delete(alice.user, post_id=gone.pk)
     response = alice.patch(f"/posts/{post.pk}", {"title": "Harbour lights"})
@@ -109,8 +109,8 @@ def test_a_title_can_be_changed_to_that_of_a_deleted_post(alice: Person) -> None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_posts_that_take_one_title_at_once_get_two_slugs(alice: Person) -> None:
-    """Original defect 2."""
+def test_concurrent_changes_to_one_title_get_different_slugs(alice: Person) -> None:
+    """A check before the update would let two posts take one slug."""
     posts = [draft_of(alice, f"Night ferry {n}") for n in range(4)]
     together(*[lambda post=post: rename(alice, post, "Harbour lights").slug for post in posts])
     slugs = [row(post)["slug"] for post in posts]
@@ -118,10 +118,10 @@ def test_two_posts_that_take_one_title_at_once_get_two_slugs(alice: Person) -> N
     assert all(slug.startswith("harbour-lights") for slug in slugs)
 
 
-def test_the_old_slug_answers_with_the_post_and_its_present_slug(
+def test_an_old_slug_finds_the_post_with_its_current_slug(
     alice: Person, anonymous: ContractClient
 ) -> None:
-    """Original defect 5."""
+    """Links to the post must survive a new title."""
     post = published_by(alice, "Harbour lights")
     assert by_slug(anonymous, "harbour-lights").json()["data"]["slug"] == "harbour-lights"
     rename(alice, post, "Night ferry")
@@ -131,10 +131,10 @@ def test_the_old_slug_answers_with_the_post_and_its_present_slug(
         assert found["title"] == "Night ferry"
 
 
-def test_an_old_slug_is_never_given_to_another_post(
+def test_an_old_slug_is_never_reused_for_another_post(
     alice: Person, anonymous: ContractClient
 ) -> None:
-    """Original defect 5."""
+    """Links to the old slug must not lead to another post."""
     post = published_by(alice, "Harbour lights")
     rename(alice, post, "Night ferry")
     assert published_by(alice, "Harbour lights").slug != "harbour-lights"
@@ -158,7 +158,7 @@ def test_a_title_that_is_changed_back_gets_its_old_slug_back_with_its_suffix(
     assert PostSlug.objects.filter(post=second).count() == 2
 
 
-def test_a_change_of_title_that_gives_the_same_slug_keeps_it(alice: Person) -> None:
+def test_a_new_title_with_the_same_slug_keeps_it(alice: Person) -> None:
     draft_of(alice, "Harbour lights")
     second = draft_of(alice, "Harbour lights")
     assert rename(alice, second, "HARBOUR LIGHTS!").slug == second.slug
@@ -166,16 +166,14 @@ def test_a_change_of_title_that_gives_the_same_slug_keeps_it(alice: Person) -> N
 
 
 @pytest.mark.parametrize("slug", ["never-was", "Harbour-Lights", "harbour_lights", "x" * 256])
-def test_what_is_no_posts_slug_is_not_found(
-    alice: Person, anonymous: ContractClient, slug: str
-) -> None:
+def test_an_unknown_slug_is_not_found(alice: Person, anonymous: ContractClient, slug: str) -> None:
     published_by(alice, "Harbour lights")
     response = by_slug(anonymous, slug)
     assert response.status_code == 404
     assert response.json()["code"] == "NOT_FOUND"
 
 
-def test_the_database_itself_refuses_a_slug_that_another_post_has(alice: Person) -> None:
+def test_the_database_refuses_a_duplicate_slug(alice: Person) -> None:
     taken, post = draft_of(alice, "Harbour lights"), draft_of(alice, "Night ferry")
     with pytest.raises(IntegrityError), transaction.atomic():
         Post.objects.filter(pk=post.pk).update(slug=taken.slug)

@@ -1,4 +1,4 @@
-"""Views gather in a process, and are written together."""
+"""Views gather in a process and are written together."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from apps.posts import view_counts
 from apps.posts.models import Post, PostView
 from apps.posts.tests.factories import published_by, row
 from apps.posts.tests.test_view_count import BROWSER
-from apps.posts.view_counts import View, ViewCounter
+from apps.posts.view_counts import ViewCounter, ViewKey
 from testing.server import ServerProcess, until
 
 pytestmark = pytest.mark.django_db
@@ -21,34 +21,34 @@ def test_two_processes_count_one_viewer_once(
 ) -> None:
     post = published_by(alice)
     for process in (counter, ViewCounter()):
-        process.note(post, bob.user, "192.0.2.7", BROWSER)
+        process.record(post, bob.user, "192.0.2.7", BROWSER)
         process.flush()
     assert row(post)["view_count"] == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_processes_that_write_at_once_count_each_viewer_once(
+def test_concurrent_processes_count_each_viewer_once(
     alice: Person, bob: Person, carol: Person
 ) -> None:
-    """Original defect 6."""
+    """The unique constraint decides which process counts a view."""
     posts = [published_by(alice, f"Harbour lights {n}") for n in range(3)]
     processes = [ViewCounter() for _ in range(4)]
     for process in processes:
         for post in posts:
             for viewer in (bob.user, carol.user):
-                process.note(post, viewer, "192.0.2.7", BROWSER)
+                process.record(post, viewer, "192.0.2.7", BROWSER)
     assert together(*[process.flush for process in processes]) == [None] * 4
     assert [row(post)["view_count"] for post in posts] == [2, 2, 2]
     assert PostView.objects.count() == 6
 
 
-def test_views_that_could_not_be_written_are_written_later(
+def test_views_are_written_later_after_a_failure(
     alice: Person, bob: Person, counter: ViewCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Original defect 6."""
+    """An outage of the database must lose no views."""
     post = published_by(alice)
 
-    def fail(views: list[View]) -> None:
+    def fail(views: list[ViewKey]) -> None:
         raise OSError("the database is away")
 
     with monkeypatch.context() as broken:
@@ -60,14 +60,14 @@ def test_views_that_could_not_be_written_are_written_later(
     assert row(post)["view_count"] == 1
 
 
-def test_views_are_written_in_batches_and_only_those_that_failed_again(
+def test_views_are_written_in_batches_and_only_failed_batches_are_repeated(
     alice: Person, counter: ViewCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One statement for all that an outage has left would be refused at each try."""
+    """After an outage, one statement for all pending views could be too large at each try."""
     monkeypatch.setattr(view_counts, "BATCH", 2, raising=False)
     post, save, batches = published_by(alice), view_counts.views_save, list[int]()
 
-    def fail_at_third(views: list[View]) -> None:
+    def fail_at_third(views: list[ViewKey]) -> None:
         batches.append(len(views))
         if len(batches) == 3:
             raise OSError("the database is away")
@@ -75,7 +75,7 @@ def test_views_are_written_in_batches_and_only_those_that_failed_again(
 
     monkeypatch.setattr(view_counts, "views_save", fail_at_third)
     for number in range(7):
-        counter.note(post, None, f"192.0.2.{number}", BROWSER)
+        counter.record(post, None, f"192.0.2.{number}", BROWSER)
     counter.flush()
     assert row(post)["view_count"] == 4
     counter.flush()
@@ -83,18 +83,18 @@ def test_views_are_written_in_batches_and_only_those_that_failed_again(
     assert batches == [2, 2, 2, 2, 1]
 
 
-def test_views_that_wait_are_no_more_than_memory_is_for(
+def test_the_number_of_pending_views_is_limited(
     alice: Person, counter: ViewCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(view_counts, "MOST_NOTED", 3, raising=False)
+    monkeypatch.setattr(view_counts, "MOST_PENDING", 3, raising=False)
     post = published_by(alice)
     for number in range(9):
-        counter.note(post, None, f"192.0.2.{number}", BROWSER)
+        counter.record(post, None, f"192.0.2.{number}", BROWSER)
     counter.flush()
     assert row(post)["view_count"] == 3
 
 
-def test_the_views_of_a_post_that_was_removed_do_not_hold_up_the_others(
+def test_views_of_a_removed_post_do_not_block_others(
     alice: Person, bob: Person, counter: ViewCounter
 ) -> None:
     kept, removed = published_by(alice), published_by(alice)
@@ -107,10 +107,9 @@ def test_the_views_of_a_post_that_was_removed_do_not_hold_up_the_others(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_views_are_written_by_themselves(
+def test_the_timer_writes_views(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Original defect 6."""
     monkeypatch.setattr(view_counts, "FLUSH_SECONDS", 0.01)
     post = published_by(alice)
     bob.get(f"/posts/{post.pk}")
@@ -118,15 +117,15 @@ def test_views_are_written_by_themselves(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_views_that_could_not_be_written_are_tried_again_by_themselves(
+def test_the_timer_repeats_a_failed_write(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Original defect 6."""
+    """An outage of the database must lose no views."""
     monkeypatch.setattr(view_counts, "FLUSH_SECONDS", 0.01)
     tries: list[int] = []
     save = view_counts.views_save
 
-    def fail_at_first(views: list[View]) -> None:
+    def fail_at_first(views: list[ViewKey]) -> None:
         tries.append(len(views))
         if len(tries) == 1:
             raise OSError("the database is away")
@@ -144,7 +143,7 @@ def test_views_that_could_not_be_written_are_tried_again_by_themselves(
 def test_a_server_that_stops_loses_no_view(
     alice: Person, start_server: Callable[..., ServerProcess]
 ) -> None:
-    """Original defect 6."""
+    """Pending views are written before the process ends."""
     post = published_by(alice)
     server = start_server()
     response = server.call("GET", f"/api/v1/posts/{post.pk}", headers={"User-Agent": BROWSER})

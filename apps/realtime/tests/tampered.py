@@ -104,7 +104,7 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "few-streams": [("apps.realtime.open_socket", "STREAMS_PER_SOCKET", 1)],
     "misspells-pong": [("apps.realtime.socket_frames:Pong", "type", "pung")],
     "misfills-pong": [("apps.realtime.socket_frames:Pong", "data", lambda _: {"streams": {}})],
-    "brisk": [("apps.core.http.hangup", "CLOSING_SECONDS", 0.5)],
+    "brisk": [("apps.core.http.slow_clients", "CLOSING_SECONDS", 0.5)],
     "never-reads": [("apps.realtime.stream_subscribers", "events_after", nothing_missed)],
     "lonely-pages": [("apps.realtime.pages", "events_after", lonely_page)],
     "no-turns": [("apps.realtime.pages:Pages", "_read", without_turn)],

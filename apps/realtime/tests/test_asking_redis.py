@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from apps.core.tests.hanging import Hanging, pool_of, so
+from apps.core.tests.hanging import HangingWork, pool_of, wait_until
 from apps.core.threads import BoundedPool
 from apps.realtime import commands, handshake, hub, open_socket, threads
 from apps.realtime.handshake import admit
@@ -31,9 +31,9 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> BoundedPool:
 
 
 @pytest.fixture
-def hanging(monkeypatch: pytest.MonkeyPatch) -> Hanging:
+def hanging(monkeypatch: pytest.MonkeyPatch) -> HangingWork:
     """Whatever is asked of Redis."""
-    work = Hanging()
+    work = HangingWork()
 
     def hang(*_: Any) -> Any:
         work()
@@ -72,13 +72,13 @@ def beating() -> Asking:
 
 @pytest.mark.parametrize("ask", [opening, leaving, showing, departing, beating])
 def test_a_message_finds_a_thread_while_redis_hangs(
-    pool: BoundedPool, hanging: Hanging, ask: Callable[[], Asking]
+    pool: BoundedPool, hanging: HangingWork, ask: Callable[[], Asking]
 ) -> None:
     async def scenario() -> None:
         asking = [asyncio.create_task(ask()) for _ in range(THREADS + 2)]
-        await so(lambda: hanging.begun + len(pool._turns) == len(asking))
+        await wait_until(lambda: hanging.begun + len(pool._turns) == len(asking))
         message = asyncio.create_task(in_thread(str))
-        await so(message.done)
+        await wait_until(message.done)
         assert hanging.begun == THREADS - 1
         for task in asking:
             task.cancel()

@@ -9,7 +9,7 @@ import pytest
 
 from apps.accounts.tests.people import Person
 from apps.core.errors import Busy
-from apps.core.tests.hanging import LONG, so
+from apps.core.tests.hanging import LONG, wait_until
 from apps.realtime import event_log
 from apps.realtime import pages as pages_module
 from apps.realtime.event_log import Backlog, events_after
@@ -97,7 +97,7 @@ def test_sockets_that_ask_for_the_same_page_share_one_read(slow_log: SlowLog) ->
         pages = Pages()
         # Of a stream that goes on far beyond the page.
         sockets = asking(pages, *[("feed", 0, 1_000), ("feed", 0, 1_001), ("feed", 0, 1_002)])
-        await so(lambda: len(slow_log.asked) == 1)
+        await wait_until(lambda: len(slow_log.asked) == 1)
         slow_log.go.set()
         assert len({id(missed) for missed in await asyncio.gather(*sockets)}) == 1
         await pages.read("feed", 0, 1_000)
@@ -123,7 +123,7 @@ def test_pages_are_read_one_at_a_time_and_in_turn(slow_log: SlowLog) -> None:
 
     async def scenario() -> None:
         sockets = asking(Pages(), *keys)
-        await so(lambda: len(slow_log.asked) == 1)
+        await wait_until(lambda: len(slow_log.asked) == 1)
         slow_log.go.set()
         await asyncio.gather(*sockets)
 
@@ -135,7 +135,7 @@ def test_pages_are_read_one_at_a_time_and_in_turn(slow_log: SlowLog) -> None:
 def test_a_socket_that_leaves_does_not_take_the_page_from_the_others(slow_log: SlowLog) -> None:
     async def scenario() -> None:
         first, second = asking(Pages(), ("feed", 0, 9), ("feed", 0, 9))
-        await so(lambda: len(slow_log.asked) == 1)
+        await wait_until(lambda: len(slow_log.asked) == 1)
         first.cancel()
         slow_log.go.set()
         assert (await second).complete
@@ -150,7 +150,7 @@ def test_who_waits_too_long_for_a_page_is_told_so_and_the_next_one_has_its_turn(
     async def scenario() -> None:
         pages = Pages()
         [hangs] = asking(pages, ("user.a", 0, 9))
-        await so(lambda: len(slow_log.asked) == 1)
+        await wait_until(lambda: len(slow_log.asked) == 1)
         monkeypatch.setattr(pages_module, "WAIT_SECONDS", 0.01)
         with pytest.raises(Busy):
             await asyncio.wait_for(pages.read("user.b", 0, 9), LONG)
