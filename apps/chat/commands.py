@@ -8,7 +8,7 @@ from uuid import UUID
 
 from apps.chat import events, receipts, selectors, services
 from apps.chat.errors import NoConversation
-from apps.chat.grouping import message_send_grouped
+from apps.chat.message_commits import message_send_grouped
 from apps.chat.serializers import (
     DeliveredInput,
     MessageInput,
