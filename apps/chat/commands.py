@@ -24,7 +24,7 @@ from apps.realtime.sockets import Socket
 from apps.realtime.threads import in_thread
 
 TYPING_SECONDS = 10
-LOOK_AGAIN_SECONDS = 1
+CHECK_SECONDS = 1
 
 # Who types to whom, with the timer by which it is looked whether they still do. Nobody is in it for
 # longer than TYPING_SECONDS, and the limit on typing says how many of theirs are at most.
@@ -36,7 +36,7 @@ async def chat_message(socket: Socket, given: Mapping[str, Any]) -> Mapping[str,
     """Send a message, as over HTTP; the answer comes once it is safe."""
     draft = services.Draft(sender_id=socket.identity.user_id, **given)
     sent = await message_send_grouped(draft)
-    return {"message": sent.shape}
+    return {"message": sent.output}
 
 
 @command("typing", input=TypingInput, ack=TypingAnswer)
@@ -47,7 +47,7 @@ async def typing(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, Any]:
     _stop_timer(socket, receiver_id)
     events.typing(socket.identity.user_id, receiver_id, is_typing)
     if is_typing:
-        _look_again(socket, receiver_id, TYPING_SECONDS)
+        _check_again(socket, receiver_id, TYPING_SECONDS)
     return {"isTyping": is_typing}
 
 
@@ -57,16 +57,16 @@ def _require_may_type(sender_id: UUID, receiver_id: UUID) -> None:
         raise NoConversation
 
 
-def _look_again(socket: Socket, receiver_id: UUID, seconds: float) -> None:
+def _check_again(socket: Socket, receiver_id: UUID, seconds: float) -> None:
     """Look again after a moment, until the seconds are over or the socket is closed."""
     sender_id = socket.identity.user_id
     if seconds <= 0 or socket.closed:
         _stop_timer(socket, receiver_id)
         events.typing(sender_id, receiver_id, False)
         return
-    again = partial(_look_again, socket, receiver_id, seconds - LOOK_AGAIN_SECONDS)
+    again = partial(_check_again, socket, receiver_id, seconds - CHECK_SECONDS)
     loop = asyncio.get_running_loop()
-    _typing[sender_id, receiver_id] = loop.call_later(LOOK_AGAIN_SECONDS, again)
+    _typing[sender_id, receiver_id] = loop.call_later(CHECK_SECONDS, again)
 
 
 def _stop_timer(socket: Socket, receiver_id: UUID) -> None:

@@ -41,7 +41,7 @@ class NotYourGroupToManage(Forbidden):
     message = "Only the owner and the admins of a group can do this"
 
 
-class NotYourGroupToRule(Forbidden):
+class NotGroupOwner(Forbidden):
     message = "Only the owner of a group can do this"
 
 

@@ -17,8 +17,8 @@ from apps.chat.errors import (
     ConversationNotFound,
     GroupFull,
     MemberNotFound,
+    NotGroupOwner,
     NotYourGroupToManage,
-    NotYourGroupToRule,
     NotYoursToRemove,
     OwnerMustStay,
     TooManyGroups,
@@ -26,7 +26,7 @@ from apps.chat.errors import (
 )
 from apps.chat.events import CONVERSATION
 from apps.chat.models import Conversation, Membership
-from apps.chat.policies import may_manage, may_remove, may_rule
+from apps.chat.policies import is_owner, may_manage, may_remove
 from apps.core.errors import require
 from apps.realtime.event_log import heads
 
@@ -103,10 +103,10 @@ def member_remove(actor: User, *, conversation_id: UUID, user_id: UUID) -> None:
 
 @transaction.atomic
 def member_set_role(actor: User, *, conversation_id: UUID, user_id: UUID, role: str) -> None:
-    """Give a member of a group a role; raise ConversationNotFound, NotYourGroupToRule,
+    """Give a member of a group a role; raise ConversationNotFound, NotGroupOwner,
     MemberNotFound or OwnerMustStay. Who makes another member the owner becomes an admin."""
     group, own = _locked(actor, conversation_id)
-    require(may_rule(own), NotYourGroupToRule)
+    require(is_owner(own), NotGroupOwner)
     member = own if user_id == actor.pk else _member(group, user_id)
     if member.role == role:
         return
@@ -137,13 +137,13 @@ def group_rename(actor: User, *, conversation_id: UUID, title: str) -> Conversat
 
 @transaction.atomic
 def group_delete(actor: User, *, conversation_id: UUID) -> None:
-    """Delete a group, for all; raise ConversationNotFound or NotYourGroupToRule.
+    """Delete a group, for all; raise ConversationNotFound or NotGroupOwner.
 
     All leave it, and so nobody can reach it any more, nor its log. Its messages stay in their rows,
     as deleted ones do.
     """
     group, own = _locked(actor, conversation_id)
-    require(may_rule(own), NotYourGroupToRule)
+    require(is_owner(own), NotGroupOwner)
     members = list(group.memberships.values_list("user", flat=True))
     group.memberships.all().delete()
     _count_members(group)

@@ -41,7 +41,7 @@ READ_BY_ALL = """(
         AND member.read_seq < {seq}
     )
 )"""
-THERE_FOR_ALL = """(
+DELIVERED_TO_ALL = """(
     NOT EXISTS (
         SELECT 1 FROM chat_membership member
         WHERE member.conversation_id = {conversation} AND member.user_id <> {sender}
@@ -83,7 +83,7 @@ def covered_at(kind: str, user: UUID | Expression) -> SqlText:
     )
 
 
-def with_people(messages: QuerySet[Message]) -> QuerySet[Message]:
+def with_users(messages: QuerySet[Message]) -> QuerySet[Message]:
     """Return the messages joined with the users that they are shown with."""
     return messages.select_related("sender", "conversation__first", "conversation__second")
 
@@ -111,7 +111,7 @@ def with_status(messages: QuerySet[Message]) -> QuerySet[Message]:
         "read_at": covered_at(READ, receiver),
         "is_read": SqlText(READ_BY_ALL, BooleanField(), **place),
         "is_delivered": SqlText(
-            THERE_FOR_ALL, BooleanField(), **place, covered_at=covered_at(DELIVERED, receiver)
+            DELIVERED_TO_ALL, BooleanField(), **place, covered_at=covered_at(DELIVERED, receiver)
         ),
     }
     return messages.annotate(**status)
@@ -127,11 +127,11 @@ def sent_before(keys: Iterable[ClientKey]) -> dict[ClientKey, Message]:
     found = matching(Message, ("sender", "client_id"), asked) if asked else []
     if not found:
         return {}
-    messages = with_people(with_status(Message.objects.filter(pk__in=found)))
+    messages = with_users(with_status(Message.objects.filter(pk__in=found)))
     return {(message.sender_id, message.client_id or ""): message for message in messages}
 
 
-def seen_by(user_id: UUID) -> QuerySet[Message]:
+def visible_to(user_id: UUID) -> QuerySet[Message]:
     """Return the messages that a user may see: those of their conversations that were sent since
     they joined, and not deleted."""
     return Message.objects.filter(

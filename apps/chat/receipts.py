@@ -25,7 +25,14 @@ from apps.chat.events import MessageReceived
 from apps.chat.models import DeliveryCursor, Membership, Message, Receipt
 from apps.chat.queries import unread_by
 from apps.chat.receipt_events import GroupProgress, messages_delivered, messages_read
-from apps.chat.runs import CURSORS, Run, memberships_locked, news_among, runs_of, without_gap
+from apps.chat.runs import (
+    CURSORS,
+    Run,
+    cursor_before_gap,
+    memberships_locked,
+    runs_of,
+    unmarked_messages,
+)
 from apps.chat.selectors import membership_get
 from apps.chat.serializers import MOST_IDS
 from apps.core.db.sql import insert
@@ -35,7 +42,7 @@ from apps.realtime.streams import USER
 # A part is as large as what may be named at once, which makes an event of 20 kB.
 PART = MOST_IDS
 # Unread messages are looked up for so many parts at a time.
-PARTS_PER_LOOK = 20
+PARTS_PER_QUERY = 20
 # Seconds after which a call begins no further part: the threads are few, and others wait for one.
 LONGEST = 1.0
 
@@ -45,7 +52,7 @@ Kind = Receipt.Kind
 
 
 @dataclass(frozen=True)
-class Marked:
+class MarkResult:
     """How many messages changed. If some are `remaining`, the same call goes on with those."""
 
     updated: int
@@ -63,7 +70,7 @@ def messages_mark_read(
     conversation_id: UUID | None = None,
     up_to: int = 0,
     sender_id: UUID | None = None,
-) -> Marked:
+) -> MarkResult:
     """Mark messages of others as read by the actor and return how many really changed.
 
     They are named by id, of which those of other conversations are passed over, or as those of a
@@ -77,7 +84,7 @@ def messages_mark_read(
 
 def messages_mark_delivered(
     actor_id: UUID, *, message_ids: Sequence[UUID] | None = None, seq: int = 0
-) -> Marked:
+) -> MarkResult:
     """Note that a device of the actor has messages of others and return how many that is news of.
 
     They are named by id, or as those that the actor's stream told of up to the event `seq`.
@@ -85,19 +92,19 @@ def messages_mark_delivered(
     mark = partial(_mark, Kind.DELIVERED, actor_id)
     if message_ids is not None:
         return _in_parts(_parts_of(message_ids, mark))
-    return _in_parts(_told_parts(actor_id, seq, mark))
+    return _in_parts(_parts_up_to_event(actor_id, seq, mark))
 
 
-def _in_parts(parts: Iterable[Part]) -> Marked:
+def _in_parts(parts: Iterable[Part]) -> MarkResult:
     """Do one part after the other, the first of them in any case."""
     updated = 0
     late = time.monotonic() + LONGEST
     for number, part in enumerate(parts):
         if number and time.monotonic() > late:
-            return Marked(updated, remaining=True)
+            return MarkResult(updated, remaining=True)
         with transaction.atomic():
             updated += part()
-    return Marked(updated)
+    return MarkResult(updated)
 
 
 def _parts_of(ids: Sequence[UUID], mark: Mark) -> Iterator[Part]:
@@ -107,14 +114,14 @@ def _parts_of(ids: Sequence[UUID], mark: Mark) -> Iterator[Part]:
 
 def _unread_parts(membership: Membership, up_to: int, mark: Mark) -> Iterator[Part]:
     unread = unread_by(membership).filter(seq__lte=up_to).order_by("seq")
-    at_once = PARTS_PER_LOOK * PART
+    at_once = PARTS_PER_QUERY * PART
     after = 0
     while found := list(unread.filter(seq__gt=after).values_list("pk", "seq")[:at_once]):
         yield from _parts_of([pk for pk, _ in found], mark)
         after = found[-1][1]
 
 
-def _told_parts(actor_id: UUID, seq: int, mark: Mark) -> Iterator[Part]:
+def _parts_up_to_event(actor_id: UUID, seq: int, mark: Mark) -> Iterator[Part]:
     """Go along the actor's stream from where the last call got to.
 
     The number may be one that the stream has not reached: what it will tell of under such a number
@@ -127,12 +134,12 @@ def _told_parts(actor_id: UUID, seq: int, mark: Mark) -> Iterator[Part]:
     while found := list(told.filter(seq__gt=after).values_list("seq", "type", "subject")[:PART]):
         after = found[-1][0]
         ids = [subject for _, kind, subject in found if kind == MessageReceived.type and subject]
-        yield partial(_mark_told, actor_id, ids, after, mark)
+        yield partial(_mark_up_to_event, actor_id, ids, after, mark)
         if len(found) < PART:
             return
 
 
-def _mark_told(actor_id: UUID, ids: Sequence[UUID], seq: int, mark: Mark) -> int:
+def _mark_up_to_event(actor_id: UUID, ids: Sequence[UUID], seq: int, mark: Mark) -> int:
     insert(
         DeliveryCursor,
         ("user", "seq"),
@@ -146,7 +153,7 @@ def _mark_told(actor_id: UUID, ids: Sequence[UUID], seq: int, mark: Mark) -> int
 def _mark(kind: Kind, actor_id: UUID, ids: Sequence[UUID], *, sender_id: UUID | None = None) -> int:
     """Write the receipts of those of the messages that they are news of, and announce them."""
     memberships = memberships_locked(kind, actor_id, ids)
-    news = news_among(kind, memberships, actor_id, ids, sender_id)
+    news = unmarked_messages(kind, memberships, actor_id, ids, sender_id)
     if not news:
         return 0
     now = timezone.now()
@@ -159,7 +166,7 @@ def _mark(kind: Kind, actor_id: UUID, ids: Sequence[UUID], *, sender_id: UUID | 
         ("conversation", "user", "kind", "first_seq", "last_seq", "at"),
         [(one.conversation_id, actor_id, kind, one.first, one.last, now) for one in kept],
     )
-    _pass_what_is_there(kind, actor_id, memberships)
+    _advance_over_receipts(kind, actor_id, memberships)
     _announce(kind, actor_id, memberships, news, runs, now)
     return len(news)
 
@@ -182,13 +189,13 @@ def _move_cursors(
     return beyond
 
 
-def _pass_what_is_there(kind: Kind, actor_id: UUID, memberships: dict[UUID, Membership]) -> None:
+def _advance_over_receipts(kind: Kind, actor_id: UUID, memberships: dict[UUID, Membership]) -> None:
     """Move cursors on to where something is missing, over the receipts that lie before that."""
     with_gaps = [one.pk for one in memberships.values() if one.has_gaps]
     if not with_gaps:
         return
     behind = Membership.objects.filter(pk__in=with_gaps)
-    behind.update(**{CURSORS[kind]: without_gap(kind)})
+    behind.update(**{CURSORS[kind]: cursor_before_gap(kind)})
     for membership in behind:
         memberships[membership.conversation_id] = membership
         if kind == Kind.DELIVERED:

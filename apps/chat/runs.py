@@ -38,14 +38,14 @@ BEFORE = """COALESCE((
     AND message.seq < {seq} AND message.seq >= {seq} - {stretch}
 ), {seq} - {stretch} - 1)"""
 _COVERED = COVERED_AT.replace("{seq}", "message.seq")
-BEFORE_MISSING = """(
+BEFORE_GAP = """(
     SELECT min(message.seq) - 1 FROM chat_message message
     WHERE message.conversation_id = {conversation} AND message.sender_id <> {user}
     AND message.seq > {cursor} AND message.seq <= {until} AND message.deleted_at IS NULL
     AND <read_at> IS NULL AND <there_at> IS NULL
 )"""
-BEFORE_MISSING = BEFORE_MISSING.replace("<there_at>", _COVERED)
-BEFORE_MISSING = BEFORE_MISSING.replace("<read_at>", _COVERED.replace("{kind}", "'read'"))
+BEFORE_GAP = BEFORE_GAP.replace("<there_at>", _COVERED)
+BEFORE_GAP = BEFORE_GAP.replace("<read_at>", _COVERED.replace("{kind}", "'read'"))
 LAST_END = """(
     SELECT max(receipt.last_seq) FROM chat_receipt receipt
     WHERE receipt.conversation_id = {conversation} AND receipt.user_id = {user}
@@ -85,7 +85,7 @@ def memberships_locked(
     return {one.conversation_id: one for one in locked}
 
 
-def news_among(
+def unmarked_messages(
     kind: Kind,
     memberships: Mapping[UUID, Membership],
     user_id: UUID,
@@ -131,7 +131,7 @@ def runs_of(news: Iterable[Message]) -> list[Run]:
     return runs
 
 
-def without_gap(kind: Kind) -> Coalesce:
+def cursor_before_gap(kind: Kind) -> Coalesce:
     """Return the new cursor of memberships that have receipts behind it: up to the message before
     the first that is missing or, when none is, the end of the last receipt.
 
@@ -146,5 +146,5 @@ def without_gap(kind: Kind) -> Coalesce:
     }
     untils = (F(CURSORS[kind]) + STRETCH, Value(2**63 - 1))
     number = IntegerField()
-    missing = [SqlText(BEFORE_MISSING, number, **place, until=until) for until in untils]
+    missing = [SqlText(BEFORE_GAP, number, **place, until=until) for until in untils]
     return Coalesce(*missing, SqlText(LAST_END, number, **place))

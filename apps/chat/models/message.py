@@ -48,7 +48,7 @@ class Message(models.Model):
     read_at: datetime | None
     is_read: bool
     is_delivered: bool
-    # Filled in by runs.news_among().
+    # Filled in by runs.unmarked_messages().
     before: int
 
     class Meta:

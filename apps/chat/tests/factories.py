@@ -8,7 +8,7 @@ from apps.accounts.tests.people import Person
 from apps.chat.events import CONVERSATION
 from apps.chat.groups import group_create
 from apps.chat.models import Conversation, Membership, Message, Receipt
-from apps.chat.queries import with_people, with_status
+from apps.chat.queries import with_status, with_users
 from apps.chat.services import Draft, message_send, messages_send
 from apps.realtime.models import LoggedEvent
 from apps.realtime.streams import USER
@@ -33,7 +33,7 @@ def said_often(sender: Person, receiver: Person, count: int) -> list[UUID]:
 def now(message: Message | UUID) -> Message:
     """Return a message, which may be given by its id, as it stands in the database now."""
     pk = message.pk if isinstance(message, Message) else message
-    return with_people(with_status(Message.objects.all())).get(pk=pk)
+    return with_users(with_status(Message.objects.all())).get(pk=pk)
 
 
 def statuses() -> list[str]:

@@ -15,8 +15,8 @@ from apps.chat.errors import (
     ConversationNotFound,
     GroupFull,
     MemberNotFound,
+    NotGroupOwner,
     NotYourGroupToManage,
-    NotYourGroupToRule,
     NotYoursToRemove,
     OwnerMustStay,
     TooManyGroups,
@@ -174,12 +174,12 @@ REFUSALS: list[tuple[type[DomainError], str, Callable[[User, UUID, User], object
         lambda actor, group, _: group_rename(actor, conversation_id=group, title="Mutiny"),
     ),
     (
-        NotYourGroupToRule,
+        NotGroupOwner,
         "bob",
         lambda actor, group, _: group_delete(actor, conversation_id=group),
     ),
     (
-        NotYourGroupToRule,
+        NotGroupOwner,
         "bob",
         lambda actor, group, _: member_set_role(
             actor, conversation_id=group, user_id=actor.pk, role="owner"

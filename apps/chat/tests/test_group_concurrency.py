@@ -12,7 +12,7 @@ from apps.chat import groups
 from apps.chat.errors import ConversationNotFound, GroupFull
 from apps.chat.groups import group_rename, member_remove, members_add
 from apps.chat.models import Conversation, Membership, Message, Receipt
-from apps.chat.receipts import Marked, messages_mark_delivered, messages_mark_read
+from apps.chat.receipts import MarkResult, messages_mark_delivered, messages_mark_read
 from apps.chat.selectors import messages_in, unread_counts
 from apps.chat.services import Draft, message_delete, messages_send
 from apps.chat.tests.factories import draft, group_of, said, said_in, told_group
@@ -89,7 +89,7 @@ def test_of_devices_that_read_at_once_each_message_is_news_to_one(
         lambda: messages_mark_delivered(bob.user.pk, message_ids=ids),
     )
     require_no_errors(outcomes)
-    reads = [one.updated for one in outcomes[:4] if isinstance(one, Marked)]
+    reads = [one.updated for one in outcomes[:4] if isinstance(one, MarkResult)]
     assert sum(reads) == 9
     told = [data["ranges"] for kind, data in told_group(group) if kind == "group_read"]
     assert sum(one["last"] - one["first"] + 1 for ranges in told for one in ranges) == 9

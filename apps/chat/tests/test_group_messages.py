@@ -8,7 +8,7 @@ from apps.accounts.tests.people import Person
 from apps.chat.errors import ConversationNotFound, MessageNotFound, NotYourMessageToDelete
 from apps.chat.groups import member_remove, members_add
 from apps.chat.models import Conversation, Membership, Message, Receipt
-from apps.chat.receipts import Marked, messages_mark_delivered, messages_mark_read
+from apps.chat.receipts import MarkResult, messages_mark_delivered, messages_mark_read
 from apps.chat.selectors import (
     direct_memberships,
     memberships_latest,
@@ -41,7 +41,7 @@ def crew(alice: Person, bob: Person, carol: Person) -> Conversation:
     return group_of(alice.user, bob.user, carol.user)
 
 
-def read(reader: Person, *messages: Message) -> Marked:
+def read(reader: Person, *messages: Message) -> MarkResult:
     return messages_mark_read(reader.user.pk, message_ids=[one.pk for one in messages])
 
 
@@ -118,13 +118,13 @@ def test_what_is_read_is_told_once_by_numbers(
     crew: Conversation, alice: Person, bob: Person
 ) -> None:
     first, second, _, fourth = (said_in(crew, alice.user) for _ in range(4))
-    assert read(bob, fourth, second, first) == Marked(3)
+    assert read(bob, fourth, second, first) == MarkResult(3)
     kind, data = told_group(crew)[-1]
     assert (kind, data["userId"]) == ("group_read", bob.id)
     assert data["ranges"] == [{"first": 1, "last": 2}, {"first": 4, "last": 4}]
     assert data["upTo"] == 2
     before = everything()
-    assert read(bob, first, fourth) == Marked(0)
+    assert read(bob, first, fourth) == MarkResult(0)
     assert everything() == before
 
 
@@ -150,7 +150,7 @@ def test_reading_up_to_a_number_reads_what_others_said(
         said_in(crew, sender.user)
     assert unread(bob, crew) == 3
     marked = messages_mark_read(bob.user.pk, conversation_id=crew.pk, up_to=3)
-    assert (marked, unread(bob, crew)) == (Marked(2), 1)
+    assert (marked, unread(bob, crew)) == (MarkResult(2), 1)
     assert unread_counts(bob.user) == {"total": 1, "conversations": 1}
     # One act, one receipt: what Bob said himself is between its ends and does not count.
     receipt = Receipt.objects.get()
@@ -163,10 +163,10 @@ def test_who_joins_later_reads_from_there(crew: Conversation, alice: Person) -> 
     members_add(alice.user, conversation_id=crew.pk, user_ids=[dora.pk])
     assert list(messages_in(dora, crew.pk)) == []
     assert unread_counts(dora)["total"] == 0
-    assert messages_mark_read(dora.pk, message_ids=[earlier.pk]) == Marked(0)
+    assert messages_mark_read(dora.pk, message_ids=[earlier.pk]) == MarkResult(0)
     later = said_in(crew, alice.user)
     assert list(messages_in(dora, crew.pk)) == [later]
-    assert messages_mark_read(dora.pk, conversation_id=crew.pk, up_to=9) == Marked(1)
+    assert messages_mark_read(dora.pk, conversation_id=crew.pk, up_to=9) == MarkResult(1)
 
 
 def test_who_joins_or_leaves_takes_nothing_back_from_a_status(
@@ -186,7 +186,7 @@ def test_who_left_reads_and_marks_nothing_more(
     message = said_in(crew, alice.user)
     member_remove(alice.user, conversation_id=crew.pk, user_id=carol.user.pk)
     before = everything()
-    assert read(carol, message) == Marked(0)
+    assert read(carol, message) == MarkResult(0)
     with pytest.raises(ConversationNotFound):
         messages_mark_read(carol.user.pk, conversation_id=crew.pk, up_to=1)
     with pytest.raises(ConversationNotFound):
@@ -202,7 +202,7 @@ def test_who_comes_back_reads_from_there(crew: Conversation, alice: Person, caro
     members_add(alice.user, conversation_id=crew.pk, user_ids=[carol.user.pk])
     message = said_in(crew, alice.user)
     assert list(messages_in(carol.user, crew.pk)) == [message]
-    assert read(carol, message) == Marked(1)
+    assert read(carol, message) == MarkResult(1)
 
 
 def test_the_only_one_there_is_read_by_all(alice: Person) -> None:

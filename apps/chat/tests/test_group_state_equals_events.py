@@ -18,7 +18,7 @@ from apps.accounts.models import User
 from apps.chat.events import CONVERSATION
 from apps.chat.groups import group_rename, member_remove, member_set_role, members_add
 from apps.chat.models import Conversation, Membership, Message
-from apps.chat.queries import seen_by, unread_by
+from apps.chat.queries import unread_by, visible_to
 from apps.chat.receipts import messages_mark_delivered, messages_mark_read
 from apps.chat.selectors import group_memberships, group_readers, messages_in
 from apps.chat.serializers import MessageOutput
@@ -198,7 +198,7 @@ class Play:
     def require_cursor(self, actor: User) -> None:
         """Fail unless what others said next after the reader's cursor is not read."""
         membership = Membership.objects.get(conversation=self.group, user=actor)
-        behind = seen_by(actor.pk).filter(conversation=self.group, seq__gt=membership.read_seq)
+        behind = visible_to(actor.pk).filter(conversation=self.group, seq__gt=membership.read_seq)
         next_one = behind.exclude(sender=actor).order_by("seq").first()
         assert next_one == unread_by(membership).order_by("seq").first()
 

@@ -6,7 +6,7 @@ import pytest
 
 from apps.accounts.tests.people import Person
 from apps.chat.models import Membership, Message, Receipt
-from apps.chat.receipts import Marked, messages_mark_read
+from apps.chat.receipts import MarkResult, messages_mark_read
 from apps.chat.runs import STRETCH
 from apps.chat.services import message_delete
 from apps.chat.tests.factories import everything, now, said, said_often, told, told_kinds
@@ -167,7 +167,7 @@ def test_of_devices_that_read_at_once_one_changes_it(alice: Person, bob: Person)
     """Original defect 25."""
     ids = said_often(alice, bob, 5)
     outcomes = together(*[lambda: messages_mark_read(bob.user.pk, message_ids=ids)] * 4)
-    assert sorted(one.updated for one in outcomes if isinstance(one, Marked)) == [0, 0, 0, 5]
+    assert sorted(one.updated for one in outcomes if isinstance(one, MarkResult)) == [0, 0, 0, 5]
     assert told_kinds(alice).count("read_receipt") == 1
     assert told_kinds(bob).count("read_receipt") == 1
 

@@ -72,7 +72,7 @@ def test_a_repeat_in_one_group_sends_one_message(alice: Person, bob: Person) -> 
     assert isinstance(other, Sent)
     assert isinstance(again, Sent)
     assert [first.created, other.created, again.created] == [True, True, False]
-    assert again.shape == first.shape
+    assert again.output == first.output
     assert Message.objects.count() == 2
 
 

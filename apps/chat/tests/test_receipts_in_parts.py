@@ -10,7 +10,7 @@ import pytest
 from apps.accounts.tests.people import Person
 from apps.chat import receipts
 from apps.chat.models import Conversation, DeliveryCursor
-from apps.chat.receipts import Marked, messages_mark_delivered, messages_mark_read
+from apps.chat.receipts import MarkResult, messages_mark_delivered, messages_mark_read
 from apps.chat.tests.factories import everything, now, said, said_often, statuses, told, told_kinds
 from apps.core.tests.together import together
 from apps.realtime.event_log import events_after
@@ -34,7 +34,7 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have few messages make many parts."""
     monkeypatch.setattr(receipts, "PART", 50)
-    monkeypatch.setattr(receipts, "PARTS_PER_LOOK", 2)
+    monkeypatch.setattr(receipts, "PARTS_PER_QUERY", 2)
 
 
 small_parts = pytest.mark.usefixtures("small")
@@ -80,7 +80,7 @@ def test_many_messages_are_delivered_in_parts_that_name_each_once_and_in_order(
     alice: Person, bob: Person
 ) -> None:
     ids = said_often(alice, bob, 170)
-    assert messages_mark_delivered(bob.user.pk, seq=170) == Marked(170)
+    assert messages_mark_delivered(bob.user.pk, seq=170) == MarkResult(170)
     assert set(statuses()) == {"delivered"}
     parts = named_in(alice, "delivery_receipt")
     assert [len(one) for one in parts] == [50, 50, 50, 20]
@@ -108,14 +108,14 @@ def test_what_a_process_that_dies_has_read_is_kept_and_the_next_call_does_the_re
     die_in_the_third_part(monkeypatch, "messages_read")
     conversation = Conversation.objects.get().pk
 
-    def read() -> Marked:
+    def read() -> MarkResult:
         return messages_mark_read(bob.user.pk, conversation_id=conversation, up_to=170)
 
     with pytest.raises(SystemExit):
         read()
     assert statuses().count("read") == 100
     assert flat(named_in(alice, "read_receipt")) == in_order(ids)[:100]
-    assert read() == Marked(70)
+    assert read() == MarkResult(70)
     for person in (alice, bob):
         assert flat(named_in(person, "read_receipt")) == in_order(ids)
 
@@ -129,7 +129,7 @@ def test_what_a_process_that_dies_has_delivered_is_kept_and_the_next_call_does_t
     with pytest.raises(SystemExit):
         messages_mark_delivered(bob.user.pk, seq=170)
     assert statuses().count("delivered") == 100
-    assert messages_mark_delivered(bob.user.pk, seq=170) == Marked(70)
+    assert messages_mark_delivered(bob.user.pk, seq=170) == MarkResult(70)
     assert flat(named_in(alice, "delivery_receipt")) == in_order(ids)
 
 
@@ -170,7 +170,11 @@ def test_a_delivery_that_takes_long_goes_on_where_it_stopped(
     monkeypatch.setattr(receipts, "LONGEST", -1)
     ids = said_often(alice, bob, 110)
     marked = [messages_mark_delivered(bob.user.pk, seq=110) for _ in range(3)]
-    assert marked == [Marked(50, remaining=True), Marked(50, remaining=True), Marked(10)]
+    assert marked == [
+        MarkResult(50, remaining=True),
+        MarkResult(50, remaining=True),
+        MarkResult(10),
+    ]
     assert flat(named_in(alice, "delivery_receipt")) == in_order(ids)
 
 
@@ -211,17 +215,17 @@ def test_a_number_that_the_stream_has_not_reached_delivers_nothing_ahead(
     alice: Person, bob: Person
 ) -> None:
     said(alice, bob)
-    assert messages_mark_delivered(bob.user.pk, seq=10**9) == Marked(1)
+    assert messages_mark_delivered(bob.user.pk, seq=10**9) == MarkResult(1)
     later = said(alice, bob)
     assert now(later).status == "sent"
-    assert messages_mark_delivered(bob.user.pk, seq=2) == Marked(1)
+    assert messages_mark_delivered(bob.user.pk, seq=2) == MarkResult(1)
 
 
 def test_a_smaller_number_takes_nothing_back(alice: Person, bob: Person) -> None:
     said_often(alice, bob, 3)
     messages_mark_delivered(bob.user.pk, seq=3)
     before = everything()
-    assert messages_mark_delivered(bob.user.pk, seq=1) == Marked(0)
+    assert messages_mark_delivered(bob.user.pk, seq=1) == MarkResult(0)
     assert everything() == before
     assert DeliveryCursor.objects.get(user=bob.user).seq == 3
 
@@ -229,7 +233,7 @@ def test_a_smaller_number_takes_nothing_back(alice: Person, bob: Person) -> None
 def test_what_was_passed_over_by_id_is_delivered_by_number(alice: Person, bob: Person) -> None:
     newest, *older = said_often(alice, bob, 3)
     messages_mark_delivered(bob.user.pk, message_ids=[newest])
-    assert messages_mark_delivered(bob.user.pk, seq=3) == Marked(len(older))
+    assert messages_mark_delivered(bob.user.pk, seq=3) == MarkResult(len(older))
 
 
 @small_parts

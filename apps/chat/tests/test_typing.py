@@ -66,7 +66,7 @@ def hers(alice: Person, monkeypatch: pytest.MonkeyPatch) -> Typist:
     monkeypatch.setattr("apps.chat.selectors.are_peers", lambda *_: True)
     monkeypatch.setattr("apps.chat.events.typing", typist.tell)
     monkeypatch.setattr(commands, "in_thread", in_this_thread)
-    monkeypatch.setattr(commands, "LOOK_AGAIN_SECONDS", 0.001)
+    monkeypatch.setattr(commands, "CHECK_SECONDS", 0.001)
     monkeypatch.setattr(commands, "TYPING_SECONDS", 0.003)
     return typist
 
