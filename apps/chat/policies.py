@@ -1,4 +1,4 @@
-"""Who may do what in a chat."""
+"""Who may do what in the chat."""
 
 from apps.accounts.models import User
 from apps.chat.models import Membership, Message
