@@ -19,18 +19,18 @@ def draft(sender: Person, receiver: Person, content: str = "Ahoy", **more: Any) 
     return Draft(sender.user.pk, receiver.user.pk, content, **more)
 
 
-def said(sender: Person, receiver: Person, content: str = "Ahoy", **more: Any) -> Message:
+def new_message(sender: Person, receiver: Person, content: str = "Ahoy", **more: Any) -> Message:
     """Return a message that was sent."""
     return message_send(draft(sender, receiver, content, **more)).message
 
 
-def said_often(sender: Person, receiver: Person, count: int) -> list[UUID]:
+def new_messages(sender: Person, receiver: Person, count: int) -> list[UUID]:
     """Return the ids of that many messages that were sent together, the newest first."""
     sent = messages_send([draft(sender, receiver, f"Ahoy {n}") for n in range(count)])
     return [one.message.pk for one in sent if not isinstance(one, Exception)][::-1]
 
 
-def now(message: Message | UUID) -> Message:
+def reloaded(message: Message | UUID) -> Message:
     """Return a message, which may be given by its id, as it stands in the database now."""
     pk = message.pk if isinstance(message, Message) else message
     return with_users(with_status(Message.objects.all())).get(pk=pk)
@@ -41,15 +41,15 @@ def statuses() -> list[str]:
     return [message.status for message in with_status(Message.objects.order_by("pk"))]
 
 
-def told(person: Person) -> list[tuple[str, Any]]:
+def user_events(person: Person) -> list[tuple[str, Any]]:
     """Return type and data of what was logged for a person, the oldest first."""
     events = LoggedEvent.objects.filter(stream=USER.name(person.user.pk)).order_by("seq")
     return list(events.values_list("type", "data"))
 
 
-def told_kinds(person: Person) -> list[str]:
+def event_types(person: Person) -> list[str]:
     """Return the types of what was logged for a person, the oldest first."""
-    return [kind for kind, _ in told(person)]
+    return [kind for kind, _ in user_events(person)]
 
 
 def everything() -> list[Any]:
@@ -63,7 +63,9 @@ def group_of(owner: User, *members: User, title: str = "Crew") -> Conversation:
     return group_create(owner, title=title, member_ids=[member.pk for member in members])
 
 
-def said_in(group: Conversation, sender: User, content: str = "Ahoy", **more: Any) -> Message:
+def new_group_message(
+    group: Conversation, sender: User, content: str = "Ahoy", **more: Any
+) -> Message:
     """Return a message that was sent to a group."""
     to_group = Draft(sender.pk, None, content, conversation_id=group.pk, **more)
     return message_send(to_group).message
@@ -78,7 +80,7 @@ def users(count: int) -> list[User]:
     )
 
 
-def told_group(group: Conversation) -> list[tuple[str, Any]]:
+def group_events(group: Conversation) -> list[tuple[str, Any]]:
     """Return type and data of what was logged for a group, the oldest first."""
     events = LoggedEvent.objects.filter(stream=CONVERSATION.name(group.pk)).order_by("seq")
     return list(events.values_list("type", "data"))

@@ -22,7 +22,7 @@ from apps.chat.errors import ConversationNotFound, MessageNotFound, NotYourMessa
 from apps.chat.models import Membership, Message
 from apps.chat.receipts import messages_mark_delivered, messages_mark_read
 from apps.chat.services import message_delete
-from apps.chat.tests.factories import said
+from apps.chat.tests.factories import new_message
 from apps.realtime.event_log import events_after
 from apps.realtime.streams import USER
 
@@ -116,7 +116,7 @@ def do(people: list[Person], sent: list[Message], deed: tuple[Any, ...]) -> None
     kind, who, what, *more = deed
     if kind == "send":
         other = people[what] if what != who else people[(who + 1) % 3]
-        sent.append(said(people[who], other, f"Ahoy {len(sent)}", client_id=more[0]))
+        sent.append(new_message(people[who], other, f"Ahoy {len(sent)}", client_id=more[0]))
     elif kind == "deliver up to":
         messages_mark_delivered(people[who].user.pk, seq=what)
     elif sent:
@@ -191,7 +191,7 @@ def require_agreement(client: Client, others: list[Person]) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(deeds=st.lists(DEEDS, min_size=8, max_size=30))
-def test_the_events_of_a_persons_stream_make_up_what_rest_tells_him(
+def test_events_of_a_user_stream_give_the_same_state_as_the_api(
     alice: Person,
     bob: Person,
     carol: Person,

@@ -15,7 +15,7 @@ from apps.chat.events import CONVERSATION
 from apps.chat.groups import group_delete, member_remove, members_add
 from apps.chat.models import Conversation
 from apps.chat.services import message_delete
-from apps.chat.tests.factories import group_of, said_in
+from apps.chat.tests.factories import group_of, new_group_message
 from apps.realtime.controls import Revoke, Subscribe, pack
 from apps.realtime.database_notices import notify
 from testing.frames import Frame
@@ -91,7 +91,7 @@ def seqs(frames: list[Frame]) -> list[int]:
     return [frame["seq"] for frame in frames if "seq" in frame]
 
 
-def test_a_socket_is_subscribed_to_the_groups_of_its_user_from_the_start(
+def test_new_socket_is_subscribed_to_the_groups_of_its_user(
     server: ServerProcess, alice: Person, bob: Person, carol: Person
 ) -> None:
     crew, watch = group_of(alice.user, bob.user), group_of(bob.user, alice.user)
@@ -103,8 +103,8 @@ def test_a_socket_is_subscribed_to_the_groups_of_its_user_from_the_start(
             CONVERSATION.name(crew.pk): 1,
             CONVERSATION.name(watch.pk): 1,
         }
-        said_in(others, alice.user, "Not for Bob")
-        message = said_in(crew, alice.user)
+        new_group_message(others, alice.user, "Not for Bob")
+        message = new_group_message(crew, alice.user)
         told = his.expect("chat_message")
         assert told["data"]["message"]["id"] == str(message.pk)
         assert (told["stream"], told["seq"]) == (CONVERSATION.name(crew.pk), 2)
@@ -115,11 +115,11 @@ def joining(start_once: Start, alice: Person, bob: Person, **environment: str) -
     is told until the message after that."""
     server = start_once(**environment)
     group = group_of(alice.user)
-    said_in(group, alice.user, "Before Bob")
+    new_group_message(group, alice.user, "Before Bob")
     with TestSocket(server.url, token=bob.access) as his:
         his.expect("connected")
         add(group, alice, bob)
-        said_in(group, alice.user, "After that")
+        new_group_message(group, alice.user, "After that")
         his.expect("chat_message", seconds=PATIENCE)
         frames = [frame for frame in his.settle() if frame["type"] != "heartbeat"]
         assert "Before Bob" not in str(frames)
@@ -127,7 +127,7 @@ def joining(start_once: Start, alice: Person, bob: Person, **environment: str) -
 
 
 @with_redis
-def test_who_joins_is_subscribed_on_the_sockets_that_are_open(
+def test_new_member_is_subscribed_on_their_open_sockets(
     start_once: Start, alice: Person, bob: Person
 ) -> None:
     frames = joining(start_once, alice, bob, **OBEDIENT)
@@ -136,14 +136,14 @@ def test_who_joins_is_subscribed_on_the_sockets_that_are_open(
     assert (joined["type"], joined["data"]["userIds"]) == ("members_joined", [bob.id])
 
 
-def test_who_joins_is_subscribed_by_the_sweep_when_the_word_is_lost(
+def test_sweep_subscribes_a_new_member_when_the_control_message_is_lost(
     start_once: Start, alice: Person, bob: Person
 ) -> None:
     frames = joining(start_once, alice, bob, **DEAF)
     assert "members_joined" in {frame["type"] for frame in frames}
 
 
-def test_without_the_sweep_who_joins_would_hear_nothing_when_the_word_is_lost(
+def test_build_without_the_sweep_does_not_subscribe_a_new_member(
     start_once: Start, alice: Person, bob: Person
 ) -> None:
     """The test above catches a build without the safeguard."""
@@ -151,13 +151,13 @@ def test_without_the_sweep_who_joins_would_hear_nothing_when_the_word_is_lost(
         joining(start_once, alice, bob, **BROKEN)
 
 
-def test_who_joins_reads_nothing_of_what_was_told_before(
+def test_new_member_cannot_read_earlier_events(
     server: ServerProcess, alice: Person, bob: Person
 ) -> None:
     group = group_of(alice.user)
-    said_in(group, alice.user, "Before Bob")
+    new_group_message(group, alice.user, "Before Bob")
     add(group, alice, bob)
-    said_in(group, alice.user, "After that")
+    new_group_message(group, alice.user, "After that")
     stream = CONVERSATION.name(group.pk)
     with TestSocket(server.url, token=bob.access) as his:
         his.expect("connected")
@@ -171,7 +171,7 @@ def test_who_joins_reads_nothing_of_what_was_told_before(
         assert "Before Bob" not in str(frames)
 
 
-def test_who_unsubscribes_is_left_alone_by_the_sweep(
+def test_sweep_does_not_subscribe_a_member_who_unsubscribed(
     start_once: Start, alice: Person, bob: Person
 ) -> None:
     group = group_of(alice.user, bob.user)
@@ -181,7 +181,7 @@ def test_who_unsubscribes_is_left_alone_by_the_sweep(
         his.ask("unsubscribe", {"stream": stream})
         for _ in range(2):
             assert stream not in his.expect("heartbeat")["data"]["streams"]
-        said_in(group, alice.user)
+        new_group_message(group, alice.user)
         assert seqs(his.settle()) == []
         assert his.ask("subscribe", {"stream": stream, "after": 1})["type"] == "subscribed"
         his.expect("chat_message")
@@ -208,7 +208,7 @@ def removing(
         remove(group, alice, bob)
         his.expect("unsubscribed", seconds=PATIENCE)
         his.settle()
-        message = said_in(group, alice.user, "After Bob")
+        message = new_group_message(group, alice.user, "After Bob")
         assert hers.expect("chat_message")["data"]["message"]["id"] == str(message.pk)
         message_delete(alice.user, message_id=message.pk)
         hers.expect("chat_delete")
@@ -218,19 +218,19 @@ def removing(
 
 
 @with_redis
-def test_who_is_removed_hears_nothing_more_on_a_socket_that_is_open(
+def test_removed_member_receives_nothing_more_on_an_open_socket(
     start_once: Start, alice: Person, bob: Person, carol: Person
 ) -> None:
     assert removing(start_once, alice, bob, carol, **OBEDIENT) == []
 
 
-def test_who_is_removed_is_unsubscribed_by_the_sweep_when_the_word_is_lost(
+def test_sweep_unsubscribes_a_removed_member_when_the_control_message_is_lost(
     start_once: Start, alice: Person, bob: Person, carol: Person
 ) -> None:
     assert removing(start_once, alice, bob, carol, **DEAF) == []
 
 
-def test_without_the_sweep_who_is_removed_would_hear_more_when_the_word_is_lost(
+def test_build_without_the_sweep_does_not_unsubscribe_a_removed_member(
     start_once: Start, alice: Person, bob: Person, carol: Person
 ) -> None:
     """The test above catches a build without the safeguard."""
@@ -239,7 +239,7 @@ def test_without_the_sweep_who_is_removed_would_hear_more_when_the_word_is_lost(
 
 
 @with_postgres
-def test_a_control_that_comes_through_the_database_is_obeyed(
+def test_control_messages_of_the_database_take_effect(
     start_once: Start, alice: Person, bob: Person
 ) -> None:
     server = start_once(**BROKEN)
@@ -255,7 +255,7 @@ def test_a_control_that_comes_through_the_database_is_obeyed(
         his.expect("unsubscribed")
 
 
-def test_a_group_that_is_deleted_ends_on_every_socket(
+def test_deleted_group_is_unsubscribed_on_every_socket(
     start_once: Start, alice: Person, bob: Person
 ) -> None:
     server = start_once(**DEAF)

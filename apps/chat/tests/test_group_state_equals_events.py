@@ -23,7 +23,7 @@ from apps.chat.receipts import messages_mark_delivered, messages_mark_read
 from apps.chat.selectors import group_memberships, group_readers, messages_in
 from apps.chat.serializers import MessageOutput
 from apps.chat.services import message_delete
-from apps.chat.tests.factories import group_of, said_in, users
+from apps.chat.tests.factories import group_of, new_group_message, users
 from apps.core.errors import DomainError
 from apps.realtime.event_log import events_after
 
@@ -184,7 +184,7 @@ class Play:
         return [one.pk for one in self.chance.sample(self.sent, count)]
 
     def send(self, actor: User) -> None:
-        self.sent.append(said_in(self.group, actor, f"Ahoy {len(self.sent)}"))
+        self.sent.append(new_group_message(self.group, actor, f"Ahoy {len(self.sent)}"))
 
     def read(self, actor: User) -> None:
         if messages_mark_read(actor.pk, message_ids=self.some_ids()).updated:
@@ -229,7 +229,7 @@ class Play:
 @pytest.mark.parametrize(
     ("size", "seeds", "steps"), [(2, 150, 11), (50, 20, 18), (500, 2, 18)], ids=str
 )
-def test_the_events_of_a_group_make_up_what_its_members_are_shown(
+def test_events_of_a_group_give_the_same_state_as_the_selectors(
     size: int, seeds: int, steps: int
 ) -> None:
     people = users(size + 2)

@@ -13,7 +13,7 @@ from testing.socket import TestSocket
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
 
-def test_a_message_reaches_the_receiver_and_its_way_the_sender(
+def test_message_reaches_the_receiver_and_its_receipts_reach_the_sender(
     server: ServerProcess, alice: Person, bob: Person
 ) -> None:
     with (
@@ -35,7 +35,7 @@ def test_a_message_reaches_the_receiver_and_its_way_the_sender(
         assert hers.expect("read_receipt")["data"]["readBy"] == bob.id
 
 
-def test_who_was_deleted_is_told_that_their_session_is_over(
+def test_deleted_user_gets_the_error_that_their_session_is_over(
     server: ServerProcess, alice: Person, bob: Person, carol: Person
 ) -> None:
     with (
@@ -51,7 +51,7 @@ def test_who_was_deleted_is_told_that_their_session_is_over(
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks all or nothing.")
-def test_what_is_locked_of_one_person_keeps_nobody_else_waiting(
+def test_locked_stream_of_one_user_does_not_delay_the_messages_of_others(
     server: ServerProcess, alice: Person, bob: Person, carol: Person
 ) -> None:
     message_send(Draft(alice.user.pk, bob.user.pk, "So that there is something to lock"))

@@ -110,7 +110,7 @@ def receipts_before(held: dict[str, list[Any]]) -> set[tuple[UUID, UUID, int, in
     return found
 
 
-def test_every_message_is_read_and_unread_as_before(
+def test_migration_keeps_the_status_of_every_message(
     old: Any, alice: Person, bob: Person, carol: Person
 ) -> None:
     others = User.objects.bulk_create(
@@ -157,7 +157,7 @@ def require_listed_as_before(held: dict[str, list[Any]], users: list[User]) -> N
         }
 
 
-def test_the_way_back_refuses_groups_and_leaves_them(alice: Person) -> None:
+def test_reverse_migration_refuses_groups_and_keeps_them(alice: Person) -> None:
     Conversation.objects.create(kind="group", title="Crew", member_count=1)
     try:
         with pytest.raises(ValueError, match="knows no groups"):

@@ -17,7 +17,7 @@ from apps.chat import message_commits, services
 from apps.chat.errors import ReceiverNotFound
 from apps.chat.models import Message
 from apps.chat.services import Draft, Sent
-from apps.chat.tests.factories import draft, everything, group_of, told
+from apps.chat.tests.factories import draft, everything, group_of, user_events
 from apps.core.errors import DomainError
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("closing_threads")]
@@ -49,7 +49,7 @@ def require_sent(
     assert set(Message.objects.values_list("pk")) == set(stored.values_list("pk"))
     for receiver in people:
         to_them = [one.content for one in drafts if one.receiver_id == receiver.user.pk]
-        received = [data for kind, data in told(receiver) if kind == "chat_message"]
+        received = [data for kind, data in user_events(receiver) if kind == "chat_message"]
         assert [data["message"]["content"] for data in received] == to_them
         theirs = stored.filter(conversation__memberships__user=receiver.user)
         rows = theirs.exclude(sender=receiver.user).order_by("pk")
@@ -222,4 +222,4 @@ def test_messages_of_one_moment_are_sent_in_one_transaction(monkeypatch: Any) ->
     drafts = numbered(pairs, 12)
     require_sent(drafts, sent_together(drafts), people[3:])
     assert database.sizes == [12]
-    assert json.dumps(told(people[0]), default=str).count("Ahoy") == 4
+    assert json.dumps(user_events(people[0]), default=str).count("Ahoy") == 4

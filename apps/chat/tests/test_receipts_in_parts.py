@@ -11,7 +11,15 @@ from apps.accounts.tests.people import Person
 from apps.chat import receipts
 from apps.chat.models import Conversation, DeliveryCursor
 from apps.chat.receipts import MarkResult, messages_mark_delivered, messages_mark_read
-from apps.chat.tests.factories import everything, now, said, said_often, statuses, told, told_kinds
+from apps.chat.tests.factories import (
+    event_types,
+    everything,
+    new_message,
+    new_messages,
+    reloaded,
+    statuses,
+    user_events,
+)
 from apps.core.tests.together import together
 from apps.realtime.event_log import events_after
 from apps.realtime.streams import USER
@@ -42,7 +50,7 @@ small_parts = pytest.mark.usefixtures("small")
 
 def named_in(person: Person, kind: str) -> list[list[str]]:
     """Return which messages each event of a type named, as a person was told."""
-    return [data["messageIds"] for told_kind, data in told(person) if told_kind == kind]
+    return [data["messageIds"] for told_kind, data in user_events(person) if told_kind == kind]
 
 
 def flat(parts: Sequence[list[str]]) -> list[str]:
@@ -51,7 +59,7 @@ def flat(parts: Sequence[list[str]]) -> list[str]:
 
 
 def in_order(ids: Sequence[UUID]) -> list[str]:
-    """Return the ids that said_often() gave, the oldest first, as they are sent."""
+    """Return the ids that new_messages() gave, the oldest first, as they are sent."""
     return [str(one) for one in reversed(ids)]
 
 
@@ -61,10 +69,8 @@ def all_of(person: Person, **more: Any) -> dict[str, Any]:
     return {"conversationId": str(conversation.pk), "upTo": conversation.last_seq, **more}
 
 
-def test_many_messages_are_read_in_parts_that_name_each_once_and_in_order(
-    alice: Person, bob: Person
-) -> None:
-    ids = said_often(alice, bob, MANY)
+def test_read_parts_name_each_message_once_and_in_order(alice: Person, bob: Person) -> None:
+    ids = new_messages(alice, bob, MANY)
     response = bob.post("/messages/read", all_of(bob))
     assert response.json()["data"] == {"updated": MANY}
     assert set(statuses()) == {"read"}
@@ -76,20 +82,18 @@ def test_many_messages_are_read_in_parts_that_name_each_once_and_in_order(
 
 
 @small_parts
-def test_many_messages_are_delivered_in_parts_that_name_each_once_and_in_order(
-    alice: Person, bob: Person
-) -> None:
-    ids = said_often(alice, bob, 170)
+def test_delivered_parts_name_each_message_once_and_in_order(alice: Person, bob: Person) -> None:
+    ids = new_messages(alice, bob, 170)
     assert messages_mark_delivered(bob.user.pk, seq=170) == MarkResult(170)
     assert set(statuses()) == {"delivered"}
     parts = named_in(alice, "delivery_receipt")
     assert [len(one) for one in parts] == [50, 50, 50, 20]
     assert flat(parts) == in_order(ids)
-    assert set(told_kinds(bob)) == {"chat_message"}
+    assert set(event_types(bob)) == {"chat_message"}
 
 
-def test_no_receipt_is_larger_than_the_frame_of_a_client(alice: Person, bob: Person) -> None:
-    ids = said_often(alice, bob, 501)
+def test_receipt_fits_into_a_frame(alice: Person, bob: Person) -> None:
+    ids = new_messages(alice, bob, 501)
     messages_mark_delivered(bob.user.pk, seq=501)
     messages_mark_read(bob.user.pk, message_ids=ids)
     for person in (alice, bob):
@@ -101,10 +105,10 @@ def test_no_receipt_is_larger_than_the_frame_of_a_client(alice: Person, bob: Per
 
 
 @small_parts
-def test_what_a_process_that_dies_has_read_is_kept_and_the_next_call_does_the_rest(
+def test_next_read_does_the_rest_after_a_process_died(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = said_often(alice, bob, 170)
+    ids = new_messages(alice, bob, 170)
     die_in_the_third_part(monkeypatch, "messages_read")
     conversation = Conversation.objects.get().pk
 
@@ -121,10 +125,10 @@ def test_what_a_process_that_dies_has_read_is_kept_and_the_next_call_does_the_re
 
 
 @small_parts
-def test_what_a_process_that_dies_has_delivered_is_kept_and_the_next_call_does_the_rest(
+def test_next_delivery_does_the_rest_after_a_process_died(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = said_often(alice, bob, 170)
+    ids = new_messages(alice, bob, 170)
     die_in_the_third_part(monkeypatch, "messages_delivered")
     with pytest.raises(SystemExit):
         messages_mark_delivered(bob.user.pk, seq=170)
@@ -147,11 +151,11 @@ def die_in_the_third_part(monkeypatch: pytest.MonkeyPatch, announce: str) -> Non
 
 
 @small_parts
-def test_a_call_that_takes_long_stops_and_says_that_messages_remain(
+def test_long_read_stops_and_reports_that_messages_remain(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(receipts, "LONGEST", -1)
-    ids = said_often(alice, bob, 110)
+    ids = new_messages(alice, bob, 110)
     answers: list[Any] = []
     while not answers or "remaining" in answers[-1]:
         answers.append(bob.post("/messages/read", all_of(bob)).json()["data"])
@@ -164,11 +168,11 @@ def test_a_call_that_takes_long_stops_and_says_that_messages_remain(
 
 
 @small_parts
-def test_a_delivery_that_takes_long_goes_on_where_it_stopped(
+def test_long_delivery_continues_where_it_stopped(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(receipts, "LONGEST", -1)
-    ids = said_often(alice, bob, 110)
+    ids = new_messages(alice, bob, 110)
     marked = [messages_mark_delivered(bob.user.pk, seq=110) for _ in range(3)]
     assert marked == [
         MarkResult(50, remaining=True),
@@ -179,10 +183,8 @@ def test_a_delivery_that_takes_long_goes_on_where_it_stopped(
 
 
 @small_parts
-def test_under_a_key_the_parts_are_one_effect_and_their_answer_is_kept(
-    alice: Person, bob: Person
-) -> None:
-    said_often(alice, bob, 110)
+def test_parts_under_an_idempotency_key_are_done_once(alice: Person, bob: Person) -> None:
+    new_messages(alice, bob, 110)
     body, key = all_of(bob), {"Idempotency-Key": "a-key"}
     first = bob.post("/messages/read", body, **key)
     before = everything()
@@ -194,10 +196,8 @@ def test_under_a_key_the_parts_are_one_effect_and_their_answer_is_kept(
 
 @pytest.mark.django_db(transaction=True)
 @small_parts
-def test_of_devices_that_say_it_at_once_each_message_is_news_to_one(
-    alice: Person, bob: Person
-) -> None:
-    ids = said_often(alice, bob, 110)
+def test_concurrent_receipts_name_each_message_once(alice: Person, bob: Person) -> None:
+    ids = new_messages(alice, bob, 110)
     conversation = Conversation.objects.get().pk
     outcomes = together(
         *[lambda: messages_mark_delivered(bob.user.pk, seq=110)] * 2,
@@ -211,18 +211,18 @@ def test_of_devices_that_say_it_at_once_each_message_is_news_to_one(
     assert DeliveryCursor.objects.get(user=bob.user).seq == 110
 
 
-def test_a_number_that_the_stream_has_not_reached_delivers_nothing_ahead(
+def test_event_number_beyond_the_head_does_not_deliver_later_messages(
     alice: Person, bob: Person
 ) -> None:
-    said(alice, bob)
+    new_message(alice, bob)
     assert messages_mark_delivered(bob.user.pk, seq=10**9) == MarkResult(1)
-    later = said(alice, bob)
-    assert now(later).status == "sent"
+    later = new_message(alice, bob)
+    assert reloaded(later).status == "sent"
     assert messages_mark_delivered(bob.user.pk, seq=2) == MarkResult(1)
 
 
-def test_a_smaller_number_takes_nothing_back(alice: Person, bob: Person) -> None:
-    said_often(alice, bob, 3)
+def test_smaller_event_number_changes_nothing(alice: Person, bob: Person) -> None:
+    new_messages(alice, bob, 3)
     messages_mark_delivered(bob.user.pk, seq=3)
     before = everything()
     assert messages_mark_delivered(bob.user.pk, seq=1) == MarkResult(0)
@@ -230,22 +230,20 @@ def test_a_smaller_number_takes_nothing_back(alice: Person, bob: Person) -> None
     assert DeliveryCursor.objects.get(user=bob.user).seq == 3
 
 
-def test_what_was_passed_over_by_id_is_delivered_by_number(alice: Person, bob: Person) -> None:
-    newest, *older = said_often(alice, bob, 3)
+def test_event_number_delivers_messages_that_ids_left_out(alice: Person, bob: Person) -> None:
+    newest, *older = new_messages(alice, bob, 3)
     messages_mark_delivered(bob.user.pk, message_ids=[newest])
     assert messages_mark_delivered(bob.user.pk, seq=3) == MarkResult(len(older))
 
 
 @small_parts
-def test_who_has_everything_costs_no_more_however_long_their_stream_is(
-    alice: Person, bob: Person
-) -> None:
-    said_often(alice, bob, 60)
+def test_delivery_costs_the_same_for_a_long_stream(alice: Person, bob: Person) -> None:
+    new_messages(alice, bob, 60)
     messages_mark_delivered(bob.user.pk, seq=60)
     with statements() as sent:
         messages_mark_delivered(bob.user.pk, seq=60)
     assert len(sent) == 2
-    said(alice, bob)
+    new_message(alice, bob)
     with statements() as sent:
         messages_mark_delivered(bob.user.pk, seq=61)
     assert len(sent) == 8

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from apps.accounts.tests.people import Person
 from apps.chat import commands
-from apps.chat.tests.factories import said
+from apps.chat.tests.factories import new_message
 from apps.core.errors import RateLimited
 from apps.core.ids import uuid7
 from apps.realtime.sockets import Identity
@@ -81,7 +81,7 @@ def test_typing_ends_by_itself(bob: Person, hers: Typist) -> None:
     assert hers.told(bob) == [True, False]
 
 
-def test_typing_ends_when_one_says_so_and_is_not_ended_again(bob: Person, hers: Typist) -> None:
+def test_typing_that_was_ended_is_not_ended_again(bob: Person, hers: Typist) -> None:
     async def type_and_stop() -> None:
         await hers.type(bob)
         await hers.type(bob)
@@ -107,7 +107,7 @@ def test_typing_ends_with_the_socket(
     assert hers.told(bob) == [True, False]
 
 
-def test_typing_beyond_the_limit_is_refused_and_told_to_nobody(
+def test_typing_beyond_the_limit_is_refused_and_not_sent(
     bob: Person, carol: Person, hers: Typist, settings: Settings
 ) -> None:
     settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(typing=3)
@@ -127,10 +127,10 @@ def test_typing_beyond_the_limit_is_refused_and_told_to_nobody(
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_the_other_sees_that_one_types_until_one_is_gone(
+def test_receiver_sees_the_typing_until_the_socket_closes(
     server: ServerProcess, alice: Person, bob: Person, carol: Person
 ) -> None:
-    said(alice, bob)
+    new_message(alice, bob)
     with TestSocket(server.url, token=bob.access) as his:
         his.expect("connected")
         with TestSocket(server.url, token=alice.access) as hers:
