@@ -12,7 +12,7 @@ from apps.realtime import group_commit
 
 @pytest.fixture
 def closing_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have groups committed in threads whose connections end with them."""
+    """Commit groups in threads that close their connections when they end."""
 
     async def in_closing_thread(work: Callable[..., Any], *args: Any) -> Any:
         def run() -> Any:

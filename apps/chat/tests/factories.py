@@ -31,29 +31,29 @@ def new_messages(sender: Person, receiver: Person, count: int) -> list[UUID]:
 
 
 def reloaded(message: Message | UUID) -> Message:
-    """Return a message, which may be given by its id, as it stands in the database now."""
+    """Return a message as it is in the database now, given the message or its id."""
     pk = message.pk if isinstance(message, Message) else message
     return with_users(with_status(Message.objects.all())).get(pk=pk)
 
 
 def statuses() -> list[str]:
-    """Return the status of every message there is, in the order of their ids."""
+    """Return the status of every message, in the order of their ids."""
     return [message.status for message in with_status(Message.objects.order_by("pk"))]
 
 
 def user_events(person: Person) -> list[tuple[str, Any]]:
-    """Return type and data of what was logged for a person, the oldest first."""
+    """Return type and data of the events on the stream of a user, the oldest first."""
     events = LoggedEvent.objects.filter(stream=USER.name(person.user.pk)).order_by("seq")
     return list(events.values_list("type", "data"))
 
 
 def event_types(person: Person) -> list[str]:
-    """Return the types of what was logged for a person, the oldest first."""
+    """Return the types of the events on the stream of a user, the oldest first."""
     return [kind for kind, _ in user_events(person)]
 
 
 def everything() -> list[Any]:
-    """Return all that the chat and the log hold, so that a test can see that nothing changed."""
+    """Return all rows of the chat and the log, so that a test can see that nothing changed."""
     tables = (Conversation, Message, Membership, Receipt, LoggedEvent)
     return [list(table.objects.order_by("pk").values()) for table in tables]
 
@@ -72,7 +72,7 @@ def new_group_message(
 
 
 def users(count: int) -> list[User]:
-    """Return that many users who have no session, and so cost nothing."""
+    """Return that many new users without sessions, which makes them cheap."""
     start = User.objects.count()
     return User.objects.bulk_create(
         User(name=f"Sailor {n}", email=f"sailor{n}@example.com")
@@ -81,6 +81,6 @@ def users(count: int) -> list[User]:
 
 
 def group_events(group: Conversation) -> list[tuple[str, Any]]:
-    """Return type and data of what was logged for a group, the oldest first."""
+    """Return type and data of the events on the stream of a group, the oldest first."""
     events = LoggedEvent.objects.filter(stream=CONVERSATION.name(group.pk)).order_by("seq")
     return list(events.values_list("type", "data"))

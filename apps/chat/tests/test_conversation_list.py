@@ -1,4 +1,4 @@
-"""The list of one's conversations."""
+"""The list of a user's conversations."""
 
 from typing import Any
 from uuid import UUID
@@ -26,24 +26,24 @@ pytestmark = pytest.mark.django_db
 
 
 def listed(reader: Person, **query: Any) -> Any:
-    """Return the body of a person's list of conversations."""
+    """Return the body of the response with a user's conversations."""
     response = reader.get("/messages/conversations", query)
     assert response.status_code == 200, response.content
     return response.json()
 
 
 def partners(reader: Person, **query: Any) -> list[str]:
-    """Return the names of those with whom a person has conversations, in their order."""
+    """Return the names of the other users of the conversations, in their order."""
     return [one["user"]["name"] for one in listed(reader, **query)["data"]]
 
 
 def unread(reader: Person) -> dict[str, int]:
-    """Return how many messages of each partner are unread."""
+    """Return the unread count of each conversation by the name of the other user."""
     return {one["user"]["name"]: one["unreadCount"] for one in listed(reader)["data"]}
 
 
 def delete(message: Message) -> None:
-    """Have the sender of a message delete it."""
+    """Delete a message as its sender."""
     message_delete(message.sender, message_id=message.pk)
 
 
@@ -226,7 +226,7 @@ def test_list_is_read_from_an_index(alice: Person, bob: Person) -> None:
     new_message(alice, bob)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            # So few rows are read faster without an index, and sorted.
+            # PostgreSQL reads so few rows faster without an index, and sorts them.
             for way in ("seqscan", "bitmapscan", "sort"):
                 cursor.execute(f"SET LOCAL enable_{way} = off")
     plan = direct_memberships(alice.user)[:10].explain()

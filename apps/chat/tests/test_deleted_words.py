@@ -1,4 +1,4 @@
-"""The words of a deleted message do not come back, neither by its client id nor by its key."""
+"""A deleted message never shows its content again: not by its client id, and not by its key."""
 
 import json
 import threading
@@ -25,13 +25,13 @@ WORDS = "Xylophone"
 
 
 def send(sender: Person, receiver: Person, **headers: str) -> Any:
-    """Return the answer to the sending, or to its repetition."""
+    """Return the response to a send, or to its repeat."""
     body = {"receiverId": receiver.id, "content": WORDS, "clientId": "phone-1"}
     return sender.post("/messages", body, **headers)
 
 
-def places_with(words: str) -> set[str]:
-    """Return the tables that hold the words."""
+def tables_with(words: str) -> set[str]:
+    """Return the tables that contain the words."""
     return {
         model._meta.db_table
         for model in apps.get_models()
@@ -68,12 +68,12 @@ def test_idempotency_key_replays_a_deleted_message_without_content(
 
 
 def test_content_of_a_deleted_message_stays_in_its_row_only(alice: Person, bob: Person) -> None:
-    """Whoever looks after the others may still have to read it there."""
+    """Moderators may still have to read it there."""
     first = send(alice, bob, **KEY).json()["data"]
     send(alice, bob, **{"Idempotency-Key": "another-key"})
-    assert places_with(WORDS) >= {"core_idempotencykey", "realtime_event"}
+    assert tables_with(WORDS) >= {"core_idempotencykey", "realtime_event"}
     alice.delete(f"/messages/{first['id']}")
-    assert places_with(WORDS) == {"chat_message"}
+    assert tables_with(WORDS) == {"chat_message"}
 
 
 def test_other_messages_keep_their_content(alice: Person, bob: Person) -> None:
@@ -92,18 +92,18 @@ def test_message_deleted_during_its_repeated_send_leaves_no_content(
     message = send(alice, bob).json()["data"]
     remover = threading.Thread(target=delete, args=[alice, message["id"]])
 
-    def answer_while_it_is_deleted(*args: Any, **more: Any) -> Any:
+    def answer_during_the_deletion(*args: Any, **more: Any) -> Any:
         remover.start()
-        until(lambda: not remover.is_alive() or somebody_waits_for_a_lock())
+        until(lambda: not remover.is_alive() or is_lock_awaited())
         return answer(*args, **more)
 
-    monkeypatch.setattr("apps.core.http.endpoints.answer", answer_while_it_is_deleted)
+    monkeypatch.setattr("apps.core.http.endpoints.answer", answer_during_the_deletion)
     assert send(alice, bob, **KEY).status_code == 200
     remover.join()
     monkeypatch.undo()
     assert Message.objects.get().deleted_at is not None
     assert send(alice, bob, **KEY).json()["data"]["content"] == ""
-    assert places_with(WORDS) == {"chat_message"}
+    assert tables_with(WORDS) == {"chat_message"}
 
 
 def delete(sender: Person, message_id: str) -> None:
@@ -114,8 +114,8 @@ def delete(sender: Person, message_id: str) -> None:
         connections.close_all()
 
 
-def somebody_waits_for_a_lock() -> bool:
-    """Return whether a transaction waits for another one."""
+def is_lock_awaited() -> bool:
+    """Return whether a transaction waits for a lock."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
         return bool(cursor.fetchone()[0])

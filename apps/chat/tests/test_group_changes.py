@@ -1,4 +1,4 @@
-"""Making a group, and who may change what of it."""
+"""Creating a group, and who may change what of it."""
 
 from collections.abc import Callable
 from functools import partial
@@ -65,7 +65,7 @@ def roles(group: Conversation) -> dict[UUID, str]:
 
 
 def require_refused(refusal: type[DomainError], change: Callable[[], object]) -> DomainError:
-    """Fail unless the change is refused, and nothing is changed or told by it."""
+    """Fail unless the change is refused, and changes and publishes nothing."""
     before = everything()
     with pytest.raises(refusal) as refused:
         change()
@@ -148,8 +148,8 @@ def test_owner_makes_another_member_the_owner(
         bob.user.pk: "admin",
         carol.user.pk: "owner",
     }
-    told = group_events(crew)[-1][1]["roles"]
-    assert told == [{"userId": carol.id, "role": "owner"}, {"userId": alice.id, "role": "admin"}]
+    changed = group_events(crew)[-1][1]["roles"]
+    assert changed == [{"userId": carol.id, "role": "owner"}, {"userId": alice.id, "role": "admin"}]
     member_remove(alice.user, conversation_id=crew.pk, user_id=alice.user.pk)
 
 
@@ -237,7 +237,7 @@ def test_action_above_ones_role_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("who", "whom"), [("carol", "bob"), ("carol", "alice"), ("bob", "alice"), ("bob", "admin")]
+    ("who", "other"), [("carol", "bob"), ("carol", "alice"), ("bob", "alice"), ("bob", "admin")]
 )
 def test_member_cannot_remove_a_member_of_the_same_or_a_higher_role(
     request: pytest.FixtureRequest,
@@ -245,15 +245,15 @@ def test_member_cannot_remove_a_member_of_the_same_or_a_higher_role(
     alice: Person,
     dora: User,
     who: str,
-    whom: str,
+    other: str,
 ) -> None:
     members_add(alice.user, conversation_id=crew.pk, user_ids=[dora.pk])
     member_set_role(alice.user, conversation_id=crew.pk, user_id=dora.pk, role="admin")
     actor = request.getfixturevalue(who).user
-    other = dora if whom == "admin" else request.getfixturevalue(whom).user
+    member = dora if other == "admin" else request.getfixturevalue(other).user
     require_refused(
         NotYoursToRemove,
-        lambda: member_remove(actor, conversation_id=crew.pk, user_id=other.pk),
+        lambda: member_remove(actor, conversation_id=crew.pk, user_id=member.pk),
     )
 
 

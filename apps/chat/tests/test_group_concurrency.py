@@ -1,4 +1,4 @@
-"""What happens in a group at once comes one after the other."""
+"""Concurrent changes of a group happen one after the other."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -31,9 +31,8 @@ def require_no_errors(outcomes: Sequence[Any]) -> None:
     assert [one for one in outcomes if isinstance(one, Exception)] == []
 
 
-def say_often(group: Conversation, sender: Person) -> list[int]:
-    """Return the numbers of some messages that were sent one after the other, until the sender was
-    refused."""
+def send_repeatedly(group: Conversation, sender: Person) -> list[int]:
+    """Send some messages one after the other, until one is refused, and return their numbers."""
     numbers = []
     for _ in range(EACH):
         try:
@@ -48,16 +47,16 @@ def test_user_who_joins_during_sends_reads_exactly_the_later_messages(
 ) -> None:
     group = group_of(alice.user, carol.user)
     outcomes = together(
-        *[lambda who=who: say_often(group, who) for who in (alice, carol)],
+        *[lambda who=who: send_repeatedly(group, who) for who in (alice, carol)],
         lambda: members_add(alice.user, conversation_id=group.pk, user_ids=[bob.user.pk]),
     )
     require_no_errors(outcomes)
     membership = Membership.objects.get(user=bob.user)
     shown = sorted(message.seq for message in messages_in(bob.user, group.pk))
     assert shown == list(range(membership.joined_seq + 1, 2 * EACH + 1))
-    # What the stream tells since they joined is the same.
-    told = group_events(group)[membership.joined_event :]
-    assert [data["message"]["seq"] for kind, data in told if kind == "chat_message"] == shown
+    # The events since they joined are about the same messages.
+    events = group_events(group)[membership.joined_event :]
+    assert [data["message"]["seq"] for kind, data in events if kind == "chat_message"] == shown
     assert unread_counts(bob.user)["total"] == len(shown)
 
 
@@ -67,13 +66,13 @@ def test_member_removed_during_their_sends_sends_nothing_afterwards(
     group = group_of(alice.user, bob.user)
     new_group_message(group, bob.user)
     outcomes = together(
-        lambda: say_often(group, bob),
-        lambda: say_often(group, alice),
+        lambda: send_repeatedly(group, bob),
+        lambda: send_repeatedly(group, alice),
         lambda: member_remove(alice.user, conversation_id=group.pk, user_id=bob.user.pk),
     )
     require_no_errors(outcomes)
-    told = [(kind, data.get("message", {}).get("senderId")) for kind, data in group_events(group)]
-    assert ("chat_message", bob.id) not in told[told.index(("member_left", None)) :]
+    events = [(kind, data.get("message", {}).get("senderId")) for kind, data in group_events(group)]
+    assert ("chat_message", bob.id) not in events[events.index(("member_left", None)) :]
     numbers = sorted(Message.objects.values_list("seq", flat=True))
     assert numbers == list(range(1, len(numbers) + 1))
 
@@ -89,8 +88,8 @@ def test_devices_that_read_at_once_mark_each_message_once(alice: Person, bob: Pe
     require_no_errors(outcomes)
     reads = [one.updated for one in outcomes[:4] if isinstance(one, MarkResult)]
     assert sum(reads) == 9
-    told = [data["ranges"] for kind, data in group_events(group) if kind == "group_read"]
-    assert sum(one["last"] - one["first"] + 1 for ranges in told for one in ranges) == 9
+    ranges = [data["ranges"] for kind, data in group_events(group) if kind == "group_read"]
+    assert sum(one["last"] - one["first"] + 1 for some in ranges for one in some) == 9
     require_apart()
     assert unread_counts(bob.user)["total"] == 0
     assert Membership.objects.get(user=bob.user).read_seq == 9

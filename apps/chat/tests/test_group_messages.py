@@ -1,4 +1,4 @@
-"""What is said in a group, and who has read it."""
+"""Messages of a group, and their status."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ def read(reader: Person, *messages: Message) -> MarkResult:
 
 
 def unread(reader: Person, group: Conversation) -> int:
-    """Return how many messages of a group are unread, as its list says it."""
+    """Return the unread count of a group as the list of conversations shows it."""
     [membership] = [
         one for one in memberships_latest(reader.user, limit=9) if one.conversation_id == group.pk
     ]
@@ -132,12 +132,12 @@ def test_delivered_event_names_each_message_once_by_number(
     messages = [new_group_message(crew, alice.user) for _ in range(3)]
     messages_mark_delivered(bob.user.pk, message_ids=[messages[2].pk])
     messages_mark_delivered(bob.user.pk, message_ids=[one.pk for one in messages])
-    told = [data for kind, data in group_events(crew) if kind == "group_delivered"]
-    assert [one["ranges"] for one in told] == [
+    events = [data for kind, data in group_events(crew) if kind == "group_delivered"]
+    assert [one["ranges"] for one in events] == [
         [{"first": 3, "last": 3}],
         [{"first": 1, "last": 2}],
     ]
-    assert [one["upTo"] for one in told] == [0, 3]
+    assert [one["upTo"] for one in events] == [0, 3]
     assert Receipt.objects.count() == 0
 
 
@@ -150,7 +150,7 @@ def test_reading_up_to_a_number_marks_the_messages_of_others(
     marked = messages_mark_read(bob.user.pk, conversation_id=crew.pk, up_to=3)
     assert (marked, unread(bob, crew)) == (MarkResult(2), 1)
     assert unread_counts(bob.user) == {"total": 1, "conversations": 1}
-    # One act, one receipt: what Bob said himself is between its ends and does not count.
+    # One call writes one receipt. Bob's own message lies within its range and does not count.
     receipt = Receipt.objects.get()
     assert (receipt.first_seq, receipt.last_seq) == (1, 3)
 
@@ -262,7 +262,7 @@ def test_groups_and_direct_conversations_are_listed_together_latest_first(
         return found
 
     assert pages(9) == pages(2) == pages(1) == latest_first
-    # The route of today lists the direct ones alone.
+    # The route lists direct conversations only.
     assert [one.conversation_id for one in direct_memberships(alice.user)] == latest_first[1:3]
     listed = alice.get("/messages/conversations").json()
     assert [one["userId"] for one in listed["data"]] == [carol.id, bob.id]

@@ -1,4 +1,4 @@
-"""What the database itself refuses."""
+"""The rows that the database itself refuses."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 
 def require_refused(row: Model, change: dict[str, Any]) -> None:
-    """Fail unless the database refuses the change of the row, and nothing is changed by it."""
+    """Fail unless the database refuses the change of the row and changes nothing."""
     before = everything()
     with pytest.raises(IntegrityError), transaction.atomic():
         type(row)._default_manager.filter(pk=row.pk).update(**change)

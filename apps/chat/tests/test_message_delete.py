@@ -1,4 +1,4 @@
-"""Deleting a message, for both."""
+"""Deleting a message, for both users."""
 
 import json
 from typing import Any
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 
 def require_refused(response: Any, before: list[Any], status: int, message: str) -> None:
-    """Fail unless the answer is that refusal and nothing was changed or announced."""
+    """Fail unless the response is that refusal and nothing was changed or published."""
     assert (response.status_code, response.json()["message"]) == (status, message)
     assert everything() == before
 

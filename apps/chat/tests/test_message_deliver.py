@@ -1,4 +1,4 @@
-"""Noting that a device of the receiver has a message: status only ever goes forward."""
+"""Marking messages as delivered: their status never goes back."""
 
 import pytest
 
@@ -16,10 +16,10 @@ pytestmark = pytest.mark.django_db
 
 def test_device_confirms_delivery_by_message_id(alice: Person, bob: Person) -> None:
     """Presence does not prove that a device has a message; only its confirmation does."""
-    there, on_its_way = new_message(alice, bob), new_message(alice, bob)
-    assert messages_mark_delivered(bob.user.pk, message_ids=[there.pk]).updated == 1
-    assert [reloaded(one).status for one in (there, on_its_way)] == ["delivered", "sent"]
-    assert reloaded(there).read_at is None
+    delivered, sent = new_message(alice, bob), new_message(alice, bob)
+    assert messages_mark_delivered(bob.user.pk, message_ids=[delivered.pk]).updated == 1
+    assert [reloaded(one).status for one in (delivered, sent)] == ["delivered", "sent"]
+    assert reloaded(delivered).read_at is None
 
 
 def test_only_the_sender_receives_the_delivery_receipt(alice: Person, bob: Person) -> None:
@@ -78,7 +78,7 @@ def test_second_delivery_changes_nothing(alice: Person, bob: Person) -> None:
 
 
 def test_read_message_does_not_become_delivered_again(alice: Person, bob: Person) -> None:
-    """A late delivery must not overwrite the status that is further."""
+    """A late delivery must not overwrite a later status."""
     message = new_message(alice, bob)
     messages_mark_read(bob.user.pk, message_ids=[message.pk])
     before = everything()
@@ -97,7 +97,7 @@ def test_delivered_message_can_be_read(alice: Person, bob: Person) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_message_delivered_and_read_at_once_is_read(alice: Person, bob: Person) -> None:
-    """A concurrent delivery must not overwrite the status that is further."""
+    """A concurrent delivery must not overwrite a later status."""
     messages = [new_message(alice, bob) for _ in range(5)]
     ids = [message.pk for message in messages]
     together(

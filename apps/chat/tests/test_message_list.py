@@ -1,4 +1,4 @@
-"""Reading a conversation."""
+"""The list of the messages with a user."""
 
 from typing import Any
 from uuid import UUID
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 
 def listed(reader: Person, other: Person, **query: Any) -> Any:
-    """Return the body of a conversation that is answered with 200."""
+    """Return the body of the successful response with the messages of a conversation."""
     response = reader.get("/messages", {"userId": other.id, **query})
     assert response.status_code == 200, response.content
     return response.json()

@@ -1,4 +1,4 @@
-"""The numbers of messages and events: 1, 2, 3 … without holes, whoever writes at once."""
+"""The numbers of messages and events: 1, 2, 3 … without gaps, even under concurrent sends."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -22,18 +22,18 @@ pytestmark = pytest.mark.django_db
 EACH = 5
 
 
-def require_no_holes(numbers: list[int]) -> None:
-    """Fail unless the numbers are 1, 2, 3 … in some order, each once."""
+def require_no_gaps(numbers: list[int]) -> None:
+    """Fail unless the numbers are 1, 2, 3 …, each once, in any order."""
     assert sorted(numbers) == list(range(1, len(numbers) + 1))
 
 
-def require_streams_without_holes() -> None:
-    """Fail unless every stream's events are numbered 1 up to its head."""
+def require_streams_without_gaps() -> None:
+    """Fail unless the events of every stream are numbered from 1 to its head."""
     numbers: defaultdict[str, list[int]] = defaultdict(list)
     for stream, seq in LoggedEvent.objects.values_list("stream", "seq"):
         numbers[stream].append(seq)
     for found in numbers.values():
-        require_no_holes(found)
+        require_no_gaps(found)
     heads = dict(Stream.objects.values_list("name", "head"))
     assert heads == {stream: len(found) for stream, found in numbers.items()}
 
@@ -49,10 +49,10 @@ def test_six_concurrent_senders_of_one_conversation_leave_no_gap(
 ) -> None:
     outcomes = together(*[writer(alice, bob), writer(bob, alice)] * 3)
     assert [one for one in outcomes if isinstance(one, Exception)] == []
-    require_no_holes([seq for one in outcomes if isinstance(one, list) for seq in one])
-    require_no_holes(list(Message.objects.values_list("seq", flat=True)))
+    require_no_gaps([seq for one in outcomes if isinstance(one, list) for seq in one])
+    require_no_gaps(list(Message.objects.values_list("seq", flat=True)))
     assert Conversation.objects.get().last_seq == 6 * EACH
-    require_streams_without_holes()
+    require_streams_without_gaps()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -63,9 +63,9 @@ def test_six_concurrent_senders_of_three_conversations_do_not_deadlock(
     outcomes = together(*[writer(*side) for side in sides])
     assert [one for one in outcomes if isinstance(one, Exception)] == []
     for conversation in Conversation.objects.all():
-        require_no_holes(list(conversation.messages.values_list("seq", flat=True)))
+        require_no_gaps(list(conversation.messages.values_list("seq", flat=True)))
     assert Message.objects.count() == 6 * EACH
-    require_streams_without_holes()
+    require_streams_without_gaps()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -77,9 +77,9 @@ def test_concurrent_sends_of_many_messages_do_not_deadlock(
     outcomes = together(*[lambda: messages_send(group), lambda: messages_send(group[::-1])] * 3)
     assert [one for one in outcomes if isinstance(one, Exception)] == []
     for conversation in Conversation.objects.all():
-        require_no_holes(list(conversation.messages.values_list("seq", flat=True)))
+        require_no_gaps(list(conversation.messages.values_list("seq", flat=True)))
     assert Message.objects.count() == 6 * len(group)
-    require_streams_without_holes()
+    require_streams_without_gaps()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -88,8 +88,8 @@ def test_events_of_a_stream_have_messages_in_the_order_of_their_numbers(
 ) -> None:
     together(*[writer(alice, bob)] * 4)
     events = LoggedEvent.objects.filter(type="chat_message").order_by("seq")
-    told = [data["message"]["seq"] for data in events.values_list("data", flat=True)]
-    assert told == list(range(1, 4 * EACH + 1))
+    numbers = [data["message"]["seq"] for data in events.values_list("data", flat=True)]
+    assert numbers == list(range(1, 4 * EACH + 1))
 
 
 def test_each_conversation_has_its_own_numbers(alice: Person, bob: Person, carol: Person) -> None:

@@ -1,4 +1,4 @@
-"""Marking messages as read, and who is told of it."""
+"""Marking messages as read, and who receives the receipts."""
 
 from typing import Any
 
@@ -25,12 +25,12 @@ pytestmark = pytest.mark.django_db
 
 
 def read(reader: Person, *messages: Message) -> Any:
-    """Return the answer to a person's marking messages as read."""
+    """Return the response to a request that marks messages as read."""
     return reader.post("/messages/read", {"messageIds": [str(one.pk) for one in messages]})
 
 
 def receipts(person: Person) -> list[tuple[str, list[str]]]:
-    """Return who read which messages, as a person was told."""
+    """Return reader and messages of each read receipt that a user received."""
     return [
         (data["readBy"], sorted(data["messageIds"]))
         for kind, data in user_events(person)
@@ -39,7 +39,7 @@ def receipts(person: Person) -> list[tuple[str, list[str]]]:
 
 
 def require_refused(response: Any, before: list[Any], status: int) -> None:
-    """Fail unless the answer has that status and nothing was changed or announced."""
+    """Fail unless the response has that status and nothing was changed or published."""
     assert response.status_code == status, response.content
     assert everything() == before
 
@@ -108,10 +108,13 @@ def test_each_sender_receives_a_receipt_for_their_own_messages(
     alice: Person, bob: Person, carol: Person
 ) -> None:
     """One request may name messages of several senders."""
-    hers, carols = [new_message(alice, bob), new_message(alice, bob)], new_message(carol, bob)
-    read(bob, hers[0], carols, hers[1])
-    assert receipts(alice) == [(bob.id, sorted(str(one.pk) for one in hers))]
-    assert receipts(carol) == [(bob.id, [str(carols.pk)])]
+    from_alice, from_carol = (
+        [new_message(alice, bob), new_message(alice, bob)],
+        new_message(carol, bob),
+    )
+    read(bob, from_alice[0], from_carol, from_alice[1])
+    assert receipts(alice) == [(bob.id, sorted(str(one.pk) for one in from_alice))]
+    assert receipts(carol) == [(bob.id, [str(from_carol.pk)])]
     assert sorted(receipts(bob)) == sorted([*receipts(alice), *receipts(carol)])
 
 

@@ -1,4 +1,4 @@
-"""A message that is sent again with its client id is sent once."""
+"""A message that is sent again with the same client id is stored once."""
 
 import pytest
 
@@ -75,7 +75,7 @@ def test_repeat_in_one_transaction_sends_one_message(alice: Person, bob: Person)
 def test_earlier_messages_are_found_by_pairs_of_sender_and_client_id(
     alice: Person, bob: Person
 ) -> None:
-    """Clients that number their messages would have a group read all that its senders ever sent."""
+    """Many clients number their messages 1, 2, 3 …, so senders use the same client ids."""
     numbers = [str(number) for number in range(5)]
     messages_send(
         [draft(*pair, client_id=n) for pair in ((alice, bob), (bob, alice)) for n in numbers]

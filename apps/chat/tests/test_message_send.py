@@ -23,18 +23,18 @@ pytestmark = pytest.mark.django_db
 
 
 def send(sender: Person, receiver_id: str, content: Any = "Ahoy", **more: Any) -> Any:
-    """Return the answer to a message's being sent."""
+    """Return the response to a send."""
     return sender.post("/messages", {"receiverId": receiver_id, "content": content, **more})
 
 
 def require_refused(response: Any, before: list[Any], status: int, message: str) -> None:
-    """Fail unless the answer is that refusal and nothing was stored or announced."""
+    """Fail unless the response is that refusal and nothing was stored or published."""
     assert (response.status_code, response.json()["message"]) == (status, message)
     assert everything() == before
 
 
 def wrong_fields(response: Any) -> list[tuple[str, str]]:
-    """Return field and code of every error of a refusal."""
+    """Return field and code of every error of a response."""
     return [(error["field"], error["code"]) for error in response.json().get("errors", [])]
 
 

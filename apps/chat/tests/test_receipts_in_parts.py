@@ -1,4 +1,4 @@
-"""Receipts for more messages than one event can name: in parts, each of them whole."""
+"""Receipts for more messages than one event can name: they are written in parts."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -34,13 +34,13 @@ IN_PARTS = [500, 500, 500, 200]
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no call stop because the machine is slow."""
+    """Give every call enough time on a slow machine."""
     monkeypatch.setattr(receipts, "LONGEST", 600)
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have few messages make many parts."""
+    """Make many parts of few messages."""
     monkeypatch.setattr(receipts, "PART", 50)
     monkeypatch.setattr(receipts, "PARTS_PER_QUERY", 2)
 
@@ -49,8 +49,8 @@ small_parts = pytest.mark.usefixtures("small")
 
 
 def named_in(person: Person, kind: str) -> list[list[str]]:
-    """Return which messages each event of a type named, as a person was told."""
-    return [data["messageIds"] for told_kind, data in user_events(person) if told_kind == kind]
+    """Return the message ids of each event of a type that a user received."""
+    return [data["messageIds"] for event_type, data in user_events(person) if event_type == kind]
 
 
 def flat(parts: Sequence[list[str]]) -> list[str]:
@@ -59,12 +59,12 @@ def flat(parts: Sequence[list[str]]) -> list[str]:
 
 
 def in_order(ids: Sequence[UUID]) -> list[str]:
-    """Return the ids that new_messages() gave, the oldest first, as they are sent."""
+    """Return the ids of new_messages() as strings, the oldest first."""
     return [str(one) for one in reversed(ids)]
 
 
 def all_of(person: Person, **more: Any) -> dict[str, Any]:
-    """Return the body that marks all of the one conversation as read."""
+    """Return the body of a request that marks the only conversation as read."""
     conversation = Conversation.objects.get()
     return {"conversationId": str(conversation.pk), "upTo": conversation.last_seq, **more}
 
@@ -100,7 +100,7 @@ def test_receipt_fits_into_a_frame(alice: Person, bob: Person) -> None:
         missed = events_after(USER.name(person.user.pk), 501)
         sizes = [len(str(frame.content).encode()) for frame in missed.frames]
         assert len(sizes) == (4 if person is alice else 2)
-        # Another reader may count in UTF-16, and there may be a requestId beside.
+        # A client may count in UTF-16 units, and a frame may also have a requestId.
         assert max(sizes) < FRAME_BYTES / 2
 
 
@@ -137,17 +137,17 @@ def test_next_delivery_does_the_rest_after_a_process_died(
     assert flat(named_in(alice, "delivery_receipt")) == in_order(ids)
 
 
-def die_in_the_third_part(monkeypatch: pytest.MonkeyPatch, announce: str) -> None:
-    """Have the process end once, as its third part is to be announced."""
-    announced = getattr(receipts, announce)
+def die_in_the_third_part(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """End the process once, when it publishes its third part."""
+    publish = getattr(receipts, name)
     calls = iter(range(1, 1_000))
 
     def die(*args: Any) -> None:
         if next(calls) == 3:
             raise SystemExit
-        announced(*args)
+        publish(*args)
 
-    monkeypatch.setattr(receipts, announce, die)
+    monkeypatch.setattr(receipts, name, die)
 
 
 @small_parts

@@ -1,4 +1,4 @@
-"""Counting what is unread."""
+"""Counting unread messages."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 
 def unread(person: Person) -> Any:
-    """Return what a person is told about their unread messages."""
+    """Return the unread counts of a user."""
     response = person.get("/messages/unread")
     assert response.status_code == 200
     return response.json()["data"]
@@ -54,7 +54,7 @@ def test_unread_messages_are_found_by_an_index(alice: Person, bob: Person) -> No
     new_messages(alice, bob, 3)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            # So few rows are read faster without an index.
+            # PostgreSQL reads so few rows faster without an index.
             cursor.execute("SET LOCAL enable_seqscan = off")
     plan = selectors.memberships_with_unread(bob.user).explain()
     assert "membership_unread" in plan
