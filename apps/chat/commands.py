@@ -33,7 +33,7 @@ _typing: dict[tuple[UUID, UUID], asyncio.TimerHandle] = {}
 
 @command("chat_message", input=MessageInput, ack=MessagePayload)
 async def chat_message(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Send a message, as over HTTP. The answer arrives once the message is stored."""
+    """Send a message, as over HTTP. The response arrives once the message is stored."""
     draft = services.Draft(sender_id=socket.identity.user_id, **given)
     sent = await message_send_grouped(draft)
     return {"message": sent.output}

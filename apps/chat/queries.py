@@ -170,7 +170,7 @@ def with_unread(memberships: QuerySet[Membership]) -> QuerySet[Membership]:
     return memberships.annotate(**unread)
 
 
-def as_listed(memberships: QuerySet[Membership]) -> QuerySet[Membership]:
+def with_list_columns(memberships: QuerySet[Membership]) -> QuerySet[Membership]:
     """Return the memberships with the columns of a list: the number of unread messages, and the id
     of the newest message."""
     newest: dict[str, Any] = {

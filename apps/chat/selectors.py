@@ -12,7 +12,7 @@ from apps.accounts.models import User
 from apps.accounts.selectors import user_get
 from apps.chat.errors import ConversationNotFound
 from apps.chat.models import Conversation, Membership, Message
-from apps.chat.queries import as_listed, with_status, with_unread
+from apps.chat.queries import with_list_columns, with_status, with_unread
 from apps.realtime.presence import Seen, presence_of
 
 # Members of a larger group do not see who is online: each arrival would be a signal to all of them,
@@ -60,7 +60,7 @@ def direct_memberships(user: User) -> QuerySet[Membership]:
     """Return the user's direct conversations that have a message, the latest first."""
     listed = Membership.objects.filter(user=user, last_message_at__isnull=False)
     return (
-        as_listed(listed)
+        with_list_columns(listed)
         .select_related("conversation__first", "conversation__second")
         .order_by("-last_message_at", "-id")
     )
@@ -74,7 +74,7 @@ def group_memberships(user: User) -> QuerySet[Membership]:
     """
     own = Membership.objects.filter(user=user, incoming_seq=None)
     return (
-        as_listed(own)
+        with_list_columns(own)
         .select_related("conversation")
         .order_by("-conversation__last_message_at", "-id")
     )

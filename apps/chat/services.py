@@ -1,9 +1,9 @@
 """Sending and deleting messages.
 
 Lock order of the chat: delivery cursors, groups by id, direct conversations by their pair,
-memberships by conversation and user, messages by id, kept answers by id, then the streams by name.
-The members of a conversation, its title and its numbers only change under its lock; what a member
-has read of it, under the lock of their membership.
+memberships by conversation and user, messages by id, stored responses by id, then the streams by
+name. The members of a conversation, its title and its numbers only change under its lock; what a
+member has read of it, under the lock of their membership.
 """
 
 from collections import defaultdict
@@ -78,8 +78,8 @@ def message_send(draft: Draft) -> Sent:
 def _reload_locked(sent: Sent) -> Sent:
     """Return a message that was sent before as it is now, under its lock.
 
-    The answer may be kept under an Idempotency-Key. A deletion at the same time waits for that, and
-    then takes the words out of the kept answer.
+    The response may be stored under an Idempotency-Key. A concurrent deletion waits for that, and
+    then removes the content from the stored response.
     """
     messages = with_users(with_status(Message.objects.filter(pk=sent.message.pk)))
     message = messages.select_for_update(of=("self",)).first() or sent.message
@@ -89,10 +89,10 @@ def _reload_locked(sent: Sent) -> Sent:
 def messages_send(drafts: Sequence[Draft]) -> list[Outcome]:
     """Send messages of many senders in one transaction; return the outcome of each draft.
 
-    A draft whose client id its sender has used before gives the message of that time. Two processes
-    may store such a draft at once: the table's constraint then undoes the later transaction, and
-    its next try reads what the other has written. A transaction is undone as well when a sender or
-    receiver is deleted after they were read.
+    A draft with a client id that its sender has used before returns the earlier message. Two
+    processes may store such drafts at once: a constraint of the table then undoes the later
+    transaction, and its next try reads the message of the other. A transaction is also undone when
+    a sender or receiver is deleted after the transaction has read them.
     """
     for _ in range(TRIES - 1):
         try:
@@ -104,7 +104,7 @@ def messages_send(drafts: Sequence[Draft]) -> list[Outcome]:
 
 @transaction.atomic
 def _messages_send(drafts: Sequence[Draft]) -> list[Outcome]:
-    """Return of each draft why it is refused, the message that it repeats, or its new message."""
+    """Return for each draft its refusal, the message that it repeats, or its new message."""
     context = _load_context(drafts)
     outcomes = [_refused_or_sent_before(draft, context) for draft in drafts]
     new = [draft for draft, outcome in zip(drafts, outcomes, strict=True) if outcome is None]
@@ -140,7 +140,7 @@ def _load_context(drafts: Sequence[Draft]) -> _Context:
 def _refused_or_sent_before(draft: Draft, context: _Context) -> Outcome | None:
     """Return why a draft is refused, or what was sent before under its client id.
 
-    That message is returned even if its receiver could not be written to any more.
+    An earlier message is returned even if its receiver can no longer receive messages.
     """
     try:
         require(may_chat(context.users.get(draft.sender_id)), SessionOver)
@@ -204,7 +204,7 @@ def _store(drafts: Sequence[Draft], context: _Context) -> list[Sent]:
         Conversation.objects.number_direct(direct, context.users)
     Message.objects.bulk_create(messages)
     if direct:
-        Membership.objects.list_direct(direct.values())
+        Membership.objects.update_direct(direct.values())
     sent = [_sent(message, created=True) for message in messages]
     events.messages_sent((one.message, one.output) for one in sent)
     return sent
@@ -216,7 +216,7 @@ def _sent(message: Message, *, created: bool) -> Sent:
 
 @transaction.atomic
 def message_delete(actor: User, *, message_id: UUID) -> None:
-    """Delete a message for all members, and its words from the log and from every kept answer;
+    """Delete a message for all members, and its words from the log and from every stored response;
     raise MessageNotFound or NotYourMessageToDelete."""
     visible = visible_to(actor.pk).filter(pk=message_id)
     found = visible.first()

@@ -94,10 +94,10 @@ class GroupCommit(Generic[Item, Result]):
         return [next(outcomes) if refusal is None else refusal for refusal in refusals]
 
     def _commit_together(self, items: Sequence[Item]) -> Sequence[Result | DomainError]:
-        """Commit the items in one transaction or, where that fails, one by one.
+        """Commit the items in one transaction or, if it fails, one by one.
 
-        A transaction that may have been committed all the same is not repeated: its items would be
-        stored twice.
+        A transaction that may have been committed despite its error is not repeated: its items
+        could be stored twice.
         """
         try:
             return self._commit(items)
@@ -110,10 +110,10 @@ class GroupCommit(Generic[Item, Result]):
     def _commit_one_by_one(self, items: Sequence[Item]) -> list[Result | DomainError]:
         outcomes: list[Result | DomainError] = []
         failures: list[DomainError] = []
-        locked = _Locked()
+        held = _HeldLocks()
         for item in items:
             locks = self._locks_of(item)
-            if failures and (len(failures) == MOST_FAILURES or locked.concern(locks)):
+            if failures and (len(failures) == MOST_FAILURES or held.block(locks)):
                 outcomes.append(failures[-1])
                 continue
             try:
@@ -124,28 +124,28 @@ class GroupCommit(Generic[Item, Result]):
                 if isinstance(error, OperationalError | InterfaceError):
                     failures.append(refusal)
                 if met_a_lock(error):
-                    locked.note(locks)
+                    held.add(locks)
         return outcomes
 
 
-class _Locked:
-    """The locks that items of a group waited for in vain, so that no item waits for them again.
+class _HeldLocks:
+    """The locks that other transactions hold, so that no item waits for them a second time.
 
-    An item that needs several locks does not say which of them was not to be had. One that two such
-    items have in common is taken for it.
+    The error of a lock time-out does not say which of an item's locks is held. A lock that two such
+    items share is assumed to be held.
     """
 
     def __init__(self) -> None:
         self._sets: set[frozenset[Hashable]] = set()
         self._counts: Counter[Hashable] = Counter()
 
-    def note(self, locks: frozenset[Hashable]) -> None:
-        """Note that an item waited for its locks in vain."""
+    def add(self, locks: frozenset[Hashable]) -> None:
+        """Add the locks of an item that timed out."""
         self._sets.add(locks)
         self._counts.update(locks)
 
-    def concern(self, locks: frozenset[Hashable]) -> bool:
-        """Return whether an item that needs these locks would wait in vain as well."""
+    def block(self, locks: frozenset[Hashable]) -> bool:
+        """Return whether an item that needs these locks would time out as well."""
         return locks in self._sets or any(self._counts[lock] > 1 for lock in locks)
 
 

@@ -33,7 +33,7 @@ class MembershipManager(models.Manager["Membership"]):
             f"ON CONFLICT (conversation_id, user_id) DO UPDATE SET {cursor} = excluded.{cursor}",
         )
 
-    def list_direct(self, messages: Iterable[Sequence[Message]]) -> None:
+    def update_direct(self, messages: Iterable[Sequence[Message]]) -> None:
         """Move direct conversations, each given by its new messages, to the top of the lists of
         their two users, and store the number of the newest message for each of them.
 
@@ -99,7 +99,7 @@ class Membership(models.Model):
     incoming_seq = models.PositiveBigIntegerField(null=True)
     last_message_at = models.DateTimeField(null=True)
 
-    # Filled in by queries.as_listed(), and by runs.memberships_locked().
+    # Filled in by queries.with_list_columns(), and by runs.memberships_locked().
     unread: int
     newest_id: UUID | None
     has_gaps: bool

@@ -163,10 +163,10 @@ def test_new_member_cannot_read_earlier_events(
     with TestSocket(server.url, token=bob.access) as bob_socket:
         bob_socket.expect("connected")
         for after in (0, 1):
-            answer = bob_socket.ask("subscribe", {"stream": stream, "after": after})
-            assert (answer["type"], answer["data"]["head"]) == ("reset", 4)
-        answer = bob_socket.ask("subscribe", {"stream": stream, "after": 2})
-        assert answer["data"]["recovered"] is True
+            response = bob_socket.ask("subscribe", {"stream": stream, "after": after})
+            assert (response["type"], response["data"]["head"]) == ("reset", 4)
+        response = bob_socket.ask("subscribe", {"stream": stream, "after": 2})
+        assert response["data"]["recovered"] is True
         frames = bob_socket.settle()
         assert seqs(frames) == [3, 4]
         assert "Before Bob" not in str(frames)

@@ -32,7 +32,7 @@ def test_only_the_sender_receives_the_delivery_receipt(alice: Person, bob: Perso
 
 
 def test_device_confirms_delivery_up_to_an_event_number(alice: Person, bob: Person) -> None:
-    first, answer, second, third = (
+    first, reply, second, third = (
         new_message(alice, bob),
         new_message(bob, alice),
         new_message(alice, bob),
@@ -42,7 +42,7 @@ def test_device_confirms_delivery_up_to_an_event_number(alice: Person, bob: Pers
     seq = events.get(subject=second.pk).seq
     assert messages_mark_delivered(bob.user.pk, seq=seq).updated == 2
     assert [reloaded(one).status for one in (first, second)] == ["delivered", "delivered"]
-    assert [reloaded(one).status for one in (answer, third)] == ["sent", "sent"]
+    assert [reloaded(one).status for one in (reply, third)] == ["sent", "sent"]
 
 
 def test_event_number_refers_to_the_stream_of_the_actor(

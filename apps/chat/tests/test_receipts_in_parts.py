@@ -156,10 +156,10 @@ def test_long_read_stops_and_reports_that_messages_remain(
 ) -> None:
     monkeypatch.setattr(receipts, "LONGEST", -1)
     ids = new_messages(alice, bob, 110)
-    answers: list[Any] = []
-    while not answers or "remaining" in answers[-1]:
-        answers.append(bob.post("/messages/read", all_of(bob)).json()["data"])
-    assert answers == [
+    responses: list[Any] = []
+    while not responses or "remaining" in responses[-1]:
+        responses.append(bob.post("/messages/read", all_of(bob)).json()["data"])
+    assert responses == [
         {"updated": 50, "remaining": True},
         {"updated": 50, "remaining": True},
         {"updated": 10},
