@@ -2,12 +2,12 @@ from django.apps import AppConfig
 
 
 class ChatConfig(AppConfig):
-    """What two people, or the members of a group, say to each other."""
+    """Direct messages between two users, and messages in groups."""
 
     name = "apps.chat"
     label = "chat"
     layer = "features"
 
     def ready(self) -> None:
-        """Register what groups announce; `events` and `commands` are found by themselves."""
+        """Register the events of groups; `events` and `commands` are found by themselves."""
         from apps.chat import group_events  # noqa: F401

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from apps.chat import events, receipts, selectors, services
 from apps.chat.errors import NoConversation
-from apps.chat.grouping import message_send_grouped
+from apps.chat.message_commits import message_send_grouped
 from apps.chat.serializers import (
     DeliveredInput,
     MessageInput,
@@ -24,30 +24,30 @@ from apps.realtime.sockets import Socket
 from apps.realtime.threads import in_thread
 
 TYPING_SECONDS = 10
-LOOK_AGAIN_SECONDS = 1
+CHECK_SECONDS = 1
 
-# Who types to whom, with the timer by which it is looked whether they still do. Nobody is in it for
-# longer than TYPING_SECONDS, and the limit on typing says how many of theirs are at most.
+# The timer of each sender and receiver that checks whether the sender still types. An entry lives
+# for TYPING_SECONDS at most, and the limit on typing bounds how many a sender has.
 _typing: dict[tuple[UUID, UUID], asyncio.TimerHandle] = {}
 
 
 @command("chat_message", input=MessageInput, ack=MessagePayload)
 async def chat_message(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Send a message, as over HTTP; the answer comes once it is safe."""
+    """Send a message, as over HTTP. The response arrives once the message is stored."""
     draft = services.Draft(sender_id=socket.identity.user_id, **given)
     sent = await message_send_grouped(draft)
-    return {"message": sent.shape}
+    return {"message": sent.output}
 
 
 @command("typing", input=TypingInput, ack=TypingAnswer)
 async def typing(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Say that you type to somebody. It ends by itself after 10 seconds, and with the socket."""
+    """Say that you type to a user. It ends by itself after 10 seconds, and with the socket."""
     receiver_id, is_typing = given["receiver_id"], given["is_typing"]
     await in_thread(_require_may_type, socket.identity.user_id, receiver_id)
     _stop_timer(socket, receiver_id)
     events.typing(socket.identity.user_id, receiver_id, is_typing)
     if is_typing:
-        _look_again(socket, receiver_id, TYPING_SECONDS)
+        _check_again(socket, receiver_id, TYPING_SECONDS)
     return {"isTyping": is_typing}
 
 
@@ -57,16 +57,16 @@ def _require_may_type(sender_id: UUID, receiver_id: UUID) -> None:
         raise NoConversation
 
 
-def _look_again(socket: Socket, receiver_id: UUID, seconds: float) -> None:
-    """Look again after a moment, until the seconds are over or the socket is closed."""
+def _check_again(socket: Socket, receiver_id: UUID, seconds: float) -> None:
+    """Check again after a moment, until the seconds are over or the socket is closed."""
     sender_id = socket.identity.user_id
     if seconds <= 0 or socket.closed:
         _stop_timer(socket, receiver_id)
         events.typing(sender_id, receiver_id, False)
         return
-    again = partial(_look_again, socket, receiver_id, seconds - LOOK_AGAIN_SECONDS)
+    again = partial(_check_again, socket, receiver_id, seconds - CHECK_SECONDS)
     loop = asyncio.get_running_loop()
-    _typing[sender_id, receiver_id] = loop.call_later(LOOK_AGAIN_SECONDS, again)
+    _typing[sender_id, receiver_id] = loop.call_later(CHECK_SECONDS, again)
 
 
 def _stop_timer(socket: Socket, receiver_id: UUID) -> None:
@@ -88,7 +88,7 @@ async def read_receipt(socket: Socket, given: Mapping[str, Any]) -> Mapping[str,
 
 @command("delivered", input=DeliveredInput, ack=ReceiptOutput)
 async def delivered(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Say that this device has messages: by id, or all that your stream told of up to a number."""
+    """Say that this device has messages: by id, or all of your stream up to an event number."""
     marked = await in_thread(
         receipts.messages_mark_delivered,
         socket.identity.user_id,

@@ -1,4 +1,4 @@
-"""Conversations for an installation that is only tried."""
+"""Conversations for a demonstration."""
 
 from apps.accounts.demo import demo_users
 from apps.accounts.models import User
@@ -17,7 +17,8 @@ LINES = (
 
 
 def demo() -> str:
-    """Have the users of the demonstration talk to those next to them, and return how much."""
+    """Let the demonstration users write to each other; return a sentence with the number of
+    messages."""
     users = demo_users()
     messages = sum(
         _conversation(users[one], users[other])
@@ -29,7 +30,8 @@ def demo() -> str:
 
 
 def _conversation(one: User, other: User) -> int:
-    """Have two users talk, unless they have done so; the last line stays unread."""
+    """Let two users write to each other, unless they have done so before; the last line stays
+    unread. Return the number of messages."""
     if Conversation.objects.between(one.pk, other.pk).exists():
         return 0
     turns = [(one, other), (other, one)]

@@ -1,4 +1,4 @@
-"""What the chat refuses."""
+"""The refusals of the chat."""
 
 from collections.abc import Collection, Sequence
 from uuid import UUID
@@ -34,14 +34,14 @@ class NotYourMessageToDelete(Forbidden):
 
 
 class NoConversation(Forbidden):
-    message = "You have no conversation with this person"
+    message = "You have no conversation with this user"
 
 
 class NotYourGroupToManage(Forbidden):
     message = "Only the owner and the admins of a group can do this"
 
 
-class NotYourGroupToRule(Forbidden):
+class NotGroupOwner(Forbidden):
     message = "Only the owner of a group can do this"
 
 
@@ -54,11 +54,11 @@ class OwnerMustStay(BadRequest):
 
 
 class GroupFull(BadRequest):
-    message = "A group has 500 members at the most"
+    message = "A group has at most 500 members"
 
 
 class TooManyGroups(BadRequest):
-    message = "Some of these users are in 500 groups already, which is the most"
+    message = "Some of these users are already in 500 groups, which is the limit"
 
 
 class ToOneself(Invalid):
@@ -71,7 +71,7 @@ class ToOneself(Invalid):
 class UnknownUsers(Invalid):
     @classmethod
     def among(cls, field: str, users: Sequence[UUID], known: Collection[UUID]) -> Invalid:
-        """Return the refusal, which names those in the field that are not known."""
+        """Return the refusal, which names the unknown users of the field."""
         return cls(
             errors=[
                 FieldError(f"{field}.{number}", "There is no such user.", "does_not_exist")

@@ -1,5 +1,5 @@
-"""What the chat announces of messages: to the two people of a direct conversation, or on the stream
-of a group, and to nobody else."""
+"""The events of messages: to the two users of a direct conversation, or on the stream of a group,
+and to nobody else."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ registry.audience(peers_of)
 CONVERSATION = StreamType(
     prefix="conversation",
     of="conversationId",
-    description="What happens in a group. The sockets of its members are subscribed from when they "
-    "join until they leave, and may read what was told since; nobody else may.",
+    description="The events of a group. The sockets of its members are subscribed from when they "
+    "join until they leave, and may read the events of that time. Nobody else may.",
     readers=group_readers,
     standing=groups_standing,
 )
@@ -28,7 +28,7 @@ CONVERSATION = StreamType(
 
 @dataclass(frozen=True, kw_only=True)
 class GroupEvent(Event):
-    """What all events of a group say."""
+    """What all events of a group have."""
 
     stream = CONVERSATION
 
@@ -66,7 +66,7 @@ class GroupMessageSent(MessageReceived):
 
 @dataclass(frozen=True, kw_only=True)
 class MessageDeleted(Event):
-    """A message was deleted, for all."""
+    """A message was deleted, for all members of its conversation."""
 
     type = "chat_delete"
     stream = USER
@@ -79,14 +79,14 @@ class MessageDeleted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class GroupMessageDeleted(MessageDeleted):
-    """A message to a group was deleted, for all."""
+    """A message to a group was deleted, for all members."""
 
     stream = CONVERSATION
 
 
 @dataclass(frozen=True, kw_only=True)
 class Typing(Signal):
-    """Somebody types to you, or stopped."""
+    """A user types to you, or stopped."""
 
     type = "typing"
     stream = USER
@@ -97,23 +97,23 @@ class Typing(Signal):
 
 
 def messages_sent(messages: Iterable[tuple[Message, Mapping[str, Any]]]) -> None:
-    """Tell the receiver of each message, and its sender's own devices."""
+    """Publish each message to its receiver and to the sender's own devices, or to its group."""
     events: list[Event] = []
-    for message, shape in messages:
+    for message, output in messages:
         subject = message.pk
         if message.receiver_id is None:
             group = message.conversation_id
-            events.append(GroupMessageSent(to=[group], message=shape, subject=subject))
+            events.append(GroupMessageSent(to=[group], message=output, subject=subject))
         else:
             events += [
-                MessageReceived(to=[message.receiver_id], message=shape, subject=subject),
-                MessageSent(to=[message.sender_id], message=shape, subject=subject),
+                MessageReceived(to=[message.receiver_id], message=output, subject=subject),
+                MessageSent(to=[message.sender_id], message=output, subject=subject),
             ]
     publish(*events)
 
 
 def message_deleted(message: Message) -> None:
-    """Tell all who had it that a message is gone, and take its words out of the log."""
+    """Publish to all members that a message is deleted, and take its words out of the log."""
     redact([message.pk], {"message": {"content": ""}})
     sender, receiver = message.sender_id, message.receiver_id
     kind = GroupMessageDeleted if receiver is None else MessageDeleted
@@ -122,5 +122,5 @@ def message_deleted(message: Message) -> None:
 
 
 def typing(sender_id: UUID, receiver_id: UUID, is_typing: bool) -> None:
-    """Tell the receiver that somebody types, or stopped."""
+    """Signal to the receiver that the sender types, or stopped."""
     signal(Typing(to=[receiver_id], sender_id=sender_id, is_typing=is_typing))

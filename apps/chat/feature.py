@@ -1,4 +1,4 @@
-"""What the chat brings to the whole."""
+"""What the chat declares of itself."""
 
 from apps.chat.demo import demo
 from apps.chat.models import Message

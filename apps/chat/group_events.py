@@ -1,4 +1,4 @@
-"""What is announced of a group: one event on its stream, however many its members are."""
+"""The events of a group: one on its stream for each change, however many members it has."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from apps.realtime.stream_access import access_granted, access_revoked
 
 @dataclass(frozen=True, kw_only=True)
 class GroupCreated(GroupEvent):
-    """Somebody made a group that you are in."""
+    """A group was created, and you are a member."""
 
     type = "group_created"
     payload = GroupCreatedPayload
@@ -33,7 +33,7 @@ class GroupCreated(GroupEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class MembersJoined(GroupEvent):
-    """Somebody added users to the group; you may be one of them."""
+    """Users joined the group; you may be one of them."""
 
     type = "members_joined"
     payload = MembersJoinedPayload
@@ -56,7 +56,7 @@ class MemberLeft(GroupEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class RolesChanged(GroupEvent):
-    """Members of the group have other roles."""
+    """The roles of members have changed."""
 
     type = "roles_changed"
     payload = RolesChangedPayload
@@ -67,7 +67,7 @@ class RolesChanged(GroupEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class GroupRenamed(GroupEvent):
-    """The group has another title."""
+    """The title of the group has changed."""
 
     type = "group_renamed"
     payload = GroupRenamedPayload
@@ -78,7 +78,7 @@ class GroupRenamed(GroupEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class GroupDeleted(GroupEvent):
-    """The group is gone, for all. Nothing follows on its stream."""
+    """The group was deleted, for all members. Its stream has no further events."""
 
     type = "group_deleted"
     payload = GroupDeletedPayload
@@ -87,39 +87,39 @@ class GroupDeleted(GroupEvent):
 
 
 def group_created(group: Conversation, owner_id: UUID, member_ids: Sequence[UUID]) -> None:
-    """Tell all that the group is there, and that they belong to it."""
-    _tell(group, GroupCreated, title=group.title, owner_id=owner_id, member_ids=member_ids)
+    """Publish the new group to its members, and subscribe them to it."""
+    _publish(group, GroupCreated, title=group.title, owner_id=owner_id, member_ids=member_ids)
     access_granted(CONVERSATION.name(group.pk), [owner_id, *member_ids])
 
 
 def members_joined(group: Conversation, user_ids: Sequence[UUID], by: UUID) -> None:
-    """Tell all of those who joined, and these that they belong to the group."""
-    _tell(group, MembersJoined, user_ids=user_ids, joined_seq=group.last_seq, by=by)
+    """Publish who joined to all members, and subscribe those who joined."""
+    _publish(group, MembersJoined, user_ids=user_ids, joined_seq=group.last_seq, by=by)
     access_granted(CONVERSATION.name(group.pk), user_ids)
 
 
 def member_left(group: Conversation, user_id: UUID, by: UUID) -> None:
-    """Tell all, for the last time also the one who is gone."""
-    _tell(group, MemberLeft, user_id=user_id, by=by)
+    """Publish who left to all members, and end their subscription after that event."""
+    _publish(group, MemberLeft, user_id=user_id, by=by)
     access_revoked(CONVERSATION.name(group.pk), [user_id])
 
 
 def roles_changed(group: Conversation, memberships: Sequence[Membership], by: UUID) -> None:
-    """Tell all who has which role now."""
+    """Publish the changed roles."""
     roles = [{"userId": str(one.user_id), "role": one.role} for one in memberships]
-    _tell(group, RolesChanged, roles=roles, by=by)
+    _publish(group, RolesChanged, roles=roles, by=by)
 
 
 def group_renamed(group: Conversation, by: UUID) -> None:
-    """Tell all the new title."""
-    _tell(group, GroupRenamed, title=group.title, by=by)
+    """Publish the new title."""
+    _publish(group, GroupRenamed, title=group.title, by=by)
 
 
 def group_deleted(group: Conversation, user_ids: Collection[UUID], by: UUID) -> None:
-    """Tell all who belonged to the group, for the last time."""
-    _tell(group, GroupDeleted, by=by)
+    """Publish the deletion to all former members, and end their subscriptions after that event."""
+    _publish(group, GroupDeleted, by=by)
     access_revoked(CONVERSATION.name(group.pk), user_ids)
 
 
-def _tell(group: Conversation, kind: type[GroupEvent], **said: Any) -> None:
-    publish(kind(to=[group.pk], conversation_id=group.pk, **said))
+def _publish(group: Conversation, event: type[GroupEvent], **data: Any) -> None:
+    publish(event(to=[group.pk], conversation_id=group.pk, **data))

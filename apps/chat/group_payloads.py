@@ -1,4 +1,4 @@
-"""What the events of groups carry."""
+"""The payloads of the events of groups."""
 
 from rest_framework import serializers
 
@@ -14,21 +14,19 @@ class GroupCreatedPayload(GroupPayload):
     title = serializers.CharField()
     owner_id = serializers.UUIDField()
     member_ids = serializers.ListField(
-        child=serializers.UUIDField(), help_text="The others, who are members."
+        child=serializers.UUIDField(), help_text="The other members."
     )
 
 
 class MembersJoinedPayload(GroupPayload):
     user_ids = serializers.ListField(child=serializers.UUIDField())
-    joined_seq = serializers.IntegerField(
-        help_text="They read what was said after the message of this number."
-    )
+    joined_seq = serializers.IntegerField(help_text="They read the messages after this number.")
     by = serializers.UUIDField()
 
 
 class MemberLeftPayload(GroupPayload):
     user_id = serializers.UUIDField()
-    by = serializers.UUIDField(help_text="Themselves, or who has removed them.")
+    by = serializers.UUIDField(help_text="The user themselves, or the member who removed them.")
 
 
 class MemberRole(CamelSerializer):
@@ -53,7 +51,7 @@ class GroupDeletedPayload(GroupPayload):
 class NumberRange(CamelSerializer):
     first = serializers.IntegerField()
     last = serializers.IntegerField(
-        help_text="Of what others said from the first to the last number, all is meant."
+        help_text="The range covers all messages of others from the first to the last number."
     )
 
 
@@ -61,7 +59,7 @@ class RangesPayload(GroupPayload):
     user_id = serializers.UUIDField()
     ranges = NumberRange(many=True)
     up_to = serializers.IntegerField(
-        help_text="Up to here they have everything that others said since they joined."
+        help_text="Up to this number they have every message of others since they joined."
     )
 
 

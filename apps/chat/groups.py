@@ -1,7 +1,7 @@
-"""Groups: who belongs to them, and what they are called.
+"""Groups: their members, roles and titles.
 
-Each change is made under the lock of the conversation, so that it comes before a message or after
-it, never beside it; it writes the membership rows that it concerns, and one event. Lock order: see
+Each change takes the lock of the conversation, so that it happens before a message or after it,
+never at the same time. It writes the membership rows that change, and one event. Lock order: see
 services.py.
 """
 
@@ -17,8 +17,8 @@ from apps.chat.errors import (
     ConversationNotFound,
     GroupFull,
     MemberNotFound,
+    NotGroupOwner,
     NotYourGroupToManage,
-    NotYourGroupToRule,
     NotYoursToRemove,
     OwnerMustStay,
     TooManyGroups,
@@ -26,22 +26,22 @@ from apps.chat.errors import (
 )
 from apps.chat.events import CONVERSATION
 from apps.chat.models import Conversation, Membership
-from apps.chat.policies import may_manage, may_remove, may_rule
+from apps.chat.policies import is_owner, may_manage, may_remove
 from apps.core.errors import require
 from apps.realtime.event_log import heads
 
 Role = Membership.Role
 
 MOST_MEMBERS = 500
-# How many groups a user may be in. Their sockets are subscribed to each, and told its head with
-# every heartbeat. Two who add the same user at once may exceed it by one.
+# How many groups a user may be in: their sockets are subscribed to each, and receive its head with
+# every heartbeat. Two members who add the same user at once may exceed it by one.
 MOST_GROUPS = 500
 
 
 @transaction.atomic
 def group_create(actor: User, *, title: str, member_ids: Sequence[UUID]) -> Conversation:
-    """Return a new group of the actor, who owns it, and other users; raise UnknownUsers, GroupFull
-    or TooManyGroups."""
+    """Create a group of the actor, who owns it, and other users, and return it; raise UnknownUsers,
+    GroupFull or TooManyGroups."""
     others = [user for user in dict.fromkeys(member_ids) if user != actor.pk]
     _require_users(others, field="memberIds")
     require(len(others) < MOST_MEMBERS, GroupFull)
@@ -58,18 +58,19 @@ def group_create(actor: User, *, title: str, member_ids: Sequence[UUID]) -> Conv
 
 @transaction.atomic
 def members_add(actor: User, *, conversation_id: UUID, user_ids: Sequence[UUID]) -> list[UUID]:
-    """Add users to a group and return those who were no members yet; raise ConversationNotFound,
+    """Add users to a group and return those who were not members yet; raise ConversationNotFound,
     NotYourGroupToManage, UnknownUsers, GroupFull or TooManyGroups."""
     group, own = _locked(actor, conversation_id)
     require(may_manage(own), NotYourGroupToManage)
     _require_users(user_ids, field="userIds")
-    there = set(group.memberships.filter(user__in=user_ids).values_list("user", flat=True))
-    joining = [user for user in dict.fromkeys(user_ids) if user not in there]
+    present = set(group.memberships.filter(user__in=user_ids).values_list("user", flat=True))
+    joining = [user for user in dict.fromkeys(user_ids) if user not in present]
     if not joining:
         return []
     require(group.memberships.count() + len(joining) <= MOST_MEMBERS, GroupFull)
     _require_room(joining)
-    # What is said, and told of, from here on is theirs to read. Receipts may be told of meanwhile.
+    # They may read the messages and events from here on. Receipts do not lock the conversation, so
+    # an event of one that is published at this moment may be among these.
     stream = CONVERSATION.name(group.pk)
     last_event, _ = heads([stream])[stream]
     Membership.objects.bulk_create(
@@ -93,27 +94,28 @@ def member_remove(actor: User, *, conversation_id: UUID, user_id: UUID) -> None:
     """Remove a member of a group, or leave it as that member; raise ConversationNotFound,
     MemberNotFound, NotYoursToRemove or OwnerMustStay."""
     group, own = _locked(actor, conversation_id)
-    gone = own if user_id == actor.pk else _member(group, user_id)
-    require(may_remove(own, gone), NotYoursToRemove)
-    require(gone.role != Role.OWNER, OwnerMustStay)
-    gone.delete()
+    leaving = own if user_id == actor.pk else _member(group, user_id)
+    require(may_remove(own, leaving), NotYoursToRemove)
+    require(leaving.role != Role.OWNER, OwnerMustStay)
+    leaving.delete()
     _count_members(group)
     events.member_left(group, user_id, actor.pk)
 
 
 @transaction.atomic
 def member_set_role(actor: User, *, conversation_id: UUID, user_id: UUID, role: str) -> None:
-    """Give a member of a group a role; raise ConversationNotFound, NotYourGroupToRule,
-    MemberNotFound or OwnerMustStay. Who makes another member the owner becomes an admin."""
+    """Give a member of a group a role; raise ConversationNotFound, NotGroupOwner,
+    MemberNotFound or OwnerMustStay. An owner who makes another member the owner becomes an
+    admin."""
     group, own = _locked(actor, conversation_id)
-    require(may_rule(own), NotYourGroupToRule)
+    require(is_owner(own), NotGroupOwner)
     member = own if user_id == actor.pk else _member(group, user_id)
     if member.role == role:
         return
     require(member.pk != own.pk, OwnerMustStay)
     changed = [member]
     if role == Role.OWNER:
-        # First, since a group has one owner.
+        # Saved first, since the database allows one owner of a group.
         own.role = Role.ADMIN
         own.save(update_fields=["role"])
         changed.append(own)
@@ -137,13 +139,13 @@ def group_rename(actor: User, *, conversation_id: UUID, title: str) -> Conversat
 
 @transaction.atomic
 def group_delete(actor: User, *, conversation_id: UUID) -> None:
-    """Delete a group, for all; raise ConversationNotFound or NotYourGroupToRule.
+    """Delete a group, for all members; raise ConversationNotFound or NotGroupOwner.
 
-    All leave it, and so nobody can reach it any more, nor its log. Its messages stay in their rows,
-    as deleted ones do.
+    All members leave it, so that no user can read it or its log any more. Its messages stay in
+    their rows, as deleted messages do.
     """
     group, own = _locked(actor, conversation_id)
-    require(may_rule(own), NotYourGroupToRule)
+    require(is_owner(own), NotGroupOwner)
     members = list(group.memberships.values_list("user", flat=True))
     group.memberships.all().delete()
     _count_members(group)

@@ -1,4 +1,4 @@
-"""Who may do what in a chat."""
+"""Who may do what in the chat."""
 
 from apps.accounts.models import User
 from apps.chat.models import Membership, Message
@@ -7,9 +7,9 @@ Role = Membership.Role
 RANKS = {Role.MEMBER: 0, Role.ADMIN: 1, Role.OWNER: 2}
 
 
-def is_there(user: User | None) -> bool:
-    """Return whether a user may send, and be sent to. They were let in as a request or a socket,
-    but their message may have waited since."""
+def may_chat(user: User | None) -> bool:
+    """Return whether a user may send messages and receive them. Their request was admitted, but the
+    message may have waited since: the account may be suspended or deleted by now."""
     return user is not None and user.is_active
 
 
@@ -19,16 +19,15 @@ def may_delete(actor: User, message: Message) -> bool:
 
 
 def may_manage(own: Membership) -> bool:
-    """Return whether who has this membership may rename the group, and add to it."""
+    """Return whether a member with this membership may rename the group and add members."""
     return own.role in {Role.OWNER, Role.ADMIN}
 
 
-def may_rule(own: Membership) -> bool:
-    """Return whether who has this membership may give roles, and delete the group."""
+def is_owner(own: Membership) -> bool:
+    """Return whether a member with this membership may change roles and delete the group."""
     return own.role == Role.OWNER
 
 
 def may_remove(own: Membership, other: Membership) -> bool:
-    """Return whether who has the one membership may end the other: everybody their own, and those
-    of lower roles."""
+    """Return whether a member may end the other membership: their own, or one of a lower role."""
     return own.pk == other.pk or RANKS[Role(own.role)] > RANKS[Role(other.role)]

@@ -1,7 +1,7 @@
 """What is read, delivered and unread, as SQL that selectors and services share.
 
-Somebody has read a message if one of their receipts covers its number. Receipts of one kind do not
-overlap, so the first that ends at or behind a number is the only one that can cover it: one step
+A user has read a message if one of their receipts covers its number. Receipts of one kind do not
+overlap, so the first that ends at a number or after it is the only one that can cover it: one step
 into an index, however many there are.
 """
 
@@ -23,7 +23,7 @@ from django.db.models import (
 from apps.chat.models import Membership, Message, Receipt
 from apps.core.db.sql import SqlText, matching
 
-# A sender, and the id by which their client knows what it sends.
+# A sender, and the id that their client gave to a message.
 ClientKey = tuple[UUID, str]
 
 READ, DELIVERED = Receipt.Kind.READ, Receipt.Kind.DELIVERED
@@ -41,7 +41,7 @@ READ_BY_ALL = """(
         AND member.read_seq < {seq}
     )
 )"""
-THERE_FOR_ALL = """(
+DELIVERED_TO_ALL = """(
     NOT EXISTS (
         SELECT 1 FROM chat_membership member
         WHERE member.conversation_id = {conversation} AND member.user_id <> {sender}
@@ -72,27 +72,28 @@ NEWEST = """(
 
 def covered_at(kind: str, user: UUID | Expression) -> SqlText:
     """Return when a receipt of a user covered the message that is queried, or null."""
-    who = Value(user, UUIDField()) if isinstance(user, UUID) else user
+    reader = Value(user, UUIDField()) if isinstance(user, UUID) else user
     return SqlText(
         COVERED_AT,
         DateTimeField(),
         seq="seq",
         conversation="conversation",
         kind=Value(str(kind)),
-        user=who,
+        user=reader,
     )
 
 
-def with_people(messages: QuerySet[Message]) -> QuerySet[Message]:
-    """Return the messages joined with the users that they are shown with."""
+def with_users(messages: QuerySet[Message]) -> QuerySet[Message]:
+    """Return the messages joined with the users that their output shows."""
     return messages.select_related("sender", "conversation__first", "conversation__second")
 
 
 def with_status(messages: QuerySet[Message]) -> QuerySet[Message]:
-    """Return the messages with what Message.status is made of.
+    """Return the messages with the columns that Message.status reads.
 
-    Of a direct message that is what the other user's receipts say. In a group all others must have
-    got that far, each of them without a gap; who joined later stands behind it from the start.
+    The status of a direct message follows from the receipts of its receiver. A message to a group
+    is delivered or read when the cursors of all other members have passed it; the cursors of a
+    member who joins later start after it.
     """
     receiver = SqlText(
         "CASE WHEN {first} = {sender} THEN {second} ELSE {first} END",
@@ -101,7 +102,7 @@ def with_status(messages: QuerySet[Message]) -> QuerySet[Message]:
         second="conversation__second",
         sender="sender",
     )
-    place = {
+    columns = {
         "seq": "seq",
         "conversation": "conversation",
         "sender": "sender",
@@ -109,31 +110,31 @@ def with_status(messages: QuerySet[Message]) -> QuerySet[Message]:
     }
     status: dict[str, Any] = {
         "read_at": covered_at(READ, receiver),
-        "is_read": SqlText(READ_BY_ALL, BooleanField(), **place),
+        "is_read": SqlText(READ_BY_ALL, BooleanField(), **columns),
         "is_delivered": SqlText(
-            THERE_FOR_ALL, BooleanField(), **place, covered_at=covered_at(DELIVERED, receiver)
+            DELIVERED_TO_ALL, BooleanField(), **columns, covered_at=covered_at(DELIVERED, receiver)
         ),
     }
     return messages.annotate(**status)
 
 
 def sent_before(keys: Iterable[ClientKey]) -> dict[ClientKey, Message]:
-    """Return those messages that were sent under one of the keys, with status and people.
+    """Return the messages that were sent under one of the keys, by key, with status and users.
 
-    They are looked up key by key: many clients number their messages 1, 2, 3 …, and of several
-    senders each would otherwise be asked for the messages with the numbers of all.
+    Sender and client id are matched in pairs: many clients number their messages 1, 2, 3 …, so each
+    of several senders would otherwise give the messages with the numbers of all.
     """
-    asked = list(keys)
-    found = matching(Message, ("sender", "client_id"), asked) if asked else []
+    pairs = list(keys)
+    found = matching(Message, ("sender", "client_id"), pairs) if pairs else []
     if not found:
         return {}
-    messages = with_people(with_status(Message.objects.filter(pk__in=found)))
+    messages = with_users(with_status(Message.objects.filter(pk__in=found)))
     return {(message.sender_id, message.client_id or ""): message for message in messages}
 
 
-def seen_by(user_id: UUID) -> QuerySet[Message]:
-    """Return the messages that a user may see: those of their conversations that were sent since
-    they joined, and not deleted."""
+def visible_to(user_id: UUID) -> QuerySet[Message]:
+    """Return the messages that a user may see: those of their conversations that were sent after
+    they joined and are not deleted."""
     return Message.objects.filter(
         conversation__memberships__user=user_id,
         conversation__memberships__joined_seq__lt=F("seq"),
@@ -150,17 +151,17 @@ def members_among(pairs: Collection[tuple[UUID, UUID]]) -> set[tuple[UUID, UUID]
 
 
 def unread_by(membership: Membership) -> QuerySet[Message]:
-    """Return what others said in the conversation of the membership and its user has not read."""
+    """Return the messages of others in the conversation that the member has not read."""
     reader = membership.user_id
-    behind = Message.objects.filter(
+    after_cursor = Message.objects.filter(
         conversation=membership.conversation_id, seq__gt=membership.read_seq, deleted_at=None
     ).exclude(sender=reader)
-    return behind.alias(was_read_at=covered_at(READ, reader)).filter(was_read_at=None)
+    return after_cursor.alias(was_read_at=covered_at(READ, reader)).filter(was_read_at=None)
 
 
 def with_unread(memberships: QuerySet[Membership]) -> QuerySet[Membership]:
-    """Return the memberships with how many messages are `unread`: those by others behind the
-    cursor, less those that receipts cover all the same."""
+    """Return the memberships with the number of `unread` messages: those of others after the
+    cursor, less those that receipts cover already."""
     unread: dict[str, Any] = {
         "unread": SqlText(
             UNREAD, IntegerField(), conversation="conversation", user="user", read_seq="read_seq"
@@ -169,9 +170,9 @@ def with_unread(memberships: QuerySet[Membership]) -> QuerySet[Membership]:
     return memberships.annotate(**unread)
 
 
-def as_listed(memberships: QuerySet[Membership]) -> QuerySet[Membership]:
-    """Return the memberships with what a list shows of them: what is unread, and the id of the
-    newest message."""
+def with_list_columns(memberships: QuerySet[Membership]) -> QuerySet[Membership]:
+    """Return the memberships with the columns of a list: the number of unread messages, and the id
+    of the newest message."""
     newest: dict[str, Any] = {
         "newest_id": SqlText(
             NEWEST, UUIDField(), conversation="conversation", joined_seq="joined_seq"

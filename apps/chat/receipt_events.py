@@ -1,5 +1,5 @@
-"""What the chat announces of reading and delivery: of direct messages to their senders, by id; of
-those to a group on its stream, by number."""
+"""The events of reading and delivery. Senders of direct messages receive the ids of the messages;
+the stream of a group receives their numbers."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ Ranges = Sequence[Mapping[str, int]]
 
 @dataclass(frozen=True, kw_only=True)
 class MessagesDelivered(Event):
-    """Messages of yours are on a device of their receiver."""
+    """A device of the receiver has messages of yours."""
 
     type = "delivery_receipt"
     stream = USER
@@ -34,7 +34,7 @@ class MessagesDelivered(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class MessagesRead(Event):
-    """Messages of yours were read, or you read messages on another device."""
+    """The receiver read messages of yours, or you read messages on another device."""
 
     type = "read_receipt"
     stream = USER
@@ -47,7 +47,7 @@ class MessagesRead(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class GroupReceipt(GroupEvent):
-    """What a member has of a group."""
+    """What a member has read of a group, or a device of theirs has received."""
 
     user_id: UUID
     ranges: Ranges
@@ -56,7 +56,7 @@ class GroupReceipt(GroupEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class GroupRead(GroupReceipt):
-    """A member has read messages of the group."""
+    """A member read messages of the group."""
 
     type = "group_read"
     payload = GroupReadPayload
@@ -66,7 +66,7 @@ class GroupRead(GroupReceipt):
 
 @dataclass(frozen=True, kw_only=True)
 class GroupDelivered(GroupReceipt):
-    """Messages of the group are on a device of a member."""
+    """A device of a member has messages of the group."""
 
     type = "group_delivered"
     payload = GroupDeliveredPayload
@@ -76,8 +76,8 @@ class GroupDelivered(GroupReceipt):
 
 @dataclass(frozen=True)
 class GroupProgress:
-    """What a user has read, or had delivered, of a group at one time: ranges of numbers, and up to
-    which of them they have everything now."""
+    """What a user read of a group, or received, at one time: ranges of numbers, and the number up
+    to which they have everything now."""
 
     ranges: Ranges
     up_to: int
@@ -89,8 +89,8 @@ Groups = Mapping[UUID, GroupProgress]
 def messages_delivered(
     user_id: UUID, messages: Iterable[Message], groups: Groups, at: datetime
 ) -> None:
-    """Tell the sender of each direct message that a device of its receiver has it, and each group
-    what a device of a member has."""
+    """Publish what a device of the user has: to the sender of each direct message, and to each
+    group."""
     publish(
         *(
             MessagesDelivered(to=[sender], delivered_to=user_id, message_ids=ids, delivered_at=at)
@@ -101,8 +101,8 @@ def messages_delivered(
 
 
 def messages_read(user_id: UUID, messages: Iterable[Message], groups: Groups, at: datetime) -> None:
-    """Tell the sender of each direct message, and the other devices of its reader, that it was
-    read, and each group what a member has read."""
+    """Publish what the user has read: to the sender of each direct message and the user's other
+    devices, and to each group."""
     publish(
         *(
             MessagesRead(to=[sender, user_id], read_by=user_id, message_ids=ids, read_at=at)

@@ -1,11 +1,12 @@
-"""What users say of the messages of others: that a device has them, and that they were read.
+"""Marking messages of others as delivered to a device, and as read.
 
-However many messages are meant, the work goes in parts: each is a transaction of its own that ends
-with its own event. So no event is too large for a client, nobody waits long for a lock, and what a
-process that dies leaves undone is done by the next call (docs/decisions/0016-receipts-in-parts.md).
+However many messages a call names, it works in parts: each part is a transaction of its own that
+ends with its own event. So no event is too large for a client, no transaction holds its locks for
+long, and when a process dies the next call does the rest
+(docs/decisions/0016-receipts-in-parts.md).
 
-A part writes one receipt for each run of messages that it is news of. A run has no message of
-another user in it that the part does not mean, so it can be told by its first and last number
+A part writes one receipt for each run of messages that it marks. A run contains all messages of
+others between its first and last number, so these two describe it
 (docs/decisions/0026-memberships.md). Lock order: see services.py.
 """
 
@@ -25,18 +26,26 @@ from apps.chat.events import MessageReceived
 from apps.chat.models import DeliveryCursor, Membership, Message, Receipt
 from apps.chat.queries import unread_by
 from apps.chat.receipt_events import GroupProgress, messages_delivered, messages_read
-from apps.chat.runs import CURSORS, Run, memberships_locked, news_among, runs_of, without_gap
+from apps.chat.runs import (
+    CURSORS,
+    Run,
+    cursor_before_gap,
+    memberships_locked,
+    runs_of,
+    unmarked_messages,
+)
 from apps.chat.selectors import membership_get
 from apps.chat.serializers import MOST_IDS
 from apps.core.db.sql import insert
 from apps.realtime.models import LoggedEvent
 from apps.realtime.streams import USER
 
-# A part is as large as what may be named at once, which makes an event of 20 kB.
+# A part has as many messages as a request may name, which makes an event of 20 kB.
 PART = MOST_IDS
-# Unread messages are looked up for so many parts at a time.
-PARTS_PER_LOOK = 20
-# Seconds after which a call begins no further part: the threads are few, and others wait for one.
+# Unread messages are read for so many parts at a time.
+PARTS_PER_QUERY = 20
+# A call begins no further part after so many seconds: threads are few, and other calls wait for
+# one.
 LONGEST = 1.0
 
 Part = Callable[[], int]
@@ -45,14 +54,14 @@ Kind = Receipt.Kind
 
 
 @dataclass(frozen=True)
-class Marked:
-    """How many messages changed. If some are `remaining`, the same call goes on with those."""
+class MarkResult:
+    """How many messages changed. If some are `remaining`, the same call continues with those."""
 
     updated: int
     remaining: bool = False
 
     def as_dict(self) -> Mapping[str, Any]:
-        """Return it as it is sent."""
+        """Return the result as ReceiptOutput shows it."""
         return {"updated": self.updated} | ({"remaining": True} if self.remaining else {})
 
 
@@ -63,11 +72,12 @@ def messages_mark_read(
     conversation_id: UUID | None = None,
     up_to: int = 0,
     sender_id: UUID | None = None,
-) -> Marked:
-    """Mark messages of others as read by the actor and return how many really changed.
+) -> MarkResult:
+    """Mark messages of others as read by the actor and return how many changed.
 
-    They are named by id, of which those of other conversations are passed over, or as those of a
-    conversation up to a number (raises ConversationNotFound); `sender_id` narrows them down.
+    Either `message_ids` names them, and ids of other conversations are ignored, or
+    `conversation_id` with the last number `up_to` (raises ConversationNotFound). `sender_id` limits
+    them to one sender.
     """
     mark = partial(_mark, Kind.READ, actor_id, sender_id=sender_id)
     if conversation_id is not None:
@@ -77,27 +87,27 @@ def messages_mark_read(
 
 def messages_mark_delivered(
     actor_id: UUID, *, message_ids: Sequence[UUID] | None = None, seq: int = 0
-) -> Marked:
-    """Note that a device of the actor has messages of others and return how many that is news of.
+) -> MarkResult:
+    """Mark messages of others as delivered to a device of the actor and return how many changed.
 
-    They are named by id, or as those that the actor's stream told of up to the event `seq`.
+    Either `message_ids` names them, or they are those of the actor's stream up to the event `seq`.
     """
     mark = partial(_mark, Kind.DELIVERED, actor_id)
     if message_ids is not None:
         return _in_parts(_parts_of(message_ids, mark))
-    return _in_parts(_told_parts(actor_id, seq, mark))
+    return _in_parts(_parts_up_to_event(actor_id, seq, mark))
 
 
-def _in_parts(parts: Iterable[Part]) -> Marked:
-    """Do one part after the other, the first of them in any case."""
+def _in_parts(parts: Iterable[Part]) -> MarkResult:
+    """Do one part after the other until the time is up; the first part is always done."""
     updated = 0
-    late = time.monotonic() + LONGEST
+    deadline = time.monotonic() + LONGEST
     for number, part in enumerate(parts):
-        if number and time.monotonic() > late:
-            return Marked(updated, remaining=True)
+        if number and time.monotonic() > deadline:
+            return MarkResult(updated, remaining=True)
         with transaction.atomic():
             updated += part()
-    return Marked(updated)
+    return MarkResult(updated)
 
 
 def _parts_of(ids: Sequence[UUID], mark: Mark) -> Iterator[Part]:
@@ -107,68 +117,69 @@ def _parts_of(ids: Sequence[UUID], mark: Mark) -> Iterator[Part]:
 
 def _unread_parts(membership: Membership, up_to: int, mark: Mark) -> Iterator[Part]:
     unread = unread_by(membership).filter(seq__lte=up_to).order_by("seq")
-    at_once = PARTS_PER_LOOK * PART
+    at_once = PARTS_PER_QUERY * PART
     after = 0
     while found := list(unread.filter(seq__gt=after).values_list("pk", "seq")[:at_once]):
         yield from _parts_of([pk for pk, _ in found], mark)
         after = found[-1][1]
 
 
-def _told_parts(actor_id: UUID, seq: int, mark: Mark) -> Iterator[Part]:
-    """Go along the actor's stream from where the last call got to.
+def _parts_up_to_event(actor_id: UUID, seq: int, mark: Mark) -> Iterator[Part]:
+    """Read the actor's stream from the end of the last call on.
 
-    The number may be one that the stream has not reached: what it will tell of under such a number
-    is not delivered yet, so the cursor moves to events that there are.
+    The number may be higher than the head of the stream. A later event will have it and is not
+    delivered yet, so the cursor only moves to events that exist.
     """
     stream = USER.name(actor_id)
     cursor = DeliveryCursor.objects.filter(user=actor_id).first()
-    told = LoggedEvent.objects.filter(stream=stream, seq__lte=seq).order_by("seq")
+    logged = LoggedEvent.objects.filter(stream=stream, seq__lte=seq).order_by("seq")
     after = cursor.seq if cursor else 0
-    while found := list(told.filter(seq__gt=after).values_list("seq", "type", "subject")[:PART]):
+    while found := list(logged.filter(seq__gt=after).values_list("seq", "type", "subject")[:PART]):
         after = found[-1][0]
         ids = [subject for _, kind, subject in found if kind == MessageReceived.type and subject]
-        yield partial(_mark_told, actor_id, ids, after, mark)
+        yield partial(_mark_up_to_event, actor_id, ids, after, mark)
         if len(found) < PART:
             return
 
 
-def _mark_told(actor_id: UUID, ids: Sequence[UUID], seq: int, mark: Mark) -> int:
+def _mark_up_to_event(actor_id: UUID, ids: Sequence[UUID], seq: int, mark: Mark) -> int:
     insert(
         DeliveryCursor,
         ("user", "seq"),
         [(actor_id, seq)],
-        # Another device may have got further meanwhile.
+        # Another device may have moved it further meanwhile.
         "ON CONFLICT (user_id) DO UPDATE SET seq = excluded.seq WHERE {table}.seq < excluded.seq",
     )
     return mark(ids)
 
 
 def _mark(kind: Kind, actor_id: UUID, ids: Sequence[UUID], *, sender_id: UUID | None = None) -> int:
-    """Write the receipts of those of the messages that they are news of, and announce them."""
+    """Write receipts for the messages that are not marked yet, publish them, and return the number
+    of these messages."""
     memberships = memberships_locked(kind, actor_id, ids)
-    news = news_among(kind, memberships, actor_id, ids, sender_id)
-    if not news:
+    unmarked = unmarked_messages(kind, memberships, actor_id, ids, sender_id)
+    if not unmarked:
         return 0
     now = timezone.now()
-    runs = runs_of(news)
-    beyond = _move_cursors(kind, memberships, runs)
-    # A delivery that only moves the cursor on leaves no receipt: nobody asks when it was.
-    kept = runs if kind == Kind.READ else beyond
+    runs = runs_of(unmarked)
+    separate = _move_cursors(kind, memberships, runs)
+    # A delivery that moves the cursor needs no receipt: no output shows its time.
+    kept = runs if kind == Kind.READ else separate
     insert(
         Receipt,
         ("conversation", "user", "kind", "first_seq", "last_seq", "at"),
         [(one.conversation_id, actor_id, kind, one.first, one.last, now) for one in kept],
     )
-    _pass_what_is_there(kind, actor_id, memberships)
-    _announce(kind, actor_id, memberships, news, runs, now)
-    return len(news)
+    _advance_over_receipts(kind, actor_id, memberships)
+    _publish(kind, actor_id, memberships, unmarked, runs, now)
+    return len(unmarked)
 
 
 def _move_cursors(
     kind: Kind, memberships: Mapping[UUID, Membership], runs: Sequence[Run]
 ) -> list[Run]:
-    """Move the cursors on over the runs that begin where they stand, and return the other runs."""
-    beyond = []
+    """Move the cursors over the runs that begin at them, and return the other runs."""
+    separate = []
     moved = set()
     for run in runs:
         membership = memberships[run.conversation_id]
@@ -177,34 +188,34 @@ def _move_cursors(
             moved.add(membership)
         else:
             membership.has_gaps = True
-            beyond.append(run)
+            separate.append(run)
     Membership.objects.move(moved, CURSORS[kind])
-    return beyond
+    return separate
 
 
-def _pass_what_is_there(kind: Kind, actor_id: UUID, memberships: dict[UUID, Membership]) -> None:
-    """Move cursors on to where something is missing, over the receipts that lie before that."""
+def _advance_over_receipts(kind: Kind, actor_id: UUID, memberships: dict[UUID, Membership]) -> None:
+    """Move the cursors over their receipts, up to the first message that none covers."""
     with_gaps = [one.pk for one in memberships.values() if one.has_gaps]
     if not with_gaps:
         return
-    behind = Membership.objects.filter(pk__in=with_gaps)
-    behind.update(**{CURSORS[kind]: without_gap(kind)})
-    for membership in behind:
+    moved = Membership.objects.filter(pk__in=with_gaps)
+    moved.update(**{CURSORS[kind]: cursor_before_gap(kind)})
+    for membership in moved:
         memberships[membership.conversation_id] = membership
         if kind == Kind.DELIVERED:
             passed = Receipt.objects.filter(conversation=membership.conversation_id, kind=kind)
             passed.filter(user=actor_id, last_seq__lte=membership.delivered_seq).delete()
 
 
-def _announce(
+def _publish(
     kind: Kind,
     actor_id: UUID,
     memberships: Mapping[UUID, Membership],
-    news: Sequence[Message],
+    messages: Sequence[Message],
     runs: Sequence[Run],
     at: datetime,
 ) -> None:
-    direct = [one for one in news if not memberships[one.conversation_id].is_of_group]
+    direct = [one for one in messages if not memberships[one.conversation_id].is_of_group]
     ranges: defaultdict[UUID, list[Mapping[str, int]]] = defaultdict(list)
     for run in runs:
         if memberships[run.conversation_id].is_of_group:
@@ -213,5 +224,5 @@ def _announce(
         group: GroupProgress(some, getattr(memberships[group], CURSORS[kind]))
         for group, some in ranges.items()
     }
-    announce = messages_read if kind == Kind.READ else messages_delivered
-    announce(actor_id, direct, groups, at)
+    publish_receipts = messages_read if kind == Kind.READ else messages_delivered
+    publish_receipts(actor_id, direct, groups, at)

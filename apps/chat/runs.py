@@ -1,6 +1,6 @@
-"""Runs: of which messages a receipt is news, told by as few first and last numbers as possible.
+"""Runs: the messages that a receipt newly covers, as few ranges of numbers as possible.
 
-A run has no message of another user in it but those that are meant, so that one receipt covers it.
+All messages of others within a run are newly covered, so that one receipt can stand for it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from apps.core.db.sql import SqlText
 
 Kind = Receipt.Kind
 
-# Up to where a membership has something without a gap.
+# The number up to which a member has everything, without a gap.
 CURSORS = {Kind.READ: "read_seq", Kind.DELIVERED: "delivered_seq"}
 
 
@@ -27,25 +27,25 @@ HAS_GAPS = """EXISTS (
     WHERE receipt.conversation_id = {conversation} AND receipt.user_id = {user}
     AND receipt.kind = {kind} AND receipt.last_seq > {cursor}
 )"""
-# How many numbers are looked at at once. A database that knows only how long a conversation is on
-# average may sort all of one, where it should go along an index to the first that fits.
+# How many numbers one step of a search covers. A database knows only the average length of a
+# conversation, so without this bound it may sort all of a long one instead of walking an index.
 STRETCH = 50
-# The number of the message of another user before; or, when none is within the stretch, of the last
-# that may be one.
+# The number of the previous message of another user or, when none is within the stretch, the number
+# before the stretch: a message of another user may be there.
 BEFORE = """COALESCE((
     SELECT max(message.seq) FROM chat_message message
     WHERE message.conversation_id = {conversation} AND message.sender_id <> {user}
     AND message.seq < {seq} AND message.seq >= {seq} - {stretch}
 ), {seq} - {stretch} - 1)"""
 _COVERED = COVERED_AT.replace("{seq}", "message.seq")
-BEFORE_MISSING = """(
+BEFORE_GAP = """(
     SELECT min(message.seq) - 1 FROM chat_message message
     WHERE message.conversation_id = {conversation} AND message.sender_id <> {user}
     AND message.seq > {cursor} AND message.seq <= {until} AND message.deleted_at IS NULL
-    AND <read_at> IS NULL AND <there_at> IS NULL
+    AND <read_at> IS NULL AND <delivered_at> IS NULL
 )"""
-BEFORE_MISSING = BEFORE_MISSING.replace("<there_at>", _COVERED)
-BEFORE_MISSING = BEFORE_MISSING.replace("<read_at>", _COVERED.replace("{kind}", "'read'"))
+BEFORE_GAP = BEFORE_GAP.replace("<delivered_at>", _COVERED)
+BEFORE_GAP = BEFORE_GAP.replace("<read_at>", _COVERED.replace("{kind}", "'read'"))
 LAST_END = """(
     SELECT max(receipt.last_seq) FROM chat_receipt receipt
     WHERE receipt.conversation_id = {conversation} AND receipt.user_id = {user}
@@ -67,8 +67,9 @@ class Run:
 def memberships_locked(
     kind: Kind, user_id: UUID, message_ids: Sequence[UUID]
 ) -> dict[UUID, Membership]:
-    """Lock the user's memberships of the conversations of some messages, in the order of those, and
-    return them by conversation, with whether receipts lie behind their cursors."""
+    """Lock the user's memberships of the conversations of some messages, in the order of their
+    conversations, and return them by conversation, with whether receipts lie after their
+    cursors."""
     conversations = Message.objects.filter(pk__in=message_ids).values("conversation")
     gaps: dict[str, Any] = {
         "has_gaps": SqlText(
@@ -85,15 +86,15 @@ def memberships_locked(
     return {one.conversation_id: one for one in locked}
 
 
-def news_among(
+def unmarked_messages(
     kind: Kind,
     memberships: Mapping[UUID, Membership],
     user_id: UUID,
     message_ids: Sequence[UUID],
     sender_id: UUID | None,
 ) -> list[Message]:
-    """Return those of the messages that others, or that sender, wrote in these conversations and
-    that the user has not read or, if delivery is meant, neither read nor got; in their order."""
+    """Return the messages that others, or one sender, wrote in these conversations and that a
+    receipt of the kind does not cover yet, ordered by number. What is read needs no delivery."""
     numbers: dict[str, Any] = {
         "before": SqlText(
             BEFORE,
@@ -104,24 +105,26 @@ def news_among(
             stretch=Value(STRETCH),
         )
     }
-    news = Message.objects.filter(pk__in=message_ids, conversation__in=memberships, deleted_at=None)
-    news = news.exclude(sender=user_id).annotate(**numbers)
+    unmarked = Message.objects.filter(
+        pk__in=message_ids, conversation__in=memberships, deleted_at=None
+    )
+    unmarked = unmarked.exclude(sender=user_id).annotate(**numbers)
     if sender_id is not None:
-        news = news.filter(sender=sender_id)
+        unmarked = unmarked.filter(sender=sender_id)
     for one in {Kind.READ, kind}:
-        news = news.filter(IsNull(covered_at(one, user_id), True))
+        unmarked = unmarked.filter(IsNull(covered_at(one, user_id), True))
     cursor = CURSORS[kind]
     return [
         one
-        for one in news.order_by("conversation", "seq").only("conversation", "seq", "sender")
+        for one in unmarked.order_by("conversation", "seq").only("conversation", "seq", "sender")
         if one.seq > getattr(memberships[one.conversation_id], cursor)
     ]
 
 
-def runs_of(news: Iterable[Message]) -> list[Run]:
-    """Return the messages, which are in the order of their numbers, as runs."""
+def runs_of(messages: Iterable[Message]) -> list[Run]:
+    """Return the messages, which are ordered by conversation and number, as runs."""
     runs: list[Run] = []
-    for message in news:
+    for message in messages:
         run = runs[-1] if runs else None
         same = run is not None and run.conversation_id == message.conversation_id
         if run and same and message.before <= run.last:
@@ -131,14 +134,15 @@ def runs_of(news: Iterable[Message]) -> list[Run]:
     return runs
 
 
-def without_gap(kind: Kind) -> Coalesce:
-    """Return the new cursor of memberships that have receipts behind it: up to the message before
-    the first that is missing or, when none is, the end of the last receipt.
+def cursor_before_gap(kind: Kind) -> Coalesce:
+    """Return the new cursor of memberships that have receipts after it: the number before the first
+    message that no receipt covers or, when there is none, the end of the last receipt.
 
-    Of what is sent at this moment the number is higher than that of any receipt. Most often the
-    first that is missing is the next that another user wrote, so that is looked for first.
+    A message that is sent at this moment has a higher number than any receipt. The first message
+    without a receipt is most often the next one of another user, so a short stretch is searched
+    first.
     """
-    place: dict[str, str | Expression] = {
+    columns: dict[str, str | Expression] = {
         "conversation": "conversation",
         "user": "user",
         "kind": Value(str(kind)),
@@ -146,5 +150,5 @@ def without_gap(kind: Kind) -> Coalesce:
     }
     untils = (F(CURSORS[kind]) + STRETCH, Value(2**63 - 1))
     number = IntegerField()
-    missing = [SqlText(BEFORE_MISSING, number, **place, until=until) for until in untils]
-    return Coalesce(*missing, SqlText(LAST_END, number, **place))
+    before_gap = [SqlText(BEFORE_GAP, number, **columns, until=until) for until in untils]
+    return Coalesce(*before_gap, SqlText(LAST_END, number, **columns))

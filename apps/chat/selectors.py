@@ -1,4 +1,4 @@
-"""Reads of the chat."""
+"""What users may read of the chat."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from apps.accounts.models import User
 from apps.accounts.selectors import user_get
 from apps.chat.errors import ConversationNotFound
 from apps.chat.models import Conversation, Membership, Message
-from apps.chat.queries import as_listed, with_status, with_unread
+from apps.chat.queries import with_list_columns, with_status, with_unread
 from apps.realtime.presence import Seen, presence_of
 
-# Of a larger group nobody is told who of it is online: each arrival would be told to all of them,
-# and when a server restarts, everybody arrives.
+# Members of a larger group do not see who is online: each arrival would be a signal to all of them,
+# and all users arrive when a server restarts.
 PRESENCE_MEMBERS = 50
 
 
 def messages_with(user: User, peer_id: UUID) -> QuerySet[Message]:
-    """Return the direct conversation with a user, the newest message first.
+    """Return the messages with a user, the newest first.
 
-    Raises UserNotFound for who is not there, or was shut out before anything was said.
+    Raises UserNotFound without a conversation, if the user is unknown or not active.
     """
     direct = Conversation.objects.between(user.pk, peer_id)
     conversation = direct.select_related("first", "second").first()
@@ -34,15 +34,15 @@ def messages_with(user: User, peer_id: UUID) -> QuerySet[Message]:
 
 
 def messages_in(user: User, conversation_id: UUID) -> QuerySet[Message]:
-    """Return what was said in a conversation since the user joined it, the newest message first;
-    raise ConversationNotFound."""
+    """Return the messages of a conversation since the user joined it, the newest first; raise
+    ConversationNotFound."""
     membership = membership_get(user.pk, conversation_id)
     return _shown(membership.conversation).filter(seq__gt=membership.joined_seq).order_by("-seq")
 
 
 def _shown(conversation: Conversation) -> QuerySet[Message]:
-    """Return the messages of the conversation, which each of them gets as its own: to have it from
-    the database once more for each would take longer than the messages do."""
+    """Return the messages of the conversation, each with this object as its conversation: a join
+    for each would take longer than reading the messages."""
     messages = conversation.messages.filter(deleted_at=None)
     return with_status(messages).select_related("sender")
 
@@ -60,7 +60,7 @@ def direct_memberships(user: User) -> QuerySet[Membership]:
     """Return the user's direct conversations that have a message, the latest first."""
     listed = Membership.objects.filter(user=user, last_message_at__isnull=False)
     return (
-        as_listed(listed)
+        with_list_columns(listed)
         .select_related("conversation__first", "conversation__second")
         .order_by("-last_message_at", "-id")
     )
@@ -69,12 +69,12 @@ def direct_memberships(user: User) -> QuerySet[Membership]:
 def group_memberships(user: User) -> QuerySet[Membership]:
     """Return the user's groups, the latest first.
 
-    A group's time stands in its own row, since each message would have to write it into those of
-    all members; so all of the user's groups are sorted here.
+    The time of the last message is in the row of a group, since each message would otherwise write
+    the rows of all members. So the database sorts all groups of the user.
     """
     own = Membership.objects.filter(user=user, incoming_seq=None)
     return (
-        as_listed(own)
+        with_list_columns(own)
         .select_related("conversation")
         .order_by("-conversation__last_message_at", "-id")
     )
@@ -83,8 +83,9 @@ def group_memberships(user: User) -> QuerySet[Membership]:
 def memberships_latest(
     user: User, *, limit: int, before: tuple[datetime, UUID] | None = None
 ) -> list[Membership]:
-    """Return the user's conversations of both kinds, the latest first: those behind a position,
-    which is the time of a conversation's last message and the membership's id."""
+    """Return the user's conversations of both kinds, the latest first. `before` is a position,
+    after which they begin: the time of a conversation's last message, and the id of the
+    membership."""
     found: list[Membership] = []
     for memberships, at in (
         (direct_memberships(user), "last_message_at"),
@@ -102,7 +103,7 @@ def memberships_latest(
 
 @dataclass(frozen=True)
 class ConversationSummary:
-    """A direct conversation as one of its people sees it."""
+    """A direct conversation as one of its two users sees it."""
 
     membership: Membership
     peer: User
@@ -111,7 +112,7 @@ class ConversationSummary:
 
 
 def conversations_shown(user: User, memberships: Sequence[Membership]) -> list[ConversationSummary]:
-    """Return direct conversations with their last messages and whether the other is online."""
+    """Return direct conversations with their last messages and the presence of the other user."""
     pairs = [(one, one.conversation.other(user.pk)) for one in memberships]
     newest = [one.newest_id for one in memberships if one.newest_id]
     messages = with_status(Message.objects.filter(pk__in=newest)).in_bulk()
@@ -119,7 +120,7 @@ def conversations_shown(user: User, memberships: Sequence[Membership]) -> list[C
     shown = []
     for membership, peer in pairs:
         message = messages.get(membership.newest_id)
-        # Between the two looks an account may be deleted, with what it wrote.
+        # An account may be deleted between the two queries, with its messages.
         if peer and message:
             message.conversation = membership.conversation
             message.sender = user if message.sender_id == user.pk else peer
@@ -128,35 +129,34 @@ def conversations_shown(user: User, memberships: Sequence[Membership]) -> list[C
 
 
 def unread_counts(user: User) -> dict[str, int]:
-    """Return how many messages are unread, and in how many conversations."""
+    """Return the number of unread messages, and of the conversations that have some."""
     return memberships_with_unread(user).aggregate(
         total=Coalesce(Sum("unread"), 0), conversations=Count("pk", filter=Q(unread__gt=0))
     )
 
 
 def memberships_with_unread(user: User) -> QuerySet[Membership]:
-    """Return the user's memberships in which something may be unread, and how much is."""
+    """Return the user's memberships that may have unread messages, with the number of these."""
     own = Membership.objects.filter(user=user, conversation__last_seq__gt=F("read_seq"))
-    # In the words of the index membership_unread, which has no others of the user.
+    # This is the condition of the index membership_unread, so that the database uses it.
     return with_unread(own.filter(Q(incoming_seq=None) | Q(incoming_seq__gt=F("read_seq"))))
 
 
 def group_readers(group_id: UUID, users: Collection[UUID]) -> dict[UUID, int]:
-    """Return those of the users who belong to a group, with the last event before they joined."""
+    """Return the users who are members of a group, with the last event before each joined."""
     members = Membership.objects.filter(conversation=group_id, user__in=users, incoming_seq=None)
     return dict(members.values_list("user", "joined_event"))
 
 
 def groups_standing(users: Collection[UUID]) -> Iterable[tuple[UUID, UUID, int]]:
-    """Return the groups of users: of each the user, the group and the last event before they
-    joined it."""
+    """Return the group memberships of users: user, group, and the last event before they joined."""
     memberships = Membership.objects.filter(user__in=users, incoming_seq=None)
     return memberships.values_list("user", "conversation", "joined_event")
 
 
 def peers_of(user_id: UUID, among: Collection[UUID] | None = None) -> Iterable[UUID]:
-    """Return the people with whom somebody has a direct conversation or a small group: all, or
-    those among some."""
+    """Return the users with whom a user has a direct conversation or a small group: all, or those
+    of `among`."""
     direct = Conversation.objects.order_by()
     groups = Membership.objects.filter(
         user=user_id, incoming_seq=None, conversation__member_count__lte=PRESENCE_MEMBERS
@@ -172,5 +172,5 @@ def peers_of(user_id: UUID, among: Collection[UUID] | None = None) -> Iterable[U
 
 
 def are_peers(user_id: UUID, other_id: UUID) -> bool:
-    """Return whether two people have a direct conversation."""
+    """Return whether two users have a direct conversation."""
     return Conversation.objects.between(user_id, other_id).exists()

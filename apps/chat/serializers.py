@@ -26,14 +26,14 @@ class MessageInput(CamelSerializer):
     client_id = Text(min_length=1, max_length=64, required=False)
 
     def validate_type(self, value: str) -> str:
-        """Refuse a message that says it carries a file: there are no uploads to carry yet."""
+        """Refuse the types of files: there are no uploads yet."""
         if value != Message.Type.TEXT:
             raise serializers.ValidationError("Only text can be sent yet.", code="unsupported")
         return value
 
 
 class ReadInput(CamelSerializer):
-    """Some messages, or all of a conversation up to a number."""
+    """Some messages by id, or all of a conversation up to a number."""
 
     rule = {
         "oneOf": [
@@ -47,7 +47,7 @@ class ReadInput(CamelSerializer):
     up_to = WholeNumber(min_value=1, max_value=2**63 - 1, required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Require either way of naming them, and not both."""
+        """Require one of the two forms, and not both."""
         if "message_ids" in attrs:
             if "conversation_id" in attrs or "up_to" in attrs:
                 raise serializers.ValidationError(
@@ -74,7 +74,7 @@ class ReceiptInput(CamelSerializer):
 
 
 class DeliveredInput(CamelSerializer):
-    """Messages that a device has: by id, or all that its stream told of up to a number."""
+    """Messages that a device has: by id, or all of its stream up to an event number."""
 
     rule = {"oneOf": [{"required": ["messageIds"]}, {"required": ["seq"]}]}
 
@@ -117,7 +117,7 @@ class MessageOutput(CamelSerializer):
 
 
 class ConversationOutput(CamelSerializer):
-    """A direct conversation as one of its people sees it."""
+    """A direct conversation as one of its two users sees it."""
 
     id = serializers.UUIDField(source="membership.conversation_id")
     user_id = serializers.UUIDField(source="peer.pk")
@@ -132,14 +132,14 @@ class ReceiptOutput(CamelSerializer):
     updated = serializers.IntegerField()
     remaining = serializers.BooleanField(
         required=False,
-        help_text="True when these are too many for one call, else absent: repeat it, under "
+        help_text="True when there are too many for one call, else absent: repeat the call, with "
         "another Idempotency-Key.",
     )
 
 
 class UnreadCountOutput(CamelSerializer):
     total = serializers.IntegerField()
-    conversations = serializers.IntegerField(help_text="Conversations with something unread.")
+    conversations = serializers.IntegerField(help_text="Conversations with unread messages.")
 
 
 class MessagePayload(CamelSerializer):

@@ -1,9 +1,9 @@
 """Sending and deleting messages.
 
 Lock order of the chat: delivery cursors, groups by id, direct conversations by their pair,
-memberships by conversation and user, messages by id, kept answers by id, then the streams by name.
-Who belongs to a conversation, its title and its numbers are only changed under its lock; what
-somebody has read of it, under that of their membership.
+memberships by conversation and user, messages by id, stored responses by id, then the streams by
+name. The members of a conversation, its title and its numbers only change under its lock; what a
+member has read of it, under the lock of their membership.
 """
 
 from collections import defaultdict
@@ -26,8 +26,15 @@ from apps.chat.errors import (
     ToOneself,
 )
 from apps.chat.models import Conversation, Membership, Message, Pair, pair_of
-from apps.chat.policies import is_there, may_delete
-from apps.chat.queries import members_among, seen_by, sent_before, with_people, with_status
+from apps.chat.policies import may_chat, may_delete
+from apps.chat.queries import (
+    ClientKey,
+    members_among,
+    sent_before,
+    visible_to,
+    with_status,
+    with_users,
+)
 from apps.chat.serializers import MessageOutput
 from apps.core.errors import DomainError, require
 from apps.core.http import idempotency
@@ -37,7 +44,7 @@ TRIES = 3
 
 @dataclass(frozen=True)
 class Draft:
-    """A message that somebody wants to send: to a user or, without one, to a group."""
+    """A message to send: to a user or, without a receiver, to a group."""
 
     sender_id: UUID
     receiver_id: UUID | None
@@ -49,10 +56,10 @@ class Draft:
 
 @dataclass(frozen=True)
 class Sent:
-    """A message that was sent, now or by an earlier try with the same client id, as it is shown."""
+    """A message and its output. It was created now, or by an earlier try with its client id."""
 
     message: Message
-    shape: Mapping[str, Any]
+    output: Mapping[str, Any]
     created: bool
 
 
@@ -64,28 +71,28 @@ def message_send(draft: Draft) -> Sent:
     [outcome] = messages_send([draft])
     if isinstance(outcome, DomainError):
         raise outcome
-    return outcome if outcome.created else _as_it_is_now(outcome)
+    return outcome if outcome.created else _reload_locked(outcome)
 
 
 @transaction.atomic
-def _as_it_is_now(sent: Sent) -> Sent:
-    """Look again at a message that was sent before, under its lock.
+def _reload_locked(sent: Sent) -> Sent:
+    """Return a message that was sent before as it is now, under its lock.
 
-    The answer may be kept under an Idempotency-Key. Whoever deletes the message meanwhile waits
-    for that, and then takes its words out of what is kept.
+    The response may be stored under an Idempotency-Key. A concurrent deletion waits for that, and
+    then removes the content from the stored response.
     """
-    messages = with_people(with_status(Message.objects.filter(pk=sent.message.pk)))
+    messages = with_users(with_status(Message.objects.filter(pk=sent.message.pk)))
     message = messages.select_for_update(of=("self",)).first() or sent.message
     return _sent(message, created=False)
 
 
 def messages_send(drafts: Sequence[Draft]) -> list[Outcome]:
-    """Send messages of many people in one transaction; return for each what became of it.
+    """Send messages of many senders in one transaction; return the outcome of each draft.
 
-    A draft whose client id its sender has used before gives the message of that time. Two
-    processes may find that out at once: the table's constraint then undoes the later of the
-    transactions, and its next try sees what the other has written. So does one whose sender or
-    receiver was deleted after the look.
+    A draft with a client id that its sender has used before returns the earlier message. Two
+    processes may store such drafts at once: a constraint of the table then undoes the later
+    transaction, and its next try reads the message of the other. A transaction is also undone when
+    a sender or receiver is deleted after the transaction has read them.
     """
     for _ in range(TRIES - 1):
         try:
@@ -97,63 +104,81 @@ def messages_send(drafts: Sequence[Draft]) -> list[Outcome]:
 
 @transaction.atomic
 def _messages_send(drafts: Sequence[Draft]) -> list[Outcome]:
-    """Refuse what may not be sent, find what was sent before, and store each of the rest once."""
-    keys = [(one.sender_id, one.client_id or number) for number, one in enumerate(drafts)]
-    place = _look_around(drafts)
-    outcomes = [place.refusal_or_repetition(draft) for draft in drafts]
-    fresh: dict[Hashable, Draft] = {}
-    for key, draft, outcome in zip(keys, drafts, outcomes, strict=True):
-        if outcome is None:
-            fresh.setdefault(key, draft)
-    stored = dict(zip(fresh, _store([*fresh.values()], place), strict=True))
-    return [
-        outcome or replace(stored[key], created=fresh[key] is draft)
-        for key, draft, outcome in zip(keys, drafts, outcomes, strict=True)
-    ]
+    """Return for each draft its refusal, the message that it repeats, or its new message."""
+    context = _load_context(drafts)
+    outcomes = [_refused_or_sent_before(draft, context) for draft in drafts]
+    new = [draft for draft, outcome in zip(drafts, outcomes, strict=True) if outcome is None]
+    stored = iter(_store_once(new, context))
+    return [outcome or next(stored) for outcome in outcomes]
 
 
 @dataclass(frozen=True)
-class _Place:
-    """What is there before some drafts are sent: users, their earlier messages, the groups, which
-    are locked, and those who belong to these."""
+class _Context:
+    """What the drafts refer to: users, messages that were sent before, groups, which are locked,
+    and which senders are members of these."""
 
     users: Mapping[UUID, User]
-    known: Mapping[tuple[UUID, str], Message]
+    sent_before: Mapping[ClientKey, Message]
     groups: Mapping[UUID, Conversation]
     members: Collection[tuple[UUID, UUID]]
 
-    def refusal_or_repetition(self, draft: Draft) -> Outcome | None:
-        """Return why the draft may not be sent, or what was sent under its client id before."""
-        try:
-            require(is_there(self.users.get(draft.sender_id)), SessionOver)
-            known = self.known.get((draft.sender_id, draft.client_id or ""))
-            if known is not None:
-                return _sent(known, created=False)
-            if draft.receiver_id is None:
-                place = (draft.conversation_id, draft.sender_id)
-                require(place in self.members, ConversationNotFound)
-                return None
-            if draft.receiver_id == draft.sender_id:
-                raise ToOneself.refused()
-            require(is_there(self.users.get(draft.receiver_id)), ReceiverNotFound)
-        except DomainError as error:
-            return error
-        return None
 
-
-def _look_around(drafts: Sequence[Draft]) -> _Place:
-    people = {one for draft in drafts for one in (draft.sender_id, draft.receiver_id)}
+def _load_context(drafts: Sequence[Draft]) -> _Context:
+    users = {user for draft in drafts for user in (draft.sender_id, draft.receiver_id)}
     to_groups = {(one.conversation_id, one.sender_id) for one in drafts if one.conversation_id}
     groups = Conversation.objects.locked({group for group, _ in to_groups}) if to_groups else []
-    return _Place(
-        users=User.objects.in_bulk(people - {None}),
-        known=sent_before({(one.sender_id, one.client_id) for one in drafts if one.client_id}),
+    return _Context(
+        users=User.objects.in_bulk(users - {None}),
+        sent_before=sent_before(
+            {(one.sender_id, one.client_id) for one in drafts if one.client_id}
+        ),
         groups={group.pk: group for group in groups},
         members=members_among(to_groups),
     )
 
 
-def _store(drafts: Sequence[Draft], place: _Place) -> list[Sent]:
+def _refused_or_sent_before(draft: Draft, context: _Context) -> Outcome | None:
+    """Return why a draft is refused, or what was sent before under its client id.
+
+    An earlier message is returned even if its receiver can no longer receive messages.
+    """
+    try:
+        require(may_chat(context.users.get(draft.sender_id)), SessionOver)
+        earlier = context.sent_before.get((draft.sender_id, draft.client_id or ""))
+        if earlier is not None:
+            return _sent(earlier, created=False)
+        _require_recipient(draft, context)
+    except DomainError as refusal:
+        return refusal
+    return None
+
+
+def _require_recipient(draft: Draft, context: _Context) -> None:
+    """Raise ConversationNotFound, ToOneself or ReceiverNotFound unless the sender may write to the
+    group or to the receiver."""
+    if draft.receiver_id is None:
+        member = (draft.conversation_id, draft.sender_id)
+        require(member in context.members, ConversationNotFound)
+        return
+    if draft.receiver_id == draft.sender_id:
+        raise ToOneself.refused()
+    require(may_chat(context.users.get(draft.receiver_id)), ReceiverNotFound)
+
+
+def _store_once(drafts: Sequence[Draft], context: _Context) -> list[Sent]:
+    """Store new messages and return one for each draft: drafts of one sender with one client id are
+    one message, which the first of them creates."""
+    keys = [(draft.sender_id, draft.client_id or number) for number, draft in enumerate(drafts)]
+    first: dict[Hashable, Draft] = {}
+    for key, draft in zip(keys, drafts, strict=True):
+        first.setdefault(key, draft)
+    stored = dict(zip(first, _store([*first.values()], context), strict=True))
+    repeats = {key: replace(sent, created=False) for key, sent in stored.items()}
+    return [stored.pop(key, repeats[key]) for key in keys]
+
+
+def _store(drafts: Sequence[Draft], context: _Context) -> list[Sent]:
+    """Give the drafts their numbers, write them as messages, and publish these."""
     if not drafts:
         return []
     now = timezone.now()
@@ -162,7 +187,7 @@ def _store(drafts: Sequence[Draft], place: _Place) -> list[Sent]:
     messages = []
     for draft in drafts:
         message = Message(
-            sender=place.users[draft.sender_id],
+            sender=context.users[draft.sender_id],
             content=draft.content,
             type=draft.type,
             client_id=draft.client_id,
@@ -172,16 +197,16 @@ def _store(drafts: Sequence[Draft], place: _Place) -> list[Sent]:
         if draft.receiver_id:
             direct[pair_of(draft.sender_id, draft.receiver_id)].append(message)
         elif draft.conversation_id:
-            in_groups[place.groups[draft.conversation_id]].append(message)
+            in_groups[context.groups[draft.conversation_id]].append(message)
     if in_groups:
         Conversation.objects.number_in_groups(in_groups)
     if direct:
-        Conversation.objects.number_direct(direct, place.users)
+        Conversation.objects.number_direct(direct, context.users)
     Message.objects.bulk_create(messages)
     if direct:
-        Membership.objects.list_direct(direct.values())
+        Membership.objects.update_direct(direct.values())
     sent = [_sent(message, created=True) for message in messages]
-    events.messages_sent((one.message, one.shape) for one in sent)
+    events.messages_sent((one.message, one.output) for one in sent)
     return sent
 
 
@@ -191,19 +216,19 @@ def _sent(message: Message, *, created: bool) -> Sent:
 
 @transaction.atomic
 def message_delete(actor: User, *, message_id: UUID) -> None:
-    """Delete a message for all, and its words from the log and from every answer that is kept;
+    """Delete a message for all members, and its words from the log and from every stored response;
     raise MessageNotFound or NotYourMessageToDelete."""
-    there = seen_by(actor.pk).filter(pk=message_id)
-    found = there.first()
+    visible = visible_to(actor.pk).filter(pk=message_id)
+    found = visible.first()
     if found is None:
         raise MessageNotFound
     require(may_delete(actor, found), NotYourMessageToDelete)
     [conversation] = Conversation.objects.locked([found.conversation_id])
     memberships = Membership.objects.of_direct(conversation)
-    # Whoever reads it at this moment has done so before, or finds it deleted.
+    # A member who reads the message at this moment has read it before, or finds it deleted.
     list(memberships.order_by("user").select_for_update())
-    # Somebody else may have deleted it between the look and the locks.
-    message = there.select_for_update(of=("self",)).first()
+    # Another device may have deleted it before the locks were taken.
+    message = visible.select_for_update(of=("self",)).first()
     if message is None:
         raise MessageNotFound
     message.conversation = conversation

@@ -37,7 +37,7 @@ class MessageViewSet(ApiViewSet):
         limit="send_message",
     )
     def create(self, request: UserRequest, **data: Any) -> tuple[Message, bool]:
-        """Send a message. One with a clientId that was sent before is returned with 200."""
+        """Send a message. One that was sent before with the same clientId is returned with 200."""
         sent = services.message_send(services.Draft(sender_id=request.user.pk, **data))
         return sent.message, sent.created
 
@@ -48,12 +48,12 @@ class MessageViewSet(ApiViewSet):
         per_page=50,
     )
     def list(self, request: UserRequest, user_id: UUID) -> QuerySet[Message]:
-        """List the conversation with a person, the newest first."""
+        """List the messages with a user, the newest first."""
         return selectors.messages_with(request.user, user_id)
 
     @Endpoint(message="Message deleted successfully")
     def destroy(self, request: UserRequest, pk: UUID) -> None:
-        """Delete one's own message, for both."""
+        """Delete one's own message, for both users."""
         services.message_delete(request.user, message_id=pk)
 
     @action(detail=False, methods=["post"])
@@ -79,5 +79,5 @@ class MessageViewSet(ApiViewSet):
     @action(detail=False, methods=["get"])
     @Endpoint(message="Unread messages counted", output=UnreadCountOutput)
     def unread(self, request: UserRequest) -> Mapping[str, int]:
-        """Count what is unread."""
+        """Count the unread messages."""
         return selectors.unread_counts(request.user)

@@ -1,6 +1,6 @@
-"""Expand: what conversations of many need, beside what those of two had until now.
+"""Expand: add what groups need to what direct conversations had until now.
 
-A process of the release before can still write: what it does not know has a default.
+A process of the previous release can still write: the columns that it does not know have defaults.
 """
 
 import django.db.models.deletion
@@ -153,8 +153,8 @@ class Migration(migrations.Migration):
             name="incoming_seq",
             field=models.PositiveBigIntegerField(null=True),
         ),
-        # What the release after this one does without may be empty from here on, so that the way
-        # back can fill it again.
+        # The columns that the next release drops may be null from here on, so that the reverse
+        # migration can fill them again.
         migrations.AlterField(
             model_name="membership",
             name="last_message_at",

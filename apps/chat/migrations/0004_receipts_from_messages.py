@@ -1,7 +1,7 @@
-"""What every message said of its reading goes into receipts and cursors, and back.
+"""Move the status of every message into receipts and cursors, and back.
 
-Consecutive messages that were read at one time become one receipt. On the way back each message
-gets its own columns again; groups have none there, and must be deleted first.
+Consecutive messages that were read at one time become one receipt. The reverse migration fills the
+columns of each message again. They cannot describe groups, which must be deleted first.
 """
 
 from typing import Any
@@ -12,8 +12,8 @@ from django.db.models.functions import Coalesce
 
 CHUNK = 1_000
 
-# Both databases number rows alike: among the messages to one person, those in a row that agree have
-# the same difference between their place among all and their place among those that agree.
+# Among the messages to one user, consecutive ones that agree have the same difference between their
+# position among all and their position among those that agree.
 RECEIPTS = """
 INSERT INTO chat_receipt (conversation_id, user_id, kind, first_seq, last_seq, at)
 SELECT conversation_id, receiver_id, %s, min(seq), max(seq), {at}
@@ -36,12 +36,12 @@ seq > (
 
 
 def into_receipts(apps: Any, schema_editor: Any) -> None:
-    """Fill in what is new."""
+    """Fill the new columns and the receipts."""
     conversation, membership, message = (
         apps.get_model("chat", name).objects.order_by()
         for name in ("Conversation", "Membership", "Message")
     )
-    # Of people whose account was deleted: their messages and memberships went with it.
+    # Conversations of users whose accounts were deleted, with their messages and memberships.
     conversation.filter(memberships=None, messages=None).delete()
     either = membership.filter(conversation=OuterRef("pk"))
     ordered = either.filter(user__lt=F("peer"))
@@ -69,13 +69,13 @@ def into_receipts(apps: Any, schema_editor: Any) -> None:
 
 
 def into_messages(apps: Any, schema_editor: Any) -> None:
-    """Fill in what the release before needs."""
+    """Fill the columns of the previous release."""
     conversation, membership, message, receipt = (
         apps.get_model("chat", name).objects.order_by()
         for name in ("Conversation", "Membership", "Message", "Receipt")
     )
     if conversation.filter(kind="group").exists():
-        raise ValueError("The release before knows no groups: delete them, then migrate again.")
+        raise ValueError("The previous release knows no groups: delete them, then migrate again.")
     for one in conversation.only("first", "second").iterator(CHUNK):
         pair = one.first_id.hex + one.second_id.hex
         conversation.filter(pk=one.pk).update(pair=pair)

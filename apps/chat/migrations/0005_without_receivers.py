@@ -1,6 +1,6 @@
-"""Contract: what the messages of two people were told apart by goes.
+"""Contract: drop the columns that only direct messages had.
 
-No process of the release before may run meanwhile, or from here on (docs/operations.md).
+No process of the previous release may run during this migration or after it (docs/operations.md).
 """
 
 import django.utils.timezone

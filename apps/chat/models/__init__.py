@@ -1,4 +1,4 @@
-"""Conversations, who belongs to them, what they said, and who has read it."""
+"""Conversations, their members and messages, and what was read and delivered."""
 
 from apps.chat.models.conversation import Conversation, Pair, pair_of
 from apps.chat.models.membership import DeliveryCursor, Membership

@@ -1,4 +1,4 @@
-"""A conversation: of two people, or of a group."""
+"""A conversation: of two users, or of a group."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
@@ -18,15 +18,15 @@ Pair = tuple[UUID, UUID]
 
 
 def pair_of(one: UUID, other: UUID) -> Pair:
-    """Return the key of the direct conversation of two people, the same from either side."""
+    """Return the key of the direct conversation of two users, in either order."""
     return (one, other) if one < other else (other, one)
 
 
 class ConversationManager(models.Manager["Conversation"]):
-    """Finds conversations, and gives their messages numbers."""
+    """Finds and locks conversations, and numbers their messages."""
 
     def between(self, one: UUID, other: UUID) -> "QuerySet[Conversation]":
-        """Return the direct conversation of two people, if there is one."""
+        """Return the direct conversation of two users, if there is one."""
         first, second = pair_of(one, other)
         return self.filter(first=first, second=second)
 
@@ -42,7 +42,7 @@ class ConversationManager(models.Manager["Conversation"]):
     ) -> None:
         """Give the new messages of each pair the next numbers of its conversation.
 
-        One statement makes, locks and moves on the conversations, in the order of their pairs.
+        One statement creates, locks and updates the conversations, in the order of their pairs.
         """
         fields = ("id", "first", "second", "last_seq", "last_message_at")
         rows = [
@@ -90,10 +90,10 @@ class ConversationManager(models.Manager["Conversation"]):
 
 
 class Conversation(models.Model):
-    """What two people, or the members of a group, say to each other.
+    """The conversation of two users, or of the members of a group.
 
-    Its messages are numbered without holes. Who belongs to it is said by its memberships; a direct
-    one also names its two people, the one with the smaller id first.
+    Its messages are numbered without gaps. Its memberships say who its members are; a direct one
+    also names its two users, the one with the smaller id first.
     """
 
     class Kind(models.TextChoices):
@@ -116,10 +116,10 @@ class Conversation(models.Model):
     )
     title = models.CharField(max_length=100, default="", db_default="", blank=True)
     last_seq = models.PositiveBigIntegerField(default=0)
-    # When the newest message that is not deleted was sent; before there was one, when the group
-    # began.
+    # The time of the newest message that is not deleted; without one, the time of creation of a
+    # group.
     last_message_at = models.DateTimeField(default=timezone.now)
-    # Too high by one for each member whose account was deleted, rather than left by a service.
+    # Too high by one for each member whose account was deleted: no service removed them.
     member_count = models.PositiveIntegerField(default=2, db_default=2)
 
     objects: ClassVar[ConversationManager] = ConversationManager()
@@ -141,16 +141,16 @@ class Conversation(models.Model):
         return self.title or f"{self.first_id} and {self.second_id}"
 
     def other(self, user_id: UUID) -> User | None:
-        """Return the other person of a direct conversation; nobody of a group."""
+        """Return the other user of a direct conversation; None for a group."""
         return self.second if user_id == self.first_id else self.first
 
     def other_id(self, user_id: UUID) -> UUID | None:
-        """Return the id of the other person of a direct conversation."""
+        """Return the id of the other user of a direct conversation; None for a group."""
         return self.second_id if user_id == self.first_id else self.first_id
 
     def number(self, messages: Sequence[Message]) -> None:
-        """Give new messages the last of its numbers. Nobody has got them yet, unless there is
-        nobody else."""
+        """Give new messages the last of its numbers. They are not delivered yet, except where the
+        sender is the only member."""
         alone = self.member_count == 1
         for seq, message in enumerate(messages, self.last_seq - len(messages) + 1):
             message.conversation, message.seq = self, seq

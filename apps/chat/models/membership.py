@@ -1,4 +1,4 @@
-"""Who belongs to a conversation, and how far they have got in it."""
+"""The members of a conversation, and how far each has read it."""
 
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
@@ -15,10 +15,10 @@ from apps.core.ids import uuid7
 
 
 class MembershipManager(models.Manager["Membership"]):
-    """Finds memberships, and keeps those of direct conversations up with what is said."""
+    """Finds memberships, moves their cursors, and updates those of direct conversations."""
 
     def of_direct(self, conversation: Conversation) -> "QuerySet[Membership]":
-        """Return the memberships of a direct conversation; of a group none."""
+        """Return the memberships of a direct conversation; none of a group."""
         return self.filter(conversation=conversation, incoming_seq__isnull=False)
 
     def move(self, memberships: "Iterable[Membership]", cursor: str) -> None:
@@ -33,11 +33,12 @@ class MembershipManager(models.Manager["Membership"]):
             f"ON CONFLICT (conversation_id, user_id) DO UPDATE SET {cursor} = excluded.{cursor}",
         )
 
-    def list_direct(self, messages: Iterable[Sequence[Message]]) -> None:
-        """Put direct conversations, each given by its new messages, at the top of the lists of
-        their people, and note what is new to each of them.
+    def update_direct(self, messages: Iterable[Sequence[Message]]) -> None:
+        """Move direct conversations, each given by its new messages, to the top of the lists of
+        their two users, and store the number of the newest message for each of them.
 
-        Who had nothing unread has read up to the first of the new ones that the other wrote.
+        The read cursor of a user without unread messages moves up to the first new message of the
+        other.
         """
         rows = sorted(
             (new[0].conversation_id, user, *_cursors(user, new), new[-1].created_at)
@@ -58,18 +59,18 @@ class MembershipManager(models.Manager["Membership"]):
 
 
 def _cursors(user_id: UUID | None, new: Sequence[Message]) -> tuple[int, int]:
-    """Return up to which number the user has nothing unread among the new messages, and the number
-    of the newest by the other, or 0."""
+    """Return the number up to which none of the new messages is unread to the user, and the number
+    of the newest message of the other user, or 0."""
     incoming = [message.seq for message in new if message.sender_id != user_id]
     return (incoming[0] - 1, incoming[-1]) if incoming else (new[-1].seq, 0)
 
 
 class Membership(models.Model):
-    """A conversation as one of its people has it.
+    """A conversation as one of its members has it.
 
-    They read what comes after `joined_seq`. Whatever others said up to `read_seq` is read, and up
-    to `delivered_seq` delivered, unless it was deleted; of what comes after those the receipts
-    tell. Both numbers only say where to begin to look.
+    The member may read the messages after `joined_seq`. All messages of others up to `read_seq` are
+    read, and up to `delivered_seq` delivered, unless they were deleted. For the messages after
+    these cursors the receipts decide. Both cursors are lower bounds, from which a search starts.
     """
 
     class Role(models.TextChoices):
@@ -92,13 +93,13 @@ class Membership(models.Model):
     joined_event = models.PositiveBigIntegerField(default=0, db_default=0)
     read_seq = models.PositiveBigIntegerField(default=0, db_default=0)
     delivered_seq = models.PositiveBigIntegerField(default=0, db_default=0)
-    # Of direct conversations only, whose two rows every message may write; none of a group's has
-    # them. The number of the newest message by the other, and when the newest of all was sent, by
-    # which the list is walked: none while all are deleted.
+    # Only of direct conversations, since every message writes them in both rows; they are null for
+    # groups. The number of the newest message of the other user, and the time of the newest message
+    # of both, which orders the list and is null while all messages are deleted.
     incoming_seq = models.PositiveBigIntegerField(null=True)
     last_message_at = models.DateTimeField(null=True)
 
-    # Filled in by queries.as_listed(), and by runs.memberships_locked().
+    # Filled in by queries.with_list_columns(), and by runs.memberships_locked().
     unread: int
     newest_id: UUID | None
     has_gaps: bool
@@ -123,7 +124,7 @@ class Membership(models.Model):
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["user", "-last_message_at", "-id"], name="membership_list"),
-            # A person's groups, and their direct conversations in which something may be unread.
+            # A user's groups, and their direct conversations that may have unread messages.
             models.Index(
                 fields=["user"],
                 name="membership_unread",
@@ -141,9 +142,9 @@ class Membership(models.Model):
 
 
 class DeliveryCursor(models.Model):
-    """The event of a person's stream up to which a device of theirs has said to have everything.
+    """The event of a user's stream up to which a device of theirs has confirmed everything.
 
-    Every message that the stream tells of up to there is delivered, so nobody need look again.
+    Every message of the stream up to there is delivered, so the next call starts after it.
     """
 
     user = models.OneToOneField(

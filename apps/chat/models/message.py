@@ -1,4 +1,4 @@
-"""What somebody said in a conversation."""
+"""A message of a conversation."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -14,7 +14,7 @@ from apps.core.ids import uuid7
 
 
 class Message(models.Model):
-    """One message. Whether it is read is said by the receipts of those whom it was sent to."""
+    """A message. The receipts of the other members say whether it is read."""
 
     class Type(models.TextChoices):
         TEXT = "text"
@@ -22,7 +22,7 @@ class Message(models.Model):
         FILE = "file"
 
     class Status(models.TextChoices):
-        """How far a message has come; it only ever goes forward."""
+        """How far a message has come; it never goes back."""
 
         SENT = "sent"
         DELIVERED = "delivered"
@@ -38,7 +38,7 @@ class Message(models.Model):
     )
     content = models.TextField()
     type = models.CharField(max_length=10, choices=Type.choices, default=Type.TEXT)
-    # Null, not empty, so that those without one are not each other's repetition.
+    # Null, not empty, so that messages without a client id do not repeat each other.
     client_id = models.CharField(max_length=64, null=True)  # noqa: DJ001
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     edited_at = models.DateTimeField(null=True)
@@ -48,13 +48,13 @@ class Message(models.Model):
     read_at: datetime | None
     is_read: bool
     is_delivered: bool
-    # Filled in by runs.news_among().
+    # Filled in by runs.unmarked_messages().
     before: int
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["conversation", "seq"], name="message_seq_unique"),
-            # Also finds a person's own messages; a repeated send is recognised by it.
+            # A repeated send is recognised by it. It also finds a user's own messages.
             models.UniqueConstraint(
                 fields=["sender", "client_id"], name="message_client_id_unique"
             ),
@@ -64,7 +64,7 @@ class Message(models.Model):
             ),
         ]
         indexes: ClassVar[list[models.Index]] = [
-            # Counts what others have said behind a number without a look at the rows.
+            # Counts the messages of others after a number without reading the rows.
             models.Index(
                 fields=["conversation", "seq", "sender"],
                 name="message_shown",
@@ -77,22 +77,22 @@ class Message(models.Model):
 
     @property
     def shown_content(self) -> str:
-        """Return what may be shown of the content: nothing of a deleted message's."""
+        """Return the content that may be shown: none of a deleted message."""
         return "" if self.deleted_at else self.content
 
     @property
     def status(self) -> str:
-        """Return how far the message has come, in a group with the slowest of its members."""
+        """Return how far the message has come; in a group, with the slowest of its members."""
         if self.is_read or self.read_at:
             return self.Status.READ
         return self.Status.DELIVERED if self.is_delivered else self.Status.SENT
 
     @property
     def receiver(self) -> User | None:
-        """Return whom a direct message was sent to; nobody in a group."""
+        """Return the receiver of a direct message; None in a group."""
         return self.conversation.other(self.sender_id)
 
     @property
     def receiver_id(self) -> UUID | None:
-        """Return the id of whom a direct message was sent to."""
+        """Return the id of the receiver of a direct message; None in a group."""
         return self.conversation.other_id(self.sender_id)

@@ -1,4 +1,4 @@
-"""Which messages somebody has read, and which a device of theirs has."""
+"""Which messages a user has read, and which a device of theirs has."""
 
 from typing import ClassVar
 
@@ -10,12 +10,12 @@ from apps.chat.models.conversation import Conversation
 
 
 class Receipt(models.Model):
-    """A range of messages that somebody read, or had delivered, at one time.
+    """A range of messages that a user read, or that a device of theirs received, at one time.
 
-    It covers what others said from its first to its last number. Ranges of one kind of one person
-    in one conversation do not overlap: they are only written under the lock of the membership.
-    Those of what was read are kept, since each has its time. Those of what was delivered are kept
-    until Membership.delivered_seq has passed them.
+    It covers the messages of others from its first to its last number. Ranges of one kind of one
+    user in one conversation do not overlap: they are only written under the lock of the membership.
+    Read receipts are kept, since outputs show their time. Delivery receipts are kept until
+    Membership.delivered_seq has passed them.
     """
 
     class Kind(models.TextChoices):

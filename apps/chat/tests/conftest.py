@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from apps.chat import grouping
+from apps.realtime import group_commit
 
 
 @pytest.fixture
 def closing_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have groups committed in threads whose connections end with them."""
+    """Commit groups in threads that close their connections when they end."""
 
     async def in_closing_thread(work: Callable[..., Any], *args: Any) -> Any:
         def run() -> Any:
@@ -23,4 +23,4 @@ def closing_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return await asyncio.to_thread(run)
 
-    monkeypatch.setattr(grouping, "in_thread", in_closing_thread)
+    monkeypatch.setattr(group_commit, "in_thread", in_closing_thread)

@@ -8,7 +8,7 @@ from apps.accounts.tests.people import Person
 from apps.chat.events import CONVERSATION
 from apps.chat.groups import group_create
 from apps.chat.models import Conversation, Membership, Message, Receipt
-from apps.chat.queries import with_people, with_status
+from apps.chat.queries import with_status, with_users
 from apps.chat.services import Draft, message_send, messages_send
 from apps.realtime.models import LoggedEvent
 from apps.realtime.streams import USER
@@ -19,41 +19,41 @@ def draft(sender: Person, receiver: Person, content: str = "Ahoy", **more: Any) 
     return Draft(sender.user.pk, receiver.user.pk, content, **more)
 
 
-def said(sender: Person, receiver: Person, content: str = "Ahoy", **more: Any) -> Message:
+def new_message(sender: Person, receiver: Person, content: str = "Ahoy", **more: Any) -> Message:
     """Return a message that was sent."""
     return message_send(draft(sender, receiver, content, **more)).message
 
 
-def said_often(sender: Person, receiver: Person, count: int) -> list[UUID]:
+def new_messages(sender: Person, receiver: Person, count: int) -> list[UUID]:
     """Return the ids of that many messages that were sent together, the newest first."""
     sent = messages_send([draft(sender, receiver, f"Ahoy {n}") for n in range(count)])
     return [one.message.pk for one in sent if not isinstance(one, Exception)][::-1]
 
 
-def now(message: Message | UUID) -> Message:
-    """Return a message, which may be given by its id, as it stands in the database now."""
+def reloaded(message: Message | UUID) -> Message:
+    """Return a message as it is in the database now, given the message or its id."""
     pk = message.pk if isinstance(message, Message) else message
-    return with_people(with_status(Message.objects.all())).get(pk=pk)
+    return with_users(with_status(Message.objects.all())).get(pk=pk)
 
 
 def statuses() -> list[str]:
-    """Return the status of every message there is, in the order of their ids."""
+    """Return the status of every message, in the order of their ids."""
     return [message.status for message in with_status(Message.objects.order_by("pk"))]
 
 
-def told(person: Person) -> list[tuple[str, Any]]:
-    """Return type and data of what was logged for a person, the oldest first."""
+def user_events(person: Person) -> list[tuple[str, Any]]:
+    """Return type and data of the events on the stream of a user, the oldest first."""
     events = LoggedEvent.objects.filter(stream=USER.name(person.user.pk)).order_by("seq")
     return list(events.values_list("type", "data"))
 
 
-def told_kinds(person: Person) -> list[str]:
-    """Return the types of what was logged for a person, the oldest first."""
-    return [kind for kind, _ in told(person)]
+def event_types(person: Person) -> list[str]:
+    """Return the types of the events on the stream of a user, the oldest first."""
+    return [kind for kind, _ in user_events(person)]
 
 
 def everything() -> list[Any]:
-    """Return all that the chat and the log hold, so that a test can see that nothing changed."""
+    """Return all rows of the chat and the log, so that a test can see that nothing changed."""
     tables = (Conversation, Message, Membership, Receipt, LoggedEvent)
     return [list(table.objects.order_by("pk").values()) for table in tables]
 
@@ -63,14 +63,16 @@ def group_of(owner: User, *members: User, title: str = "Crew") -> Conversation:
     return group_create(owner, title=title, member_ids=[member.pk for member in members])
 
 
-def said_in(group: Conversation, sender: User, content: str = "Ahoy", **more: Any) -> Message:
+def new_group_message(
+    group: Conversation, sender: User, content: str = "Ahoy", **more: Any
+) -> Message:
     """Return a message that was sent to a group."""
     to_group = Draft(sender.pk, None, content, conversation_id=group.pk, **more)
     return message_send(to_group).message
 
 
 def users(count: int) -> list[User]:
-    """Return that many users who have no session, and so cost nothing."""
+    """Return that many new users without sessions, which makes them cheap."""
     start = User.objects.count()
     return User.objects.bulk_create(
         User(name=f"Sailor {n}", email=f"sailor{n}@example.com")
@@ -78,7 +80,7 @@ def users(count: int) -> list[User]:
     )
 
 
-def told_group(group: Conversation) -> list[tuple[str, Any]]:
-    """Return type and data of what was logged for a group, the oldest first."""
+def group_events(group: Conversation) -> list[tuple[str, Any]]:
+    """Return type and data of the events on the stream of a group, the oldest first."""
     events = LoggedEvent.objects.filter(stream=CONVERSATION.name(group.pk)).order_by("seq")
     return list(events.values_list("type", "data"))

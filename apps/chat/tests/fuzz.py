@@ -1,4 +1,4 @@
-"""What random input cannot find out about the chat."""
+"""What the fuzz run needs to know about the chat and cannot guess."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

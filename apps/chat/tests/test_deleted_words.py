@@ -1,4 +1,4 @@
-"""The words of a deleted message do not come back, neither by its client id nor by its key."""
+"""A deleted message never shows its content again: not by its client id, and not by its key."""
 
 import json
 import threading
@@ -13,7 +13,7 @@ from apps.accounts.tests.people import Person
 from apps.chat.models import Message
 from apps.chat.serializers import MessageOutput
 from apps.chat.services import message_delete
-from apps.chat.tests.factories import everything, now, said
+from apps.chat.tests.factories import everything, new_message, reloaded
 from apps.core.http.envelope import answer
 from apps.core.models import IdempotencyKey
 from testing.server import until
@@ -25,13 +25,13 @@ WORDS = "Xylophone"
 
 
 def send(sender: Person, receiver: Person, **headers: str) -> Any:
-    """Return the answer to the sending, or to its repetition."""
+    """Return the response to a send, or to its repeat."""
     body = {"receiverId": receiver.id, "content": WORDS, "clientId": "phone-1"}
     return sender.post("/messages", body, **headers)
 
 
-def places_with(words: str) -> set[str]:
-    """Return the tables that hold the words."""
+def tables_with(words: str) -> set[str]:
+    """Return the tables that contain the words."""
     return {
         model._meta.db_table
         for model in apps.get_models()
@@ -39,7 +39,7 @@ def places_with(words: str) -> set[str]:
     }
 
 
-def test_a_repeated_send_of_a_deleted_message_shows_none_of_its_words(
+def test_repeated_send_of_a_deleted_message_returns_it_without_content(
     alice: Person, bob: Person
 ) -> None:
     message = send(alice, bob).json()["data"]
@@ -51,13 +51,13 @@ def test_a_repeated_send_of_a_deleted_message_shows_none_of_its_words(
     assert everything() == before
 
 
-def test_a_deleted_message_has_no_words_wherever_it_is_shown(alice: Person, bob: Person) -> None:
-    message = said(alice, bob, WORDS)
+def test_output_of_a_deleted_message_has_no_content(alice: Person, bob: Person) -> None:
+    message = new_message(alice, bob, WORDS)
     message_delete(alice.user, message_id=message.pk)
-    assert MessageOutput.dump(now(message))["content"] == ""
+    assert MessageOutput.dump(reloaded(message))["content"] == ""
 
 
-def test_a_key_gives_the_answer_again_without_the_words_of_a_deleted_message(
+def test_idempotency_key_replays_a_deleted_message_without_content(
     alice: Person, bob: Person
 ) -> None:
     first = send(alice, bob, **KEY).json()["data"]
@@ -67,16 +67,16 @@ def test_a_key_gives_the_answer_again_without_the_words_of_a_deleted_message(
     assert again.json()["data"] == {**first, "content": ""}
 
 
-def test_of_a_deleted_message_the_words_are_in_its_row_only(alice: Person, bob: Person) -> None:
-    """Whoever looks after the others may still have to read it there."""
+def test_content_of_a_deleted_message_stays_in_its_row_only(alice: Person, bob: Person) -> None:
+    """Moderators may still have to read it there."""
     first = send(alice, bob, **KEY).json()["data"]
     send(alice, bob, **{"Idempotency-Key": "another-key"})
-    assert places_with(WORDS) >= {"core_idempotencykey", "realtime_event"}
+    assert tables_with(WORDS) >= {"core_idempotencykey", "realtime_event"}
     alice.delete(f"/messages/{first['id']}")
-    assert places_with(WORDS) == {"chat_message"}
+    assert tables_with(WORDS) == {"chat_message"}
 
 
-def test_what_was_not_deleted_keeps_its_words(alice: Person, bob: Person) -> None:
+def test_other_messages_keep_their_content(alice: Person, bob: Person) -> None:
     kept = send(alice, bob, **KEY).json()["data"]
     bobs = bob.post("/messages", {"receiverId": alice.id, "content": "Quartz"}, **KEY).json()
     bob.delete(f"/messages/{bobs['data']['id']}")
@@ -86,24 +86,24 @@ def test_what_was_not_deleted_keeps_its_words(alice: Person, bob: Person) -> Non
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="Writers wait for each other on SQLite.")
-def test_a_message_that_is_deleted_while_its_repetition_is_answered_leaves_no_words(
+def test_message_deleted_during_its_repeated_send_leaves_no_content(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message = send(alice, bob).json()["data"]
     remover = threading.Thread(target=delete, args=[alice, message["id"]])
 
-    def answer_while_it_is_deleted(*args: Any, **more: Any) -> Any:
+    def answer_during_the_deletion(*args: Any, **more: Any) -> Any:
         remover.start()
-        until(lambda: not remover.is_alive() or somebody_waits_for_a_lock())
+        until(lambda: not remover.is_alive() or is_lock_awaited())
         return answer(*args, **more)
 
-    monkeypatch.setattr("apps.core.http.endpoints.answer", answer_while_it_is_deleted)
+    monkeypatch.setattr("apps.core.http.endpoints.answer", answer_during_the_deletion)
     assert send(alice, bob, **KEY).status_code == 200
     remover.join()
     monkeypatch.undo()
     assert Message.objects.get().deleted_at is not None
     assert send(alice, bob, **KEY).json()["data"]["content"] == ""
-    assert places_with(WORDS) == {"chat_message"}
+    assert tables_with(WORDS) == {"chat_message"}
 
 
 def delete(sender: Person, message_id: str) -> None:
@@ -114,8 +114,8 @@ def delete(sender: Person, message_id: str) -> None:
         connections.close_all()
 
 
-def somebody_waits_for_a_lock() -> bool:
-    """Return whether a transaction waits for another one."""
+def is_lock_awaited() -> bool:
+    """Return whether a transaction waits for a lock."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
         return bool(cursor.fetchone()[0])

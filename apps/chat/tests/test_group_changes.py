@@ -1,4 +1,4 @@
-"""Making a group, and who may change what of it."""
+"""Creating a group, and who may change what of it."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,8 +15,8 @@ from apps.chat.errors import (
     ConversationNotFound,
     GroupFull,
     MemberNotFound,
+    NotGroupOwner,
     NotYourGroupToManage,
-    NotYourGroupToRule,
     NotYoursToRemove,
     OwnerMustStay,
     TooManyGroups,
@@ -31,7 +31,14 @@ from apps.chat.groups import (
     members_add,
 )
 from apps.chat.models import Conversation, Membership
-from apps.chat.tests.factories import everything, group_of, said, said_in, told_group, users
+from apps.chat.tests.factories import (
+    everything,
+    group_events,
+    group_of,
+    new_group_message,
+    new_message,
+    users,
+)
 from apps.core.errors import DomainError
 from apps.core.ids import uuid7
 
@@ -58,7 +65,7 @@ def roles(group: Conversation) -> dict[UUID, str]:
 
 
 def require_refused(refusal: type[DomainError], change: Callable[[], object]) -> DomainError:
-    """Fail unless the change is refused, and nothing is changed or told by it."""
+    """Fail unless the change is refused, and changes and publishes nothing."""
     before = everything()
     with pytest.raises(refusal) as refused:
         change()
@@ -66,7 +73,7 @@ def require_refused(refusal: type[DomainError], change: Callable[[], object]) ->
     return refused.value
 
 
-def test_who_makes_a_group_owns_it(alice: Person, bob: Person, carol: Person) -> None:
+def test_creator_owns_the_group(alice: Person, bob: Person, carol: Person) -> None:
     twice = [bob.user.pk, carol.user.pk, bob.user.pk, alice.user.pk]
     group = group_create(alice.user, title="Crew", member_ids=twice)
     assert roles(group) == {
@@ -75,51 +82,55 @@ def test_who_makes_a_group_owns_it(alice: Person, bob: Person, carol: Person) ->
         carol.user.pk: "member",
     }
     assert (group.title, group.kind, group.member_count) == ("Crew", "group", 3)
-    [(kind, data)] = told_group(group)
+    [(kind, data)] = group_events(group)
     assert (kind, data["title"], data["ownerId"]) == ("group_created", "Crew", alice.id)
     assert data["memberIds"] == [bob.id, carol.id]
 
 
-def test_who_joins_is_told_of_to_all_at_once(crew: Conversation, bob: Person, dora: User) -> None:
-    earlier = len(told_group(crew))
+def test_members_who_join_together_are_one_event(
+    crew: Conversation, bob: Person, dora: User
+) -> None:
+    earlier = len(group_events(crew))
     more = [one.pk for one in users(3)]
     joined = members_add(bob.user, conversation_id=crew.pk, user_ids=[dora.pk, *more, dora.pk])
     assert joined == [dora.pk, *more]
-    [(kind, data)] = told_group(crew)[earlier:]
+    [(kind, data)] = group_events(crew)[earlier:]
     assert (kind, data["userIds"]) == ("members_joined", [str(user) for user in joined])
     crew.refresh_from_db()
     assert crew.member_count == 7
 
 
-def test_who_is_there_already_is_no_news(crew: Conversation, alice: Person, carol: Person) -> None:
+def test_adding_present_members_changes_nothing(
+    crew: Conversation, alice: Person, carol: Person
+) -> None:
     before = everything()
     user_ids = [carol.user.pk, alice.user.pk]
     assert members_add(alice.user, conversation_id=crew.pk, user_ids=user_ids) == []
     assert everything() == before
 
 
-def test_a_member_leaves(crew: Conversation, carol: Person) -> None:
+def test_member_leaves(crew: Conversation, carol: Person) -> None:
     member_remove(carol.user, conversation_id=crew.pk, user_id=carol.user.pk)
     assert carol.user.pk not in roles(crew)
-    assert told_group(crew)[-1] == (
+    assert group_events(crew)[-1] == (
         "member_left",
         {"conversationId": str(crew.pk), "userId": carol.id, "by": carol.id},
     )
 
 
-def test_an_admin_removes_a_member(crew: Conversation, bob: Person, carol: Person) -> None:
+def test_admin_removes_a_member(crew: Conversation, bob: Person, carol: Person) -> None:
     member_remove(bob.user, conversation_id=crew.pk, user_id=carol.user.pk)
     assert carol.user.pk not in roles(crew)
-    assert told_group(crew)[-1][1]["by"] == bob.id
+    assert group_events(crew)[-1][1]["by"] == bob.id
 
 
-def test_the_owner_gives_roles(crew: Conversation, alice: Person, carol: Person) -> None:
+def test_owner_changes_roles(crew: Conversation, alice: Person, carol: Person) -> None:
     member_set_role(alice.user, conversation_id=crew.pk, user_id=carol.user.pk, role="admin")
     assert roles(crew)[carol.user.pk] == "admin"
-    assert told_group(crew)[-1][1]["roles"] == [{"userId": carol.id, "role": "admin"}]
+    assert group_events(crew)[-1][1]["roles"] == [{"userId": carol.id, "role": "admin"}]
 
 
-def test_a_role_that_somebody_has_is_no_news(
+def test_setting_the_present_role_changes_nothing(
     crew: Conversation, alice: Person, bob: Person
 ) -> None:
     before = everything()
@@ -128,7 +139,7 @@ def test_a_role_that_somebody_has_is_no_news(
     assert everything() == before
 
 
-def test_the_owner_hands_the_group_over(
+def test_owner_makes_another_member_the_owner(
     crew: Conversation, alice: Person, bob: Person, carol: Person
 ) -> None:
     member_set_role(alice.user, conversation_id=crew.pk, user_id=carol.user.pk, role="owner")
@@ -137,28 +148,28 @@ def test_the_owner_hands_the_group_over(
         bob.user.pk: "admin",
         carol.user.pk: "owner",
     }
-    told = told_group(crew)[-1][1]["roles"]
-    assert told == [{"userId": carol.id, "role": "owner"}, {"userId": alice.id, "role": "admin"}]
+    changed = group_events(crew)[-1][1]["roles"]
+    assert changed == [{"userId": carol.id, "role": "owner"}, {"userId": alice.id, "role": "admin"}]
     member_remove(alice.user, conversation_id=crew.pk, user_id=alice.user.pk)
 
 
-def test_a_group_is_renamed_once(crew: Conversation, bob: Person) -> None:
+def test_renaming_to_the_present_title_changes_nothing(crew: Conversation, bob: Person) -> None:
     assert group_rename(bob.user, conversation_id=crew.pk, title="Watch").title == "Watch"
-    assert told_group(crew)[-1][0] == "group_renamed"
+    assert group_events(crew)[-1][0] == "group_renamed"
     before = everything()
     group_rename(bob.user, conversation_id=crew.pk, title="Watch")
     assert everything() == before
 
 
-def test_a_group_that_is_deleted_is_gone_for_all(
+def test_deleted_group_is_gone_for_all_members(
     crew: Conversation, alice: Person, carol: Person
 ) -> None:
-    message = said_in(crew, carol.user)
+    message = new_group_message(crew, carol.user)
     group_delete(alice.user, conversation_id=crew.pk)
-    assert told_group(crew)[-1][0] == "group_deleted"
+    assert group_events(crew)[-1][0] == "group_deleted"
     assert roles(crew) == {}
     for user in (alice, carol):
-        require_refused(ConversationNotFound, partial(said_in, crew, user.user))
+        require_refused(ConversationNotFound, partial(new_group_message, crew, user.user))
         assert user.delete(f"/messages/{message.pk}").status_code == 404
 
 
@@ -174,12 +185,12 @@ REFUSALS: list[tuple[type[DomainError], str, Callable[[User, UUID, User], object
         lambda actor, group, _: group_rename(actor, conversation_id=group, title="Mutiny"),
     ),
     (
-        NotYourGroupToRule,
+        NotGroupOwner,
         "bob",
         lambda actor, group, _: group_delete(actor, conversation_id=group),
     ),
     (
-        NotYourGroupToRule,
+        NotGroupOwner,
         "bob",
         lambda actor, group, _: member_set_role(
             actor, conversation_id=group, user_id=actor.pk, role="owner"
@@ -213,7 +224,7 @@ REFUSALS: list[tuple[type[DomainError], str, Callable[[User, UUID, User], object
 
 
 @pytest.mark.parametrize(("refusal", "who", "change"), REFUSALS)
-def test_what_a_role_does_not_allow_is_refused(
+def test_action_above_ones_role_is_refused(
     request: pytest.FixtureRequest,
     crew: Conversation,
     dora: User,
@@ -226,27 +237,27 @@ def test_what_a_role_does_not_allow_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("who", "whom"), [("carol", "bob"), ("carol", "alice"), ("bob", "alice"), ("bob", "admin")]
+    ("who", "other"), [("carol", "bob"), ("carol", "alice"), ("bob", "alice"), ("bob", "admin")]
 )
-def test_nobody_removes_who_is_not_below_them(
+def test_member_cannot_remove_a_member_of_the_same_or_a_higher_role(
     request: pytest.FixtureRequest,
     crew: Conversation,
     alice: Person,
     dora: User,
     who: str,
-    whom: str,
+    other: str,
 ) -> None:
     members_add(alice.user, conversation_id=crew.pk, user_ids=[dora.pk])
     member_set_role(alice.user, conversation_id=crew.pk, user_id=dora.pk, role="admin")
     actor = request.getfixturevalue(who).user
-    other = dora if whom == "admin" else request.getfixturevalue(whom).user
+    member = dora if other == "admin" else request.getfixturevalue(other).user
     require_refused(
         NotYoursToRemove,
-        lambda: member_remove(actor, conversation_id=crew.pk, user_id=other.pk),
+        lambda: member_remove(actor, conversation_id=crew.pk, user_id=member.pk),
     )
 
 
-def test_to_others_there_is_no_group(crew: Conversation, dora: User, carol: Person) -> None:
+def test_group_is_not_found_by_other_users(crew: Conversation, dora: User, carol: Person) -> None:
     carols, group = carol.user.pk, crew.pk
     for change in (
         lambda: members_add(dora, conversation_id=group, user_ids=[dora.pk]),
@@ -254,13 +265,15 @@ def test_to_others_there_is_no_group(crew: Conversation, dora: User, carol: Pers
         lambda: member_set_role(dora, conversation_id=group, user_id=carols, role="admin"),
         lambda: group_rename(dora, conversation_id=group, title="Mutiny"),
         lambda: group_delete(dora, conversation_id=group),
-        lambda: said_in(crew, dora),
+        lambda: new_group_message(crew, dora),
     ):
         require_refused(ConversationNotFound, change)
 
 
-def test_a_direct_conversation_is_no_group(alice: Person, bob: Person, dora: User) -> None:
-    direct = said(alice, bob).conversation
+def test_direct_conversation_cannot_be_changed_like_a_group(
+    alice: Person, bob: Person, dora: User
+) -> None:
+    direct = new_message(alice, bob).conversation
     for change in (
         lambda: members_add(alice.user, conversation_id=direct.pk, user_ids=[dora.pk]),
         lambda: member_remove(alice.user, conversation_id=direct.pk, user_id=bob.user.pk),
@@ -271,7 +284,7 @@ def test_a_direct_conversation_is_no_group(alice: Person, bob: Person, dora: Use
         require_refused(ConversationNotFound, change)
 
 
-def test_users_who_are_not_there_are_named(alice: Person, bob: Person, dora: User) -> None:
+def test_unknown_and_inactive_users_are_named(alice: Person, bob: Person, dora: User) -> None:
     set_status(bob.user, User.Status.BANNED)
     asked = [dora.pk, uuid7(), bob.user.pk]
     refused = require_refused(
@@ -285,7 +298,7 @@ def test_users_who_are_not_there_are_named(alice: Person, bob: Person, dora: Use
     assert [error.field for error in refused.errors] == ["userIds.1", "userIds.2"]
 
 
-def test_a_group_has_500_members_at_the_most(alice: Person) -> None:
+def test_group_has_at_most_500_members(alice: Person) -> None:
     crowd = users(500)
     ids = [one.pk for one in crowd]
     require_refused(GroupFull, lambda: group_create(alice.user, title="Crew", member_ids=ids))
@@ -296,7 +309,7 @@ def test_a_group_has_500_members_at_the_most(alice: Person) -> None:
     assert members_add(alice.user, conversation_id=group.pk, user_ids=ids[-1:]) == ids[-1:]
 
 
-def test_nobody_is_in_more_groups_than_a_socket_can_be_told_of(
+def test_user_cannot_exceed_the_limit_of_groups(
     alice: Person, dora: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(groups, "MOST_GROUPS", 2)
@@ -308,9 +321,7 @@ def test_nobody_is_in_more_groups_than_a_socket_can_be_told_of(
     require_refused(TooManyGroups, lambda: group_of(alice.user, dora))
 
 
-def test_the_database_refuses_a_second_owner(
-    crew: Conversation, alice: Person, bob: Person
-) -> None:
+def test_database_refuses_a_second_owner(crew: Conversation, alice: Person, bob: Person) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         Membership.objects.filter(user=bob.user).update(role="owner")
     assert roles(crew)[alice.user.pk] == "owner"

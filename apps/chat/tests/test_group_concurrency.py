@@ -1,4 +1,4 @@
-"""What happens in a group at once comes one after the other."""
+"""Concurrent changes of a group happen one after the other."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -12,10 +12,10 @@ from apps.chat import groups
 from apps.chat.errors import ConversationNotFound, GroupFull
 from apps.chat.groups import group_rename, member_remove, members_add
 from apps.chat.models import Conversation, Membership, Message, Receipt
-from apps.chat.receipts import Marked, messages_mark_delivered, messages_mark_read
+from apps.chat.receipts import MarkResult, messages_mark_delivered, messages_mark_read
 from apps.chat.selectors import messages_in, unread_counts
 from apps.chat.services import Draft, message_delete, messages_send
-from apps.chat.tests.factories import draft, group_of, said, said_in, told_group
+from apps.chat.tests.factories import draft, group_events, group_of, new_group_message, new_message
 from apps.core.tests.together import overlapping, together
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,68 +31,65 @@ def require_no_errors(outcomes: Sequence[Any]) -> None:
     assert [one for one in outcomes if isinstance(one, Exception)] == []
 
 
-def say_often(group: Conversation, sender: Person) -> list[int]:
-    """Return the numbers of some messages that were sent one after the other, until the sender was
-    refused."""
+def send_repeatedly(group: Conversation, sender: Person) -> list[int]:
+    """Send some messages one after the other, until one is refused, and return their numbers."""
     numbers = []
     for _ in range(EACH):
         try:
-            numbers.append(said_in(group, sender.user).seq)
+            numbers.append(new_group_message(group, sender.user).seq)
         except ConversationNotFound:
             break
     return numbers
 
 
-def test_who_joins_beside_messages_reads_those_that_come_after(
+def test_user_who_joins_during_sends_reads_exactly_the_later_messages(
     alice: Person, bob: Person, carol: Person
 ) -> None:
     group = group_of(alice.user, carol.user)
     outcomes = together(
-        *[lambda who=who: say_often(group, who) for who in (alice, carol)],
+        *[lambda who=who: send_repeatedly(group, who) for who in (alice, carol)],
         lambda: members_add(alice.user, conversation_id=group.pk, user_ids=[bob.user.pk]),
     )
     require_no_errors(outcomes)
     membership = Membership.objects.get(user=bob.user)
     shown = sorted(message.seq for message in messages_in(bob.user, group.pk))
     assert shown == list(range(membership.joined_seq + 1, 2 * EACH + 1))
-    # What the stream tells since they joined is the same.
-    told = told_group(group)[membership.joined_event :]
-    assert [data["message"]["seq"] for kind, data in told if kind == "chat_message"] == shown
+    # The events since they joined are about the same messages.
+    events = group_events(group)[membership.joined_event :]
+    assert [data["message"]["seq"] for kind, data in events if kind == "chat_message"] == shown
     assert unread_counts(bob.user)["total"] == len(shown)
 
 
-def test_who_is_removed_beside_their_messages_says_nothing_after(
+def test_member_removed_during_their_sends_sends_nothing_afterwards(
     alice: Person, bob: Person
 ) -> None:
     group = group_of(alice.user, bob.user)
-    said_in(group, bob.user)
+    new_group_message(group, bob.user)
     outcomes = together(
-        lambda: say_often(group, bob),
-        lambda: say_often(group, alice),
+        lambda: send_repeatedly(group, bob),
+        lambda: send_repeatedly(group, alice),
         lambda: member_remove(alice.user, conversation_id=group.pk, user_id=bob.user.pk),
     )
     require_no_errors(outcomes)
-    told = [(kind, data.get("message", {}).get("senderId")) for kind, data in told_group(group)]
-    assert ("chat_message", bob.id) not in told[told.index(("member_left", None)) :]
+    events = [(kind, data.get("message", {}).get("senderId")) for kind, data in group_events(group)]
+    assert ("chat_message", bob.id) not in events[events.index(("member_left", None)) :]
     numbers = sorted(Message.objects.values_list("seq", flat=True))
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-def test_of_devices_that_read_at_once_each_message_is_news_to_one(
-    alice: Person, bob: Person
-) -> None:
+def test_devices_that_read_at_once_mark_each_message_once(alice: Person, bob: Person) -> None:
     group = group_of(alice.user, bob.user)
-    ids = [said_in(group, alice.user).pk for _ in range(9)]
+    ids = [new_group_message(group, alice.user).pk for _ in range(9)]
     outcomes = together(
         *[lambda: messages_mark_read(bob.user.pk, message_ids=ids[::2])] * 2,
         *[lambda: messages_mark_read(bob.user.pk, conversation_id=group.pk, up_to=9)] * 2,
         lambda: messages_mark_delivered(bob.user.pk, message_ids=ids),
     )
     require_no_errors(outcomes)
-    reads = [one.updated for one in outcomes[:4] if isinstance(one, Marked)]
+    reads = [one.updated for one in outcomes[:4] if isinstance(one, MarkResult)]
     assert sum(reads) == 9
-    told = [data["ranges"] for kind, data in told_group(group) if kind == "group_read"]
-    assert sum(one["last"] - one["first"] + 1 for ranges in told for one in ranges) == 9
+    ranges = [data["ranges"] for kind, data in group_events(group) if kind == "group_read"]
+    assert sum(one["last"] - one["first"] + 1 for some in ranges for one in some) == 9
     require_apart()
     assert unread_counts(bob.user)["total"] == 0
     assert Membership.objects.get(user=bob.user).read_seq == 9
@@ -106,28 +103,28 @@ def require_apart() -> None:
         assert place != next_place or last < first
 
 
-def test_who_is_removed_while_they_read_is_told_of_before_they_left_or_not_at_all(
+def test_no_read_event_of_a_member_follows_their_removal(
     alice: Person, bob: Person, carol: Person
 ) -> None:
     group = group_of(alice.user, bob.user, carol.user)
-    ids = [said_in(group, alice.user).pk for _ in range(EACH)]
+    ids = [new_group_message(group, alice.user).pk for _ in range(EACH)]
     outcomes = together(
         *[lambda pk=pk: messages_mark_read(bob.user.pk, message_ids=[pk]) for pk in ids[:4]],
         lambda: member_remove(alice.user, conversation_id=group.pk, user_id=bob.user.pk),
     )
     require_no_errors(outcomes)
-    kinds = [kind for kind, _ in told_group(group)]
+    kinds = [kind for kind, _ in group_events(group)]
     assert "group_read" not in kinds[kinds.index("member_left") :]
 
 
-def test_whatever_happens_in_groups_and_between_two_waits_in_one_order(
+def test_concurrent_changes_of_groups_and_direct_conversations_do_not_deadlock(
     alice: Person, bob: Person, carol: Person
 ) -> None:
     crew = group_of(alice.user, bob.user, carol.user)
     watch = group_of(bob.user, alice.user, carol.user)
     people = (alice, bob, carol)
-    before = [said_in(group, alice.user) for group in (crew, watch)]
-    before += [said(alice, other) for other in (bob, carol)]
+    before = [new_group_message(group, alice.user) for group in (crew, watch)]
+    before += [new_message(alice, other) for other in (bob, carol)]
     ids = [message.pk for message in before]
     drafts = [
         Draft(one.user.pk, None, "Ahoy all", conversation_id=group.pk)
@@ -153,7 +150,7 @@ def test_whatever_happens_in_groups_and_between_two_waits_in_one_order(
 
 
 @with_postgres
-def test_a_message_that_waits_for_the_removal_of_its_sender_is_refused(
+def test_message_that_waits_for_the_removal_of_its_sender_is_refused(
     alice: Person, bob: Person
 ) -> None:
     group = group_of(alice.user, bob.user)
@@ -171,7 +168,7 @@ def test_a_message_that_waits_for_the_removal_of_its_sender_is_refused(
 
 
 @with_postgres
-def test_two_who_add_at_once_add_no_more_than_there_is_room_for(
+def test_concurrent_additions_do_not_exceed_the_limit_of_members(
     alice: Person, bob: Person, carol: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(groups, "MOST_MEMBERS", 2)

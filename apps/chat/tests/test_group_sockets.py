@@ -1,5 +1,5 @@
-"""Groups over real sockets of real servers: who belongs to one hears of it, in any process, and who
-does not belong to it any more hears nothing."""
+"""Groups over real sockets of real servers: members receive the events of a group in every process,
+and former members receive nothing."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -15,7 +15,7 @@ from apps.chat.events import CONVERSATION
 from apps.chat.groups import group_delete, member_remove, members_add
 from apps.chat.models import Conversation
 from apps.chat.services import message_delete
-from apps.chat.tests.factories import group_of, said_in
+from apps.chat.tests.factories import group_of, new_group_message
 from apps.realtime.controls import Revoke, Subscribe, pack
 from apps.realtime.database_notices import notify
 from testing.frames import Frame
@@ -31,7 +31,7 @@ with_postgres = pytest.mark.skipif(
 
 
 Start = Callable[..., ServerProcess]
-# Several times as long as it takes; who would never hear of it waits for so long.
+# Seconds, several times as long as it takes. A test of a faulty build waits for all of them.
 PATIENCE = 4
 
 
@@ -52,8 +52,8 @@ def _started(
 
 @pytest.fixture
 def start_once(transactional_db: Any, _started: Start) -> Iterator[Start]:
-    """A function that returns the server process of these tests with such an environment. Its
-    sockets are gone before tables are emptied."""
+    """A function that returns the server process of these tests with an environment. Its sockets
+    are closed before the tables are emptied."""
     used: list[ServerProcess] = []
 
     def start(**environment: str) -> ServerProcess:
@@ -66,16 +66,17 @@ def start_once(transactional_db: Any, _started: Start) -> Iterator[Start]:
 
 
 def is_idle(server: ServerProcess) -> bool:
-    """Return whether the process has no sockets."""
+    """Return whether the process has no open sockets."""
     connections: int = server.call("GET", "/health").json()["websocket"]["connections"]
     return connections == 0
 
 
-# The word of a change is lost to a process without Redis. What is told of by the log heals.
-DEAF = {"PARLEY_TAMPER": "hurried", "REDIS_URL": ""}
-BROKEN = {"PARLEY_TAMPER": "hurried,never-sweeps-access", "REDIS_URL": ""}
-# What reaches this one, it was told.
-OBEDIENT = {"PARLEY_TAMPER": "never-sweeps-access,never-heals"}
+# A process without Redis receives no control messages of other processes. Its sweeps and the log
+# make up for that.
+ISOLATED = {"PARLEY_TAMPER": "hurried", "REDIS_URL": ""}
+ISOLATED_WITHOUT_SWEEP = {"PARLEY_TAMPER": "hurried,never-sweeps-access", "REDIS_URL": ""}
+# This process does not repair itself: what reaches its sockets came by control messages.
+CONTROLLED = {"PARLEY_TAMPER": "never-sweeps-access,never-heals"}
 
 
 def add(group: Conversation, owner: Person, *people: Person) -> None:
@@ -91,100 +92,100 @@ def seqs(frames: list[Frame]) -> list[int]:
     return [frame["seq"] for frame in frames if "seq" in frame]
 
 
-def test_a_socket_is_subscribed_to_the_groups_of_its_user_from_the_start(
+def test_new_socket_is_subscribed_to_the_groups_of_its_user(
     server: ServerProcess, alice: Person, bob: Person, carol: Person
 ) -> None:
     crew, watch = group_of(alice.user, bob.user), group_of(bob.user, alice.user)
     others = group_of(alice.user, carol.user)
-    with TestSocket(server.url, token=bob.access) as his:
-        streams = his.expect("connected")["data"]["streams"]
+    with TestSocket(server.url, token=bob.access) as bob_socket:
+        streams = bob_socket.expect("connected")["data"]["streams"]
         assert streams == {
             f"user.{bob.id}": 0,
             CONVERSATION.name(crew.pk): 1,
             CONVERSATION.name(watch.pk): 1,
         }
-        said_in(others, alice.user, "Not for Bob")
-        message = said_in(crew, alice.user)
-        told = his.expect("chat_message")
-        assert told["data"]["message"]["id"] == str(message.pk)
-        assert (told["stream"], told["seq"]) == (CONVERSATION.name(crew.pk), 2)
+        new_group_message(others, alice.user, "Not for Bob")
+        message = new_group_message(crew, alice.user)
+        event = bob_socket.expect("chat_message")
+        assert event["data"]["message"]["id"] == str(message.pk)
+        assert (event["stream"], event["seq"]) == (CONVERSATION.name(crew.pk), 2)
 
 
 def joining(start_once: Start, alice: Person, bob: Person, **environment: str) -> list[Frame]:
-    """Add Bob to a group while he is connected to another process than does it, and return what he
-    is told until the message after that."""
+    """Add Bob to a group while Bob is connected to another process, and return the frames of Bob's
+    socket up to the message after that."""
     server = start_once(**environment)
     group = group_of(alice.user)
-    said_in(group, alice.user, "Before Bob")
-    with TestSocket(server.url, token=bob.access) as his:
-        his.expect("connected")
+    new_group_message(group, alice.user, "Before Bob")
+    with TestSocket(server.url, token=bob.access) as bob_socket:
+        bob_socket.expect("connected")
         add(group, alice, bob)
-        said_in(group, alice.user, "After that")
-        his.expect("chat_message", seconds=PATIENCE)
-        frames = [frame for frame in his.settle() if frame["type"] != "heartbeat"]
+        new_group_message(group, alice.user, "After that")
+        bob_socket.expect("chat_message", seconds=PATIENCE)
+        frames = [frame for frame in bob_socket.settle() if frame["type"] != "heartbeat"]
         assert "Before Bob" not in str(frames)
         return frames
 
 
 @with_redis
-def test_who_joins_is_subscribed_on_the_sockets_that_are_open(
+def test_new_member_is_subscribed_on_their_open_sockets(
     start_once: Start, alice: Person, bob: Person
 ) -> None:
-    frames = joining(start_once, alice, bob, **OBEDIENT)
+    frames = joining(start_once, alice, bob, **CONTROLLED)
     subscribed, joined = (frame for frame in frames if frame["type"] != "connected")
     assert (subscribed["type"], subscribed["data"]["recovered"]) == ("subscribed", True)
     assert (joined["type"], joined["data"]["userIds"]) == ("members_joined", [bob.id])
 
 
-def test_who_joins_is_subscribed_by_the_sweep_when_the_word_is_lost(
+def test_sweep_subscribes_a_new_member_when_the_control_message_is_lost(
     start_once: Start, alice: Person, bob: Person
 ) -> None:
-    frames = joining(start_once, alice, bob, **DEAF)
+    frames = joining(start_once, alice, bob, **ISOLATED)
     assert "members_joined" in {frame["type"] for frame in frames}
 
 
-def test_without_the_sweep_who_joins_would_hear_nothing_when_the_word_is_lost(
+def test_build_without_the_sweep_does_not_subscribe_a_new_member(
     start_once: Start, alice: Person, bob: Person
 ) -> None:
-    """The test above catches a build without the safeguard."""
+    """The test above detects a build without the sweep."""
     with pytest.raises(AssertionError, match="No chat_message"):
-        joining(start_once, alice, bob, **BROKEN)
+        joining(start_once, alice, bob, **ISOLATED_WITHOUT_SWEEP)
 
 
-def test_who_joins_reads_nothing_of_what_was_told_before(
+def test_new_member_cannot_read_earlier_events(
     server: ServerProcess, alice: Person, bob: Person
 ) -> None:
     group = group_of(alice.user)
-    said_in(group, alice.user, "Before Bob")
+    new_group_message(group, alice.user, "Before Bob")
     add(group, alice, bob)
-    said_in(group, alice.user, "After that")
+    new_group_message(group, alice.user, "After that")
     stream = CONVERSATION.name(group.pk)
-    with TestSocket(server.url, token=bob.access) as his:
-        his.expect("connected")
+    with TestSocket(server.url, token=bob.access) as bob_socket:
+        bob_socket.expect("connected")
         for after in (0, 1):
-            answer = his.ask("subscribe", {"stream": stream, "after": after})
-            assert (answer["type"], answer["data"]["head"]) == ("reset", 4)
-        answer = his.ask("subscribe", {"stream": stream, "after": 2})
-        assert answer["data"]["recovered"] is True
-        frames = his.settle()
+            response = bob_socket.ask("subscribe", {"stream": stream, "after": after})
+            assert (response["type"], response["data"]["head"]) == ("reset", 4)
+        response = bob_socket.ask("subscribe", {"stream": stream, "after": 2})
+        assert response["data"]["recovered"] is True
+        frames = bob_socket.settle()
         assert seqs(frames) == [3, 4]
         assert "Before Bob" not in str(frames)
 
 
-def test_who_unsubscribes_is_left_alone_by_the_sweep(
+def test_sweep_does_not_subscribe_a_member_who_unsubscribed(
     start_once: Start, alice: Person, bob: Person
 ) -> None:
     group = group_of(alice.user, bob.user)
-    server = start_once(**DEAF)
+    server = start_once(**ISOLATED)
     stream = CONVERSATION.name(group.pk)
-    with TestSocket(server.url, token=bob.access) as his:
-        his.ask("unsubscribe", {"stream": stream})
+    with TestSocket(server.url, token=bob.access) as bob_socket:
+        bob_socket.ask("unsubscribe", {"stream": stream})
         for _ in range(2):
-            assert stream not in his.expect("heartbeat")["data"]["streams"]
-        said_in(group, alice.user)
-        assert seqs(his.settle()) == []
-        assert his.ask("subscribe", {"stream": stream, "after": 1})["type"] == "subscribed"
-        his.expect("chat_message")
+            assert stream not in bob_socket.expect("heartbeat")["data"]["streams"]
+        new_group_message(group, alice.user)
+        assert seqs(bob_socket.settle()) == []
+        assert bob_socket.ask("subscribe", {"stream": stream, "after": 1})["type"] == "subscribed"
+        bob_socket.expect("chat_message")
 
 
 def removing(
@@ -194,78 +195,78 @@ def removing(
     carol: Person,
     **environment: str,
 ) -> list[Frame]:
-    """Remove Bob from a group while he is connected to another process than does it, say something
-    there a moment later, and return what his socket is told after the removal, once Carol's on the
-    same process has been told what was said."""
+    """Remove Bob from a group while Bob is connected to another process, and send a message to it.
+    Return the events of Bob's socket after the removal, once Carol's socket in the same process has
+    received the message."""
     server = start_once(**environment)
     group = group_of(alice.user, bob.user, carol.user)
     with (
-        TestSocket(server.url, token=bob.access) as his,
-        TestSocket(server.url, token=carol.access) as hers,
+        TestSocket(server.url, token=bob.access) as bob_socket,
+        TestSocket(server.url, token=carol.access) as carol_socket,
     ):
-        his.expect("connected")
-        hers.expect("connected")
+        bob_socket.expect("connected")
+        carol_socket.expect("connected")
         remove(group, alice, bob)
-        his.expect("unsubscribed", seconds=PATIENCE)
-        his.settle()
-        message = said_in(group, alice.user, "After Bob")
-        assert hers.expect("chat_message")["data"]["message"]["id"] == str(message.pk)
+        bob_socket.expect("unsubscribed", seconds=PATIENCE)
+        bob_socket.settle()
+        message = new_group_message(group, alice.user, "After Bob")
+        assert carol_socket.expect("chat_message")["data"]["message"]["id"] == str(message.pk)
         message_delete(alice.user, message_id=message.pk)
-        hers.expect("chat_delete")
-        refused = his.ask("subscribe", {"stream": CONVERSATION.name(group.pk), "after": 1})
+        carol_socket.expect("chat_delete")
+        refused = bob_socket.ask("subscribe", {"stream": CONVERSATION.name(group.pk), "after": 1})
         assert refused["data"]["code"] == "NOT_FOUND"
-        return [frame for frame in his.settle() if "seq" in frame]
+        return [frame for frame in bob_socket.settle() if "seq" in frame]
 
 
 @with_redis
-def test_who_is_removed_hears_nothing_more_on_a_socket_that_is_open(
+def test_removed_member_receives_nothing_more_on_an_open_socket(
     start_once: Start, alice: Person, bob: Person, carol: Person
 ) -> None:
-    assert removing(start_once, alice, bob, carol, **OBEDIENT) == []
+    assert removing(start_once, alice, bob, carol, **CONTROLLED) == []
 
 
-def test_who_is_removed_is_unsubscribed_by_the_sweep_when_the_word_is_lost(
+def test_sweep_unsubscribes_a_removed_member_when_the_control_message_is_lost(
     start_once: Start, alice: Person, bob: Person, carol: Person
 ) -> None:
-    assert removing(start_once, alice, bob, carol, **DEAF) == []
+    assert removing(start_once, alice, bob, carol, **ISOLATED) == []
 
 
-def test_without_the_sweep_who_is_removed_would_hear_more_when_the_word_is_lost(
+def test_build_without_the_sweep_does_not_unsubscribe_a_removed_member(
     start_once: Start, alice: Person, bob: Person, carol: Person
 ) -> None:
-    """The test above catches a build without the safeguard."""
+    """The test above detects a build without the sweep."""
     with pytest.raises(AssertionError, match="No unsubscribed"):
-        removing(start_once, alice, bob, carol, **BROKEN)
+        removing(start_once, alice, bob, carol, **ISOLATED_WITHOUT_SWEEP)
 
 
 @with_postgres
-def test_a_control_that_comes_through_the_database_is_obeyed(
+def test_control_messages_of_the_database_take_effect(
     start_once: Start, alice: Person, bob: Person
 ) -> None:
-    server = start_once(**BROKEN)
+    server = start_once(**ISOLATED_WITHOUT_SWEEP)
     group = group_of(alice.user)
     stream = CONVERSATION.name(group.pk)
-    with TestSocket(server.url, token=bob.access) as his:
-        his.expect("connected")
+    with TestSocket(server.url, token=bob.access) as bob_socket:
+        bob_socket.expect("connected")
         add(group, alice, bob)
         notify([{"frames": [], "controls": [pack(Subscribe(bob.user.pk, stream))]}])
-        his.expect("members_joined")
+        bob_socket.expect("members_joined")
         remove(group, alice, bob)
         notify([{"frames": [], "controls": [pack(Revoke(bob.user.pk, stream))]}])
-        his.expect("unsubscribed")
+        bob_socket.expect("unsubscribed")
 
 
-def test_a_group_that_is_deleted_ends_on_every_socket(
+def test_deleted_group_is_unsubscribed_on_every_socket(
     start_once: Start, alice: Person, bob: Person
 ) -> None:
-    server = start_once(**DEAF)
+    server = start_once(**ISOLATED)
     group = group_of(alice.user, bob.user)
     with (
-        TestSocket(server.url, token=alice.access) as hers,
-        TestSocket(server.url, token=bob.access) as his,
+        TestSocket(server.url, token=alice.access) as alice_socket,
+        TestSocket(server.url, token=bob.access) as bob_socket,
     ):
-        for socket in (hers, his):
+        for socket in (alice_socket, bob_socket):
             socket.expect("connected")
         group_delete(alice.user, conversation_id=group.pk)
-        for socket in (hers, his):
+        for socket in (alice_socket, bob_socket):
             socket.expect("unsubscribed")

@@ -13,61 +13,61 @@ from testing.socket import TestSocket
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
 
-def test_a_message_reaches_the_receiver_and_its_way_the_sender(
+def test_message_reaches_the_receiver_and_its_receipts_reach_the_sender(
     server: ServerProcess, alice: Person, bob: Person
 ) -> None:
     with (
-        TestSocket(server.url, token=alice.access) as hers,
-        TestSocket(server.url, query=f"?token={bob.access}") as his,
+        TestSocket(server.url, token=alice.access) as alice_socket,
+        TestSocket(server.url, query=f"?token={bob.access}") as bob_socket,
     ):
-        assert his.expect("connected")["data"]["streams"] == {f"user.{bob.id}": 0}
-        ack = hers.ask("chat_message", {"receiverId": bob.id, "content": "Hello"})
+        assert bob_socket.expect("connected")["data"]["streams"] == {f"user.{bob.id}": 0}
+        ack = alice_socket.ask("chat_message", {"receiverId": bob.id, "content": "Hello"})
         message = ack["data"]["message"]
-        got = his.expect("chat_message")
+        got = bob_socket.expect("chat_message")
         assert got["data"]["message"] == message
         assert (got["stream"], got["seq"]) == (f"user.{bob.id}", 1)
-        assert hers.expect("chat_message_sent")["data"]["message"] == message
+        assert alice_socket.expect("chat_message_sent")["data"]["message"] == message
 
-        assert his.ask("delivered", {"seq": got["seq"]})["data"] == {"updated": 1}
-        receipt = hers.expect("delivery_receipt")
+        assert bob_socket.ask("delivered", {"seq": got["seq"]})["data"] == {"updated": 1}
+        receipt = alice_socket.expect("delivery_receipt")
         assert receipt["data"]["messageIds"] == [message["id"]]
-        his.ask("read_receipt", {"senderId": alice.id, "messageIds": [message["id"]]})
-        assert hers.expect("read_receipt")["data"]["readBy"] == bob.id
+        bob_socket.ask("read_receipt", {"senderId": alice.id, "messageIds": [message["id"]]})
+        assert alice_socket.expect("read_receipt")["data"]["readBy"] == bob.id
 
 
-def test_who_was_deleted_is_told_that_their_session_is_over(
+def test_deleted_user_gets_the_error_that_their_session_is_over(
     server: ServerProcess, alice: Person, bob: Person, carol: Person
 ) -> None:
     with (
-        TestSocket(server.url, token=alice.access) as hers,
-        TestSocket(server.url, token=carol.access) as carols,
+        TestSocket(server.url, token=alice.access) as alice_socket,
+        TestSocket(server.url, token=carol.access) as carol_socket,
     ):
-        carols.expect("connected")
+        carol_socket.expect("connected")
         User.objects.filter(pk=carol.user.pk).delete()
         message = {"receiverId": bob.id, "content": "Hello"}
-        refused = carols.ask("chat_message", message)
+        refused = carol_socket.ask("chat_message", message)
         assert (refused["type"], refused["data"]["code"]) == ("error", "UNAUTHORIZED")
-        assert hers.ask("chat_message", message)["type"] == "ack"
+        assert alice_socket.ask("chat_message", message)["type"] == "ack"
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks all or nothing.")
-def test_what_is_locked_of_one_person_keeps_nobody_else_waiting(
+def test_locked_stream_of_one_user_does_not_delay_the_messages_of_others(
     server: ServerProcess, alice: Person, bob: Person, carol: Person
 ) -> None:
     message_send(Draft(alice.user.pk, bob.user.pk, "So that there is something to lock"))
     to_bob = {"receiverId": bob.id, "content": "Hello"}
     to_alice = {"receiverId": alice.id, "content": "Hello"}
     with (
-        TestSocket(server.url, token=alice.access) as hers,
-        TestSocket(server.url, token=carol.access) as others,
+        TestSocket(server.url, token=alice.access) as alice_socket,
+        TestSocket(server.url, token=carol.access) as carol_socket,
     ):
-        hers.expect("connected")
-        others.expect("connected")
+        alice_socket.expect("connected")
+        carol_socket.expect("connected")
         with transaction.atomic():
             Stream.objects.select_for_update().get(name=f"user.{bob.id}")
-            hers.send("chat_message", to_bob, requestId="blocked")
-            assert others.ask("chat_message", to_alice)["type"] == "ack"
-            refused = hers.expect("error")
+            alice_socket.send("chat_message", to_bob, requestId="blocked")
+            assert carol_socket.ask("chat_message", to_alice)["type"] == "ack"
+            refused = alice_socket.expect("error")
             assert refused["requestId"] == "blocked"
             assert refused["data"]["code"] == "SERVICE_UNAVAILABLE"
-        assert hers.ask("chat_message", to_bob)["type"] == "ack"
+        assert alice_socket.ask("chat_message", to_bob)["type"] == "ack"

@@ -1,4 +1,4 @@
-"""What was read before the migration to memberships is read after it, and on the way back."""
+"""The migration to memberships keeps what is read and unread, and so does the reverse migration."""
 
 import random
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ TIMES = [timezone.now() - timedelta(hours=hours) for hours in range(3)]
 
 
 def migrate(name: str) -> Any:
-    """Migrate the chat there and return its models of that time."""
+    """Migrate the chat to a migration and return the models of that time."""
     MigrationExecutor(connection).migrate([("chat", name)])
     state = MigrationExecutor(connection).loader.project_state([("chat", name)])
     return state.apps.get_app_config("chat")
@@ -35,19 +35,22 @@ def migrate(name: str) -> Any:
 
 @pytest.fixture
 def old(alice: Person) -> Iterator[Any]:
-    """The models of the chat as they were; the database is as it is now again afterwards."""
+    """The models of the chat before the migration. Afterwards the database is migrated again."""
     yield migrate(BEFORE)
     migrate(AFTER)
 
 
-def talk(old: Any, one: User, other: User, seed: int) -> None:
-    """Have two people talk at random, as it was stored before."""
+def add_conversation(old: Any, one: User, other: User, seed: int) -> None:
+    """Store a random conversation of two users, as before the migration."""
     chance = random.Random(seed)
     pair = sorted((one.pk, other.pk))
     conversation = old.get_model("Conversation").objects.create(pair="".join(p.hex for p in pair))
     messages = [
         old.get_model("Message")(
-            conversation=conversation, seq=seq, content=f"Ahoy {seq}", **fate(chance, pair)
+            conversation=conversation,
+            seq=seq,
+            content=f"Ahoy {seq}",
+            **message_fields(chance, pair),
         )
         for seq in range(1, chance.randrange(2, 25))
     ]
@@ -65,8 +68,8 @@ def talk(old: Any, one: User, other: User, seed: int) -> None:
         )
 
 
-def fate(chance: random.Random, pair: list[UUID]) -> dict[str, Any]:
-    """Return who sent a message and what became of it."""
+def message_fields(chance: random.Random, pair: list[UUID]) -> dict[str, Any]:
+    """Return random users, status and times of a message."""
     sender, receiver = chance.sample(pair, 2)
     status = chance.choice(["sent", "delivered", "delivered", "read", "read", "read"])
     return {
@@ -80,13 +83,13 @@ def fate(chance: random.Random, pair: list[UUID]) -> dict[str, Any]:
 
 
 def rows(old: Any) -> dict[str, list[Any]]:
-    """Return all that the chat held as it was."""
+    """Return all rows of the old models."""
     models = ("Conversation", "Message", "Membership")
     return {name: list(old.get_model(name).objects.order_by("pk").values()) for name in models}
 
 
 def unread_before(held: dict[str, list[Any]]) -> dict[tuple[UUID, UUID], int]:
-    """Return how many messages were unread, by conversation and user."""
+    """Return the number of unread messages by conversation and user."""
     counts = {(one["conversation_id"], one["user_id"]): 0 for one in held["Membership"]}
     for one in held["Message"]:
         if one["read_at"] is None and one["deleted_at"] is None:
@@ -95,14 +98,14 @@ def unread_before(held: dict[str, list[Any]]) -> dict[tuple[UUID, UUID], int]:
 
 
 def receipts_before(held: dict[str, list[Any]]) -> set[tuple[UUID, UUID, int, int, datetime]]:
-    """Return the runs of messages to one person in one conversation that were read at one time."""
+    """Return the runs of messages to one user in one conversation that were read at one time."""
 
-    def place(one: Any) -> Any:
+    def to_user(one: Any) -> Any:
         return one["conversation_id"], one["receiver_id"]
 
     found = set()
-    messages = sorted(held["Message"], key=lambda one: (*place(one), one["seq"]))
-    for to, theirs in groupby(messages, place):
+    messages = sorted(held["Message"], key=lambda one: (*to_user(one), one["seq"]))
+    for to, theirs in groupby(messages, to_user):
         for read_at, run in groupby(theirs, lambda one: one["read_at"]):
             if read_at is not None:
                 numbers = [one["seq"] for one in run]
@@ -110,14 +113,14 @@ def receipts_before(held: dict[str, list[Any]]) -> set[tuple[UUID, UUID, int, in
     return found
 
 
-def test_every_message_is_read_and_unread_as_before(
+def test_migration_keeps_the_status_of_every_message(
     old: Any, alice: Person, bob: Person, carol: Person
 ) -> None:
     others = User.objects.bulk_create(
         User(name=f"Friend {n}", email=f"friend{n}@example.com") for n in range(CONVERSATIONS)
     )
     for seed, friend in enumerate(others):
-        talk(old, alice.user, friend, seed)
+        add_conversation(old, alice.user, friend, seed)
     forgotten = uuid7().hex + uuid7().hex
     old.get_model("Conversation").objects.create(pair=forgotten)
     held = rows(old)
@@ -138,7 +141,7 @@ def test_every_message_is_read_and_unread_as_before(
 
 
 def require_listed_as_before(held: dict[str, list[Any]], users: list[User]) -> None:
-    """Fail unless each user has their conversations in the order and with the numbers of before."""
+    """Fail unless each user has the same conversations, order and unread counts as before."""
     unread = unread_before(held)
     for user in users:
         own = [one for one in held["Membership"] if one["user_id"] == user.pk]
@@ -157,7 +160,7 @@ def require_listed_as_before(held: dict[str, list[Any]], users: list[User]) -> N
         }
 
 
-def test_the_way_back_refuses_groups_and_leaves_them(alice: Person) -> None:
+def test_reverse_migration_refuses_groups_and_keeps_them(alice: Person) -> None:
     Conversation.objects.create(kind="group", title="Crew", member_count=1)
     try:
         with pytest.raises(ValueError, match="knows no groups"):

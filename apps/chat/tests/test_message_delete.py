@@ -1,4 +1,4 @@
-"""Deleting a message, for both."""
+"""Deleting a message, for both users."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from apps.chat.errors import MessageNotFound
 from apps.chat.models import Message
 from apps.chat.receipts import messages_mark_read
 from apps.chat.services import message_delete
-from apps.chat.tests.factories import everything, now, said, told, told_kinds
+from apps.chat.tests.factories import event_types, everything, new_message, reloaded, user_events
 from apps.core.ids import uuid7
 from apps.core.tests.together import together
 from apps.realtime.event_log import events_after
@@ -22,37 +22,36 @@ pytestmark = pytest.mark.django_db
 
 
 def require_refused(response: Any, before: list[Any], status: int, message: str) -> None:
-    """Fail unless the answer is that refusal and nothing was changed or announced."""
+    """Fail unless the response is that refusal and nothing was changed or published."""
     assert (response.status_code, response.json()["message"]) == (status, message)
     assert everything() == before
 
 
-def test_the_sender_deletes_a_message(alice: Person, bob: Person) -> None:
-    message = said(alice, bob)
+def test_sender_deletes_a_message(alice: Person, bob: Person) -> None:
+    message = new_message(alice, bob)
     response = alice.delete(f"/messages/{message.pk}")
     assert response.status_code == 200
     assert response.json()["message"] == "Message deleted successfully"
     assert "data" not in response.json()
-    assert now(message).deleted_at is not None
+    assert reloaded(message).deleted_at is not None
 
 
-def test_a_deleted_message_is_gone_for_both(alice: Person, bob: Person) -> None:
-    """Original defect 19."""
-    message = said(alice, bob)
+def test_deleted_message_is_gone_for_both_users(alice: Person, bob: Person) -> None:
+    message = new_message(alice, bob)
     alice.delete(f"/messages/{message.pk}")
     for reader, other in ((alice, bob), (bob, alice)):
         assert reader.get("/messages", {"userId": other.id}).json()["data"] == []
         assert reader.get("/messages/conversations").json()["data"] == []
 
 
-def test_a_read_message_can_be_deleted_too(alice: Person, bob: Person) -> None:
-    message = said(alice, bob)
+def test_read_message_can_be_deleted(alice: Person, bob: Person) -> None:
+    message = new_message(alice, bob)
     messages_mark_read(bob.user.pk, message_ids=[message.pk])
     assert alice.delete(f"/messages/{message.pk}").status_code == 200
 
 
-def test_the_receiver_may_not_delete_a_message(alice: Person, bob: Person) -> None:
-    message = said(alice, bob)
+def test_receiver_cannot_delete_a_message(alice: Person, bob: Person) -> None:
+    message = new_message(alice, bob)
     before = everything()
     response = bob.delete(f"/messages/{message.pk}")
     assert response.json()["code"] == "FORBIDDEN"
@@ -60,27 +59,27 @@ def test_the_receiver_may_not_delete_a_message(alice: Person, bob: Person) -> No
 
 
 @pytest.mark.parametrize("who", ["carol", "moderator"])
-def test_to_others_there_is_no_message_to_delete(
+def test_message_of_others_is_not_found(
     request: pytest.FixtureRequest, alice: Person, bob: Person, who: str
 ) -> None:
-    message = said(alice, bob)
+    message = new_message(alice, bob)
     outsider = request.getfixturevalue(who)
     before = everything()
     response = outsider.delete(f"/messages/{message.pk}")
     require_refused(response, before, 404, "Message not found")
 
 
-def test_who_is_not_logged_in_deletes_nothing(
+def test_anonymous_user_cannot_delete_a_message(
     alice: Person, bob: Person, anonymous: ContractClient
 ) -> None:
-    message = said(alice, bob)
+    message = new_message(alice, bob)
     before = everything()
     response = anonymous.delete(f"/api/v1/messages/{message.pk}")
     require_refused(response, before, 401, "Authentication is required")
 
 
-def test_a_message_can_be_deleted_once(alice: Person, bob: Person) -> None:
-    message = said(alice, bob)
+def test_deleted_message_cannot_be_deleted_again(alice: Person, bob: Person) -> None:
+    message = new_message(alice, bob)
     alice.delete(f"/messages/{message.pk}")
     before = everything()
     for person in (alice, bob):
@@ -89,28 +88,27 @@ def test_a_message_can_be_deleted_once(alice: Person, bob: Person) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_devices_that_delete_at_once_one_does(alice: Person, bob: Person) -> None:
-    message = said(alice, bob)
+def test_only_one_of_several_concurrent_deletes_succeeds(alice: Person, bob: Person) -> None:
+    message = new_message(alice, bob)
     outcomes = together(*[lambda: message_delete(alice.user, message_id=message.pk)] * 4)
     assert outcomes.count(None) == 1
     assert [type(one) for one in outcomes].count(MessageNotFound) == 3
     for person in (alice, bob):
-        assert told_kinds(person).count("chat_delete") == 1
+        assert event_types(person).count("chat_delete") == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_send_and_a_delete_at_once_leave_the_right_last_message(
+def test_concurrent_send_and_deletes_leave_the_right_last_message(
     alice: Person, bob: Person
 ) -> None:
-    """Original defect 18."""
-    gone = [said(alice, bob) for _ in range(3)]
+    gone = [new_message(alice, bob) for _ in range(3)]
 
     def delete(message: Message) -> None:
         message_delete(alice.user, message_id=message.pk)
 
     outcomes = together(
         *[lambda message=message: delete(message) for message in gone],
-        lambda: said(bob, alice, "Still here"),
+        lambda: new_message(bob, alice, "Still here"),
     )
     assert [one for one in outcomes if isinstance(one, Exception)] == []
     for reader in (alice, bob):
@@ -118,43 +116,44 @@ def test_a_send_and_a_delete_at_once_leave_the_right_last_message(
         assert conversation["lastMessage"]["content"] == "Still here"
 
 
-def test_an_unknown_message_is_not_found(alice: Person) -> None:
-    """Original defect 11."""
+def test_unknown_message_is_not_found(alice: Person) -> None:
     response = alice.delete(f"/messages/{uuid7()}")
     assert (response.status_code, response.json()["message"]) == (404, "Message not found")
 
 
 @pytest.mark.parametrize("wrong", ["42", "not-a-uuid", "%00", "0197b6c0-0000-7000-8000"])
-def test_what_is_no_uuid_is_not_found(alice: Person, wrong: str) -> None:
-    """Original defect 11."""
+def test_malformed_message_id_is_not_found(alice: Person, wrong: str) -> None:
+    """The database refuses such an id; its error must not become a 500."""
     response = alice.delete(f"/messages/{wrong}")
     assert (response.status_code, response.json()["code"]) == (404, "NOT_FOUND")
 
 
-def test_the_two_people_are_told_and_nobody_else(alice: Person, bob: Person, carol: Person) -> None:
-    """Original defect 28."""
-    said(carol, bob), said(alice, carol)
-    message = said(alice, bob)
+def test_only_the_two_users_receive_the_delete_event(
+    alice: Person, bob: Person, carol: Person
+) -> None:
+    """Other users must not learn that two users write to each other."""
+    new_message(carol, bob), new_message(alice, carol)
+    message = new_message(alice, bob)
     alice.delete(f"/messages/{message.pk}")
     data = {"messageId": str(message.pk), "senderId": alice.id, "receiverId": bob.id}
-    assert told(alice)[-1] == told(bob)[-1] == ("chat_delete", data)
+    assert user_events(alice)[-1] == user_events(bob)[-1] == ("chat_delete", data)
     streams = set(LoggedEvent.objects.filter(type="chat_delete").values_list("stream", flat=True))
     assert streams == {USER.name(alice.user.pk), USER.name(bob.user.pk)}
 
 
-def test_the_log_forgets_the_words_of_a_deleted_message(alice: Person, bob: Person) -> None:
-    gone, kept = said(alice, bob, "Xylophone"), said(bob, alice, "Quartz")
+def test_log_loses_the_content_of_a_deleted_message(alice: Person, bob: Person) -> None:
+    gone, kept = new_message(alice, bob, "Xylophone"), new_message(bob, alice, "Quartz")
     alice.delete(f"/messages/{gone.pk}")
     log = json.dumps(list(LoggedEvent.objects.values_list("data", flat=True)))
     assert "Xylophone" not in log
     assert log.count("Quartz") == 2
-    assert now(kept).deleted_at is None
+    assert reloaded(kept).deleted_at is None
 
 
-def test_who_comes_back_later_is_replayed_a_whole_log_without_the_words(
+def test_replay_has_every_event_and_no_content_of_a_deleted_message(
     alice: Person, bob: Person
 ) -> None:
-    message = said(alice, bob, "Xylophone")
+    message = new_message(alice, bob, "Xylophone")
     alice.delete(f"/messages/{message.pk}")
     missed = events_after(USER.name(bob.user.pk), 0)
     assert missed.complete

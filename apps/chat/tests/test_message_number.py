@@ -1,4 +1,4 @@
-"""The numbers of messages and events: 1, 2, 3 … without holes, whoever writes at once."""
+"""The numbers of messages and events: 1, 2, 3 … without gaps, even under concurrent sends."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from apps.accounts.tests.people import Person
 from apps.chat.errors import ReceiverNotFound
 from apps.chat.models import Conversation, Message
 from apps.chat.services import Draft, message_delete, message_send, messages_send
-from apps.chat.tests.factories import draft, said
+from apps.chat.tests.factories import draft, new_message
 from apps.core.errors import Invalid
 from apps.core.ids import uuid7
 from apps.core.tests.together import together
@@ -22,52 +22,54 @@ pytestmark = pytest.mark.django_db
 EACH = 5
 
 
-def require_no_holes(numbers: list[int]) -> None:
-    """Fail unless the numbers are 1, 2, 3 … in some order, each once."""
+def require_no_gaps(numbers: list[int]) -> None:
+    """Fail unless the numbers are 1, 2, 3 …, each once, in any order."""
     assert sorted(numbers) == list(range(1, len(numbers) + 1))
 
 
-def require_streams_without_holes() -> None:
-    """Fail unless every stream's events are numbered 1 up to its head."""
+def require_streams_without_gaps() -> None:
+    """Fail unless the events of every stream are numbered from 1 to its head."""
     numbers: defaultdict[str, list[int]] = defaultdict(list)
     for stream, seq in LoggedEvent.objects.values_list("stream", "seq"):
         numbers[stream].append(seq)
     for found in numbers.values():
-        require_no_holes(found)
+        require_no_gaps(found)
     heads = dict(Stream.objects.values_list("name", "head"))
     assert heads == {stream: len(found) for stream, found in numbers.items()}
 
 
 def writer(sender: Person, receiver: Person) -> Callable[[], list[int]]:
     """Return a function that sends some messages, one after the other."""
-    return lambda: [said(sender, receiver).seq for _ in range(EACH)]
+    return lambda: [new_message(sender, receiver).seq for _ in range(EACH)]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_six_who_write_in_both_directions_leave_no_hole(alice: Person, bob: Person) -> None:
+def test_six_concurrent_senders_of_one_conversation_leave_no_gap(
+    alice: Person, bob: Person
+) -> None:
     outcomes = together(*[writer(alice, bob), writer(bob, alice)] * 3)
     assert [one for one in outcomes if isinstance(one, Exception)] == []
-    require_no_holes([seq for one in outcomes if isinstance(one, list) for seq in one])
-    require_no_holes(list(Message.objects.values_list("seq", flat=True)))
+    require_no_gaps([seq for one in outcomes if isinstance(one, list) for seq in one])
+    require_no_gaps(list(Message.objects.values_list("seq", flat=True)))
     assert Conversation.objects.get().last_seq == 6 * EACH
-    require_streams_without_holes()
+    require_streams_without_gaps()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_six_who_write_around_a_triangle_wait_for_each_other_in_one_order(
+def test_six_concurrent_senders_of_three_conversations_do_not_deadlock(
     alice: Person, bob: Person, carol: Person
 ) -> None:
     sides = [(alice, bob), (bob, carol), (carol, alice), (bob, alice), (carol, bob), (alice, carol)]
     outcomes = together(*[writer(*side) for side in sides])
     assert [one for one in outcomes if isinstance(one, Exception)] == []
     for conversation in Conversation.objects.all():
-        require_no_holes(list(conversation.messages.values_list("seq", flat=True)))
+        require_no_gaps(list(conversation.messages.values_list("seq", flat=True)))
     assert Message.objects.count() == 6 * EACH
-    require_streams_without_holes()
+    require_streams_without_gaps()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_groups_of_many_conversations_wait_for_each_other_in_one_order(
+def test_concurrent_sends_of_many_messages_do_not_deadlock(
     alice: Person, bob: Person, carol: Person
 ) -> None:
     pairs = [(one, other) for one in (alice, bob, carol) for other in (alice, bob, carol)]
@@ -75,52 +77,47 @@ def test_groups_of_many_conversations_wait_for_each_other_in_one_order(
     outcomes = together(*[lambda: messages_send(group), lambda: messages_send(group[::-1])] * 3)
     assert [one for one in outcomes if isinstance(one, Exception)] == []
     for conversation in Conversation.objects.all():
-        require_no_holes(list(conversation.messages.values_list("seq", flat=True)))
+        require_no_gaps(list(conversation.messages.values_list("seq", flat=True)))
     assert Message.objects.count() == 6 * len(group)
-    require_streams_without_holes()
+    require_streams_without_gaps()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_events_of_a_stream_tell_of_messages_in_the_order_of_their_numbers(
+def test_events_of_a_stream_have_messages_in_the_order_of_their_numbers(
     alice: Person, bob: Person
 ) -> None:
     together(*[writer(alice, bob)] * 4)
     events = LoggedEvent.objects.filter(type="chat_message").order_by("seq")
-    told = [data["message"]["seq"] for data in events.values_list("data", flat=True)]
-    assert told == list(range(1, 4 * EACH + 1))
+    numbers = [data["message"]["seq"] for data in events.values_list("data", flat=True)]
+    assert numbers == list(range(1, 4 * EACH + 1))
 
 
-def test_every_conversation_has_numbers_of_its_own(
-    alice: Person, bob: Person, carol: Person
-) -> None:
-    with_bob = [said(alice, bob).seq, said(bob, alice).seq]
-    assert (with_bob, said(alice, carol).seq, said(carol, bob).seq) == ([1, 2], 1, 1)
+def test_each_conversation_has_its_own_numbers(alice: Person, bob: Person, carol: Person) -> None:
+    with_bob = [new_message(alice, bob).seq, new_message(bob, alice).seq]
+    assert (with_bob, new_message(alice, carol).seq, new_message(carol, bob).seq) == ([1, 2], 1, 1)
 
 
-def test_a_refused_message_takes_no_number(alice: Person, bob: Person) -> None:
-    said(alice, bob)
+def test_refused_message_takes_no_number(alice: Person, bob: Person) -> None:
+    new_message(alice, bob)
     for refused in (draft(alice, alice), Draft(alice.user.pk, uuid7(), "Ahoy")):
         with pytest.raises(Invalid if refused.receiver_id == alice.user.pk else ReceiverNotFound):
             message_send(refused)
-    assert said(alice, bob).seq == 2
+    assert new_message(alice, bob).seq == 2
 
 
-def test_a_repeated_message_takes_no_number(alice: Person, bob: Person) -> None:
-    """Original defect 26."""
+def test_repeated_message_takes_no_number(alice: Person, bob: Person) -> None:
     for _ in range(3):
-        said(alice, bob, client_id="phone-1")
-    assert said(alice, bob).seq == 2
+        new_message(alice, bob, client_id="phone-1")
+    assert new_message(alice, bob).seq == 2
 
 
-def test_the_number_of_a_deleted_message_is_not_given_again(alice: Person, bob: Person) -> None:
-    message_delete(alice.user, message_id=said(alice, bob).pk)
-    assert said(alice, bob).seq == 2
+def test_number_of_a_deleted_message_is_not_used_again(alice: Person, bob: Person) -> None:
+    message_delete(alice.user, message_id=new_message(alice, bob).pk)
+    assert new_message(alice, bob).seq == 2
 
 
-def test_the_order_is_that_of_the_numbers_whatever_the_clock_says(
-    alice: Person, bob: Person
-) -> None:
-    messages = [said(alice, bob, f"Ahoy {n}") for n in range(3)]
+def test_messages_are_ordered_by_number_and_not_by_time(alice: Person, bob: Person) -> None:
+    messages = [new_message(alice, bob, f"Ahoy {n}") for n in range(3)]
     for hours, message in enumerate(messages):
         Message.objects.filter(pk=message.pk).update(
             created_at=timezone.now() - timedelta(hours=hours)

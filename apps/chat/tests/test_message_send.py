@@ -10,7 +10,7 @@ from apps.accounts.models import User
 from apps.accounts.tests.people import Person, set_status
 from apps.chat.models import Conversation, Membership, Message
 from apps.chat.services import Sent, messages_send
-from apps.chat.tests.factories import draft, everything, said, told, told_kinds
+from apps.chat.tests.factories import draft, event_types, everything, new_message, user_events
 from apps.core.ids import uuid7
 from apps.realtime.event_log import events_after
 from apps.realtime.models import LoggedEvent
@@ -23,22 +23,22 @@ pytestmark = pytest.mark.django_db
 
 
 def send(sender: Person, receiver_id: str, content: Any = "Ahoy", **more: Any) -> Any:
-    """Return the answer to a message's being sent."""
+    """Return the response to a send."""
     return sender.post("/messages", {"receiverId": receiver_id, "content": content, **more})
 
 
 def require_refused(response: Any, before: list[Any], status: int, message: str) -> None:
-    """Fail unless the answer is that refusal and nothing was stored or announced."""
+    """Fail unless the response is that refusal and nothing was stored or published."""
     assert (response.status_code, response.json()["message"]) == (status, message)
     assert everything() == before
 
 
 def wrong_fields(response: Any) -> list[tuple[str, str]]:
-    """Return field and code of every error of a refusal."""
+    """Return field and code of every error of a response."""
     return [(error["field"], error["code"]) for error in response.json().get("errors", [])]
 
 
-def test_the_guides_body_sends_a_message(alice: Person, bob: Person) -> None:
+def test_documented_body_sends_a_message(alice: Person, bob: Person) -> None:
     response = send(alice, bob.id, "Hello from the API!", type="text")
     assert response.status_code == 201
     assert response.json()["message"] == "Message sent successfully"
@@ -52,36 +52,35 @@ def test_the_guides_body_sends_a_message(alice: Person, bob: Person) -> None:
     assert str(Message.objects.get().pk) == message["id"]
 
 
-def test_the_two_people_are_told_and_nobody_else(alice: Person, bob: Person, carol: Person) -> None:
+def test_only_the_two_users_receive_the_events(alice: Person, bob: Person, carol: Person) -> None:
     message = send(alice, bob.id).json()["data"]
-    assert told(bob) == [("chat_message", {"message": message})]
-    assert told(alice) == [("chat_message_sent", {"message": message})]
+    assert user_events(bob) == [("chat_message", {"message": message})]
+    assert user_events(alice) == [("chat_message_sent", {"message": message})]
     assert LoggedEvent.objects.count() == 2
 
 
-def test_a_message_is_on_its_way_until_a_device_says_that_it_is_there(
+def test_message_to_an_online_user_is_sent_and_not_yet_delivered(
     alice: Person, bob: Person
 ) -> None:
-    """Original defect 22."""
+    """Presence does not prove that a device has a message; only its confirmation does."""
     device = PresenceEntry(bob.user.pk, uuid7(), "socket")
     presence_store().enter(device)
     try:
         assert send(alice, bob.id).json()["data"]["status"] == "sent"
     finally:
         presence_store().leave(device)
-    assert told_kinds(alice) == ["chat_message_sent"]
+    assert event_types(alice) == ["chat_message_sent"]
 
 
-def test_sender_and_receiver_see_the_same(alice: Person, bob: Person) -> None:
-    """Original defect 22."""
+def test_sender_and_receiver_see_the_same_message(alice: Person, bob: Person) -> None:
     message = send(alice, bob.id).json()["data"]
     for reader, other in ((alice, bob), (bob, alice)):
         assert reader.get("/messages", {"userId": other.id}).json()["data"] == [message]
 
 
-def test_who_is_offline_finds_his_messages_in_the_log(alice: Person, bob: Person) -> None:
-    """Original defect 23."""
-    said(alice, bob, "First"), said(alice, bob, "Second")
+def test_offline_user_finds_their_messages_in_the_log(alice: Person, bob: Person) -> None:
+    """A message that only reached open sockets would be lost to offline users."""
+    new_message(alice, bob, "First"), new_message(alice, bob, "Second")
     missed = events_after(USER.name(bob.user.pk), 0)
     assert missed.complete
     assert [frame.seq for frame in missed.frames] == [1, 2]
@@ -89,7 +88,7 @@ def test_who_is_offline_finds_his_messages_in_the_log(alice: Person, bob: Person
     assert "Second" in str(missed.frames[1].content)
 
 
-def test_one_refused_message_of_a_group_does_not_hold_up_the_others(
+def test_refused_message_does_not_fail_the_others_of_its_transaction(
     alice: Person, bob: Person
 ) -> None:
     first, refused, last = messages_send(
@@ -101,8 +100,7 @@ def test_one_refused_message_of_a_group_does_not_hold_up_the_others(
     assert (first.message.seq, last.message.seq) == (1, 2)
 
 
-def test_an_unknown_receiver_is_not_found(alice: Person) -> None:
-    """Original defect 24."""
+def test_unknown_receiver_is_not_found(alice: Person) -> None:
     before = everything()
     response = send(alice, str(uuid7()))
     assert response.json()["code"] == "NOT_FOUND"
@@ -110,22 +108,20 @@ def test_an_unknown_receiver_is_not_found(alice: Person) -> None:
 
 
 @pytest.mark.parametrize("status", ["suspended", "banned", "pending"])
-def test_who_is_shut_out_is_not_found(alice: Person, bob: Person, status: str) -> None:
-    """Original defect 24."""
+def test_inactive_receiver_is_not_found(alice: Person, bob: Person, status: str) -> None:
     set_status(bob.user, status)
     before = everything()
     require_refused(send(alice, bob.id), before, 404, "Receiver not found")
 
 
-def test_who_is_shut_out_sends_nothing(alice: Person, bob: Person) -> None:
+def test_banned_user_cannot_send(alice: Person, bob: Person) -> None:
     set_status(alice.user, User.Status.BANNED)
     before = everything()
     assert send(alice, bob.id).status_code == 401
     assert everything() == before
 
 
-def test_nobody_sends_messages_to_himself(alice: Person) -> None:
-    """Original defect 24."""
+def test_user_cannot_send_to_themselves(alice: Person) -> None:
     before = everything()
     response = send(alice, alice.id)
     assert [field for field, _ in wrong_fields(response)] == ["receiverId"]
@@ -133,10 +129,8 @@ def test_nobody_sends_messages_to_himself(alice: Person) -> None:
 
 
 @pytest.mark.parametrize("kind", ["image", "file"])
-def test_a_message_that_carries_nothing_cannot_say_that_it_does(
-    alice: Person, bob: Person, kind: str
-) -> None:
-    """Original defect 27."""
+def test_message_of_a_file_type_is_refused(alice: Person, bob: Person, kind: str) -> None:
+    """There are no uploads yet, so such a message would have no file."""
     before = everything()
     response = send(alice, bob.id, type=kind)
     assert wrong_fields(response) == [("type", "unsupported")]
@@ -144,7 +138,7 @@ def test_a_message_that_carries_nothing_cannot_say_that_it_does(
 
 
 @pytest.mark.parametrize("content", ["a", "⛵" * 5000], ids=["1", "5000"])
-def test_a_message_of_any_length_allowed_is_kept_whole(
+def test_message_of_an_allowed_length_is_stored_whole(
     alice: Person, bob: Person, content: str
 ) -> None:
     assert send(alice, bob.id, content).json()["data"]["content"] == content
@@ -168,17 +162,16 @@ def test_a_message_of_any_length_allowed_is_kept_whole(
         ("clientId", "x" * 65, "max_length"),
     ],
 )
-def test_a_wrong_field_is_named(
+def test_invalid_field_is_named(
     alice: Person, bob: Person, field: str, value: Any, code: str
 ) -> None:
-    """Original defect 24."""
     before = everything()
     response = alice.post("/messages", {"receiverId": bob.id, "content": "Ahoy", field: value})
     assert wrong_fields(response) == [(field, code)]
     require_refused(response, before, 422, "Some fields are not valid")
 
 
-def test_all_that_is_wrong_is_said_at_once(alice: Person) -> None:
+def test_all_invalid_fields_are_named_at_once(alice: Person) -> None:
     before = everything()
     response = alice.post("/messages", {"type": "video"})
     assert wrong_fields(response) == [
@@ -189,7 +182,7 @@ def test_all_that_is_wrong_is_said_at_once(alice: Person) -> None:
     require_refused(response, before, 422, "Some fields are not valid")
 
 
-def test_who_is_not_logged_in_sends_nothing(bob: Person, anonymous: ContractClient) -> None:
+def test_anonymous_user_cannot_send(bob: Person, anonymous: ContractClient) -> None:
     before = everything()
     response = anonymous.post("/api/v1/messages", {"receiverId": bob.id, "content": "Ahoy"})
     require_refused(response, before, 401, "Authentication is required")
@@ -208,13 +201,16 @@ def test_messages_beyond_the_limit_are_refused(
     assert send(bob, alice.id).status_code == 201
 
 
-def test_nobody_sends_in_the_name_of_another(alice: Person, bob: Person, carol: Person) -> None:
+def test_user_cannot_send_as_another_user(alice: Person, bob: Person, carol: Person) -> None:
     message = send(alice, bob.id, senderId=carol.id, status="read", seq=7).json()["data"]
     assert (message["senderId"], message["status"], message["seq"]) == (alice.id, "sent", 1)
 
 
-def test_either_side_writes_into_one_conversation(alice: Person, bob: Person) -> None:
-    conversations = {said(alice, bob).conversation_id, said(bob, alice).conversation_id}
+def test_both_users_write_to_one_conversation(alice: Person, bob: Person) -> None:
+    conversations = {
+        new_message(alice, bob).conversation_id,
+        new_message(bob, alice).conversation_id,
+    }
     assert conversations == {Conversation.objects.get().pk}
     assert set(Membership.objects.values_list("conversation", "user")) == {
         (*conversations, alice.user.pk),
@@ -222,7 +218,7 @@ def test_either_side_writes_into_one_conversation(alice: Person, bob: Person) ->
     }
 
 
-def test_ids_of_messages_sort_by_their_time(alice: Person, bob: Person) -> None:
+def test_message_ids_sort_by_time(alice: Person, bob: Person) -> None:
     ids = [UUID(send(alice, bob.id).json()["data"]["id"]) for _ in range(5)]
     assert ids == sorted(ids)
     assert {one.version for one in ids} == {7}

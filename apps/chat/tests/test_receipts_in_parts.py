@@ -1,4 +1,4 @@
-"""Receipts for more messages than one event can name: in parts, each of them whole."""
+"""Receipts for more messages than one event can name: they are written in parts."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -10,8 +10,16 @@ import pytest
 from apps.accounts.tests.people import Person
 from apps.chat import receipts
 from apps.chat.models import Conversation, DeliveryCursor
-from apps.chat.receipts import Marked, messages_mark_delivered, messages_mark_read
-from apps.chat.tests.factories import everything, now, said, said_often, statuses, told, told_kinds
+from apps.chat.receipts import MarkResult, messages_mark_delivered, messages_mark_read
+from apps.chat.tests.factories import (
+    event_types,
+    everything,
+    new_message,
+    new_messages,
+    reloaded,
+    statuses,
+    user_events,
+)
 from apps.core.tests.together import together
 from apps.realtime.event_log import events_after
 from apps.realtime.streams import USER
@@ -26,23 +34,23 @@ IN_PARTS = [500, 500, 500, 200]
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no call stop because the machine is slow."""
+    """Give every call enough time on a slow machine."""
     monkeypatch.setattr(receipts, "LONGEST", 600)
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have few messages make many parts."""
+    """Make many parts of few messages."""
     monkeypatch.setattr(receipts, "PART", 50)
-    monkeypatch.setattr(receipts, "PARTS_PER_LOOK", 2)
+    monkeypatch.setattr(receipts, "PARTS_PER_QUERY", 2)
 
 
 small_parts = pytest.mark.usefixtures("small")
 
 
 def named_in(person: Person, kind: str) -> list[list[str]]:
-    """Return which messages each event of a type named, as a person was told."""
-    return [data["messageIds"] for told_kind, data in told(person) if told_kind == kind]
+    """Return the message ids of each event of a type that a user received."""
+    return [data["messageIds"] for event_type, data in user_events(person) if event_type == kind]
 
 
 def flat(parts: Sequence[list[str]]) -> list[str]:
@@ -51,20 +59,18 @@ def flat(parts: Sequence[list[str]]) -> list[str]:
 
 
 def in_order(ids: Sequence[UUID]) -> list[str]:
-    """Return the ids that said_often() gave, the oldest first, as they are sent."""
+    """Return the ids of new_messages() as strings, the oldest first."""
     return [str(one) for one in reversed(ids)]
 
 
 def all_of(person: Person, **more: Any) -> dict[str, Any]:
-    """Return the body that marks all of the one conversation as read."""
+    """Return the body of a request that marks the only conversation as read."""
     conversation = Conversation.objects.get()
     return {"conversationId": str(conversation.pk), "upTo": conversation.last_seq, **more}
 
 
-def test_many_messages_are_read_in_parts_that_name_each_once_and_in_order(
-    alice: Person, bob: Person
-) -> None:
-    ids = said_often(alice, bob, MANY)
+def test_read_parts_name_each_message_once_and_in_order(alice: Person, bob: Person) -> None:
+    ids = new_messages(alice, bob, MANY)
     response = bob.post("/messages/read", all_of(bob))
     assert response.json()["data"] == {"updated": MANY}
     assert set(statuses()) == {"read"}
@@ -76,86 +82,84 @@ def test_many_messages_are_read_in_parts_that_name_each_once_and_in_order(
 
 
 @small_parts
-def test_many_messages_are_delivered_in_parts_that_name_each_once_and_in_order(
-    alice: Person, bob: Person
-) -> None:
-    ids = said_often(alice, bob, 170)
-    assert messages_mark_delivered(bob.user.pk, seq=170) == Marked(170)
+def test_delivered_parts_name_each_message_once_and_in_order(alice: Person, bob: Person) -> None:
+    ids = new_messages(alice, bob, 170)
+    assert messages_mark_delivered(bob.user.pk, seq=170) == MarkResult(170)
     assert set(statuses()) == {"delivered"}
     parts = named_in(alice, "delivery_receipt")
     assert [len(one) for one in parts] == [50, 50, 50, 20]
     assert flat(parts) == in_order(ids)
-    assert set(told_kinds(bob)) == {"chat_message"}
+    assert set(event_types(bob)) == {"chat_message"}
 
 
-def test_no_receipt_is_larger_than_the_frame_of_a_client(alice: Person, bob: Person) -> None:
-    ids = said_often(alice, bob, 501)
+def test_receipt_fits_into_a_frame(alice: Person, bob: Person) -> None:
+    ids = new_messages(alice, bob, 501)
     messages_mark_delivered(bob.user.pk, seq=501)
     messages_mark_read(bob.user.pk, message_ids=ids)
     for person in (alice, bob):
         missed = events_after(USER.name(person.user.pk), 501)
         sizes = [len(str(frame.content).encode()) for frame in missed.frames]
         assert len(sizes) == (4 if person is alice else 2)
-        # Another reader may count in UTF-16, and there may be a requestId beside.
+        # A client may count in UTF-16 units, and a frame may also have a requestId.
         assert max(sizes) < FRAME_BYTES / 2
 
 
 @small_parts
-def test_what_a_process_that_dies_has_read_is_kept_and_the_next_call_does_the_rest(
+def test_next_read_does_the_rest_after_a_process_died(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = said_often(alice, bob, 170)
+    ids = new_messages(alice, bob, 170)
     die_in_the_third_part(monkeypatch, "messages_read")
     conversation = Conversation.objects.get().pk
 
-    def read() -> Marked:
+    def read() -> MarkResult:
         return messages_mark_read(bob.user.pk, conversation_id=conversation, up_to=170)
 
     with pytest.raises(SystemExit):
         read()
     assert statuses().count("read") == 100
     assert flat(named_in(alice, "read_receipt")) == in_order(ids)[:100]
-    assert read() == Marked(70)
+    assert read() == MarkResult(70)
     for person in (alice, bob):
         assert flat(named_in(person, "read_receipt")) == in_order(ids)
 
 
 @small_parts
-def test_what_a_process_that_dies_has_delivered_is_kept_and_the_next_call_does_the_rest(
+def test_next_delivery_does_the_rest_after_a_process_died(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = said_often(alice, bob, 170)
+    ids = new_messages(alice, bob, 170)
     die_in_the_third_part(monkeypatch, "messages_delivered")
     with pytest.raises(SystemExit):
         messages_mark_delivered(bob.user.pk, seq=170)
     assert statuses().count("delivered") == 100
-    assert messages_mark_delivered(bob.user.pk, seq=170) == Marked(70)
+    assert messages_mark_delivered(bob.user.pk, seq=170) == MarkResult(70)
     assert flat(named_in(alice, "delivery_receipt")) == in_order(ids)
 
 
-def die_in_the_third_part(monkeypatch: pytest.MonkeyPatch, announce: str) -> None:
-    """Have the process end once, as its third part is to be announced."""
-    announced = getattr(receipts, announce)
+def die_in_the_third_part(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """End the process once, when it publishes its third part."""
+    publish = getattr(receipts, name)
     calls = iter(range(1, 1_000))
 
     def die(*args: Any) -> None:
         if next(calls) == 3:
             raise SystemExit
-        announced(*args)
+        publish(*args)
 
-    monkeypatch.setattr(receipts, announce, die)
+    monkeypatch.setattr(receipts, name, die)
 
 
 @small_parts
-def test_a_call_that_takes_long_stops_and_says_that_messages_remain(
+def test_long_read_stops_and_reports_that_messages_remain(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(receipts, "LONGEST", -1)
-    ids = said_often(alice, bob, 110)
-    answers: list[Any] = []
-    while not answers or "remaining" in answers[-1]:
-        answers.append(bob.post("/messages/read", all_of(bob)).json()["data"])
-    assert answers == [
+    ids = new_messages(alice, bob, 110)
+    responses: list[Any] = []
+    while not responses or "remaining" in responses[-1]:
+        responses.append(bob.post("/messages/read", all_of(bob)).json()["data"])
+    assert responses == [
         {"updated": 50, "remaining": True},
         {"updated": 50, "remaining": True},
         {"updated": 10},
@@ -164,21 +168,23 @@ def test_a_call_that_takes_long_stops_and_says_that_messages_remain(
 
 
 @small_parts
-def test_a_delivery_that_takes_long_goes_on_where_it_stopped(
+def test_long_delivery_continues_where_it_stopped(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(receipts, "LONGEST", -1)
-    ids = said_often(alice, bob, 110)
+    ids = new_messages(alice, bob, 110)
     marked = [messages_mark_delivered(bob.user.pk, seq=110) for _ in range(3)]
-    assert marked == [Marked(50, remaining=True), Marked(50, remaining=True), Marked(10)]
+    assert marked == [
+        MarkResult(50, remaining=True),
+        MarkResult(50, remaining=True),
+        MarkResult(10),
+    ]
     assert flat(named_in(alice, "delivery_receipt")) == in_order(ids)
 
 
 @small_parts
-def test_under_a_key_the_parts_are_one_effect_and_their_answer_is_kept(
-    alice: Person, bob: Person
-) -> None:
-    said_often(alice, bob, 110)
+def test_parts_under_an_idempotency_key_are_done_once(alice: Person, bob: Person) -> None:
+    new_messages(alice, bob, 110)
     body, key = all_of(bob), {"Idempotency-Key": "a-key"}
     first = bob.post("/messages/read", body, **key)
     before = everything()
@@ -190,10 +196,8 @@ def test_under_a_key_the_parts_are_one_effect_and_their_answer_is_kept(
 
 @pytest.mark.django_db(transaction=True)
 @small_parts
-def test_of_devices_that_say_it_at_once_each_message_is_news_to_one(
-    alice: Person, bob: Person
-) -> None:
-    ids = said_often(alice, bob, 110)
+def test_concurrent_receipts_name_each_message_once(alice: Person, bob: Person) -> None:
+    ids = new_messages(alice, bob, 110)
     conversation = Conversation.objects.get().pk
     outcomes = together(
         *[lambda: messages_mark_delivered(bob.user.pk, seq=110)] * 2,
@@ -207,41 +211,39 @@ def test_of_devices_that_say_it_at_once_each_message_is_news_to_one(
     assert DeliveryCursor.objects.get(user=bob.user).seq == 110
 
 
-def test_a_number_that_the_stream_has_not_reached_delivers_nothing_ahead(
+def test_event_number_beyond_the_head_does_not_deliver_later_messages(
     alice: Person, bob: Person
 ) -> None:
-    said(alice, bob)
-    assert messages_mark_delivered(bob.user.pk, seq=10**9) == Marked(1)
-    later = said(alice, bob)
-    assert now(later).status == "sent"
-    assert messages_mark_delivered(bob.user.pk, seq=2) == Marked(1)
+    new_message(alice, bob)
+    assert messages_mark_delivered(bob.user.pk, seq=10**9) == MarkResult(1)
+    later = new_message(alice, bob)
+    assert reloaded(later).status == "sent"
+    assert messages_mark_delivered(bob.user.pk, seq=2) == MarkResult(1)
 
 
-def test_a_smaller_number_takes_nothing_back(alice: Person, bob: Person) -> None:
-    said_often(alice, bob, 3)
+def test_smaller_event_number_changes_nothing(alice: Person, bob: Person) -> None:
+    new_messages(alice, bob, 3)
     messages_mark_delivered(bob.user.pk, seq=3)
     before = everything()
-    assert messages_mark_delivered(bob.user.pk, seq=1) == Marked(0)
+    assert messages_mark_delivered(bob.user.pk, seq=1) == MarkResult(0)
     assert everything() == before
     assert DeliveryCursor.objects.get(user=bob.user).seq == 3
 
 
-def test_what_was_passed_over_by_id_is_delivered_by_number(alice: Person, bob: Person) -> None:
-    newest, *older = said_often(alice, bob, 3)
+def test_event_number_delivers_messages_that_ids_left_out(alice: Person, bob: Person) -> None:
+    newest, *older = new_messages(alice, bob, 3)
     messages_mark_delivered(bob.user.pk, message_ids=[newest])
-    assert messages_mark_delivered(bob.user.pk, seq=3) == Marked(len(older))
+    assert messages_mark_delivered(bob.user.pk, seq=3) == MarkResult(len(older))
 
 
 @small_parts
-def test_who_has_everything_costs_no_more_however_long_their_stream_is(
-    alice: Person, bob: Person
-) -> None:
-    said_often(alice, bob, 60)
+def test_delivery_costs_the_same_for_a_long_stream(alice: Person, bob: Person) -> None:
+    new_messages(alice, bob, 60)
     messages_mark_delivered(bob.user.pk, seq=60)
     with statements() as sent:
         messages_mark_delivered(bob.user.pk, seq=60)
     assert len(sent) == 2
-    said(alice, bob)
+    new_message(alice, bob)
     with statements() as sent:
         messages_mark_delivered(bob.user.pk, seq=61)
     assert len(sent) == 8

@@ -1,4 +1,4 @@
-"""Counting what is unread."""
+"""Counting unread messages."""
 
 from typing import Any
 
@@ -9,31 +9,35 @@ from apps.accounts.tests.people import Person
 from apps.chat import selectors
 from apps.chat.receipts import messages_mark_delivered, messages_mark_read
 from apps.chat.services import message_delete
-from apps.chat.tests.factories import said, said_often
+from apps.chat.tests.factories import new_message, new_messages
 from testing.client import ContractClient
 
 pytestmark = pytest.mark.django_db
 
 
 def unread(person: Person) -> Any:
-    """Return what a person is told about their unread messages."""
+    """Return the unread counts of a user."""
     response = person.get("/messages/unread")
     assert response.status_code == 200
     return response.json()["data"]
 
 
-def test_unread_messages_are_counted_with_their_conversations(
+def test_unread_messages_and_their_conversations_are_counted(
     alice: Person, bob: Person, carol: Person
 ) -> None:
-    """Original defect 21."""
-    said_often(alice, bob, 3), said_often(carol, bob, 2)
+    new_messages(alice, bob, 3), new_messages(carol, bob, 2)
     assert unread(bob) == {"total": 5, "conversations": 2}
     assert unread(alice) == unread(carol) == {"total": 0, "conversations": 0}
 
 
-def test_what_is_read_or_deleted_is_not_counted(alice: Person, bob: Person, carol: Person) -> None:
-    """Original defect 21."""
-    read, gone, delivered = said(alice, bob), said(carol, bob), said(alice, bob)
+def test_read_and_deleted_messages_are_not_counted(
+    alice: Person, bob: Person, carol: Person
+) -> None:
+    read, gone, delivered = (
+        new_message(alice, bob),
+        new_message(carol, bob),
+        new_message(alice, bob),
+    )
     messages_mark_delivered(bob.user.pk, message_ids=[delivered.pk])
     messages_mark_read(bob.user.pk, message_ids=[read.pk])
     assert unread(bob) == {"total": 2, "conversations": 2}
@@ -41,16 +45,16 @@ def test_what_is_read_or_deleted_is_not_counted(alice: Person, bob: Person, caro
     assert unread(bob) == {"total": 1, "conversations": 1}
 
 
-def test_who_is_not_logged_in_has_nothing_counted(anonymous: ContractClient) -> None:
+def test_anonymous_user_cannot_count_messages(anonymous: ContractClient) -> None:
     assert anonymous.get("/api/v1/messages/unread").status_code == 401
 
 
 def test_unread_messages_are_found_by_an_index(alice: Person, bob: Person) -> None:
-    """Original defect 41."""
-    said_often(alice, bob, 3)
+    """A scan of all messages would cost more with each of them."""
+    new_messages(alice, bob, 3)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            # So few rows are read faster without an index.
+            # PostgreSQL reads so few rows faster without an index.
             cursor.execute("SET LOCAL enable_seqscan = off")
     plan = selectors.memberships_with_unread(bob.user).explain()
     assert "membership_unread" in plan
