@@ -1,4 +1,5 @@
-"""Fixtures that all tests share: named people, and real servers."""
+"""Fixtures that all tests share: named people, and real servers. What an app brings to all tests is
+in its `tests/fixtures.py`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,17 +13,20 @@ from django.core.cache import cache
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person, anonymous_client, person
 from apps.core.ratelimit import limiter
-from apps.posts import view_counts
 from testing.client import ContractClient
 from testing.server import ServerProcess, until
 
+HERE = Path(__file__).parent
+pytest_plugins = [
+    ".".join(path.relative_to(HERE).with_suffix("").parts)
+    for path in HERE.glob("apps/*/tests/fixtures.py")
+]
+
 
 @pytest.fixture(autouse=True)
-def _forgetful(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _forgetful() -> Iterator[None]:
     """Let no test meet the limits that another one has used up."""
     limiter.cache_clear()
-    # The views of one test must not be written in the midst of another one.
-    monkeypatch.setattr(view_counts, "FLUSH_SECONDS", 3600)
     yield
     cache.clear()
 

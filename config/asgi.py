@@ -6,7 +6,7 @@ from config.wsgi import application as wsgi_application  # isort: skip
 from channels.routing import ProtocolTypeRouter
 from django.conf import settings
 
-from apps.accounts.passwords import start_hashing
+from apps.core.features import features
 from apps.core.http.bridge import WsgiBridge
 from apps.core.http.middleware import admit
 from config.health import HealthFront
@@ -20,8 +20,9 @@ from config.websocket import open_hub, websocket_application
 limit_connections(settings.DATABASES["default"])
 
 vitals = vitals_of_this_process()
-# What a server does before it takes its first request, in this order.
-lifespan = Lifespan([vitals.begin, open_hub, start_hashing, settle_memory])
+steps_of_features = [step for feature in features().values() for step in feature.at_start]
+# What a server does before its first request, in this order.
+lifespan = Lifespan([vitals.begin, open_hub, *steps_of_features, settle_memory])
 
 application = ProtocolTypeRouter(
     {

@@ -37,7 +37,7 @@ INSTALLED_APPS = [
     "apps.accounts",
     "apps.posts",
     "apps.chat",
-    "config.pages.PagesConfig",
+    "apps.accounts.pages_app.PagesConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -191,6 +191,8 @@ else:
     LIMITER = "apps.core.ratelimit.LocalLimiter"
 
 # --- Accounts and tokens -------------------------------------------------------------------------
+# Django and REST framework read the names of the user model, the hasher and the authentication from
+# here, before any app is loaded. Everything else that an app brings is declared in its folder.
 AUTH_USER_MODEL = "accounts.User"
 PASSWORD_HASHERS = ["apps.accounts.passwords.Argon2Hasher"]
 AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [

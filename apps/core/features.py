@@ -1,10 +1,10 @@
 """What each app brings to the whole: declared in its `feature.py`, collected here.
 
-Nothing outside of an app's folder names what is in it; whoever needs the routes, limits or prunes
-of all apps asks this module for them.
+Nothing outside of an app's folder names what is in it: this module has the routes, limits and
+prunes of all apps.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -23,16 +23,18 @@ class Feature:
 
     # Viewsets by the prefix of their routes below /api/v1.
     routes: Mapping[str, Any] = field(default_factory=dict)
-    # How many times a minute a user, or the network of an anonymous user, may do what the name
-    # stands for.
+    # How many times a minute a user, or the network of an anonymous user, may take the action of
+    # that name.
     limits: Mapping[str, int] = field(default_factory=dict)
-    # What deletes rows whose time is over, by what it deletes; each returns how many there were.
+    # Functions that delete expired rows, by what they delete; each returns how many it deleted.
     prunes: Mapping[str, Callable[[], int]] = field(default_factory=dict)
-    # What must be done before a server ends, once it serves nobody any more.
+    # What a server does before its first request, in this order.
+    at_start: Sequence[Callable[[], Awaitable[object]]] = ()
+    # What a server does before it ends, when it serves no request any more.
     at_stop: Sequence[Callable[[], None]] = ()
     # The choices of model fields by the names that they have in openapi.yaml.
     enums: Mapping[str, Any] = field(default_factory=dict)
-    # Fills an empty installation with examples and returns what to say of them.
+    # Fills an empty installation with examples and returns a text that describes them.
     demo: Callable[[], str] | None = None
 
 
