@@ -6,10 +6,10 @@ from typing import Any
 
 from apps.core.private import private_directory
 from config import env
-from config.env import BASE_DIR
 from config.secrets import kept_secret
 
 # --- Application ---------------------------------------------------------------------------------
+BASE_DIR = env.BASE_DIR
 APP_NAME = env.text("APP_NAME", "parley")
 APP_ENV = env.text("APP_ENV", "development", one_of=("development", "test", "production"))
 APP_VERSION = env.text("APP_VERSION", "0.1.0")
