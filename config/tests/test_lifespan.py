@@ -12,12 +12,12 @@ from testing.server import ServerProcess, free_port, run_python
 CANNOT_START = """
 import sys
 from django.core.management import execute_from_command_line
-from config.vitals import Vitals
+from config.health_checks import HealthChecks
 
 async def fails(self):
     raise OSError("the disk is on fire")
 
-Vitals.begin = fails
+HealthChecks.start = fails
 execute_from_command_line(["manage.py", "serve", "--port", sys.argv[1]])
 """
 # manage.py serve, with a mistake in it.

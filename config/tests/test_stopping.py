@@ -77,7 +77,7 @@ CLINGING_SERVER = """
 import asyncio
 import sys
 from django.core.management import execute_from_command_line
-from config.vitals import Vitals
+from config.health_checks import HealthChecks
 
 async def cling():
     while True:
@@ -86,10 +86,10 @@ async def cling():
         except asyncio.CancelledError:
             pass
 
-async def begin(self):
+async def start(self):
     self.clinging = asyncio.create_task(cling())
 
-Vitals.begin = begin
+HealthChecks.start = start
 execute_from_command_line(["manage.py", "serve", "--port", sys.argv[1]])
 """
 
