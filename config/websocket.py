@@ -18,11 +18,11 @@ async def open_hub() -> None:
     hub(socket_authenticator())
 
 
-async def _nowhere(scope: Any, receive: Any, send: Any) -> None:
+async def _refuse(scope: Any, receive: Any, send: Any) -> None:
     """Refuse the upgrade on any other path."""
     await send({"type": "websocket.close"})
 
 
 websocket_application = URLRouter(
-    [re_path(r"^ws(?:/connect)?/?$", _socket), re_path(r"", _nowhere)]  # type: ignore[list-item,arg-type]
+    [re_path(r"^ws(?:/connect)?/?$", _socket), re_path(r"", _refuse)]  # type: ignore[list-item,arg-type]
 )
