@@ -24,8 +24,8 @@ pytest_plugins = [
 
 
 @pytest.fixture(autouse=True)
-def _forgetful() -> Iterator[None]:
-    """Let no test meet the limits that another one has used up."""
+def _fresh_limits() -> Iterator[None]:
+    """Reset what other tests have used up of the limits."""
     limiter.cache_clear()
     yield
     cache.clear()
@@ -59,7 +59,7 @@ def anonymous() -> ContractClient:
 
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The passwords that were hashed, which is what takes a login its time."""
+    """The passwords that were hashed: hashing is what makes a login slow."""
     passwords = []
     encode = MD5PasswordHasher.encode
 
@@ -95,6 +95,6 @@ def _shared_server(
 
 @pytest.fixture
 def server(transactional_db: Any, _shared_server: ServerProcess) -> Iterator[ServerProcess]:
-    """A server process that many tests share; its sockets are gone before tables are emptied."""
+    """A server process that many tests share; its sockets close before the tables are emptied."""
     yield _shared_server
     until(lambda: _shared_server.open_sockets() == 0)

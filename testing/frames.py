@@ -1,4 +1,4 @@
-"""Frames of the websocket, in both directions: the tests hold each against asyncapi.yaml."""
+"""Validating the frames of the websocket, in both directions, against asyncapi.yaml."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -28,7 +28,7 @@ def wrong_in_command(frame: Frame) -> list[str]:
 
 
 def check_server_frame(frame: Frame, answers: str = "") -> None:
-    """Fail unless the frame is one that the server may send, in answer to that command if any."""
+    """Fail unless the server may send the frame: as the answer to a command, if one is given."""
     kind = frame["type"]
     keys = [f"{group}.{kind}" for group in ("event", "signal", "frame")]
     if kind == "ack":

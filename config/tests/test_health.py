@@ -13,7 +13,7 @@ from config import health_checks, readiness
 from config.health import HealthEndpoints
 from config.health_checks import HealthCheck, HealthChecks
 from config.readiness import DatabaseState, Readiness
-from testing.asgi import Answer, ask, asked
+from testing.asgi import Response, request, request_async
 from testing.server import ServerProcess, until
 
 READY = DatabaseState(answers=True, migrated=True)
@@ -83,15 +83,15 @@ def endpoints(started: list[HealthCheck]) -> MakeEndpoints:
     return make
 
 
-def status_and_body(answer: Answer) -> tuple[int, dict[str, Any]]:
-    assert answer.headers["content-type"] == "application/json"
-    body = answer.json()
+def status_and_body(response: Response) -> tuple[int, dict[str, Any]]:
+    assert response.headers["content-type"] == "application/json"
+    body = response.json()
     assert body.pop("time").endswith("Z")
-    return answer.status, body
+    return response.status, body
 
 
 def test_a_healthy_process_says_so(endpoints: MakeEndpoints) -> None:
-    assert status_and_body(ask(endpoints(), "/health")) == (
+    assert status_and_body(request(endpoints(), "/health")) == (
         200,
         {
             "status": "ok",
@@ -104,7 +104,7 @@ def test_a_healthy_process_says_so(endpoints: MakeEndpoints) -> None:
 
 
 def test_a_ready_process_says_so(endpoints: MakeEndpoints) -> None:
-    assert status_and_body(ask(endpoints(redis=answers), "/ready")) == (
+    assert status_and_body(request(endpoints(redis=answers), "/ready")) == (
         200,
         {
             "status": "ready",
@@ -117,7 +117,7 @@ def test_a_ready_process_says_so(endpoints: MakeEndpoints) -> None:
 
 def test_a_process_without_its_database_is_alive(endpoints: MakeEndpoints) -> None:
     """An orchestrator that restarts the process would not bring the database back."""
-    status, body = status_and_body(ask(endpoints(database=is_down), "/health"))
+    status, body = status_and_body(request(endpoints(database=is_down), "/health"))
     assert (status, body["status"], body["database"]) == (200, "ok", "unhealthy")
 
 
@@ -126,7 +126,7 @@ def test_a_process_without_its_database_gets_no_traffic(
 ) -> None:
     """A balancer must not send requests to a process that can only fail them."""
     monkeypatch.setattr(readiness, "query_database", is_down)
-    status, body = status_and_body(ask(endpoints(state=readiness.database_state), "/ready"))
+    status, body = status_and_body(request(endpoints(state=readiness.database_state), "/ready"))
     assert status == 503
     assert (body["status"], body["database"]) == ("not_ready", "disconnected")
     assert "secret" not in str(body)
@@ -134,16 +134,16 @@ def test_a_process_without_its_database_gets_no_traffic(
 
 def test_a_process_without_its_tables_gets_no_traffic(endpoints: MakeEndpoints) -> None:
     unmigrated = DatabaseState(answers=True, migrated=False)
-    status, body = status_and_body(ask(endpoints(state=lambda: unmigrated), "/ready"))
+    status, body = status_and_body(request(endpoints(state=lambda: unmigrated), "/ready"))
     assert (status, body["status"], body["migrations"]) == (503, "not_ready", "pending")
 
 
 def test_a_process_without_its_redis_is_alive_and_gets_traffic(endpoints: MakeEndpoints) -> None:
     """Every request works without Redis."""
     application = endpoints(redis=is_down)
-    status, body = status_and_body(ask(application, "/health"))
+    status, body = status_and_body(request(application, "/health"))
     assert (status, body["redis"], body["database"]) == (200, "unhealthy", "healthy")
-    status, body = status_and_body(ask(application, "/ready"))
+    status, body = status_and_body(request(application, "/ready"))
     assert (status, body["redis"], body["status"]) == (200, "disconnected", "ready")
 
 
@@ -164,7 +164,7 @@ def test_a_database_that_hangs_is_unhealthy_until_it_answers_again(
     application = endpoints(database=database, redis=answers)
 
     def state() -> tuple[str, str]:
-        body = ask(application, "/health").json()
+        body = request(application, "/health").json()
         return body["database"], body["redis"]
 
     assert state() == ("healthy", "healthy")
@@ -177,13 +177,13 @@ def test_a_database_that_hangs_is_unhealthy_until_it_answers_again(
 def test_the_first_response_waits_for_a_slow_database(endpoints: MakeEndpoints) -> None:
     database = Hanging(frozen=True)
     threading.Timer(0.1, database.thaw).start()
-    assert ask(endpoints(database=database), "/health").json()["database"] == "healthy"
+    assert request(endpoints(database=database), "/health").json()["database"] == "healthy"
 
 
 @pytest.mark.usefixtures("short_times")
 def test_a_database_that_hangs_from_the_start_is_unhealthy(endpoints: MakeEndpoints) -> None:
     database = Hanging(frozen=True)
-    assert ask(endpoints(database=database), "/health").json()["database"] == "unhealthy"
+    assert request(endpoints(database=database), "/health").json()["database"] == "unhealthy"
     database.thaw()
 
 
@@ -192,19 +192,19 @@ def test_concurrent_requests_for_readiness_wait_for_one_check(endpoints: MakeEnd
     database = Hanging(frozen=True)
     application = endpoints(state=database)
 
-    async def several() -> list[Answer]:
-        return await asyncio.gather(*[asked(application, "/ready") for _ in range(5)])
+    async def several() -> list[Response]:
+        return await asyncio.gather(*[request_async(application, "/ready") for _ in range(5)])
 
     for _ in range(2):
         assert {status_and_body(answer)[0] for answer in asyncio.run(several())} == {503}
     assert database.checks == 1
     database.thaw()
-    until(lambda: ask(application, "/ready").status == 200)
+    until(lambda: request(application, "/ready").status == 200)
 
 
 def test_head_returns_the_headers_of_get(endpoints: MakeEndpoints) -> None:
     application = endpoints()
-    got, head = ask(application, "/health"), ask(application, "/health", "HEAD")
+    got, head = request(application, "/health"), request(application, "/health", "HEAD")
     assert (head.status, head.body) == (200, b"")
     for answer in (got, head):
         answer.headers.pop("x-request-id")
@@ -217,7 +217,7 @@ def test_head_returns_the_headers_of_get(endpoints: MakeEndpoints) -> None:
 def test_other_methods_are_refused_in_the_envelope(
     endpoints: MakeEndpoints, path: str, method: str
 ) -> None:
-    answer = ask(endpoints(), path, method, {"X-Request-ID": "mine"})
+    answer = request(endpoints(), path, method, {"X-Request-ID": "mine"})
     assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
     body = answer.json()
     assert (body["success"], body["code"]) == (False, "METHOD_NOT_ALLOWED")
@@ -226,7 +226,7 @@ def test_other_methods_are_refused_in_the_envelope(
 
 def test_a_response_has_the_security_headers_and_its_own_id(endpoints: MakeEndpoints) -> None:
     application = endpoints()
-    first, second = ask(application, "/health"), ask(application, "/ready")
+    first, second = request(application, "/health"), request(application, "/ready")
     assert first.headers["x-request-id"] != second.headers["x-request-id"]
     for answer in (first, second):
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -237,21 +237,21 @@ def test_a_response_has_the_security_headers_and_its_own_id(endpoints: MakeEndpo
 
 def test_health_answers_any_host_and_allows_no_other_origin(endpoints: MakeEndpoints) -> None:
     asking = {"Host": "10.1.2.3", "Origin": "https://app.example.com"}
-    answer = ask(endpoints(), "/health", headers=asking)
+    answer = request(endpoints(), "/health", headers=asking)
     assert answer.status == 200
     assert "access-control-allow-origin" not in answer.headers
 
 
 def test_health_requests_are_logged_at_debug_level(endpoints: MakeEndpoints) -> None:
     with capture_logs() as lines:
-        ask(endpoints(), "/health")
+        request(endpoints(), "/health")
     (line,) = [one for one in lines if one["event"] == "request"]
     assert (line["log_level"], line["route"], line["status"]) == ("debug", "/health", 200)
 
 
 @pytest.mark.parametrize("path", ["/", "/healthy", "/health/", "/api/v1/posts"])
 def test_other_paths_go_to_the_other_application(endpoints: MakeEndpoints, path: str) -> None:
-    assert ask(endpoints(), path).status == 418
+    assert request(endpoints(), path).status == 418
 
 
 @pytest.mark.integration

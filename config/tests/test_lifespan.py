@@ -1,4 +1,4 @@
-"""A server takes its first request after the steps of its start, or it ends and says why."""
+"""A server runs its steps before its first request, or it ends and reports the reason."""
 
 import asyncio
 from typing import Any
@@ -36,7 +36,7 @@ START, END = {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}
 
 
 def live(lifespan: Lifespan) -> list[str]:
-    """Return what the server is told from its start to its end."""
+    """Return the messages that the server gets from its start to its end."""
     messages, told = [START, END], []
 
     async def receive() -> dict[str, Any]:
@@ -49,7 +49,7 @@ def live(lifespan: Lifespan) -> list[str]:
     return told
 
 
-def test_the_steps_are_taken_in_their_order() -> None:
+def test_the_steps_run_in_their_order() -> None:
     taken = []
 
     async def first() -> None:
@@ -63,7 +63,7 @@ def test_the_steps_are_taken_in_their_order() -> None:
     assert told == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
-def test_after_a_step_that_fails_no_other_is_taken_and_it_is_known_why() -> None:
+def test_after_a_failed_step_no_other_runs_and_the_reason_is_known() -> None:
     taken = []
 
     async def fails() -> None:
@@ -96,7 +96,7 @@ def test_a_server_that_fails_ends_with_one_sentence_and_logs_the_rest() -> None:
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_a_server_whose_port_is_taken_says_which(server: ServerProcess) -> None:
+def test_a_server_whose_port_is_in_use_names_the_port(server: ServerProcess) -> None:
     ended = run_python("manage.py", "serve", "--port", str(server.port))
     said = f"Could not serve on port {server.port}. Set SERVER_PORT to a free one.\n"
     assert (ended.returncode, ended.stderr) == (1, said)

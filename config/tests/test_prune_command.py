@@ -1,4 +1,4 @@
-"""manage.py prune: deleting what nobody may count on any more."""
+"""manage.py prune: deleting expired rows."""
 
 from datetime import timedelta
 from io import StringIO
@@ -13,7 +13,7 @@ from apps.core.models import IdempotencyKey
 
 
 @pytest.mark.django_db(transaction=True)
-def test_pruning_says_what_it_deletes_and_leaves_the_rest(alice: Person) -> None:
+def test_pruning_reports_what_it_deletes_and_keeps_the_rest(alice: Person) -> None:
     alice.post("/auth/ws-ticket")
     alice.post("/auth/password/change", **{"Idempotency-Key": "old"})
     past = timezone.now() - timedelta(days=2)
