@@ -53,14 +53,14 @@ def find_servers(stack: ExitStack) -> tuple[dict[str, str], str]:
     and the client's error when a named one does not answer.
     """
     database_url, redis_url = os.environ.get("DATABASE_URL"), os.environ.get("REDIS_URL")
-    whose = ["named" if url else "private" for url in (database_url, redis_url)]
+    origins = ["named" if url else "private" for url in (database_url, redis_url)]
     database_url = database_url or stack.enter_context(private_postgres())
     redis_url = redis_url or stack.enter_context(private_redis())
     ports = f"{urlsplit(database_url).port or 5432}/{urlsplit(redis_url).port or 6379}"
     return (
         {"DATABASE_URL": database_url, "REDIS_URL": redis_url},
         f"PostgreSQL {postgres_version(database_url)} and Redis {redis_version(redis_url)} "
-        f"({' and '.join(dict.fromkeys(whose))}, port {ports})",
+        f"({' and '.join(dict.fromkeys(origins))}, port {ports})",
     )
 
 

@@ -26,7 +26,7 @@ class Block:
 
     language: str
     action: str
-    whose: str
+    terminal: str
     text: str
 
 
@@ -125,11 +125,11 @@ def test_every_command_of_the_page_does_what_the_page_says(
             case ("sh", ""):
                 printed = shell.run(block.text)
             case ("sh", "terminal"):
-                terminals[block.whose] = Terminal(processes, f"exec {block.text}")
+                terminals[block.terminal] = Terminal(processes, f"exec {block.text}")
             case ("json", "typed"):
-                terminals[block.whose].type(block.text)
+                terminals[block.terminal].type(block.text)
             case ("json", "shown"):
-                terminal, expected = terminals[block.whose], json.loads(block.text)
+                terminal, expected = terminals[block.terminal], json.loads(block.text)
                 until(lambda t=terminal, e=expected: t.shows(e))  # type: ignore[misc]
             case ("json", ""):
                 assert alike(json.loads(block.text), json.loads(printed)), printed

@@ -37,16 +37,16 @@ START, END = {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}
 
 def live(lifespan: Lifespan) -> list[str]:
     """Return the messages that the server gets from its start to its end."""
-    messages, told = [START, END], []
+    messages, messages_sent = [START, END], []
 
     async def receive() -> dict[str, Any]:
         return messages.pop(0)
 
     async def send(message: dict[str, Any]) -> None:
-        told.append(message["type"])
+        messages_sent.append(message["type"])
 
     asyncio.run(lifespan({"type": "lifespan"}, receive, send))
-    return told
+    return messages_sent
 
 
 def test_the_steps_run_in_their_order() -> None:
@@ -58,9 +58,9 @@ def test_the_steps_run_in_their_order() -> None:
     async def second() -> None:
         taken.append("second")
 
-    told = live(Lifespan([first, second]))
+    messages_sent = live(Lifespan([first, second]))
     assert taken == ["first", "second"]
-    assert told == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert messages_sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
 def test_after_a_failed_step_no_other_runs_and_the_reason_is_known() -> None:
@@ -98,6 +98,6 @@ def test_a_server_that_fails_ends_with_one_sentence_and_logs_the_rest() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_server_whose_port_is_in_use_names_the_port(server: ServerProcess) -> None:
     ended = run_python("manage.py", "serve", "--port", str(server.port))
-    said = f"Could not serve on port {server.port}. Set SERVER_PORT to a free one.\n"
-    assert (ended.returncode, ended.stderr) == (1, said)
+    sentence = f"Could not serve on port {server.port}. Set SERVER_PORT to a free one.\n"
+    assert (ended.returncode, ended.stderr) == (1, sentence)
     assert "Traceback" not in ended.stdout

@@ -156,9 +156,9 @@ def test_a_worker_whose_database_hangs_stops(how: signal.Signals) -> None:
         text=True,
     )
     assert worker.stdout is not None
-    with worker.stdout as said:
+    with worker.stdout as output:
         try:
-            assert said.readline() == "hanging\n"
+            assert output.readline() == "hanging\n"
             worker.send_signal(how)
             assert worker.wait(timeout=20) == 0
         finally:
