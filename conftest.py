@@ -1,4 +1,5 @@
-"""Fixtures that all tests share: named people, and real servers."""
+"""Fixtures that all tests share: named people, and real servers. What an app brings to all tests is
+in its `tests/fixtures.py`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,17 +13,20 @@ from django.core.cache import cache
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person, anonymous_client, person
 from apps.core.ratelimit import limiter
-from apps.posts import view_counts
 from testing.client import ContractClient
 from testing.server import ServerProcess, until
 
+HERE = Path(__file__).parent
+pytest_plugins = [
+    ".".join(path.relative_to(HERE).with_suffix("").parts)
+    for path in HERE.glob("apps/*/tests/fixtures.py")
+]
+
 
 @pytest.fixture(autouse=True)
-def _forgetful(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let no test meet the limits that another one has used up."""
+def _fresh_limits() -> Iterator[None]:
+    """Reset what other tests have used up of the limits."""
     limiter.cache_clear()
-    # The views of one test must not be written in the midst of another one.
-    monkeypatch.setattr(view_counts, "FLUSH_SECONDS", 3600)
     yield
     cache.clear()
 
@@ -55,7 +59,7 @@ def anonymous() -> ContractClient:
 
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The passwords that were hashed, which is what takes a login its time."""
+    """The passwords that were hashed: hashing is what makes a login slow."""
     passwords = []
     encode = MD5PasswordHasher.encode
 
@@ -91,6 +95,6 @@ def _shared_server(
 
 @pytest.fixture
 def server(transactional_db: Any, _shared_server: ServerProcess) -> Iterator[ServerProcess]:
-    """A server process that many tests share; its sockets are gone before tables are emptied."""
+    """A server process that many tests share; its sockets close before the tables are emptied."""
     yield _shared_server
     until(lambda: _shared_server.open_sockets() == 0)

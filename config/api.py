@@ -1,4 +1,4 @@
-"""The router of the API, to which every app adds the routes of its feature."""
+"""The router of the API, with the routes of every feature."""
 
 from rest_framework.routers import SimpleRouter
 

@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class ConfigConfig(AppConfig):
-    """What the whole is put together from: commands and system checks of the installation."""
+    """The project itself as an app: its commands and system checks."""
 
     name = "config"
     label = "config"

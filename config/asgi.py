@@ -1,34 +1,35 @@
-"""One process, one port: health from what is known, REST to the WSGI handler a thread hop away,
-websockets to Channels."""
+"""One process, one port: /health and /ready are answered here, REST goes to the WSGI handler in a
+thread of a pool, websockets go to Channels."""
 
 from config.wsgi import application as wsgi_application  # isort: skip
 
 from channels.routing import ProtocolTypeRouter
 from django.conf import settings
 
-from apps.accounts.passwords import start_hashing
+from apps.core.features import features
 from apps.core.http.bridge import WsgiBridge
 from apps.core.http.middleware import check_address_limit
-from config.health import HealthFront
-from config.lanes import pool_of
+from config.health import HealthEndpoints
+from config.health_checks import health_checks
 from config.lifespan import Lifespan, settle_memory
 from config.limits import limit_connections
-from config.readiness import Readiness, look_at_database
-from config.vitals import vitals_of_this_process
+from config.readiness import Readiness, database_state
+from config.thread_pools import pool_of
 from config.websocket import open_hub, websocket_application
 
 limit_connections(settings.DATABASES["default"])
 
-vitals = vitals_of_this_process()
-# What a server does before it takes its first request, in this order.
-lifespan = Lifespan([vitals.begin, open_hub, start_hashing, settle_memory])
+checks = health_checks()
+steps_of_features = [step for feature in features().values() for step in feature.at_start]
+# What a server does before its first request, in this order.
+lifespan = Lifespan([checks.start, open_hub, *steps_of_features, settle_memory])
 
 application = ProtocolTypeRouter(
     {
-        "http": HealthFront(
+        "http": HealthEndpoints(
             WsgiBridge(wsgi_application, pool_of, check_address_limit),
-            vitals,
-            Readiness(look_at_database),
+            checks,
+            Readiness(database_state),
         ),
         "websocket": websocket_application,
         "lifespan": lifespan,

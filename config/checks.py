@@ -1,4 +1,5 @@
-"""Every wrong or unsafe setting, and every wrong endpoint, by name, before the server starts."""
+"""System checks: they name every wrong or unsafe setting and every wrong endpoint before the server
+starts."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,7 +23,7 @@ def settings_readable(app_configs: Sequence[AppConfig] | None, **_: Any) -> list
 
 @register()
 def settings_safe(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
-    """Report what works and must not go into production, and what works in one place only."""
+    """Report settings that are unsafe, and those that work in one process only."""
     return [*_unsafe_anywhere(), *(_unsafe_in_production() if _in_production() else ())]
 
 
@@ -87,7 +88,7 @@ def _unsafe_in_production() -> Iterator[CheckMessage]:
     if not settings.REDIS_URL and not settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         yield Caution(
             "DATABASE_URL is set without REDIS_URL.",
-            hint="Several processes then hear of each other's events late and limit separately.",
+            hint="Several processes then get each other's events late and limit separately.",
             id="parley.W010",
         )
     if settings.WEBSOCKET_QUERY_TOKEN:
@@ -100,7 +101,7 @@ def _unsafe_in_production() -> Iterator[CheckMessage]:
 
 @register()
 def endpoints_declared(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
-    """Report endpoints without a declaration, or whose declaration does not fit them."""
+    """Report endpoints without a declaration, or with one that does not fit them."""
     from apps.core.http.endpoint_checks import problems
     from config.api import router
 
@@ -111,7 +112,7 @@ def endpoints_declared(app_configs: Sequence[AppConfig] | None, **_: Any) -> lis
 def redis_keeps_what_it_is_given(
     app_configs: Sequence[AppConfig] | None, **_: Any
 ) -> list[CheckMessage]:
-    """Warn of a Redis that evicts keys without a time to live: limits and presence would go."""
+    """Warn of a Redis that evicts keys which have not expired, such as limits and presence."""
     from apps.core.redis import RedisDown, with_redis
 
     if not settings.REDIS_URL:

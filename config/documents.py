@@ -1,4 +1,4 @@
-"""The descriptions of the interfaces."""
+"""The documents that describe the API and the websocket."""
 
 from django.conf import settings
 from django.http import FileResponse, HttpRequest
@@ -8,10 +8,10 @@ ASYNCAPI = settings.BASE_DIR / "asyncapi.yaml"
 
 
 def openapi_yaml(request: HttpRequest) -> FileResponse:
-    """Return the committed schema, which a test holds against the code."""
+    """Return the committed OpenAPI document, which `make check` compares with the code."""
     return FileResponse(OPENAPI.open("rb"), content_type="application/yaml")
 
 
 def asyncapi_yaml(request: HttpRequest) -> FileResponse:
-    """Return the committed description of the websocket, held against the code likewise."""
+    """Return the committed AsyncAPI document, which `make check` compares with the code."""
     return FileResponse(ASYNCAPI.open("rb"), content_type="application/yaml")

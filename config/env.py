@@ -1,7 +1,7 @@
 """Typed readers of the environment.
 
-A value that cannot be read never stops the import of the settings: the default stands in, and the
-problem is kept here for the system checks, which name every one of them before the server starts.
+A value that cannot be read does not stop the import of the settings: the reader returns the default
+and keeps the problem for the system checks, which name all problems before the server starts.
 """
 
 import os
@@ -18,22 +18,22 @@ from apps.core.private import private_file, restrict_file
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# libpq's names. Without these a connection whose other end has vanished, by a pulled cable or a
-# firewall that forgot it, would hold its thread for a quarter of an hour and longer.
-NOTICE_A_DEAD_NETWORK = {
+# Options of libpq. Without them a connection whose other end is gone without a word, as after a
+# network failure, holds its thread for a quarter of an hour or longer.
+KEEPALIVE_OPTIONS = {
     "keepalives": "1",
     "keepalives_idle": "5",
     "keepalives_interval": "5",
     "keepalives_count": "2",
     "tcp_user_timeout": "15000",
 }
-# SQLite has no word for it; this is a week, in seconds.
+# SQLite has no value for "without limit"; this is a week, in seconds.
 FOREVER = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A setting that cannot be used as it stands, with what to do about it."""
+    """A setting that cannot be used, with what to do about it."""
 
     name: str
     message: str
@@ -42,7 +42,7 @@ class Problem:
 problems: list[Problem] = []
 declared: set[str] = set()
 
-# A test run must not depend on what a developer keeps in his own .env file.
+# A test run must not depend on a developer's own .env file.
 if os.environ.get("APP_ENV") != "test":
     load_dotenv(BASE_DIR / ".env")
 
@@ -56,9 +56,9 @@ def text(name: str, default: str = "", *, one_of: Sequence[str] = ()) -> str:
         try:
             value = Path(path).read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
-            _complain(f"{name}_FILE", f"names a file that cannot be read ({error}).")
+            _report(f"{name}_FILE", f"names a file that cannot be read ({error}).")
     if value and one_of and value not in one_of:
-        _complain(name, f"is {value!r}; use one of {', '.join(one_of)}.")
+        _report(name, f"is {value!r}; use one of {', '.join(one_of)}.")
         return default
     return value or default
 
@@ -71,10 +71,10 @@ def integer(name: str, default: int, *, at_least: int = 0, at_most: int = 2**31)
     try:
         number = int(value)
     except ValueError:
-        _complain(name, f"is {value!r}; use a whole number such as {default}.")
+        _report(name, f"is {value!r}; use a whole number such as {default}.")
         return default
     if not at_least <= number <= at_most:
-        _complain(name, f"is {number}; use a number from {at_least} to {at_most}.")
+        _report(name, f"is {number}; use a number from {at_least} to {at_most}.")
         return default
     return number
 
@@ -87,7 +87,7 @@ def boolean(name: str, default: bool) -> bool:
     if value in {"false", "no", "off", "0"}:
         return False
     if value:
-        _complain(name, f"is {value!r}; use true or false.")
+        _report(name, f"is {value!r}; use true or false.")
     return default
 
 
@@ -99,7 +99,7 @@ def words(name: str, default: str = "") -> list[str]:
 def database(default_path: Path, *, connect_timeout: int, lock_timeout: int) -> dict[str, Any]:
     """Return Django's settings of the database that DATABASE_URL or DB_HOST names, else SQLite.
 
-    The time-outs are in seconds, 0 for none. That of locks is SQLite's alone here: PostgreSQL gets
+    The time-outs are in seconds, 0 for none. The one of locks is for SQLite only: PostgreSQL gets
     it from config/limits.py.
     """
     url = text("DATABASE_URL")
@@ -113,7 +113,7 @@ def database(default_path: Path, *, connect_timeout: int, lock_timeout: int) -> 
     options = {
         "sslmode": text("DB_SSLMODE", "prefer"),
         "connect_timeout": str(connect_timeout),
-        **NOTICE_A_DEAD_NETWORK,
+        **KEEPALIVE_OPTIONS,
     }
     if url:
         split = _split(url)
@@ -121,7 +121,7 @@ def database(default_path: Path, *, connect_timeout: int, lock_timeout: int) -> 
             return _sqlite(Path(unquote(split.path)), lock_timeout)
         if not split or split.scheme not in {"postgres", "postgresql"} or len(split.path) < 2:
             wanted = "postgresql://user:password@host:port/name"
-            _complain("DATABASE_URL", f"is not of the form {wanted}.")
+            _report("DATABASE_URL", f"is not of the form {wanted}.")
             return _sqlite(default_path, lock_timeout)
         parts = {
             "HOST": unquote(split.hostname or ""),
@@ -137,7 +137,8 @@ def database(default_path: Path, *, connect_timeout: int, lock_timeout: int) -> 
 
 
 def redis_url() -> str:
-    """Return REDIS_URL, or one made of REDIS_HOST and its sisters, without a database number."""
+    """Return REDIS_URL, or one made of REDIS_HOST, REDIS_PORT and REDIS_PASSWORD; in either case
+    without a database number."""
     url = text("REDIS_URL")
     host = text("REDIS_HOST")
     port = integer("REDIS_PORT", 6379, at_least=1, at_most=65535)
@@ -145,7 +146,7 @@ def redis_url() -> str:
     if url:
         split = _split(url)
         if not split or split.scheme not in {"redis", "rediss"} or not split.hostname:
-            _complain("REDIS_URL", "is not of the form redis://:password@host:port.")
+            _report("REDIS_URL", "is not of the form redis://:password@host:port.")
             return ""
         return f"{split.scheme}://{split.netloc}"
     if not host:
@@ -154,17 +155,17 @@ def redis_url() -> str:
 
 
 def keepalive(*, idle: int, interval: int, count: int) -> dict[int, int]:
-    """Return the options of a socket that asks, after so many seconds without a word and again
-    after each interval, whether the other end is still there, and gives up after that many times.
+    """Return the TCP keepalive options of a socket: it sends a probe after `idle` seconds without
+    traffic and after each further `interval`, and gives up after `count` probes without an answer.
 
-    What this system has no name for is left out.
+    Options that this system does not have are left out.
     """
     named = {"TCP_KEEPIDLE": idle, "TCP_KEEPINTVL": interval, "TCP_KEEPCNT": count}
     return {getattr(socket, name): value for name, value in named.items() if hasattr(socket, name)}
 
 
 def _split(url: str) -> SplitResult | None:
-    """Return the parts of the address, None when it is none or its port is no number."""
+    """Return the parts of the address, or None if it is not valid or its port is not a number."""
     try:
         split = urlsplit(url)
         _ = split.port
@@ -177,23 +178,23 @@ def _sqlite(path: Path, lock_timeout: int) -> dict[str, Any]:
     try:
         private_file(path)
     except OSError as error:
-        _complain("DATABASE_URL", f"names a file that cannot be made ({error}).")
+        _report("DATABASE_URL", f"names a file that cannot be made ({error}).")
     # SQLite makes these with the mode of the file itself; they may be older than that mode.
-    for beside in ("-wal", "-shm"):
-        restrict_file(path.with_name(f"{path.name}{beside}"))
+    for suffix in ("-wal", "-shm"):
+        restrict_file(path.with_name(f"{path.name}{suffix}"))
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": path,
         "OPTIONS": {
-            # A transaction that reads and then writes would fail at once when another one wrote in
-            # between; taking the write lock at its start makes it wait instead.
+            # A transaction that reads and then writes fails at once if another one has written in
+            # between. With the write lock from its start it waits instead.
             "transaction_mode": "IMMEDIATE",
             "timeout": lock_timeout or FOREVER,
-            # What was acknowledged is on the disk (docs/decisions/0013-sqlite-durability.md).
+            # A committed transaction is on the disk (docs/decisions/0013-sqlite-durability.md).
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
         },
     }
 
 
-def _complain(name: str, message: str) -> None:
+def _report(name: str, message: str) -> None:
     problems.append(Problem(name, message))

@@ -1,5 +1,5 @@
-"""/health and /ready, answered before the bridge: no thread of a pool, no database and no Redis is
-waited for, so that a process can say that those hang."""
+"""/health and /ready, answered before the bridge. Neither waits for a thread of a pool or for what
+hangs, so that a process can report that its database or Redis hangs."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -12,8 +12,8 @@ from apps.core.errors import MethodNotAllowed
 from apps.core.http.envelope import dumps, timestamp
 from apps.core.http.middleware import request_id
 from apps.realtime.hub import running_hub
+from config.health_checks import HealthChecks
 from config.readiness import Readiness
-from config.vitals import Vitals
 
 log = structlog.get_logger("parley.request")
 
@@ -22,7 +22,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# No middleware of Django's comes to see these answers.
+# Django's middleware, which sets these headers, does not run for the two responses.
 HEADERS = {
     "Content-Type": "application/json",
     "X-Content-Type-Options": "nosniff",
@@ -32,28 +32,28 @@ HEADERS = {
 }
 
 
-class HealthFront:
-    """An ASGI application that answers the two and leaves everything else to another one."""
+class HealthEndpoints:
+    """An ASGI application that answers the two and passes other requests to another application."""
 
-    def __init__(self, rest: Application, vitals: Vitals, readiness: Readiness) -> None:
+    def __init__(self, rest: Application, checks: HealthChecks, readiness: Readiness) -> None:
         self._rest = rest
-        self._vitals = vitals
+        self._checks = checks
         self._readiness = readiness
-        self._answers = {"/health": self._health, "/ready": self._ready}
+        self._endpoints = {"/health": self._health, "/ready": self._ready}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        answer = self._answers.get(scope["path"])
-        if answer is None:
+        endpoint = self._endpoints.get(scope["path"])
+        if endpoint is None:
             await self._rest(scope, receive, send)
             return
         began = time.monotonic()
         given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
         headers = {**HEADERS, "X-Request-ID": request_id(given)}
         if scope["method"] in {"GET", "HEAD"}:
-            # A server that is told of its start has begun already; that of `make dev` is not.
-            await self._vitals.begin()
-            status, body = await answer()
+            # The lifespan has started the checks already, but the server of `make dev` has none.
+            await self._checks.start()
+            status, body = await endpoint()
         else:
             status, body = _refused(scope, headers)
         await _send(send, status, headers, dumps(body), with_body=scope["method"] != "HEAD")
@@ -67,27 +67,27 @@ class HealthFront:
         )
 
     async def _health(self) -> tuple[int, dict[str, Any]]:
-        """Say how this process is: 200 while it lives, whatever happens to what it depends on."""
+        """Return 200 while the process lives, and the state of its dependencies."""
         hub = running_hub()
         users, connections = hub.counts() if hub is not None else (0, 0)
         return 200, {
             "status": "ok",
             "version": settings.APP_VERSION,
             "time": timestamp(),
-            "database": self._vitals.database,
-            "redis": self._vitals.redis,
+            "database": self._checks.database,
+            "redis": self._checks.redis,
             "websocket": {"users": users, "connections": connections},
         }
 
     async def _ready(self) -> tuple[int, dict[str, Any]]:
-        """Say whether this process should get traffic."""
+        """Return 200 if the process should get traffic, else 503."""
         database = await self._readiness.database()
         redis = {"healthy": "connected", "unhealthy": "disconnected"}
-        # Redis only speeds things up: a process that has lost it still serves every request.
+        # A process without Redis still serves every request.
         return 200 if database.migrated else 503, {
             "status": "ready" if database.migrated else "not_ready",
             "database": "connected" if database.answers else "disconnected",
-            "redis": redis.get(self._vitals.redis, self._vitals.redis),
+            "redis": redis.get(self._checks.redis, self._checks.redis),
             "migrations": "applied" if database.migrated else "pending",
             "time": timestamp(),
         }

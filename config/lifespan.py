@@ -12,10 +12,10 @@ Step = Callable[[], Awaitable[object]]
 
 
 class Lifespan:
-    """An ASGI application of the protocol `lifespan`: it takes the steps of the start in order.
+    """An ASGI application of the protocol `lifespan`, which runs the steps of the start in order.
 
-    Nothing is done at the end. It would not be done when a server is killed, nor when it is told
-    twice to stop, so nothing may depend on it.
+    It does nothing at shutdown: a server that is killed, or told twice to stop, skips that part of
+    the protocol, so nothing may depend on it.
     """
 
     def __init__(self, steps: Sequence[Step]) -> None:
@@ -23,7 +23,7 @@ class Lifespan:
         self._steps = steps
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve one server's life."""
+        """Run the steps when the server starts; complete or fail its startup."""
         await receive()
         try:
             for step in self._steps:
@@ -40,7 +40,7 @@ class Lifespan:
 
 
 async def settle_memory() -> None:
-    """Take what is loaded by now out of the garbage collector's sight: it stays for the life of the
-    process, and to look through all of it stops every client for a tenth of a second each time."""
+    """Exclude the objects that are loaded by now from garbage collection: they live as long as the
+    process, and a collection that visits them all stops every client for a tenth of a second."""
     gc.collect()
     gc.freeze()

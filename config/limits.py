@@ -1,8 +1,8 @@
 """How long a statement of the server may take, wait for a lock, or leave a transaction open.
 
-A request that takes longer has lost its client, and it holds one of the few threads, and with it
-perhaps the lock that all others wait for. A migration or a backfill may take hours: so the limits
-hold for what config/asgi.py serves, and not for commands.
+The client of a request that takes longer has given up, while the request holds one of the few
+threads, and perhaps a lock that other requests wait for. A migration or a backfill may take hours,
+so the limits apply to what config/asgi.py serves and not to commands.
 """
 
 from typing import Any
@@ -12,11 +12,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 def limit_connections(database: dict[str, Any]) -> None:
-    """Have PostgreSQL keep the limits on every connection to that one of settings.DATABASES which
-    is opened from now on.
+    """Set the limits for every connection that is opened from now on to a database, which is one of
+    settings.DATABASES. SQLite has no such limits.
 
-    They are sent as a connection is opened and cost no round trip. What DATABASE_URL itself says
-    in its `options` comes after them and so goes first.
+    A connection sends them when it is opened, without a further round trip. The `options` of
+    DATABASE_URL come after them and override them.
     """
     if database["ENGINE"].endswith("postgresql"):
         limits = {
@@ -26,12 +26,12 @@ def limit_connections(database: dict[str, Any]) -> None:
         }
         ours = [f"-c {name}={seconds}s" for name, seconds in limits.items() if seconds]
         given = database["OPTIONS"].pop("options", "")
-        if said := " ".join([*ours, given]).strip():
-            database["OPTIONS"]["options"] = said
+        if options := " ".join([*ours, given]).strip():
+            database["OPTIONS"]["options"] = options
 
 
 def lift_statement_limit(connection: BaseDatabaseWrapper) -> None:
-    """Let the statements of a connection that is not open yet take what they take."""
+    """Remove the time limit of statements from a connection that is not open yet."""
     found = connection.settings_dict
     limited = found["OPTIONS"].get("options", "")
     if "statement_timeout" in limited:

@@ -1,4 +1,4 @@
-"""Deleting what nobody may count on any more."""
+"""Running the prunes of all features, which delete expired rows."""
 
 import threading
 
@@ -14,15 +14,15 @@ EVERY_SECONDS = 3600
 
 
 def prune_all() -> dict[str, int]:
-    """Delete what has expired and return how much of what."""
+    """Run all prunes and return how many rows each of them deleted."""
     close_old_connections()
     return {name: prune() for name, prune in prunes().items()}
 
 
 def prune_regularly(stop: threading.Event, every: float) -> None:
-    """Prune, and again whenever so many seconds have gone by, until told to stop.
+    """Prune at once and then every so many seconds, until told to stop.
 
-    A database that is away or busy is no reason to end: the next time will do.
+    After a failure, as of a database that is down or busy, the next run prunes.
     """
     while not stop.is_set():
         try:
@@ -33,11 +33,12 @@ def prune_regularly(stop: threading.Event, every: float) -> None:
 
 
 def start_pruning(stop: threading.Event) -> threading.Thread:
-    """Prune regularly in a thread of this process, where there is no worker, until told to stop."""
+    """Prune regularly in a thread of this process, until told to stop: an installation of one
+    process has no worker."""
 
     def work() -> None:
         lift_statement_limit(connections["default"])
-        # A server that starts has more urgent things to do.
+        # The first run waits, so that it does not slow down a server that starts.
         if not stop.wait(EVERY_SECONDS):
             prune_regularly(stop, EVERY_SECONDS)
 

@@ -10,59 +10,59 @@ from dataclasses import dataclass
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from config.vitals import ask_database
+from config.health_checks import query_database
 
 DEADLINE_SECONDS = 3
 
 
 @dataclass(frozen=True)
-class Database:
-    """What was found of it."""
+class DatabaseState:
+    """Whether the database answers, and whether all migrations are applied to it."""
 
     answers: bool
     migrated: bool
 
 
 class Readiness:
-    """Looks at the database when it is asked, at most once at a time.
+    """Checks the database when a request asks for it, one check at a time.
 
-    A look that hangs keeps its one thread, which is in no pool; whoever asks meanwhile waits for
-    the same look, and for no longer than the deadline.
+    A check that hangs holds its one thread, which is in no pool. Requests that come meanwhile wait
+    for the result of the same check, and no longer than the deadline.
     """
 
-    def __init__(self, look: Callable[[], Database]) -> None:
-        self._look = look
-        self._looking: Future[Database] | None = None
+    def __init__(self, check: Callable[[], DatabaseState]) -> None:
+        self._check = check
+        self._checking: Future[DatabaseState] | None = None
 
-    async def database(self) -> Database:
-        """Return how the database is; one that does not say so in time is not there."""
-        if self._looking is None or self._looking.done():
-            self._looking = self._start()
+    async def database(self) -> DatabaseState:
+        """Return the state of the database; after the deadline, that it does not answer."""
+        if self._checking is None or self._checking.done():
+            self._checking = self._start()
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                return await asyncio.wrap_future(self._looking)
+                return await asyncio.wrap_future(self._checking)
         except TimeoutError:
-            return Database(answers=False, migrated=False)
+            return DatabaseState(answers=False, migrated=False)
 
-    def _start(self) -> Future[Database]:
-        looking: Future[Database] = Future()
-        # From now on nobody who waits can cancel it for the others.
-        looking.set_running_or_notify_cancel()
+    def _start(self) -> Future[DatabaseState]:
+        checking: Future[DatabaseState] = Future()
+        # From now on a request that gives up cannot cancel the future for the others.
+        checking.set_running_or_notify_cancel()
         threading.Thread(
-            target=lambda: looking.set_result(self._look()), name="readiness", daemon=True
+            target=lambda: checking.set_result(self._check()), name="readiness", daemon=True
         ).start()
-        return looking
+        return checking
 
 
-def look_at_database() -> Database:
-    """Return how the database of this installation is, on a connection made for this look."""
+def database_state() -> DatabaseState:
+    """Return the state of this installation's database, checked on a new connection."""
     answers = migrated = False
     with suppress(Exception):
-        ask_database()
+        query_database()
         answers = True
         migrated = not _pending_migrations()
     connection.close()
-    return Database(answers, migrated)
+    return DatabaseState(answers, migrated)
 
 
 def _pending_migrations() -> bool:

@@ -1,4 +1,4 @@
-"""The page that shows the websocket as it is declared, for people: asyncapi.yaml as tables."""
+"""The page that documents the websocket for people: what is declared, as tables."""
 
 import json
 from collections.abc import Iterator
@@ -14,25 +14,34 @@ from django.utils.safestring import SafeString
 from apps.core.examples import Schema, resolved
 from apps.realtime.asyncapi import SOCKET, document
 
-# Nothing of it comes from elsewhere, and it runs no scripts.
+# The page loads nothing from other servers and runs no scripts.
 POLICY = "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 # The groups of messages in the document, and what the page calls them.
 GROUPS = {
     "command": ("Commands", "What you send."),
     "ack": ("Acks", "Frames of the type ack, by the command that they answer."),
-    "event": ("Events", "What happened. Each is logged, and sent again to who missed it."),
-    "signal": ("Signals", "What is so for the moment, for whoever is there. Nothing keeps them."),
-    "frame": ("Other frames", "Answers to you alone, and word of your connection and streams."),
+    "event": (
+        "Events",
+        "What happened. They are logged, and sent again to subscribers that missed one.",
+    ),
+    "signal": (
+        "Signals",
+        "What is true at the moment, for present subscribers. They are not logged.",
+    ),
+    "frame": (
+        "Other frames",
+        "Answers to you alone, and notices about your connection and streams.",
+    ),
 }
-# The largest number that the database holds is no bound that anybody need know.
+# The largest number that the database can hold is not shown as a bound.
 UNBOUNDED = 2**63 - 1
 _WORDS = {"uuid": "UUID", "date-time": "time", "email": "e-mail address"}
 
 
 @dataclass(frozen=True)
 class Field:
-    """One row of a table: where it is in the data, what it holds, and what is said of it."""
+    """One row of a table: the path of a field in the data, what it holds, and its description."""
 
     path: str
     kind: str
@@ -42,7 +51,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Shown:
-    """A message, as its section of the page."""
+    """A message, as a section of the page shows it."""
 
     key: str
     name: str
@@ -113,7 +122,7 @@ def _shown(key: str, whole: dict[str, Any]) -> Shown:
 
 
 def _fields(schema: Schema, schemas: dict[str, Schema], path: str = "") -> Iterator[Field]:
-    """Yield the fields of an object, and after each of them those inside it."""
+    """Yield the fields of an object, each followed by the fields inside it."""
     outer = resolved(schema, schemas)
     for name, inner in outer.get("properties", {}).items():
         own = resolved(inner, schemas)
@@ -130,7 +139,7 @@ def _fields(schema: Schema, schemas: dict[str, Schema], path: str = "") -> Itera
 
 
 def _kind(schema: Schema, schemas: dict[str, Schema]) -> str:
-    """Return in words what a value of the schema is."""
+    """Return a phrase for the values of the schema."""
     if "enum" in schema:
         return " | ".join(map(str, schema["enum"]))
     names = schema.get("type", "object")
@@ -152,7 +161,7 @@ def _bounds(schema: Schema) -> str:
 
 
 def _marked(text: str) -> SafeString:
-    """Return a sentence as HTML, with what stands between backticks as code."""
+    """Return a sentence as HTML, with the parts between backticks as code."""
     parts = enumerate(text.split("`"))
     return format_html_join(
         "", "{}", ((format_html("<code>{}</code>", one) if odd % 2 else one,) for odd, one in parts)

@@ -1,4 +1,4 @@
-"""The signing secrets of an installation that was given none."""
+"""The signing secrets of an installation whose settings give none."""
 
 import os
 import secrets
@@ -8,9 +8,9 @@ from apps.core.private import private_directory, restrict_file
 
 
 def kept_secret(path: Path) -> str:
-    """Return the secret in the file, writing a fresh one of 64 random bytes the first time.
+    """Return the secret in the file; the first time, write one of 64 random bytes.
 
-    The file is linked into place complete, so that processes that start together agree on one.
+    The complete file is linked into place, so that processes that start together use the same one.
     """
     if not path.exists():
         private_directory(path.parent)

@@ -1,4 +1,4 @@
-"""Parley's settings, by topic. Names of variables are in docs/settings.md and .env.example."""
+"""Parley's settings, by topic. docs/settings.md and .env.example list the variables."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -6,10 +6,10 @@ from typing import Any
 
 from apps.core.private import private_directory
 from config import env
-from config.env import BASE_DIR
 from config.secrets import kept_secret
 
 # --- Application ---------------------------------------------------------------------------------
+BASE_DIR = env.BASE_DIR
 APP_NAME = env.text("APP_NAME", "parley")
 APP_ENV = env.text("APP_ENV", "development", one_of=("development", "test", "production"))
 APP_VERSION = env.text("APP_VERSION", "0.1.0")
@@ -37,7 +37,7 @@ INSTALLED_APPS = [
     "apps.accounts",
     "apps.posts",
     "apps.chat",
-    "config.pages.PagesConfig",
+    "apps.accounts.admin_app.ParleyAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -50,7 +50,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 
-# What stands before ApiMiddleware must wait for nothing: without a free thread it runs on the loop.
+# Middleware before ApiMiddleware must not block: without a free thread it runs on the event loop.
 MIDDLEWARE = [
     "apps.core.http.middleware.RequestLog",
     "django.middleware.security.SecurityMiddleware",
@@ -103,14 +103,14 @@ DATABASES = {
             connect_timeout=DB_CONNECT_TIMEOUT,
             lock_timeout=DB_LOCK_TIMEOUT,
         ),
-        # Every thread keeps its one connection, which is all the pooling that a fixed number of
-        # threads needs; see the pools below.
+        # Each thread keeps one connection. The number of threads is fixed, see below, so that no
+        # other pool of connections is needed.
         "CONN_MAX_AGE": 60 * env.integer("DB_MAX_LIFETIME", 5, at_least=0),
         "CONN_HEALTH_CHECKS": True,
     }
 }
-# The pools of a process share its connections (docs/decisions/0012-lanes.md): requests that hash a
-# password, those that read, all others, and websockets.
+# How many threads, and so connections, each thread pool of a process has: those of requests that
+# hash a password, that read, that write, and of websockets (docs/decisions/0012-lanes.md).
 HASHING_THREADS = min(2, DB_MAX_OPEN_CONNS // 3)
 HTTP_THREADS = max(2, min(4, (DB_MAX_OPEN_CONNS - HASHING_THREADS) // 2))
 WRITING_THREADS = HTTP_THREADS // 2
@@ -119,7 +119,7 @@ REALTIME_THREADS = min(4, DB_MAX_OPEN_CONNS - HASHING_THREADS - HTTP_THREADS)
 # Seconds that a request may wait for a thread (docs/decisions/0012-lanes.md).
 THREAD_WAIT = 5.0
 
-# --- Redis, or what stands in for it inside one process ------------------------------------------
+# --- Redis, or what replaces it in an installation of one process --------------------------------
 REDIS_URL = env.redis_url()
 REDIS_POOL_SIZE = env.integer("REDIS_POOL_SIZE", 10, at_least=1)
 REDIS_DATABASES = {
@@ -128,7 +128,7 @@ REDIS_DATABASES = {
     "session": env.integer("REDIS_SESSION_DB", 4, at_most=1000),
     "pubsub": env.integer("REDIS_PUBSUB_DB", 1, at_most=1000),
 }
-# A connection may die without a word, in a network or a firewall. It is noticed within 10 seconds.
+# With these a connection that is lost without a word is noticed within 10 seconds.
 REDIS_SOCKET: dict[str, Any] = {
     "socket_keepalive": True,
     "socket_keepalive_options": env.keepalive(idle=5, interval=2, count=2),
@@ -140,11 +140,12 @@ if REDIS_URL:
     CACHES = {
         alias: {
             "BACKEND": "django_redis.cache.RedisCache",
-            # Aliases with one address share their connections, and so must have one patience.
+            # Aliases with the same address share their connections, and so must have the same
+            # time-out.
             "LOCATION": f"{REDIS_URL}/{REDIS_DATABASES[database]}"
-            f"?socket_timeout={patience}&socket_connect_timeout={patience}",
+            f"?socket_timeout={timeout}&socket_connect_timeout={timeout}",
             "OPTIONS": {
-                # A thread that finds every connection taken waits for one; an error would look
+                # A thread that finds every connection in use waits for one; an error would look
                 # like a Redis that is down.
                 "CONNECTION_POOL_CLASS": "redis.connection.BlockingConnectionPool",
                 "CONNECTION_POOL_KWARGS": {
@@ -154,11 +155,11 @@ if REDIS_URL:
                 },
             },
         }
-        # The default alias is the cache, "session" keeps who is online, "main" the rate limits.
-        # The last two are asked by requests, and waited for no longer than a few times what Redis
-        # ever takes: to go without for a second costs less than a Redis that hangs would cost
-        # whoever comes then.
-        for alias, database, patience in (
+        # The default alias is the cache, "session" has presence, "main" the rate limits. Requests
+        # use the last two, and wait for no longer than a few times what Redis usually takes:
+        # without the answer a request is served all the same, while a Redis that hangs would
+        # delay every request.
+        for alias, database, timeout in (
             ("default", "cache", 1),
             ("session", "session", 0.05),
             ("main", "main", 0.05),
@@ -177,7 +178,7 @@ if REDIS_URL:
                         "health_check_interval": 5,
                     }
                 ],
-                # Channels of Redis are shared by all of its databases.
+                # All databases of a Redis share its channels.
                 "prefix": APP_NAME,
             },
         }
@@ -191,6 +192,8 @@ else:
     LIMITER = "apps.core.ratelimit.LocalLimiter"
 
 # --- Accounts and tokens -------------------------------------------------------------------------
+# Django and REST framework read the names of the user model, the hasher and the authentication from
+# here, before any app is loaded. Everything else that an app brings is declared in its folder.
 AUTH_USER_MODEL = "accounts.User"
 PASSWORD_HASHERS = ["apps.accounts.passwords.Argon2Hasher"]
 AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
@@ -211,7 +214,7 @@ SIMPLE_JWT = {
     "ISSUER": JWT_ISSUER,
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.integer("JWT_ACCESS_EXPIRY", 15, at_least=1)),
     "REFRESH_TOKEN_LIFETIME": timedelta(hours=env.integer("JWT_REFRESH_EXPIRY", 168, at_least=1)),
-    # Machines' clocks differ: a token of one that is ahead must not be of the future to another.
+    # Clocks of machines differ: a token from one that is ahead must not seem to be of the future.
     "LEEWAY": timedelta(seconds=10),
     "USER_ID_CLAIM": "userId",
     "TOKEN_TYPE_CLAIM": "typ",
@@ -244,7 +247,8 @@ SPECTACULAR_SETTINGS = {
 }
 RATE_LIMIT_REQUESTS_PER_SECOND = env.integer("RATE_LIMIT_REQUESTS_PER_SECOND", 100, at_least=1)
 RATE_LIMIT_BURST = env.integer("RATE_LIMIT_BURST", 200, at_least=1)
-# Actions that are allowed more or less often a minute than their features declare, by name.
+# How many times a minute an action is allowed, by name, where that differs from the declaration of
+# its feature.
 ACTION_LIMITS: Mapping[str, int] = {}
 
 # --- Websockets ----------------------------------------------------------------------------------
@@ -268,8 +272,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = APP_ENV == "production"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-# Said over TLS alone. That ends at a proxy, which also sends browsers there; other names below that
-# of this host, and lists in browsers, are not for one server to decide.
+# Sent over TLS only, which ends at a proxy. The proxy also redirects browsers to TLS. Subdomains of
+# this host and the preload lists of browsers are not for one server to decide.
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if APP_ENV == "production" else 0
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 if SERVER_TRUSTED_PROXIES:
@@ -280,7 +284,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 STATICFILES_DIRS = [BASE_DIR / "static"]
-# Whitenoise finds the files in the packages themselves, so that a fresh clone needs no collecting.
+# Whitenoise finds the files in the packages, so that a fresh clone needs no collectstatic.
 WHITENOISE_USE_FINDERS = True
 
 # --- Logs ----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""How a command that runs for long is told to stop, by SIGINT and by SIGTERM alike, and ends."""
+"""How a long-running command stops on SIGINT and on SIGTERM, and ends."""
 
 import logging
 import os
@@ -11,31 +11,31 @@ from django.core.management.base import OutputWrapper
 
 from apps.core.log_queue import FLUSH_SECONDS
 
-# The last of the log, and the last words behind it.
-LAST_WORDS_SECONDS = FLUSH_SECONDS + 0.5
+# How long the end of the log and the last line after it may take.
+LAST_LINE_SECONDS = FLUSH_SECONDS + 0.5
 
 
 def when_told_to_stop(act: Callable[[], None]) -> None:
-    """Have both signals call `act` from now on. By default SIGTERM ends a process between two of
-    its lines, and SIGINT wherever it happens to be."""
+    """Have both signals call `act` from now on. By default SIGTERM ends the process at once, and
+    SIGINT raises KeyboardInterrupt wherever the process is."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: act())
 
 
-def end(code: int, last_words: str, output: OutputWrapper) -> NoReturn:
-    """Write what is left of the log, then the last words, and end the process with the exit code.
+def end(code: int, last_line: str, output: OutputWrapper) -> NoReturn:
+    """Write the rest of the log, then the last line, and end the process with the exit code.
 
-    The interpreter's own end waits for every thread of the pools, and one that hangs in a frozen
-    database would keep the process from ever ending. Nor is whoever reads the output waited for
-    any longer than LAST_WORDS_SECONDS.
+    The interpreter would wait at its end for every thread of the pools, and so for ever for one
+    that hangs in a frozen database. A reader that does not read the output delays the end by no
+    more than LAST_LINE_SECONDS.
     """
 
-    def speak() -> None:
+    def write() -> None:
         logging.shutdown()
-        output.write(last_words)
+        output.write(last_line)
         output.flush()
 
-    speaking = threading.Thread(target=speak, name="last words", daemon=True)
-    speaking.start()
-    speaking.join(LAST_WORDS_SECONDS)
+    writing = threading.Thread(target=write, name="last line", daemon=True)
+    writing.start()
+    writing.join(LAST_LINE_SECONDS)
     os._exit(code)

@@ -1,4 +1,4 @@
-"""Every address of the server but the websocket's and those of config/health.py."""
+"""The routes of the server, without that of the websocket and those of config/health.py."""
 
 from django.contrib import admin
 from django.urls import include, path, re_path
@@ -12,7 +12,7 @@ from config.realtime_page import realtime_page
 
 urlpatterns = [
     path("api/v1/", include(router.urls)),
-    # In debug mode Django would show its own page for these.
+    # Unknown routes of the API. In debug mode Django would show its own page for them.
     re_path(r"^api/", views.unknown_route),
     path("docs/openapi.yaml", openapi_yaml, name="schema"),
     path("docs/asyncapi.yaml", asyncapi_yaml, name="asyncapi"),

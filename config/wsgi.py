@@ -1,4 +1,4 @@
-"""The REST side: Django's WSGI handler, which asgi.py runs in threads."""
+"""Django's WSGI handler, which serves REST; asgi.py runs it in threads."""
 
 import os
 

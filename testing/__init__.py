@@ -1,1 +1,1 @@
-"""What the tests of every app use: private servers and the program that runs the suite."""
+"""What the tests of every app use: servers, clients, and the programs that run the suite."""

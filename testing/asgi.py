@@ -1,4 +1,4 @@
-"""What an ASGI application answers, without a server."""
+"""Requests to an ASGI application without a server."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 @dataclass
-class Answer:
+class Response:
     """Status, headers by their names in lower case, and body."""
 
     status: int
@@ -22,23 +22,23 @@ class Answer:
         return json.loads(self.body)
 
 
-def ask(
+def request(
     application: Application,
     path: str,
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
-) -> Answer:
-    """Return the answer to a request without a body."""
-    return asyncio.run(asked(application, path, method, headers))
+) -> Response:
+    """Return the response to a request without a body."""
+    return asyncio.run(request_async(application, path, method, headers))
 
 
-async def asked(
+async def request_async(
     application: Application,
     path: str,
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
-) -> Answer:
-    """Return the same on a loop that runs already."""
+) -> Response:
+    """Return the same from within a running event loop."""
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
@@ -63,7 +63,7 @@ async def asked(
         "server": ("127.0.0.1", 8080),
     }
     await application(scope, receive, send)
-    return Answer(
+    return Response(
         sent[0]["status"],
         {name.decode(): value.decode("latin-1") for name, value in sent[0]["headers"]},
         b"".join(message["body"] for message in sent[1:]),

@@ -1,4 +1,4 @@
-"""The HTTP client of the tests: it holds every answer against openapi.yaml."""
+"""The HTTP client of the tests: it validates every response against openapi.yaml."""
 
 from functools import cache
 from typing import Any
@@ -12,24 +12,24 @@ from testing.hashing import hashes_here
 
 
 class ContractClient(APIClient):
-    """Calls the API and fails on any answer that the schema does not describe, and on any route
-    that hashes a password without being known for it."""
+    """Calls the API; fails on a response that the schema does not describe, and on a route that
+    hashes a password although its endpoint does not declare it."""
 
     def request(self, **kwargs: Any) -> Any:
-        """Return the answer once it is found to be as described."""
+        """Return the response, after it was validated."""
         method, path, before = kwargs["REQUEST_METHOD"], kwargs["PATH_INFO"], hashes_here()
         response = super().request(**kwargs)
         if path.startswith("/api/v1/"):
             check_answer(response, method)
         if hashes_here() != before:
             assert _hashes(response, method), (
-                f"{method} {path} hashes: its endpoint does not say so"
+                f"{method} {path} hashes, and its endpoint does not declare it"
             )
         return response
 
 
 def check_answer(response: Any, method: str) -> None:
-    """Fail unless status, type and body are as openapi.yaml says."""
+    """Fail unless status, type and body are as openapi.yaml describes them."""
     assert response["X-Request-ID"]
     if response.status_code in {204, 304, 308}:
         assert not response.content
@@ -42,19 +42,19 @@ def check_answer(response: Any, method: str) -> None:
 
 
 def _operation(response: Any, method: str) -> str:
-    """Return the operation's id, or nothing where no view was found."""
+    """Return the id of the operation, or an empty string if no view was found."""
     view, action = _called(response, method)
     return f"{view.initkwargs['basename']}_{action}" if action else ""
 
 
 def _hashes(response: Any, method: str) -> bool:
-    """Return whether the endpoint says that it hashes a password."""
+    """Return whether the endpoint declares that it hashes a password."""
     view, action = _called(response, method)
     return bool(action and getattr(view.cls, action).endpoint.hashes)
 
 
 def _called(response: Any, method: str) -> tuple[Any, str]:
-    """Return the view and the name of its method, which is empty where none was found."""
+    """Return the view and the name of its method, which is empty if no view was found."""
     view = getattr(response.resolver_match, "func", None)
     return view, getattr(view, "actions", {}).get(method.lower(), "")
 

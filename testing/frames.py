@@ -1,7 +1,8 @@
-"""Frames of the websocket, in both directions: the tests hold each against asyncapi.yaml."""
+"""Validating the frames of the websocket, in both directions, against asyncapi.yaml."""
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,9 @@ import yaml
 from django.conf import settings
 
 Frame = dict[str, Any]
+
+# A test of other frames than those of this project puts their document here.
+DOCUMENT: Path = settings.BASE_DIR / "asyncapi.yaml"
 
 
 def check_command(frame: Frame) -> None:
@@ -24,7 +28,7 @@ def wrong_in_command(frame: Frame) -> list[str]:
 
 
 def check_server_frame(frame: Frame, answers: str = "") -> None:
-    """Fail unless the frame is one that the server may send, in answer to that command if any."""
+    """Fail unless the server may send the frame: as the answer to a command, if one is given."""
     kind = frame["type"]
     keys = [f"{group}.{kind}" for group in ("event", "signal", "frame")]
     if kind == "ack":
@@ -34,40 +38,41 @@ def check_server_frame(frame: Frame, answers: str = "") -> None:
 
 
 def _wrong_in(frame: Frame, keys: list[str]) -> list[str]:
-    """Return what is wrong with a frame by the last of the messages that it may be, if it is none
-    of them."""
+    """Return what is wrong with a frame, compared with the last of the messages that it may be;
+    nothing if it is one of them."""
     wrong = ["asyncapi.yaml has no such frame"]
     for key in set(keys) & set(_messages()):
-        errors = _validator(key).iter_errors(frame)
+        errors = _validator(DOCUMENT, key).iter_errors(frame)
         wrong = [f"{error.instance_path}: {error.message}" for error in errors]
         if not wrong:
             return []
     return wrong
 
 
-@cache
-def _document() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((settings.BASE_DIR / "asyncapi.yaml").read_text())
-    return loaded
-
-
 def _messages() -> Mapping[str, Any]:
-    messages: Mapping[str, Any] = _document()["components"]["messages"]
+    messages: Mapping[str, Any] = _components(DOCUMENT)["messages"]
     return messages
 
 
 @cache
-def _validator(key: str) -> jsonschema_rs.Validator:
-    schema = {**_messages()[key]["payload"], "components": _document()["components"]}
-    # A format that this version of JSON schemas does not know yet.
+def _components(document: Path) -> Mapping[str, Any]:
+    components: Mapping[str, Any] = yaml.safe_load(document.read_text())["components"]
+    return components
+
+
+@cache
+def _validator(document: Path, key: str) -> jsonschema_rs.Validator:
+    components = _components(document)
+    schema = {**components["messages"][key]["payload"], "components": components}
+    # Draft 7 does not know the format `uuid` yet.
     return jsonschema_rs.Draft7Validator(
         _closed(schema), validate_formats=True, formats={"uuid": _is_uuid}
     )
 
 
 def _closed(schema: Any) -> Any:
-    """Return the schema with no more in each object than it says. Clients must bear additions, and
-    so the document leaves them open; but a field that nobody has declared is a mistake."""
+    """Return the schema with no other fields in each object than it names. The document allows
+    additions, which clients must ignore; but a field that is not declared is a mistake."""
     if isinstance(schema, list):
         return [_closed(one) for one in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""A hasher for tests: cheap, and aware of where it is called."""
+"""A cheap hasher for tests, which checks the thread that it is called in."""
 
 import threading
 
@@ -13,7 +13,7 @@ def hashes_here() -> int:
 
 
 class NoticedHasher(MD5PasswordHasher):
-    """Refuses to hash in those threads of a server that must never be kept for so long."""
+    """Refuses to hash in those threads of a server that a hash would block for too long."""
 
     def encode(self, password: str, salt: str) -> str:
         """Return the hash; raise AssertionError in a thread that is for other requests."""

@@ -7,19 +7,29 @@ from typing import Any
 
 from django.apps import AppConfig
 from importlinter.contracts.forbidden import ForbiddenContract
+from importlinter.contracts.independence import IndependenceContract
 from importlinter.contracts.layers import LayersContract
 
-# From the highest to the lowest. The apps of one layer do not import each other.
+# From the highest to the lowest.
 LAYERS = ("features", "accounts", "realtime", "core")
 APPS = Path(__file__).parent.parent / "apps"
 
 
 class LayersOfApps(LayersContract):
-    """Fails when an app imports another one of its own layer, or one of a layer above."""
+    """Fails when an app imports one of a layer above its own."""
 
     def __init__(self, name: str, session_options: Any, contract_options: Any) -> None:
-        layers = [" | ".join(f"apps.{one}" for one in sorted(found)) for found in layers_of_apps()]
+        # The colon allows imports within a layer, which the next contract forbids.
+        layers = [" : ".join(f"apps.{one}" for one in sorted(found)) for found in layers_of_apps()]
         super().__init__(name, session_options, {**contract_options, "layers": ["config", *layers]})
+
+
+class IndependenceOfFeatures(IndependenceContract):
+    """Fails when an app of the layer of the features imports another one of it."""
+
+    def __init__(self, name: str, session_options: Any, contract_options: Any) -> None:
+        features = [f"apps.{one}" for one in layers_of_apps()[0]]
+        super().__init__(name, session_options, {**contract_options, "modules": features})
 
 
 class ForbiddenToFeatures(ForbiddenContract):

@@ -1,8 +1,8 @@
-"""Limits of actions for tests, which must not meet those that another test has used up."""
+"""Limits of actions for tests, which must not depend on what other tests have used up."""
 
 
 class AllActions(dict[str, int]):
-    """The given limits, and one and the same for every action that is not among them."""
+    """The given limits, and the same limit for all other actions."""
 
     def __init__(self, otherwise: int, **limits: int) -> None:
         super().__init__(limits)
@@ -13,5 +13,5 @@ class AllActions(dict[str, int]):
         return super().get(name, self.otherwise)
 
     def but(self, **limits: int) -> "AllActions":
-        """Return these limits with some others."""
+        """Return these limits with some of them changed."""
         return AllActions(self.otherwise, **self, **limits)

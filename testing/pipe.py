@@ -1,4 +1,4 @@
-"""A pipe to write a process's output into, which nobody reads until the test does."""
+"""A pipe for the output of a process, which is not read until the test reads it."""
 
 import os
 import select
@@ -9,7 +9,7 @@ FILLING = b"-"
 
 
 class UnreadPipe:
-    """A pipe, as a context manager; `writer` is the number of the file to write into."""
+    """A pipe, as a context manager; `writer` is the file descriptor to write to."""
 
     def __enter__(self) -> "UnreadPipe":
         self._reader, self.writer = os.pipe()
@@ -20,7 +20,7 @@ class UnreadPipe:
         os.close(self.writer)
 
     def fill(self) -> None:
-        """Have the next one who writes a single byte wait."""
+        """Fill the pipe, so that the next write of a single byte blocks."""
         os.set_blocking(self.writer, False)
         for size in (65536, 1):
             with suppress(BlockingIOError):
@@ -29,7 +29,7 @@ class UnreadPipe:
         os.set_blocking(self.writer, True)
 
     def read_until(self, text: str, *, seconds: float = 15) -> list[str]:
-        """Read on, and return the lines that came, once one with the text is among them."""
+        """Read until a line has the text, and return all lines that came."""
         got, deadline = b"", time.monotonic() + seconds
         while text.encode() not in got or not got.endswith(b"\n"):
             left = max(0.0, deadline - time.monotonic())

@@ -1,4 +1,4 @@
-"""A network between a process and its server that can fall silent, as networks do."""
+"""A proxy between a process and its server that can stop forwarding, as a network may."""
 
 import socket
 import threading
@@ -9,8 +9,8 @@ CHUNK = 65536
 class Proxy:
     """Forwards connections to a port of 127.0.0.1, as a context manager.
 
-    After `fall_silent()` nothing more comes through the connections that are open, in either
-    direction, and neither side is told; new connections work.
+    After `fall_silent()` the open connections forward nothing more in either direction, without an
+    error on either side; new connections work.
     """
 
     def __init__(self, to_port: int) -> None:
@@ -29,7 +29,7 @@ class Proxy:
             one.close()
 
     def fall_silent(self) -> None:
-        """Let nothing more through what is connected now."""
+        """Stop forwarding on the connections that are open now."""
         self._generation += 1
 
     def _accept(self) -> None:

@@ -1,4 +1,4 @@
-"""A websocket client that does what no library would: it reads nothing, and sends any bytes."""
+"""A websocket client that does what libraries do not: it reads nothing, and sends any bytes."""
 
 import json
 import socket
@@ -11,10 +11,10 @@ from testing.frames import check_command
 
 
 def raw_websocket(port: int, token: str, *, room: int | None = None) -> "closing[socket.socket]":
-    """Return a context manager that gives a connection whose websocket was opened.
+    """Return a context manager that yields a connection with an open websocket.
 
-    `room` is the size of its receive buffer in bytes, so that little can be sent to who never
-    reads. Raises ConnectionRefusedError when the server does not open it.
+    `room` is the size of its receive buffer in bytes, which limits what the server can send while
+    the test does not read. Raises ConnectionRefusedError when the server refuses the websocket.
     """
     connection = socket.socket()
     if room is not None:
@@ -28,7 +28,7 @@ def raw_websocket(port: int, token: str, *, room: int | None = None) -> "closing
     )
     head = b""
     while b"\r\n\r\n" not in head:
-        # One byte at a time, so that no frame is taken away.
+        # One byte at a time, so that no byte of the first frame is read.
         head += connection.recv(1)
     if not head.startswith(b"HTTP/1.1 101"):
         connection.close()

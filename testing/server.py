@@ -1,4 +1,4 @@
-"""Real server processes, for what no test client can show."""
+"""Real server processes, for tests that a test client cannot do."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ def until(what: Callable[[], T], *, seconds: float = 15) -> T:
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
+    """Return a port of this machine that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -47,8 +47,8 @@ def database_url() -> str:
 
 
 def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run Python with the arguments, in the settings of the tests and what is given besides; return
-    how it ended and what it said."""
+    """Run Python with the arguments, the settings of the tests and more environment variables;
+    return its exit code and output."""
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=settings.BASE_DIR,
@@ -63,7 +63,7 @@ def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProce
 class ServerProcess:
     """`manage.py serve` on a free port and the running test's database, as a context manager.
 
-    What it writes goes to the end of `log`, or into `pipe`, the number of a file.
+    Its output is appended to `log`, or goes to `pipe`, a file descriptor.
     """
 
     def __init__(
@@ -107,16 +107,16 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
-        """Return the number of the process."""
+        """Return the id of the process."""
         assert self._process is not None
         return self._process.pid
 
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Return the answer to one request on a connection of its own."""
+        """Return the response to one request on a new connection."""
         return httpx.request(method, f"{self.url}{path}", timeout=30, **options)
 
     def open_sockets(self) -> int:
-        """Return how many websockets are connected to the process, as it says itself."""
+        """Return how many websockets are open, as /health reports it."""
         count: int = self.call("GET", "/health").json()["websocket"]["connections"]
         return count
 
@@ -125,7 +125,7 @@ class ServerProcess:
         return self._end(how)
 
     def kill(self) -> int:
-        """Kill the process between two of its instructions."""
+        """Kill the process by SIGKILL and return its exit code."""
         return self._end(signal.SIGKILL)
 
     def send(self, how: signal.Signals) -> None:

@@ -1,4 +1,5 @@
-"""PostgreSQL and Redis servers for tests: private, throw-away, and gone when their owner is gone.
+"""PostgreSQL and Redis servers for tests: private, and removed when the process that started them
+ends.
 
 with private_postgres() as database_url, private_redis() as redis_url:
     ...
@@ -32,8 +33,8 @@ START_SECONDS = 30
 STOP_SECONDS = 20
 UNPRIVILEGED_USERS = ("postgres", "nobody")
 
-# The keeper runs the server and outlives its owner for a moment. The owner holds the other end of
-# the keeper's input, which ends with the owner however he ends, by SIGKILL too.
+# The keeper runs the server and ends shortly after its owner. The owner holds the other end of the
+# keeper's input, which is closed when the owner ends, even by SIGKILL.
 KEEPER = """
 exec 3<&0
 "$@" 3<&- & server=$!
@@ -45,7 +46,7 @@ rm -rf "$0"
 
 
 class PrivateServer(ABC):
-    """A server process of our own on a free port of 127.0.0.1; a context manager.
+    """A private server process on a free port of 127.0.0.1, as a context manager.
 
     `stop()` and `start()` may be called in between: the port stays, the data does not.
     """
@@ -108,17 +109,17 @@ class PrivateServer(ABC):
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def freeze(self) -> None:
-        """Have the server hang: its connections stay open and nothing answers any more."""
+        """Stop the processes of the server: its connections stay open and it answers nothing."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on as if nothing had been."""
+        """Let the processes of the server continue."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        """Send it to all processes of the server, to the parent of the others first."""
+        """Send the signal to all processes of the server, parents first."""
         for pid in _descendants(self._keeper.pid) if self._keeper else ():
-            # One may have ended by itself meanwhile.
+            # A process may have ended meanwhile.
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
@@ -135,7 +136,7 @@ class PrivateServer(ABC):
             user=self.account.pw_uid if self.account else None,
             group=self.account.pw_gid if self.account else None,
             extra_groups=[] if self.account else None,
-            # Ctrl-C is for the owner, whose tests need the server until they have ended.
+            # Ctrl-C must reach only the owner, whose tests need the server until they have ended.
             start_new_session=True,
         )
 
@@ -152,12 +153,12 @@ class PrivateServer(ABC):
 
     def _unavailable(self, reason: str, log: IO[bytes]) -> ServerUnavailable:
         log.seek(0)
-        said = log.read().decode(errors="replace").strip()[-500:]
-        return ServerUnavailable(f"A private {self.name} {reason}. It said: {said}")
+        output = log.read().decode(errors="replace").strip()[-500:]
+        return ServerUnavailable(f"A private {self.name} {reason}. Its output: {output}")
 
 
 class PrivatePostgres(PrivateServer):
-    """A PostgreSQL server with an empty database `parley`; nothing of it is flushed to disk."""
+    """A PostgreSQL server with an empty database `parley`, which it never flushes to disk."""
 
     name = "PostgreSQL"
 
@@ -169,7 +170,7 @@ class PrivatePostgres(PrivateServer):
     def _command(self, directory: Path) -> list[str]:
         programs = self._reachable(binaries.postgres_folder(), directory)
         data = directory / "data"
-        # Without a real character type, lower() would leave every letter beyond ASCII alone.
+        # In the character type C, lower() would change only ASCII letters.
         letters = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
         place = [f"--pgdata={data}", "--username=parley", "--auth=trust", "--no-sync"]
         text = ["--encoding=UTF8", "--locale=C", f"--lc-ctype={letters}"]
@@ -209,7 +210,7 @@ class PrivatePostgres(PrivateServer):
 
 
 class PrivateRedis(PrivateServer):
-    """A Redis server that keeps nothing on disk."""
+    """A Redis server that stores nothing on disk."""
 
     name = "Redis"
 
@@ -267,7 +268,8 @@ def _free_port() -> int:
 
 
 def _unprivileged_account() -> pwd.struct_passwd | None:
-    """Return whom PostgreSQL shall run as: nobody else, unless we are root, which it refuses."""
+    """Return the account that PostgreSQL runs as if this process is root, which PostgreSQL refuses;
+    else None, for the present account."""
     if os.geteuid() != 0:
         return None
     known = {account.pw_name: account for account in pwd.getpwall()}

@@ -1,5 +1,5 @@
-"""A websocket client for tests: it waits for a frame, never for a time, and holds every frame that
-it sends and gets against asyncapi.yaml."""
+"""A websocket client for tests: it waits for a frame, never for a time, and validates every frame
+that it sends and gets against asyncapi.yaml."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from testing.frames import Frame, check_command, check_server_frame, wrong_in_co
 
 
 class TestSocket:
-    """One open websocket, with the frames that it got and that nobody asked for yet."""
+    """One open websocket, with the frames that it got and that the test has not taken yet."""
 
     __test__ = False
 
@@ -26,7 +26,7 @@ class TestSocket:
             connect(address, additional_headers=headers, **options)
         )
         self.waiting: list[Frame] = []
-        # The command of each requestId, by which it is known what its ack must hold.
+        # The command of each requestId, which decides what its ack must contain.
         self._asked: dict[str, str] = {}
 
     def __enter__(self) -> "TestSocket":
@@ -40,7 +40,7 @@ class TestSocket:
         self._opened.close()
 
     def send(self, kind: str, data: Any = None, *, wrong: bool = False, **more: Any) -> None:
-        """Send one frame, which must be as declared; one that is wrong on purpose must not."""
+        """Send one frame, which must be valid, or `wrong` if that is the purpose of the test."""
         frame = {"type": kind, "data": {} if data is None else data, **more}
         if wrong:
             assert wrong_in_command(frame), f"There is nothing wrong with {frame}"
@@ -51,11 +51,11 @@ class TestSocket:
         self.send_unchecked(json.dumps(frame))
 
     def send_unchecked(self, text: str | bytes) -> None:
-        """Send whatever it is."""
+        """Send a text or bytes as they are."""
         self._connection.send(text)
 
     def expect(self, kind: str, *, seconds: float = 10) -> Frame:
-        """Return the next frame of that type; frames of others stay for whoever asks for them."""
+        """Return the next frame of that type; frames of other types keep waiting."""
         deadline = time.monotonic() + seconds
         while True:
             for frame in self.waiting:
@@ -65,7 +65,7 @@ class TestSocket:
             self._receive(max(0.0, deadline - time.monotonic()), kind)
 
     def ask(self, kind: str, data: Any = None, *, wrong: bool = False) -> Frame:
-        """Send a frame and return its answer, an error too; see send()."""
+        """Send a frame and return its answer, which may be an error; see send()."""
         request_id = f"r{time.monotonic_ns()}"
         self.send(kind, data, wrong=wrong, requestId=request_id)
         while True:
@@ -76,18 +76,18 @@ class TestSocket:
             self._receive(10, f"an answer to {kind}")
 
     def settle_into(self) -> list[Frame]:
-        """Return the frames that wait once all that were sent before now are among them: the
-        server answers a ping behind those."""
+        """Return the waiting frames, with all that the server sent before now: it answers a ping
+        after those."""
         self.ask("ping")
         return self.waiting
 
     def settle(self) -> list[Frame]:
-        """Return every frame that came before now, and let none wait any more."""
+        """Return every frame that the server sent before now, so that none waits any more."""
         frames, self.waiting = self.settle_into(), []
         return frames
 
     def closed_with(self, *, seconds: float = 10) -> int:
-        """Return the code that the server closes the socket with."""
+        """Wait until the server closes the socket and return its code."""
         try:
             while True:
                 self._receive(seconds, "the close")

@@ -1,8 +1,8 @@
 """The whole suite on both backends: python -m testing.suite [arguments for pytest].
 
-First on what Parley runs on without any setting, then on PostgreSQL and Redis: on the servers that
-DATABASE_URL and REDIS_URL name, else on private ones that end with the run. A server that nobody
-named is never touched.
+It runs first on SQLite, the default, and then on PostgreSQL and Redis: on the servers that
+DATABASE_URL and REDIS_URL name, or else on private ones that end with the run. It never uses a
+server that is not named.
 """
 
 import os
@@ -20,7 +20,7 @@ import redis
 from testing.binaries import ServerUnavailable
 from testing.servers import private_postgres, private_redis
 
-# Whatever of these a developer has set must not decide what a run is about.
+# A run chooses its backend itself, whatever a developer has set.
 BACKEND_SETTINGS = ("DATABASE_URL", "REDIS_URL", "DB_HOST", "REDIS_HOST")
 DEFAULT_ARGUMENTS = ("-n", "2")
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     print("== tests on SQLite and in-process hub (embedded default)", flush=True)
     embedded = run_pytest(arguments, {})
     if embedded < 0:
-        # A signal ended it, which was meant for the whole run.
+        # A signal ended pytest, and is meant for the whole run.
         return 1
     with ExitStack() as stack:
         try:
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
             print(f"== SKIPPED: nothing was tested on PostgreSQL and Redis. {reason}", flush=True)
             return embedded or int(os.environ.get("CI") == "true")
         except (psycopg.Error, redis.RedisError) as error:
-            # He who named a server wants it tested, so this is no reason to skip.
+            # A server that is named is to be tested, so the run fails instead of skipping it.
             print(f"== FAILED: a server that was named does not answer. {error}", flush=True)
             return 1
         print(f"== tests on {description}", flush=True)
@@ -47,25 +47,25 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def find_servers(stack: ExitStack) -> tuple[dict[str, str], str]:
-    """Return the settings that name both servers and a phrase with their versions and ports.
+    """Return the settings that name both servers, and a phrase with their versions and ports.
 
-    Private servers live as long as the stack. Raises ServerUnavailable when there are none, and
-    the client's error when a named one does not answer.
+    Private servers run until the stack is closed. Raises ServerUnavailable when there are none,
+    and the client's error when a named one does not answer.
     """
     database_url, redis_url = os.environ.get("DATABASE_URL"), os.environ.get("REDIS_URL")
-    whose = ["named" if url else "private" for url in (database_url, redis_url)]
+    origins = ["named" if url else "private" for url in (database_url, redis_url)]
     database_url = database_url or stack.enter_context(private_postgres())
     redis_url = redis_url or stack.enter_context(private_redis())
     ports = f"{urlsplit(database_url).port or 5432}/{urlsplit(redis_url).port or 6379}"
     return (
         {"DATABASE_URL": database_url, "REDIS_URL": redis_url},
         f"PostgreSQL {postgres_version(database_url)} and Redis {redis_version(redis_url)} "
-        f"({' and '.join(dict.fromkeys(whose))}, port {ports})",
+        f"({' and '.join(dict.fromkeys(origins))}, port {ports})",
     )
 
 
 def run_pytest(arguments: Sequence[str], servers: Mapping[str, str]) -> int:
-    """Run pytest in a process of its own with these servers and no others; return its exit code."""
+    """Run pytest in a new process with these servers and no others; return its exit code."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -77,7 +77,7 @@ def run_pytest(arguments: Sequence[str], servers: Mapping[str, str]) -> int:
     try:
         return child.wait()
     except KeyboardInterrupt:
-        # The terminal interrupted pytest as well, and its fixtures still want to clean up.
+        # The terminal has interrupted pytest too, and its fixtures must still clean up.
         child.wait()
         raise
     finally:

@@ -7,3 +7,10 @@ class AccountsConfig(AppConfig):
     name = "apps.accounts"
     label = "accounts"
     layer = "accounts"
+
+    def ready(self) -> None:
+        """Decide for the websocket who may open one."""
+        from apps.accounts.socket_authentication import AccountsSocketAuthenticator
+        from apps.realtime.registry import authenticate_sockets
+
+        authenticate_sockets(AccountsSocketAuthenticator())

@@ -2,6 +2,7 @@
 
 from apps.accounts.demo import demo
 from apps.accounts.models import User
+from apps.accounts.passwords import start_hashing
 from apps.accounts.pruning import accounts_prune
 from apps.accounts.views import AuthViewSet, UserViewSet
 from apps.core.features import Feature
@@ -18,6 +19,7 @@ FEATURE = Feature(
         "search_users": 60,
     },
     prunes={"sessions and tickets": accounts_prune},
+    at_start=[start_hashing],
     enums={"UserRole": User.Role, "UserStatus": User.Status},
     demo=demo,
 )

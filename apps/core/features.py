@@ -4,7 +4,7 @@ No code outside of an app's folder names what the app contains. Code that needs 
 or prunes of all apps gets them from this module.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -27,6 +27,8 @@ class Feature:
     limits: Mapping[str, int] = field(default_factory=dict)
     # Functions that delete expired rows and return how many, by the name of what they delete.
     prunes: Mapping[str, Callable[[], int]] = field(default_factory=dict)
+    # What a server does before its first request, in this order.
+    at_start: Sequence[Callable[[], Awaitable[object]]] = ()
     # Functions that a server calls after its last request, before it ends.
     at_stop: Sequence[Callable[[], None]] = ()
     # The choices of model fields, by their names in openapi.yaml.

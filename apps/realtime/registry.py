@@ -42,6 +42,7 @@ class SocketAuthenticator(Protocol):
 
 commands: dict[str, Command] = {}
 _audiences: list[Audience] = []
+_authenticators: list[SocketAuthenticator] = []
 
 
 def command(
@@ -63,6 +64,21 @@ def command(
         return handler
 
     return register
+
+
+def authenticate_sockets(authenticator: SocketAuthenticator) -> None:
+    """Register what decides who may open a socket; raise ImproperlyConfigured for a second one."""
+    if _authenticators:
+        raise ImproperlyConfigured("Two apps decide who may open a socket.")
+    _authenticators.append(authenticator)
+
+
+def socket_authenticator() -> SocketAuthenticator:
+    """Return what decides who may open a socket; raise ImproperlyConfigured if no app has
+    registered it."""
+    if not _authenticators:
+        raise ImproperlyConfigured("No app decides who may open a socket.")
+    return _authenticators[0]
 
 
 def audience(people: Audience) -> None:

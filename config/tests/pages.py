@@ -1,4 +1,4 @@
-"""The documents, as tests read them."""
+"""Reading the documents in tests."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ DOCS: Path = settings.BASE_DIR / "docs"
 
 
 def section(page: str, title: str) -> str:
-    """Return what stands under a heading of the second level of docs/<page>."""
+    """Return the text below a heading of the second level of docs/<page>."""
     text = (DOCS / page).read_text()
     found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     assert found, f"{page} has no section {title}"

@@ -1,4 +1,4 @@
-"""The admin's pages: moderators look, and act through the services."""
+"""The admin's pages: moderators see the rows, and act on them through the services."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def act(browser: Client, page: str, action: str, *rows: Any) -> Any:
     return browser.post(f"/admin/{page}/", form, follow=True)
 
 
-def test_only_moderators_come_in(moderator: Person, bob: Person) -> None:
+def test_only_moderators_may_log_in(moderator: Person, bob: Person) -> None:
     assert pages_of(moderator).get("/admin/").status_code == 200
     assert pages_of(bob).get("/admin/").status_code == 302
 
@@ -40,7 +40,7 @@ def test_every_list_and_page_opens(moderator: Person, bob: Person) -> None:
     assert browser.get(f"/admin/posts/post/{post.pk}/change/").status_code == 200
 
 
-def test_who_is_suspended_is_out_at_once(moderator: Person, bob: Person) -> None:
+def test_a_suspended_user_is_out_at_once(moderator: Person, bob: Person) -> None:
     act(pages_of(moderator), "accounts/user", "suspend", bob.user)
     assert bob.get("/auth/profile").status_code == 401
     assert not Session.objects.filter(user=bob.user, ended_at=None).exists()
@@ -48,7 +48,9 @@ def test_who_is_suspended_is_out_at_once(moderator: Person, bob: Person) -> None
     assert bob.another_device().get("/auth/profile").status_code == 200
 
 
-def test_a_moderator_may_not_suspend_a_moderator_or_oneself(moderator: Person, bob: Person) -> None:
+def test_a_moderator_cannot_suspend_a_moderator_or_themselves(
+    moderator: Person, bob: Person
+) -> None:
     User.objects.filter(pk=bob.user.pk).update(role=User.Role.MODERATOR)
     page = act(pages_of(moderator), "accounts/user", "suspend", bob.user, moderator.user)
     assert page.text.count("You may not do this") == 2
@@ -67,7 +69,7 @@ def status_of(person: Person) -> str:
 
 @pytest.mark.parametrize("status", [User.Status.BANNED, User.Status.PENDING])
 @pytest.mark.parametrize("action", ["reinstate", "suspend"])
-def test_moderator_cannot_reinstate_a_banned_user_by_any_detour(
+def test_a_moderator_cannot_reinstate_a_banned_or_pending_user(
     moderator: Person, bob: Person, action: str, status: str
 ) -> None:
     set_status(bob.user, status)
@@ -76,9 +78,7 @@ def test_moderator_cannot_reinstate_a_banned_user_by_any_detour(
     assert status_of(bob) == status
 
 
-def test_to_ban_is_for_administrators(
-    moderator: Person, administrator: Person, bob: Person
-) -> None:
+def test_only_administrators_may_ban(moderator: Person, administrator: Person, bob: Person) -> None:
     page = act(pages_of(moderator), "accounts/user", "ban", bob.user)
     assert "Ban: end every session" not in page.text
     assert status_of(bob) == User.Status.ACTIVE

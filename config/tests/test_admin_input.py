@@ -1,4 +1,4 @@
-"""Nothing that the admin's pages are asked, and no form that they get, makes an error of ours."""
+"""No query and no form makes a page of the admin fail with a server error."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -26,7 +26,7 @@ ODD = [
     "None",
     "\N{LATIN SMALL LETTER E WITH ACUTE}" * 300,
 ]
-# What Django reads of the address of a list, whatever the model.
+# The parameters that Django reads from the query of a list, whatever the model.
 PARAMETERS = (
     *("q", "p", "o", "e", "all", "_to_field", "_popup", "_facets", "_changelist_filters"),
     *("created_at__year", "created_at__month", "created_at__day", "nothing"),
@@ -35,7 +35,7 @@ PARAMETERS = (
 
 @pytest.fixture
 def browser(moderator: Person, bob: Person) -> Client:
-    """The browser of a moderator, with something in each list."""
+    """The browser of a moderator, with a row in each list."""
     post_create(bob.user, title="A title", content="Long enough to be one")
     browser = pages_of(moderator)
     browser.raise_request_exception = False
@@ -49,11 +49,11 @@ def lists() -> Iterator[tuple[str, Any]]:
 
 
 def failures(answers: Iterator[tuple[Any, Any]]) -> Iterator[Any]:
-    """Return which of the requests were answered with an error of ours."""
+    """Return the requests that got a server error."""
     return (asked for asked, answer in answers if answer.status_code >= 500)
 
 
-def questions(browser: Client) -> Iterator[tuple[Any, Any]]:
+def queries(browser: Client) -> Iterator[tuple[Any, Any]]:
     for page, its_admin in lists():
         filters = [f"{name}{how}" for name in its_admin.list_filter for how in ("", "__exact")]
         for name in (*PARAMETERS, *filters, *(f"{name}__isnull" for name in its_admin.list_filter)):
@@ -82,28 +82,28 @@ def pages(browser: Client) -> Iterator[tuple[Any, Any]]:
                 yield path, browser.get(path)
 
 
-def test_no_question_to_a_list_breaks_it(browser: Client) -> None:
-    assert list(failures(questions(browser))) == []
+def test_no_query_breaks_a_list(browser: Client) -> None:
+    assert list(failures(queries(browser))) == []
 
 
-def test_no_form_of_a_list_breaks_it(browser: Client, moderator: Person) -> None:
-    """Of the moderator themselves, to whom no action may be done."""
+def test_no_form_breaks_a_list(browser: Client, moderator: Person) -> None:
+    """The forms name the moderator themselves, whom no action may change."""
     assert list(failures(forms(browser, moderator.id))) == []
 
 
-def test_a_form_with_a_key_that_cannot_be_one_does_nothing(browser: Client, bob: Person) -> None:
+def test_a_form_with_an_impossible_key_changes_nothing(browser: Client, bob: Person) -> None:
     form = {"action": "suspend", "_selected_action": [bob.id, "\0"]}
     assert browser.post("/admin/accounts/user/", form).status_code == 400
     assert User.objects.get(pk=bob.user.pk).status == User.Status.ACTIVE
 
 
-def test_no_address_of_a_page_breaks_it(browser: Client) -> None:
+def test_no_path_breaks_a_page(browser: Client) -> None:
     assert list(failures(pages(browser))) == []
 
 
-def test_the_walk_finds_a_list_that_breaks(
+def test_a_list_that_breaks_is_found(
     browser: Client, moderator: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Django's own does."""
+    """Django's own response_action fails."""
     monkeypatch.setattr(ReadOnlyAdmin, "response_action", admin.ModelAdmin.response_action)
     assert next(failures(forms(browser, moderator.id)))

@@ -1,4 +1,4 @@
-"""Logging in to the admin's pages, and changing a password there: as over the API."""
+"""Logging in to the admin's pages, and changing a password there, follow the rules of the API."""
 
 from typing import Any
 from uuid import uuid4
@@ -21,11 +21,11 @@ NEW = "battery staple 7"
 
 @pytest.fixture
 def maud(db: Any) -> Person:
-    """A moderator whose address no other test has made guesses at: Redis outlives a test."""
+    """A moderator with a new address: Redis keeps the limits of addresses between tests."""
     return person(f"Maud-{uuid4().hex[:8]}", User.Role.MODERATOR)
 
 
-def enter(email: str, password: str = PASSWORD, browser: Client | None = None) -> Any:
+def admin_login(email: str, password: str = PASSWORD, browser: Client | None = None) -> Any:
     form = {"username": email, "password": password, "next": "/admin/"}
     return (browser or Client(REMOTE_ADDR=elsewhere())).post("/admin/login/", form)
 
@@ -35,19 +35,19 @@ def log_in(email: str, password: str = PASSWORD, address: str = "") -> Any:
     return ContractClient(REMOTE_ADDR=address or elsewhere()).post("/api/v1/auth/login", body)
 
 
-def came_in(answer: Any) -> bool:
+def logged_in(answer: Any) -> bool:
     return bool(answer.status_code == 302)
 
 
 @pytest.mark.parametrize(("email", "password"), [("", "x"), ("{}", ""), ("", ""), ("  ", "x")])
-def test_a_form_with_an_empty_field_costs_nobody_anything(
+def test_a_form_with_an_empty_field_uses_up_no_limit(
     maud: Person, hashed: list[str], settings: Settings, email: str, password: str
 ) -> None:
     settings.ACTION_LIMITS = AllActions(1)
     here = elsewhere()
     for _ in range(5):
         browser = Client(REMOTE_ADDR=here)
-        assert not came_in(enter(email.format(maud.user.email), password, browser))
+        assert not logged_in(admin_login(email.format(maud.user.email), password, browser))
     assert hashed == []
     answer = log_in(maud.user.email, address=here)
     assert answer.status_code == 200
@@ -59,67 +59,67 @@ def test_a_form_with_an_empty_field_costs_nobody_anything(
     [("x" * 255, "x"), ("{}" + "x" * 100_000, "x"), ("{}", "x" * 129), ("{}", "é" * 100_000)],
     ids=["an address", "a long address", "a password", "a long password"],
 )
-def test_what_is_too_long_to_be_right_is_not_looked_at(
+def test_credentials_that_are_too_long_use_up_no_limit(
     maud: Person, hashed: list[str], settings: Settings, email: str, password: str
 ) -> None:
     settings.ACTION_LIMITS = AllActions(1)
     here = elsewhere()
     for _ in range(3):
-        answer = enter(email.format(maud.user.email), password, Client(REMOTE_ADDR=here))
+        answer = admin_login(email.format(maud.user.email), password, Client(REMOTE_ADDR=here))
         assert answer.status_code == 200
         assert "Please enter the correct" in answer.text
     assert hashed == []
     assert log_in(maud.user.email, address=here).status_code == 200
 
 
-def test_the_pages_and_the_api_count_together(maud: Person, settings: Settings) -> None:
+def test_the_pages_and_the_api_share_their_limits(maud: Person, settings: Settings) -> None:
     settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(login=3)
     here = elsewhere()
     browser = Client(REMOTE_ADDR=here)
     assert log_in(maud.user.email, "a guess", here).status_code == 401
     for _ in range(2):
-        assert enter(maud.user.email.upper(), "a guess", browser).status_code == 200
-    refused = enter(maud.user.email, browser=browser)
+        assert admin_login(maud.user.email.upper(), "a guess", browser).status_code == 200
+    refused = admin_login(maud.user.email, browser=browser)
     assert refused.status_code == 429
     assert int(refused["Retry-After"]) > 0
     assert "Too many requests" in refused.text
     assert log_in(maud.user.email, address=here).status_code == 429
-    assert came_in(enter(maud.user.email))
+    assert logged_in(admin_login(maud.user.email))
 
 
-def test_guesses_from_anywhere_are_held_back_and_refuse_nobody(
+def test_guesses_from_anywhere_delay_a_login_and_do_not_refuse_it(
     maud: Person, settings: Settings
 ) -> None:
     settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(login_account=2)
     for _ in range(5):
-        enter(maud.user.email, "a guess")
-    answer = enter(maud.user.email)
-    assert came_in(answer)
+        admin_login(maud.user.email, "a guess")
+    answer = admin_login(maud.user.email)
+    assert logged_in(answer)
     assert answer.wsgi_request.META["parley.delay"] > 1
     assert LoggedEvent.objects.get().type == "security_alert"
 
 
-def test_an_address_is_known_in_any_spelling_and_no_other_one_is(moderator: Person) -> None:
-    assert came_in(enter(" Morton@EXAMPLE.com "))
+def test_a_login_takes_any_spelling_of_an_address_and_no_lookalike(moderator: Person) -> None:
+    assert logged_in(admin_login(" Morton@EXAMPLE.com "))
     # A wide m, which Django's own form would take for one, and a long s.
     for lookalike in ("\uff4dorton@example.com", "morton@example.com".replace("m", "\u1d39")):
-        assert not came_in(enter(lookalike))
+        assert not logged_in(admin_login(lookalike))
 
 
-def test_who_does_not_look_after_others_does_not_come_in(bob: Person) -> None:
-    assert not came_in(enter("bob@example.com"))
+def test_a_user_who_is_no_moderator_cannot_log_in(bob: Person) -> None:
+    assert not logged_in(admin_login("bob@example.com"))
     assert Session.objects.count() == 1
 
 
-def test_a_moderator_who_is_shut_out_does_not_come_in(moderator: Person) -> None:
+def test_a_suspended_moderator_cannot_log_in(moderator: Person) -> None:
     User.objects.update(status=User.Status.SUSPENDED)
-    assert not came_in(enter("morton@example.com"))
+    assert not logged_in(admin_login("morton@example.com"))
 
 
 @pytest.fixture
 def browser(moderator: Person) -> Client:
     browser = Client()
-    assert came_in(enter("morton@example.com", browser=browser))
+    assert logged_in(admin_login("morton@example.com", browser=browser))
     return browser
 
 
@@ -128,12 +128,12 @@ def change(browser: Client, old: str = PASSWORD, new: str = NEW, again: str = ""
     return browser.post("/admin/password_change/", form)
 
 
-def test_a_password_that_is_changed_there_ends_the_sessions_of_the_api(
+def test_a_password_change_on_the_pages_ends_the_sessions_of_the_api(
     browser: Client, moderator: Person
 ) -> None:
     other = Client()
-    enter("morton@example.com", browser=other)
-    assert came_in(change(browser))
+    admin_login("morton@example.com", browser=other)
+    assert logged_in(change(browser))
     assert moderator.get("/auth/profile").status_code == 401
     assert browser.get("/admin/").status_code == 200
     assert other.get("/admin/").status_code == 302
@@ -164,7 +164,7 @@ def test_a_wrong_form_changes_nothing(
     assert moderator.get("/auth/profile").status_code == 200
 
 
-def test_an_old_password_may_be_guessed_only_so_often(browser: Client, settings: Settings) -> None:
+def test_guesses_at_the_old_password_are_limited(browser: Client, settings: Settings) -> None:
     settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(password=2)
     for _ in range(2):
         change(browser, old="a guess")
@@ -172,7 +172,7 @@ def test_an_old_password_may_be_guessed_only_so_often(browser: Client, settings:
     assert log_in("morton@example.com").status_code == 200
 
 
-def test_a_suspension_meanwhile_is_not_undone(
+def test_a_password_change_does_not_undo_a_suspension_meanwhile(
     browser: Client, moderator: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verify = MD5PasswordHasher.verify
@@ -182,6 +182,6 @@ def test_a_suspension_meanwhile_is_not_undone(
         return verify(hasher, password, encoded)
 
     monkeypatch.setattr(MD5PasswordHasher, "verify", verify_and_suspend)
-    assert not came_in(change(browser))
+    assert not logged_in(change(browser))
     assert User.objects.get().status == User.Status.SUSPENDED
     assert not Session.objects.exclude(ended_at=None).exists()

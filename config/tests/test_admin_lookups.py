@@ -1,4 +1,4 @@
-"""What a list of the admin's pages may be asked for: what its filters show, and nothing else."""
+"""A list of the admin's pages answers the lookups of its filters and no others."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,12 +17,12 @@ from config.tests.test_admin import pages_of
 
 pytestmark = pytest.mark.django_db
 
-# Of everything that Django makes of a query, one of each kind: equality, patterns, order, absence.
-QUESTIONS = ("", "__exact", "__regex", "__startswith", "__gte", "__in", "__isnull")
+# One lookup of each kind that Django has: equality, patterns, order, absence.
+LOOKUPS = ("", "__exact", "__regex", "__startswith", "__gte", "__in", "__isnull")
 
 
 def columns(model: type[Model], depth: int = 1) -> Iterator[str]:
-    """Return the columns of a model and, over relations in both directions, of its relatives."""
+    """Return the columns of a model and, over relations in both directions, of its neighbours."""
     for field in model._meta.get_fields():
         name = field.name
         yield name
@@ -32,21 +32,21 @@ def columns(model: type[Model], depth: int = 1) -> Iterator[str]:
 
 
 def filters(model_admin: Any) -> set[str]:
-    """Return the lookups that the links of a list's own filters make."""
+    """Return the lookups in the links of a list's filters."""
     return {
-        f"{column}{question}"
+        f"{column}{lookup}"
         for column in model_admin.list_filter
-        for question in ("", "__exact", "__isnull")
+        for lookup in ("", "__exact", "__isnull")
     }
 
 
-def questions_answered(browser: Client, model: type[Model]) -> set[str]:
-    """Return every question that a list answers and its filters don't ask."""
-    asked = filters(admin.site._registry[model])
+def other_lookups_answered(browser: Client, model: type[Model]) -> set[str]:
+    """Return every lookup that a list answers although its filters do not make it."""
+    own = filters(admin.site._registry[model])
     return {
         lookup
-        for lookup in (f"{column}{how}" for column in columns(model) for how in QUESTIONS)
-        if lookup not in asked and _ask(browser, model, lookup).status_code != 400
+        for lookup in (f"{column}{how}" for column in columns(model) for how in LOOKUPS)
+        if lookup not in own and _ask(browser, model, lookup).status_code != 400
     }
 
 
@@ -57,31 +57,31 @@ def _ask(browser: Client, model: type[Model], lookup: str, value: str = "1") -> 
 
 @pytest.fixture
 def browser(moderator: Person, bob: Person) -> Client:
-    """The browser of a moderator, with something in each list."""
+    """The browser of a moderator, with a row in each list."""
     post_create(bob.user, title="A title", content="Long enough to be one")
     return pages_of(moderator)
 
 
-def test_a_list_answers_no_question_that_its_filters_do_not_ask(browser: Client) -> None:
-    answered = {model: questions_answered(browser, model) for model in admin.site._registry}
+def test_a_list_answers_no_lookups_but_those_of_its_filters(browser: Client) -> None:
+    answered = {model: other_lookups_answered(browser, model) for model in admin.site._registry}
     assert {User, Post} <= answered.keys()
     assert not any(answered.values()), answered
 
 
-def test_the_walk_reaches_what_must_not_be_read() -> None:
+def test_the_search_reaches_secret_columns() -> None:
     assert {"password", "sessions__refresh_jti"} <= set(columns(User))
     assert "author__password" in set(columns(Post))
 
 
-def test_the_walk_finds_a_list_that_answers(
+def test_a_list_that_answers_other_lookups_is_found(
     browser: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As one of Django's own ModelAdmin does."""
+    """A list of Django's own ModelAdmin does."""
     monkeypatch.setattr(ReadOnlyAdmin, "lookup_allowed", admin.ModelAdmin.lookup_allowed)
-    assert {"password__regex", "password__startswith"} <= questions_answered(browser, User)
+    assert {"password__regex", "password__startswith"} <= other_lookups_answered(browser, User)
 
 
-def test_a_hash_shows_in_no_answer(browser: Client, bob: Person) -> None:
+def test_a_password_hash_cannot_be_guessed_by_lookups(browser: Client, bob: Person) -> None:
     stored = User.objects.get(pk=bob.user.pk).password
     for lookup in ("password__startswith", "password", "sessions__user__password__startswith"):
         for guess in (stored[:5], "never"):
@@ -99,12 +99,12 @@ def test_the_filters_of_a_list_work(browser: Client, bob: Person) -> None:
     assert "?role__exact=moderator" in page
 
 
-def test_groups_which_mean_nothing_here_have_no_page(browser: Client) -> None:
+def test_groups_have_no_page(browser: Client) -> None:
     assert browser.get("/admin/auth/group/").status_code == 404
 
 
-def test_a_person_is_found_by_nothing_that_is_not_shown(browser: Client, bob: Person) -> None:
-    """A page of one person takes another column than the key only if a relation refers to it."""
+def test_a_user_is_found_by_no_hidden_column(browser: Client, bob: Person) -> None:
+    """Django finds a row by another column than the key if a relation refers to that column."""
     email = f"/admin/accounts/user/{bob.user.email}/change/?_to_field=email"
     assert browser.get(email).status_code == 400
     assert browser.get("/admin/accounts/user/?_to_field=password").status_code == 400

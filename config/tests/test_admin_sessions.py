@@ -1,4 +1,4 @@
-"""A session of the admin's pages ends as one of the API does, and for good."""
+"""A session of the admin's pages ends for the same reasons as one of the API."""
 
 from collections.abc import Callable
 
@@ -17,8 +17,8 @@ def browser(moderator: Person) -> Client:
     return pages_of(moderator)
 
 
-def is_in(browser: Client) -> bool:
-    """Return whether the browser sees the pages, and not the form to log in."""
+def logged_in(browser: Client) -> bool:
+    """Return whether the browser gets the pages, and not the login form."""
     status = browser.get("/admin/").status_code
     assert status in {200, 302}
     return status == 200
@@ -41,32 +41,34 @@ def end_all_others(moderator: Person) -> None:
 
 
 @pytest.mark.parametrize("end", [suspend_for_a_while, change_password, end_all_others])
-def test_what_ends_the_sessions_of_a_moderator_ends_that_of_the_pages(
+def test_what_ends_the_sessions_of_a_moderator_also_ends_that_of_the_pages(
     browser: Client, moderator: Person, end: Callable[[Person], None]
 ) -> None:
-    assert is_in(browser)
+    assert logged_in(browser)
     end(moderator)
-    assert not is_in(browser)
+    assert not logged_in(browser)
 
 
-def test_who_was_suspended_may_log_in_anew(browser: Client, moderator: Person) -> None:
+def test_a_moderator_may_log_in_again_after_a_suspension(
+    browser: Client, moderator: Person
+) -> None:
     suspend_for_a_while(moderator)
     form = {"username": moderator.user.email, "password": PASSWORD, "next": "/admin/"}
     assert browser.post("/admin/login/", form).status_code == 302
-    assert is_in(browser)
+    assert logged_in(browser)
 
 
-def test_logging_out_there_ends_it_and_no_other(browser: Client, moderator: Person) -> None:
+def test_a_logout_ends_this_session_and_no_other(browser: Client, moderator: Person) -> None:
     copy, other = Client(), pages_of(moderator)
     copy.cookies["sessionid"] = browser.cookies["sessionid"].value
-    assert is_in(copy)
+    assert logged_in(copy)
     assert browser.post("/admin/logout/").status_code == 200
-    assert not is_in(copy)
-    assert is_in(other)
+    assert not logged_in(copy)
+    assert logged_in(other)
     assert Session.objects.exclude(ended_at=None).count() == 1
     assert moderator.get("/auth/profile").status_code == 200
 
 
-def test_to_ask_for_the_page_that_logs_out_ends_nothing(browser: Client) -> None:
+def test_a_get_of_the_logout_page_ends_nothing(browser: Client) -> None:
     assert browser.get("/admin/logout/").status_code == 405
-    assert is_in(browser)
+    assert logged_in(browser)

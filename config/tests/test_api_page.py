@@ -1,4 +1,4 @@
-"""docs/api.md names the operations that there are, and the numbers that hold."""
+"""docs/api.md names every operation, and its numbers are those of the code."""
 
 import re
 from typing import Any
@@ -33,7 +33,7 @@ def test_every_operation_is_described_once() -> None:
     assert sorted(described()) == sorted(operations())
 
 
-def test_who_may_call_it_is_true() -> None:
+def test_the_page_is_right_about_who_may_call() -> None:
     rows = re.findall(r"^\| (`[A-Z]+ /.*?) \| (.*?) \|", PAGE, re.MULTILINE)
     for names, who in rows:
         for name in re.findall(r"`([^`]+)`", names):
@@ -41,7 +41,7 @@ def test_who_may_call_it_is_true() -> None:
             assert anonymous == (who == "anybody"), name
 
 
-def test_the_numbers_hold() -> None:
+def test_the_numbers_are_right() -> None:
     once, limits = section("api.md", "Doing something once"), section("api.md", "Limits")
     assert f"at\nleast {KEPT_FOR.total_seconds() / 3600:.0f} hours" in once
     assert f"A body may have {settings.BODY_LIMIT // 2**20} MiB" in limits

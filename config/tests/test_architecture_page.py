@@ -57,7 +57,7 @@ ANSWERS = {
         ("apps/accounts/passwords.py", "memory_cost =")
     ],
     "In which threads does a request run, and how many are there?": [
-        ("config/lanes.py", "def pool_of(")
+        ("config/thread_pools.py", "def pool_of(")
     ],
     "What does `/health` tell, and how does it get one more field?": [
         ("config/health.py", '"/health"')

@@ -1,4 +1,4 @@
-"""Which requests to a real server count against the limit of their address, and which never do."""
+"""Which requests to a real server count against the limit of their address, and which do not."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,7 @@ HANDSHAKE = {
 PREFLIGHT = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "GET"}
 Request = tuple[str, str, dict[str, str]]
 
-# Of the paths one of each kind; test_request_limits.py has all of them.
+# One path of each kind; test_request_limits.py has all of them.
 COUNTED: list[Request] = [
     *(("GET", path, {}) for path in ("/", "/nothing", "/api/v1/posts", "/static/nothing")),
     ("POST", "/api/v1/auth/login", {}),
@@ -35,7 +35,7 @@ NEVER: list[Request] = [
 ]
 
 
-def test_all_count_but_those_of_who_watches_and_what_browsers_ask_before(
+def test_all_requests_count_but_health_checks_and_preflights(
     start_server: Callable[..., ServerProcess],
 ) -> None:
     server = start_server(
@@ -43,8 +43,8 @@ def test_all_count_but_those_of_who_watches_and_what_browsers_ask_before(
     )
 
     def refused(request: Request) -> bool:
-        """Make it eight times at once from an address of its own, and return whether some are
-        refused and some are not."""
+        """Send it eight times at once from a new address; return whether some are refused. Some
+        must not be."""
         method, path, headers = request
         headers = headers | {"X-Forwarded-For": elsewhere()}
         with ThreadPoolExecutor(8) as pool:

@@ -1,4 +1,4 @@
-"""What the documents say is what the code does."""
+"""The documents agree with the code."""
 
 import re
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def test_every_frame_of_the_server_is_described() -> None:
     assert set(server_frames) == set(first_column(section("realtime.md", "What you get")))
 
 
-def test_every_frame_of_the_server_is_described_as_what_it_is() -> None:
+def test_every_frame_of_the_server_has_its_kind_in_the_document() -> None:
     rows = re.findall(
         r"^\| `(\w+)` \|.*\| ([^|]+) \|$", section("realtime.md", "What you get"), re.MULTILINE
     )
@@ -60,7 +60,7 @@ def test_every_error_code_is_described_with_its_status() -> None:
     assert {(code, int(status)) for code, status in rows} == set(refusals())
 
 
-def test_links_between_the_documents_lead_somewhere() -> None:
+def test_no_link_between_the_documents_is_dead() -> None:
     pages = [*DOCS.rglob("*.md"), *settings.BASE_DIR.glob("*.md")]
     dead = [
         f"{page.name}: {target}"
@@ -71,7 +71,7 @@ def test_links_between_the_documents_lead_somewhere() -> None:
     assert dead == []
 
 
-def test_every_command_of_make_in_the_documents_is_there() -> None:
+def test_every_make_command_in_the_documents_exists() -> None:
     makefile = (settings.BASE_DIR / "Makefile").read_text()
     known = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     pages = [*DOCS.rglob("*.md"), *settings.BASE_DIR.glob("*.md")]

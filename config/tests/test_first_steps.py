@@ -1,4 +1,4 @@
-"""docs/first-steps.md is replayed, command by command, against a running server."""
+"""The commands of docs/first-steps.md, replayed in order against a running server."""
 
 import json
 import re
@@ -15,29 +15,29 @@ from django.conf import settings
 from testing.frames import check_command, check_server_frame
 from testing.server import ServerProcess, until
 
-STORY = settings.BASE_DIR / "docs" / "first-steps.md"
+PAGE = settings.BASE_DIR / "docs" / "first-steps.md"
 BLOCK = re.compile(r"^```(\w+)(?: (\w+)=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 END = "--- end of block ---"
 
 
 @dataclass(frozen=True)
 class Block:
-    """A block of the story: what language, what happens with it, and in whose terminal."""
+    """A block of the page: its language, what to do with it, and in whose terminal."""
 
     language: str
-    deed: str
-    whose: str
+    action: str
+    terminal: str
     text: str
 
 
-def story(server: ServerProcess, folder: Path) -> list[Block]:
-    text = STORY.read_text().replace("localhost:8080", f"127.0.0.1:{server.port}")
+def blocks(server: ServerProcess, folder: Path) -> list[Block]:
+    text = PAGE.read_text().replace("localhost:8080", f"127.0.0.1:{server.port}")
     text = text.replace("var/", f"{folder}/")
     return [Block(*match.groups(default="")) for match in BLOCK.finditer(text)]
 
 
 class Shell:
-    """The reader's first terminal."""
+    """The first terminal of the reader."""
 
     def __init__(self, processes: ExitStack) -> None:
         self._process = processes.enter_context(started(["bash"]))
@@ -58,14 +58,14 @@ class Terminal:
         self._frames: list[Any] = []
 
     def type(self, line: str) -> None:
-        """Type a line: a frame."""
+        """Type a frame as one line."""
         check_command(json.loads(line))
         stdin, _ = pipes(self._process)
         stdin.write(line.strip() + "\n")
         stdin.flush()
 
     def shows(self, expected: Any) -> bool:
-        """Return whether a frame like that is shown, now or after the next line."""
+        """Return whether such a frame is shown, now or after the next line."""
         _, stdout = pipes(self._process)
         found = re.search(r"< (\{.*\})", stdout.readline())
         if found:
@@ -92,7 +92,7 @@ def pipes(process: "subprocess.Popen[str]") -> tuple[IO[str], IO[str]]:
 
 
 def alike(expected: Any, actual: Any) -> bool:
-    """Return whether all that is expected is there, `…` being anything."""
+    """Return whether the actual value has everything that is expected; `…` matches any text."""
     if isinstance(expected, dict):
         return isinstance(actual, dict) and all(
             key in actual and alike(value, actual[key]) for key, value in expected.items()
@@ -112,7 +112,7 @@ def processes() -> Iterator[ExitStack]:
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_every_command_of_the_story_does_what_it_says(
+def test_every_command_of_the_page_does_what_the_page_says(
     start_server: Callable[..., ServerProcess], processes: ExitStack, tmp_path: Path
 ) -> None:
     server = start_server()
@@ -120,28 +120,28 @@ def test_every_command_of_the_story_does_what_it_says(
     terminals: dict[str, Terminal] = {}
     printed = ""
     played = 0
-    for block in story(server, tmp_path):
-        match (block.language, block.deed):
+    for block in blocks(server, tmp_path):
+        match (block.language, block.action):
             case ("sh", ""):
                 printed = shell.run(block.text)
             case ("sh", "terminal"):
-                terminals[block.whose] = Terminal(processes, f"exec {block.text}")
+                terminals[block.terminal] = Terminal(processes, f"exec {block.text}")
             case ("json", "typed"):
-                terminals[block.whose].type(block.text)
+                terminals[block.terminal].type(block.text)
             case ("json", "shown"):
-                terminal, expected = terminals[block.whose], json.loads(block.text)
+                terminal, expected = terminals[block.terminal], json.loads(block.text)
                 until(lambda t=terminal, e=expected: t.shows(e))  # type: ignore[misc]
             case ("json", ""):
                 assert alike(json.loads(block.text), json.loads(printed)), printed
             case unknown:
-                raise AssertionError(f"The story has a block that nobody replays: {unknown}")
+                raise AssertionError(f"The page has a block of an unknown kind: {unknown}")
         played += 1
     assert played > 25
     for terminal in terminals.values():
         terminal._process.terminate()
 
 
-def test_a_story_that_lies_is_found_out() -> None:
+def test_a_page_that_is_wrong_fails() -> None:
     assert alike({"a": "…Z", "b": [{"c": 1}]}, {"a": "2026Z", "b": [{"c": 1, "d": 2}], "e": 3})
     assert not alike({"a": "x"}, {"a": "y"})
     assert not alike({"a": []}, {"a": [1]})

@@ -1,4 +1,4 @@
-"""A PostgreSQL that hangs: its connections stay open, and nothing comes over them any more."""
+"""A PostgreSQL server that hangs: its connections stay open, and it answers nothing."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ pytestmark = [
 
 @pytest.fixture
 def postgres() -> Iterator[PrivatePostgres]:
-    """A server of our own with Parley's tables."""
+    """A private server with all tables."""
     with PrivatePostgres() as server:
         subprocess.run(
             [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
@@ -38,7 +38,7 @@ def postgres() -> Iterator[PrivatePostgres]:
 
 @contextmanager
 def frozen(postgres: PrivatePostgres) -> Iterator[None]:
-    """Have the server hang for a while."""
+    """Freeze the server during the block."""
     postgres.freeze()
     try:
         yield
@@ -47,7 +47,7 @@ def frozen(postgres: PrivatePostgres) -> Iterator[None]:
 
 
 def state(server: ServerProcess) -> tuple[str, int]:
-    """Return what the server says of its database, and whether it wants traffic."""
+    """Return the state of the database in /health, and the status of /ready."""
     health = server.call("GET", "/health").json()["database"]
     return health, server.call("GET", "/ready").status_code
 
@@ -56,11 +56,11 @@ def read(server: ServerProcess) -> httpx.Response:
     return server.call("GET", "/api/v1/posts")
 
 
-def test_a_server_says_that_its_database_hangs_and_goes_on_with_it_or_is_stopped(
+def test_a_server_reports_a_frozen_database_recovers_and_can_be_stopped(
     start_server: Callable[..., ServerProcess], postgres: PrivatePostgres
 ) -> None:
-    """It has a connection that hangs; one that it must make fails in time. Those who read are more
-    than there are threads."""
+    """The server has one connection, which hangs; a new one fails in time. There are more readers
+    than threads."""
     server = start_server(DATABASE_URL=postgres.url, SERVER_SHUTDOWN_TIMEOUT="1")
     assert read(server).status_code == 200
     assert state(server) == ("healthy", 200)

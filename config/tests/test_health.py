@@ -1,4 +1,4 @@
-"""/health and /ready, which never wait for what they tell about."""
+"""/health and /ready, which never wait for the dependencies that they report on."""
 
 import asyncio
 import threading
@@ -9,24 +9,24 @@ import pytest
 from django.conf import settings
 from structlog.testing import capture_logs
 
-from config import readiness, vitals
-from config.health import HealthFront
-from config.readiness import Database, Readiness
-from config.vitals import Pulse, Vitals
-from testing.asgi import Answer, ask, asked
+from config import health_checks, readiness
+from config.health import HealthEndpoints
+from config.health_checks import HealthCheck, HealthChecks
+from config.readiness import DatabaseState, Readiness
+from testing.asgi import Response, request, request_async
 from testing.server import ServerProcess, until
 
-SOUND = Database(answers=True, migrated=True)
+READY = DatabaseState(answers=True, migrated=True)
 
-Front = Callable[..., HealthFront]
+MakeEndpoints = Callable[..., HealthEndpoints]
 
 
 def answers() -> None:
-    """Be a dependency that is there."""
+    """Check a dependency that answers."""
 
 
-def is_away() -> None:
-    """Be one that is not."""
+def is_down() -> None:
+    """Check one that does not."""
     raise OSError("the password is secret")
 
 
@@ -34,15 +34,15 @@ class Hanging:
     """A dependency that answers until it is frozen, and after it is thawed."""
 
     def __init__(self, *, frozen: bool = False) -> None:
-        self.looks = 0
+        self.checks = 0
         self._open = threading.Event()
         if not frozen:
             self._open.set()
 
-    def __call__(self) -> Database:
-        self.looks += 1
+    def __call__(self) -> DatabaseState:
+        self.checks += 1
         self._open.wait(timeout=60)
-        return SOUND
+        return READY
 
     def freeze(self) -> None:
         self._open.clear()
@@ -51,47 +51,47 @@ class Hanging:
         self._open.set()
 
 
-async def somebody_else(scope: Any, receive: Any, send: Any) -> None:
-    """Be the application behind."""
+async def other_application(scope: Any, receive: Any, send: Any) -> None:
+    """Answer the requests that the endpoints pass on."""
     await send({"type": "http.response.start", "status": 418, "headers": []})
     await send({"type": "http.response.body", "body": b""})
 
 
 @pytest.fixture
-def started() -> Iterator[list[Pulse]]:
-    """The pulses that a test has started; they are stopped afterwards."""
-    pulses: list[Pulse] = []
-    yield pulses
-    for pulse in pulses:
-        pulse.stop()
+def started() -> Iterator[list[HealthCheck]]:
+    """The checks that a test has started; they are stopped afterwards."""
+    checks: list[HealthCheck] = []
+    yield checks
+    for check in checks:
+        check.stop()
 
 
 @pytest.fixture
-def front(started: list[Pulse]) -> Front:
-    """A function that returns the application, given how the dependencies are."""
+def endpoints(started: list[HealthCheck]) -> MakeEndpoints:
+    """A function that returns the application, given the checks of its dependencies."""
 
     def make(
         database: Callable[[], object] = answers,
         redis: Callable[[], object] | None = None,
-        found: Callable[[], Database] = lambda: SOUND,
-    ) -> HealthFront:
-        pulses = [Pulse(name, look) for name, look in (("d", database), ("r", redis)) if look]
-        started.extend(pulses)
-        known = Vitals(pulses[0], pulses[1] if redis else None)
-        return HealthFront(somebody_else, known, Readiness(found))
+        state: Callable[[], DatabaseState] = lambda: READY,
+    ) -> HealthEndpoints:
+        checks = [HealthCheck(name, one) for name, one in (("d", database), ("r", redis)) if one]
+        started.extend(checks)
+        known = HealthChecks(checks[0], checks[1] if redis else None)
+        return HealthEndpoints(other_application, known, Readiness(state))
 
     return make
 
 
-def said(answer: Answer) -> tuple[int, dict[str, Any]]:
-    assert answer.headers["content-type"] == "application/json"
-    body = answer.json()
+def status_and_body(response: Response) -> tuple[int, dict[str, Any]]:
+    assert response.headers["content-type"] == "application/json"
+    body = response.json()
     assert body.pop("time").endswith("Z")
-    return answer.status, body
+    return response.status, body
 
 
-def test_a_healthy_process_says_so(front: Front) -> None:
-    assert said(ask(front(), "/health")) == (
+def test_a_healthy_process_says_so(endpoints: MakeEndpoints) -> None:
+    assert status_and_body(request(endpoints(), "/health")) == (
         200,
         {
             "status": "ok",
@@ -103,8 +103,8 @@ def test_a_healthy_process_says_so(front: Front) -> None:
     )
 
 
-def test_a_ready_process_says_so(front: Front) -> None:
-    assert said(ask(front(redis=answers), "/ready")) == (
+def test_a_ready_process_says_so(endpoints: MakeEndpoints) -> None:
+    assert status_and_body(request(endpoints(redis=answers), "/ready")) == (
         200,
         {
             "status": "ready",
@@ -115,54 +115,56 @@ def test_a_ready_process_says_so(front: Front) -> None:
     )
 
 
-def test_a_process_without_its_database_lives(front: Front) -> None:
-    """Original defect 35: /health said that everything was well whatever happened."""
-    status, body = said(ask(front(database=is_away), "/health"))
+def test_a_process_without_its_database_is_alive(endpoints: MakeEndpoints) -> None:
+    """An orchestrator that restarts the process would not bring the database back."""
+    status, body = status_and_body(request(endpoints(database=is_down), "/health"))
     assert (status, body["status"], body["database"]) == (200, "ok", "unhealthy")
 
 
 def test_a_process_without_its_database_gets_no_traffic(
-    front: Front, monkeypatch: pytest.MonkeyPatch
+    endpoints: MakeEndpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Original defect 35: /ready never looked at the database."""
-    monkeypatch.setattr(readiness, "ask_database", is_away)
-    status, body = said(ask(front(found=readiness.look_at_database), "/ready"))
+    """A balancer must not send requests to a process that can only fail them."""
+    monkeypatch.setattr(readiness, "query_database", is_down)
+    status, body = status_and_body(request(endpoints(state=readiness.database_state), "/ready"))
     assert status == 503
     assert (body["status"], body["database"]) == ("not_ready", "disconnected")
     assert "secret" not in str(body)
 
 
-def test_a_process_whose_tables_are_not_there_yet_gets_no_traffic(front: Front) -> None:
-    unmigrated = Database(answers=True, migrated=False)
-    status, body = said(ask(front(found=lambda: unmigrated), "/ready"))
+def test_a_process_without_its_tables_gets_no_traffic(endpoints: MakeEndpoints) -> None:
+    unmigrated = DatabaseState(answers=True, migrated=False)
+    status, body = status_and_body(request(endpoints(state=lambda: unmigrated), "/ready"))
     assert (status, body["status"], body["migrations"]) == (503, "not_ready", "pending")
 
 
-def test_a_process_without_its_redis_lives_and_gets_traffic(front: Front) -> None:
-    """Original defect 35: Redis only speeds things up."""
-    application = front(redis=is_away)
-    status, body = said(ask(application, "/health"))
+def test_a_process_without_its_redis_is_alive_and_gets_traffic(endpoints: MakeEndpoints) -> None:
+    """Every request works without Redis."""
+    application = endpoints(redis=is_down)
+    status, body = status_and_body(request(application, "/health"))
     assert (status, body["redis"], body["database"]) == (200, "unhealthy", "healthy")
-    status, body = said(ask(application, "/ready"))
+    status, body = status_and_body(request(application, "/ready"))
     assert (status, body["redis"], body["status"]) == (200, "disconnected", "ready")
 
 
 @pytest.fixture
-def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nobody wait for seconds."""
-    monkeypatch.setattr(vitals, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(vitals, "STALE_SECONDS", 0.2)
-    monkeypatch.setattr(vitals, "FIRST_LOOK_SECONDS", 0.05)
+def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for fractions of a second instead of seconds."""
+    monkeypatch.setattr(health_checks, "INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(health_checks, "STALE_SECONDS", 0.2)
+    monkeypatch.setattr(health_checks, "FIRST_RESULT_SECONDS", 0.05)
     monkeypatch.setattr(readiness, "DEADLINE_SECONDS", 0.05)
 
 
-@pytest.mark.usefixtures("in_a_hurry")
-def test_a_database_that_hangs_is_said_to_be_unhealthy_until_it_goes_on(front: Front) -> None:
+@pytest.mark.usefixtures("short_times")
+def test_a_database_that_hangs_is_unhealthy_until_it_answers_again(
+    endpoints: MakeEndpoints,
+) -> None:
     database = Hanging()
-    application = front(database=database, redis=answers)
+    application = endpoints(database=database, redis=answers)
 
     def state() -> tuple[str, str]:
-        body = ask(application, "/health").json()
+        body = request(application, "/health").json()
         return body["database"], body["redis"]
 
     assert state() == ("healthy", "healthy")
@@ -172,37 +174,37 @@ def test_a_database_that_hangs_is_said_to_be_unhealthy_until_it_goes_on(front: F
     until(lambda: state() == ("healthy", "healthy"))
 
 
-def test_the_first_answer_waits_for_a_database_that_takes_a_moment(front: Front) -> None:
+def test_the_first_response_waits_for_a_slow_database(endpoints: MakeEndpoints) -> None:
     database = Hanging(frozen=True)
     threading.Timer(0.1, database.thaw).start()
-    assert ask(front(database=database), "/health").json()["database"] == "healthy"
+    assert request(endpoints(database=database), "/health").json()["database"] == "healthy"
 
 
-@pytest.mark.usefixtures("in_a_hurry")
-def test_a_process_whose_database_hangs_from_the_start_says_so(front: Front) -> None:
+@pytest.mark.usefixtures("short_times")
+def test_a_database_that_hangs_from_the_start_is_unhealthy(endpoints: MakeEndpoints) -> None:
     database = Hanging(frozen=True)
-    assert ask(front(database=database), "/health").json()["database"] == "unhealthy"
+    assert request(endpoints(database=database), "/health").json()["database"] == "unhealthy"
     database.thaw()
 
 
-@pytest.mark.usefixtures("in_a_hurry")
-def test_all_who_ask_whether_a_process_is_ready_wait_for_one_look(front: Front) -> None:
+@pytest.mark.usefixtures("short_times")
+def test_concurrent_requests_for_readiness_wait_for_one_check(endpoints: MakeEndpoints) -> None:
     database = Hanging(frozen=True)
-    application = front(found=database)
+    application = endpoints(state=database)
 
-    async def several() -> list[Answer]:
-        return await asyncio.gather(*[asked(application, "/ready") for _ in range(5)])
+    async def several() -> list[Response]:
+        return await asyncio.gather(*[request_async(application, "/ready") for _ in range(5)])
 
     for _ in range(2):
-        assert {said(answer)[0] for answer in asyncio.run(several())} == {503}
-    assert database.looks == 1
+        assert {status_and_body(answer)[0] for answer in asyncio.run(several())} == {503}
+    assert database.checks == 1
     database.thaw()
-    until(lambda: ask(application, "/ready").status == 200)
+    until(lambda: request(application, "/ready").status == 200)
 
 
-def test_a_head_is_the_head_of_what_a_get_says(front: Front) -> None:
-    application = front()
-    got, head = ask(application, "/health"), ask(application, "/health", "HEAD")
+def test_head_returns_the_headers_of_get(endpoints: MakeEndpoints) -> None:
+    application = endpoints()
+    got, head = request(application, "/health"), request(application, "/health", "HEAD")
     assert (head.status, head.body) == (200, b"")
     for answer in (got, head):
         answer.headers.pop("x-request-id")
@@ -212,17 +214,19 @@ def test_a_head_is_the_head_of_what_a_get_says(front: Front) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
 @pytest.mark.parametrize("path", ["/health", "/ready"])
-def test_any_other_method_is_refused_in_the_envelope(front: Front, path: str, method: str) -> None:
-    answer = ask(front(), path, method, {"X-Request-ID": "mine"})
+def test_other_methods_are_refused_in_the_envelope(
+    endpoints: MakeEndpoints, path: str, method: str
+) -> None:
+    answer = request(endpoints(), path, method, {"X-Request-ID": "mine"})
     assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
     body = answer.json()
     assert (body["success"], body["code"]) == (False, "METHOD_NOT_ALLOWED")
     assert body["meta"]["requestId"] == answer.headers["x-request-id"] == "mine"
 
 
-def test_an_answer_has_the_security_headers_and_an_id_of_its_own(front: Front) -> None:
-    application = front()
-    first, second = ask(application, "/health"), ask(application, "/ready")
+def test_a_response_has_the_security_headers_and_its_own_id(endpoints: MakeEndpoints) -> None:
+    application = endpoints()
+    first, second = request(application, "/health"), request(application, "/ready")
     assert first.headers["x-request-id"] != second.headers["x-request-id"]
     for answer in (first, second):
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -231,28 +235,28 @@ def test_an_answer_has_the_security_headers_and_an_id_of_its_own(front: Front) -
         assert answer.headers["x-frame-options"] == "DENY"
 
 
-def test_health_is_asked_by_address_and_not_by_pages_of_other_origins(front: Front) -> None:
+def test_health_answers_any_host_and_allows_no_other_origin(endpoints: MakeEndpoints) -> None:
     asking = {"Host": "10.1.2.3", "Origin": "https://app.example.com"}
-    answer = ask(front(), "/health", headers=asking)
+    answer = request(endpoints(), "/health", headers=asking)
     assert answer.status == 200
     assert "access-control-allow-origin" not in answer.headers
 
 
-def test_the_questions_after_health_are_told_to_who_debugs(front: Front) -> None:
+def test_health_requests_are_logged_at_debug_level(endpoints: MakeEndpoints) -> None:
     with capture_logs() as lines:
-        ask(front(), "/health")
+        request(endpoints(), "/health")
     (line,) = [one for one in lines if one["event"] == "request"]
     assert (line["log_level"], line["route"], line["status"]) == ("debug", "/health", 200)
 
 
 @pytest.mark.parametrize("path", ["/", "/healthy", "/health/", "/api/v1/posts"])
-def test_every_other_address_is_somebody_else_s(front: Front, path: str) -> None:
-    assert ask(front(), path).status == 418
+def test_other_paths_go_to_the_other_application(endpoints: MakeEndpoints, path: str) -> None:
+    assert request(endpoints(), path).status == 418
 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_a_server_is_healthy_and_ready_from_its_first_answer(server: ServerProcess) -> None:
+def test_a_server_is_healthy_and_ready_from_its_first_response(server: ServerProcess) -> None:
     redis = "healthy" if settings.REDIS_URL else "embedded"
     health = server.call("GET", "/health").json()
     assert (health["database"], health["redis"]) == ("healthy", redis)
@@ -263,7 +267,7 @@ def test_a_server_is_healthy_and_ready_from_its_first_answer(server: ServerProce
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_a_server_without_its_tables_lives_and_gets_no_traffic(
+def test_a_server_without_its_tables_is_alive_and_gets_no_traffic(
     start_server: Callable[..., ServerProcess], tmp_path: Any
 ) -> None:
     server = start_server(DATABASE_URL=f"sqlite://{tmp_path}/empty.sqlite3")

@@ -1,4 +1,4 @@
-"""A server takes its first request after the steps of its start, or it ends and says why."""
+"""A server runs its steps before its first request, or it ends and reports the reason."""
 
 import asyncio
 from typing import Any
@@ -12,12 +12,12 @@ from testing.server import ServerProcess, free_port, run_python
 CANNOT_START = """
 import sys
 from django.core.management import execute_from_command_line
-from config.vitals import Vitals
+from config.health_checks import HealthChecks
 
 async def fails(self):
     raise OSError("the disk is on fire")
 
-Vitals.begin = fails
+HealthChecks.start = fails
 execute_from_command_line(["manage.py", "serve", "--port", sys.argv[1]])
 """
 # manage.py serve, with a mistake in it.
@@ -36,20 +36,20 @@ START, END = {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}
 
 
 def live(lifespan: Lifespan) -> list[str]:
-    """Return what the server is told from its start to its end."""
-    messages, told = [START, END], []
+    """Return the messages that the server gets from its start to its end."""
+    messages, messages_sent = [START, END], []
 
     async def receive() -> dict[str, Any]:
         return messages.pop(0)
 
     async def send(message: dict[str, Any]) -> None:
-        told.append(message["type"])
+        messages_sent.append(message["type"])
 
     asyncio.run(lifespan({"type": "lifespan"}, receive, send))
-    return told
+    return messages_sent
 
 
-def test_the_steps_are_taken_in_their_order() -> None:
+def test_the_steps_run_in_their_order() -> None:
     taken = []
 
     async def first() -> None:
@@ -58,12 +58,12 @@ def test_the_steps_are_taken_in_their_order() -> None:
     async def second() -> None:
         taken.append("second")
 
-    told = live(Lifespan([first, second]))
+    messages_sent = live(Lifespan([first, second]))
     assert taken == ["first", "second"]
-    assert told == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert messages_sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
-def test_after_a_step_that_fails_no_other_is_taken_and_it_is_known_why() -> None:
+def test_after_a_failed_step_no_other_runs_and_the_reason_is_known() -> None:
     taken = []
 
     async def fails() -> None:
@@ -96,8 +96,8 @@ def test_a_server_that_fails_ends_with_one_sentence_and_logs_the_rest() -> None:
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_a_server_whose_port_is_taken_says_which(server: ServerProcess) -> None:
+def test_a_server_whose_port_is_in_use_names_the_port(server: ServerProcess) -> None:
     ended = run_python("manage.py", "serve", "--port", str(server.port))
-    said = f"Could not serve on port {server.port}. Set SERVER_PORT to a free one.\n"
-    assert (ended.returncode, ended.stderr) == (1, said)
+    sentence = f"Could not serve on port {server.port}. Set SERVER_PORT to a free one.\n"
+    assert (ended.returncode, ended.stderr) == (1, sentence)
     assert "Traceback" not in ended.stdout

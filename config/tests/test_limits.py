@@ -1,4 +1,4 @@
-"""What takes too long in the database is undone, said to be 503, and holds up nobody else."""
+"""A request that takes too long in the database is rolled back with 503 and delays no other."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -29,10 +29,10 @@ LIMITS = {
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_who_waits_for_a_lock_is_told_to_come_back_and_holds_up_nobody(
+def test_a_request_that_waits_too_long_for_a_lock_is_503_and_delays_no_other(
     start_server: Callable[..., ServerProcess], alice: Person
 ) -> None:
-    """The five of them are one more than there are threads."""
+    """There are five requests, one more than threads."""
     post = published_by(alice)
     server = start_server(DB_LOCK_TIMEOUT="1")
     path, headers = f"/api/v1/posts/{post.pk}", {"Authorization": f"Bearer {alice.access}"}
@@ -54,7 +54,7 @@ def test_who_waits_for_a_lock_is_told_to_come_back_and_holds_up_nobody(
 
 @pytest.fixture
 def limited(monkeypatch: pytest.MonkeyPatch, db: Any) -> Iterator[BaseDatabaseWrapper]:
-    """One more connection, whose statements and transactions may not take long at all."""
+    """One more connection, whose statements and transactions have very short limits."""
     one = connections.create_connection("default")
     options = "-c statement_timeout=20ms -c idle_in_transaction_session_timeout=20ms"
     one.settings_dict = {
@@ -74,7 +74,7 @@ def test_a_statement_that_takes_too_long_is_503(limited: BaseDatabaseWrapper) ->
 
 @pytest.mark.django_db(transaction=True)
 @on_postgresql
-def test_a_transaction_that_does_nothing_for_too_long_is_503(limited: BaseDatabaseWrapper) -> None:
+def test_a_transaction_that_is_idle_for_too_long_is_503(limited: BaseDatabaseWrapper) -> None:
     limited.set_autocommit(False)
     with limited.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
@@ -93,7 +93,7 @@ def _lives(pid: int) -> bool:
 
 @pytest.fixture
 def served_by(settings: Settings) -> Callable[..., str]:
-    """A function that returns the options with which a server opens its connections."""
+    """A function that returns the options of the connections that a server opens."""
 
     def served_by(given: dict[str, str], **changes: int) -> str:
         for name, value in (LIMITS | changes).items():
@@ -108,22 +108,22 @@ def served_by(settings: Settings) -> Callable[..., str]:
     return served_by
 
 
-def test_a_server_asks_for_its_limits_as_it_connects(served_by: Callable[..., str]) -> None:
+def test_a_server_sends_its_limits_when_it_connects(served_by: Callable[..., str]) -> None:
     assert served_by({}) == "-c statement_timeout=30s -c lock_timeout=5s"
 
 
-def test_options_of_the_address_come_last_and_so_go_first(served_by: Callable[..., str]) -> None:
+def test_options_of_the_database_url_override_the_limits(served_by: Callable[..., str]) -> None:
     given = {"options": "-c lock_timeout=9s"}
     assert served_by(given).endswith("-c lock_timeout=5s -c lock_timeout=9s")
 
 
 def test_without_limits_no_options_are_sent(served_by: Callable[..., str]) -> None:
-    """PgBouncer refuses connections that bring any."""
+    """PgBouncer refuses connections that send options."""
     assert served_by({}, DB_STATEMENT_TIMEOUT=0, DB_LOCK_TIMEOUT=0) == "None"
 
 
 @on_postgresql
-def test_only_who_deletes_the_backlog_may_take_longer(limited: BaseDatabaseWrapper) -> None:
+def test_only_pruning_may_take_longer(limited: BaseDatabaseWrapper) -> None:
     limits.lift_statement_limit(limited)
     with limited.cursor() as cursor:
         cursor.execute("SHOW statement_timeout")

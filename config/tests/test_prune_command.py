@@ -1,4 +1,4 @@
-"""manage.py prune: deleting what nobody may count on any more."""
+"""manage.py prune: deleting expired rows."""
 
 from datetime import timedelta
 from io import StringIO
@@ -13,16 +13,16 @@ from apps.core.models import IdempotencyKey
 
 
 @pytest.mark.django_db(transaction=True)
-def test_pruning_says_what_it_deletes_and_leaves_the_rest(alice: Person) -> None:
+def test_pruning_reports_what_it_deletes_and_keeps_the_rest(alice: Person) -> None:
     alice.post("/auth/ws-ticket")
     alice.post("/auth/password/change", **{"Idempotency-Key": "old"})
     past = timezone.now() - timedelta(days=2)
     IdempotencyKey.objects.update(created_at=past)
     WebsocketTicket.objects.update(expires_at=past)
-    said = StringIO()
-    call_command("prune", stdout=said)
-    assert "1 idempotency keys deleted" in said.getvalue()
-    assert "1 sessions and tickets deleted" in said.getvalue()
+    output = StringIO()
+    call_command("prune", stdout=output)
+    assert "1 idempotency keys deleted" in output.getvalue()
+    assert "1 sessions and tickets deleted" in output.getvalue()
     assert not IdempotencyKey.objects.exists()
     assert not WebsocketTicket.objects.exists()
     assert Session.objects.filter(ended_at=None).count() == 1

@@ -1,4 +1,4 @@
-"""Where there is no worker, the server tidies beside."""
+"""A server without a worker prunes in a thread of its own."""
 
 import threading
 
@@ -8,7 +8,9 @@ from config import pruning
 from testing.server import until
 
 
-def test_it_goes_on_after_a_failure_and_ends_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pruning_continues_after_a_failure_and_stops_when_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     calls: list[int] = []
 
     def prune() -> int:

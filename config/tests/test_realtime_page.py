@@ -1,4 +1,4 @@
-"""The readable page of the websocket shows all that is declared, and needs nobody else for it."""
+"""The page about the websocket shows what is declared, and loads nothing from elsewhere."""
 
 import re
 from html import unescape
@@ -37,7 +37,7 @@ def test_every_command_frame_stream_and_close_code_is_shown(page: str) -> None:
         assert f"<code>{kind.pattern}</code>" in page
 
 
-def test_a_section_says_what_it_is_and_shows_its_fields_and_an_example(page: str) -> None:
+def test_a_section_has_a_description_its_fields_and_an_example(page: str) -> None:
     shown = sections(page)
     receipt = shown["event.read_receipt"]
     assert "Messages of yours were read" in receipt
@@ -52,13 +52,13 @@ def test_a_section_says_what_it_is_and_shows_its_fields_and_an_example(page: str
     assert re.search(r"presence\.\*\.lastSeenAt\s+time or null", shown["frame.presence"])
 
 
-def test_links_within_the_page_lead_somewhere(page: str) -> None:
+def test_no_link_within_the_page_is_dead(page: str) -> None:
     targets = set(re.findall(r'href="#([^"]+)"', page))
     assert len(targets) > 20
     assert targets <= set(re.findall(r'id="([^"]+)"', page))
 
 
-def test_the_page_asks_no_other_server_for_anything(anonymous: ContractClient, page: str) -> None:
+def test_the_page_loads_nothing_from_other_servers(anonymous: ContractClient, page: str) -> None:
     fetched = re.findall(r'(?:src|href)="([^"#]+)"', page)
     assert "/static/realtime.css" in fetched
     assert all(address.startswith("/") for address in fetched)

@@ -1,4 +1,4 @@
-"""docs/security.md cites what there is, and leaves out no requirement."""
+"""docs/security.md cites tests and files that exist, and covers every requirement."""
 
 import ast
 import re
@@ -33,7 +33,7 @@ REQUIREMENTS = [
 
 @cache
 def defined_in(path: str) -> set[str]:
-    """Return the names of the tests in a file, none if it is not there."""
+    """Return the names of the tests in a file, or none if the file does not exist."""
     file = settings.BASE_DIR / path
     tree = ast.parse(file.read_text() if file.is_file() else "")
     return {
@@ -45,13 +45,13 @@ def defined_in(path: str) -> set[str]:
 
 
 def missing(cited: Iterable[str]) -> list[str]:
-    """Return those of the cited tests that there are not. The id of a case is not looked at."""
+    """Return the cited tests that do not exist. The id of a case is ignored."""
     parts = (one.partition("[")[0].partition("::") for one in cited)
     return [f"{path}::{name}" for path, _, name in parts if name not in defined_in(path)]
 
 
 def numbers_in(text: str) -> Iterator[str]:
-    """Yield the requirements that a text names: one by one, or as a range with an en dash."""
+    """Yield the requirements that a text names, singly or as a range with an en dash."""
     number = r"\b(\d+\.\d+\.\d+)\b"
     for first, last in re.findall(rf"{number}(?:\u2013{number})?", text):
         assert {first, last or first} <= set(REQUIREMENTS), f"There is no {first} or {last}."
@@ -59,7 +59,7 @@ def numbers_in(text: str) -> Iterator[str]:
         yield from REQUIREMENTS[start : end + 1]
 
 
-def test_every_chapter_is_there_in_its_order() -> None:
+def test_every_chapter_exists_in_its_order() -> None:
     assert [title.partition(" ")[0] for title in CHAPTERS] == [f"V{n}" for n in range(1, 18)]
 
 
@@ -70,33 +70,33 @@ def test_a_chapter_names_each_of_its_requirements(title: str) -> None:
     assert its_own - set(numbers_in(section("security.md", title))) == set()
 
 
-def test_every_test_that_is_cited_is_there() -> None:
+def test_every_cited_test_exists() -> None:
     assert len(CITED) > 100
     assert missing(CITED) == []
 
 
-def test_a_requirement_that_is_left_out_is_missed() -> None:
+def test_a_requirement_that_is_left_out_is_found() -> None:
     assert [*numbers_in("1.1.2\u20131.2.2, 17.3.2")] == ["1.1.2", "1.2.1", "1.2.2", "17.3.2"]
     with pytest.raises(AssertionError, match=r"There is no 1\.1\.3"):
         list(numbers_in("1.1.3"))
 
 
-def test_a_test_that_was_renamed_is_missed() -> None:
+def test_a_test_that_was_renamed_is_found() -> None:
     here = "config/tests/test_security_page.py"
     renamed = [f"{here}::test_by_another_name", f"{here}::missing", "config/gone.py::test_x"]
     assert missing(renamed) == renamed
-    assert missing([f"{here}::test_a_test_that_was_renamed_is_missed[case]"]) == []
+    assert missing([f"{here}::test_a_test_that_was_renamed_is_found[case]"]) == []
 
 
-def test_every_setting_that_is_named_is_there() -> None:
+def test_every_named_setting_exists() -> None:
     words = {quoted.partition("=")[0] for quoted in QUOTED}
     named = {word for word in words if re.fullmatch(r"[A-Z]+(_[A-Z]+)+", word)} - {"NAME_FILE"}
     assert "JWT_SECRET" in named
     assert {one for one in named - env.declared if not hasattr(settings, one)} == set()
 
 
-def test_every_file_that_is_named_is_there() -> None:
-    """One without a folder may be in each app."""
+def test_every_named_file_exists() -> None:
+    """A file that is named without a folder may be in any app."""
     file = re.compile(r"[\w.-][\w./-]*(\.(py|md|yml|yaml|txt|in)|/)")
     files = {quoted for quoted in QUOTED if file.fullmatch(quoted)}
     assert "apps/core/db/sql.py" in files
@@ -104,6 +104,6 @@ def test_every_file_that_is_named_is_there() -> None:
     assert {one for one in files if not any((place / one).exists() for place in places)} == set()
 
 
-def test_the_limits_that_are_named_are_the_real_ones() -> None:
+def test_the_named_limits_are_the_declared_ones() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", section("security.md", CHAPTERS[1]), re.MULTILINE)
     assert {name: int(limit) for name, limit in rows} == limits()

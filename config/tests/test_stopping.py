@@ -1,4 +1,4 @@
-"""What must happen when a process is told to stop happens, by whichever signal it is told."""
+"""A process that is told to stop ends properly, on SIGINT as on SIGTERM."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def look_at(post: Post, server: ServerProcess) -> None:
 def test_a_server_that_is_told_to_stop_saves_its_views(
     start_server: Start, alice: Person, how: signal.Signals
 ) -> None:
-    """Original defect 6, which SIGTERM still had."""
+    """Views wait in memory and would be lost with the process."""
     post = published_by(alice)
     server = start_server()
     look_at(post, server)
@@ -44,7 +44,7 @@ def test_a_server_that_is_told_to_stop_saves_its_views(
 
 
 @both_signals
-def test_a_server_saves_its_views_though_clients_hold_on_to_it_and_the_signal_comes_twice(
+def test_a_server_with_open_connections_saves_its_views_and_stops_on_a_second_signal(
     start_server: Start, alice: Person, how: signal.Signals
 ) -> None:
     post = published_by(alice)
@@ -61,7 +61,7 @@ def test_a_server_saves_its_views_though_clients_hold_on_to_it_and_the_signal_co
 
 
 @both_signals
-def test_a_server_that_is_not_up_yet_stops_as_well(tmp_path: Path, how: signal.Signals) -> None:
+def test_a_server_stops_before_it_has_started(tmp_path: Path, how: signal.Signals) -> None:
     server = ServerProcess(tmp_path / "log")
     server.launch()
     try:
@@ -72,36 +72,34 @@ def test_a_server_that_is_not_up_yet_stops_as_well(tmp_path: Path, how: signal.S
     assert server.log.read_text().endswith("Stopped.\n")
 
 
-# manage.py serve, with something on its loop that does not let go.
-CLINGING_SERVER = """
+# manage.py serve, with a task on its loop that ignores its cancellation.
+SERVER_WITH_ENDLESS_TASK = """
 import asyncio
 import sys
 from django.core.management import execute_from_command_line
-from config.vitals import Vitals
+from config.health_checks import HealthChecks
 
-async def cling():
+async def never_end():
     while True:
         try:
             await asyncio.sleep(3600)
         except asyncio.CancelledError:
             pass
 
-async def begin(self):
-    self.clinging = asyncio.create_task(cling())
+async def start(self):
+    self.endless = asyncio.create_task(never_end())
 
-Vitals.begin = begin
+HealthChecks.start = start
 execute_from_command_line(["manage.py", "serve", "--port", sys.argv[1]])
 """
 
 
 @both_signals
-def test_a_server_with_a_task_that_does_not_end_stops_as_well(
-    tmp_path: Path, how: signal.Signals
-) -> None:
+def test_a_server_with_an_endless_task_stops(tmp_path: Path, how: signal.Signals) -> None:
     port, log = free_port(), tmp_path / "log"
     with log.open("wb") as output:
         server = subprocess.Popen(
-            [sys.executable, "-c", CLINGING_SERVER, str(port)],
+            [sys.executable, "-c", SERVER_WITH_ENDLESS_TASK, str(port)],
             cwd=settings.BASE_DIR,
             env={
                 **os.environ,
@@ -126,7 +124,7 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-# manage.py prune, with a database that hangs and lets no exception through.
+# manage.py prune, with a database that hangs and swallows every exception.
 HANGING_WORKER = """
 import time
 import django
@@ -149,7 +147,7 @@ execute_from_command_line(["manage.py", "prune", "--every", "3600"])
 
 
 @both_signals
-def test_a_worker_whose_database_hangs_ends_as_well(how: signal.Signals) -> None:
+def test_a_worker_whose_database_hangs_stops(how: signal.Signals) -> None:
     worker = subprocess.Popen(
         [sys.executable, "-c", HANGING_WORKER],
         cwd=settings.BASE_DIR,
@@ -158,9 +156,9 @@ def test_a_worker_whose_database_hangs_ends_as_well(how: signal.Signals) -> None
         text=True,
     )
     assert worker.stdout is not None
-    with worker.stdout as said:
+    with worker.stdout as output:
         try:
-            assert said.readline() == "hanging\n"
+            assert output.readline() == "hanging\n"
             worker.send_signal(how)
             assert worker.wait(timeout=20) == 0
         finally:
@@ -168,8 +166,8 @@ def test_a_worker_whose_database_hangs_ends_as_well(how: signal.Signals) -> None
             worker.wait()
 
 
-# manage.py prune, told to stop right after it has logged a lot.
-TALKATIVE_WORKER = """
+# manage.py prune, told to stop right after it has logged many lines.
+LOGGING_WORKER = """
 import logging
 import signal
 import django
@@ -178,24 +176,24 @@ from django.core.management import execute_from_command_line
 django.setup()
 from config import pruning
 
-def talk():
+def log_lines():
     for number in range(1000):
         logging.warning("line %d", number)
     signal.raise_signal(signal.SIGTERM)
 
-pruning.prunes = lambda: {"nothing": talk}
+pruning.prunes = lambda: {"nothing": log_lines}
 execute_from_command_line(["manage.py", "prune", "--every", "3600"])
 """
 
 
-def test_a_worker_has_written_all_that_it_logged_when_it_ends() -> None:
-    ended = run_python("-c", TALKATIVE_WORKER)
+def test_a_worker_writes_all_log_lines_before_it_ends() -> None:
+    ended = run_python("-c", LOGGING_WORKER)
     assert ended.returncode == 0
     assert "line 999 " in ended.stdout
 
 
 @both_signals
-def test_a_worker_that_is_told_to_stop_ends_without_a_word_of_complaint(
+def test_a_worker_that_is_told_to_stop_logs_no_traceback(
     tmp_path: Path, how: signal.Signals
 ) -> None:
     log = tmp_path / "log"

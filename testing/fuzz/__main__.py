@@ -1,8 +1,8 @@
 """The API under random and hostile input: python -m testing.fuzz.
 
-A real server with a database of its own first gets what schemathesis makes of openapi.yaml, right
-and wrong, from two people and from nobody, and then a list of nasties on every route. The seed is
-fixed; FUZZ_EXAMPLES=200 looks further than CI has the time for.
+A real server with a new database first gets the requests that schemathesis generates from
+openapi.yaml, valid and invalid ones, from two users and from anonymous users. Then every route gets
+a list of hostile requests. The seed is fixed; FUZZ_EXAMPLES=200 tries more than CI has time for.
 """
 
 import os
@@ -17,7 +17,7 @@ from django.core.management import call_command
 
 from testing.fuzz.findings import Findings
 from testing.fuzz.generated import ending_sessions, in_the_name_of
-from testing.fuzz.nasties import send_nasties
+from testing.fuzz.hostile import send_hostile_requests
 from testing.fuzz.people import People, people_on
 from testing.server import ServerProcess
 from testing.suite import BACKEND_SETTINGS
@@ -55,17 +55,17 @@ def runs(people: People) -> Mapping[str, Callable[[Findings], None]]:
         "generated, as Ann": in_the_name_of(people.ann, people, unseen=people.bob),
         "generated, as Bob": in_the_name_of(people.bob, people, unseen=people.ann, again=True),
         "generated, ending sessions": ending_sessions(people),
-        "nasties": lambda findings: send_nasties(people, findings),
+        "hostile requests": lambda findings: send_hostile_requests(people, findings),
     }
 
 
 def report(findings: Findings, log: Path) -> int:
-    """Print what was found and return the exit code."""
+    """Print the findings and return the exit code."""
     findings.close()
     for what, how in findings.failures.items():
         print(f"\n== {what}\n{how}")
     if findings.failures:
-        print(f"\n== The server's last lines\n{log.read_text(errors='replace')[-5000:]}")
+        print(f"\n== The last lines of the server\n{log.read_text(errors='replace')[-5000:]}")
     print(findings.summary())
     return int(bool(findings.failures))
 

@@ -1,4 +1,4 @@
-"""What a run has seen."""
+"""The results of a run."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Findings:
-    """Answers, counted, and what was wrong with some of them."""
+    """The number of responses by status, and the failures among them."""
 
     tried: set[str] = field(default_factory=set)
     succeeded: set[str] = field(default_factory=set)
@@ -21,16 +21,16 @@ class Findings:
             self.succeeded.add(operation)
 
     def fail(self, what: str, how: str) -> None:
-        """Keep the first way in which something fails."""
+        """Keep the first example of a failure."""
         self.failures.setdefault(what, how)
 
     def close(self) -> None:
-        """Fail what never succeeded: of that only the refusals have been tried."""
+        """Fail each operation that never succeeded, since only its refusals were tested."""
         for operation in sorted(self.tried - self.succeeded):
             self.fail(operation, "No request of it has succeeded.")
 
     def summary(self) -> str:
-        """Return in one line how much was tried."""
+        """Return one line with the numbers of the run."""
         kinds: Counter[str] = Counter()
         for status, count in self.statuses.items():
             kinds[f"{status // 100}xx"] += count

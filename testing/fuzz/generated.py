@@ -1,4 +1,5 @@
-"""What schemathesis makes of openapi.yaml: right and wrong requests, and checks of the answers."""
+"""Requests that schemathesis generates from openapi.yaml, valid and invalid, and its checks of the
+responses."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -19,10 +20,10 @@ from testing.fuzz.people import PASSWORD, People, Person
 SEED = 20_240_229
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "20"))
 
-# What ends the session that it is called with.
+# Operations that end the session that calls them.
 ENDING = ["auth_logout", "auth_session_end"]
 
-# Why any request may be refused that is all that its schema asks for: what no schema can tell.
+# Reasons to refuse a request that is valid by its schema, which no schema can express.
 REASONS = {
     "This Idempotency-Key was used for another request",
     "Use a cursor from an earlier answer.",
@@ -32,10 +33,10 @@ Run = Callable[[Findings], None]
 
 
 def in_the_name_of(person: Person, people: People, *, unseen: Person, again: bool = False) -> Run:
-    """Return the run with this person's token, and without it where that must not be ignored.
+    """Return the run with this user's token, and without it as a case that must be refused.
 
-    No answer may hold the `unseen` person's e-mail address. The cases that the schema itself names,
-    which are the same for everybody, are left out `again`.
+    No response may contain the e-mail address of the user `unseen`. A run `again` leaves out the
+    cases that the schema itself names, which are the same for every user.
     """
     run = _run(
         people,
@@ -50,14 +51,14 @@ def in_the_name_of(person: Person, people: People, *, unseen: Person, again: boo
 
     def run_as_person(findings: Findings) -> None:
         run(findings)
-        # Had the session ended on the way, the rest would have been tried by nobody.
+        # This fails if the session ended during the run: the rest would have been anonymous.
         person.get("/auth/profile")
 
     return run_as_person
 
 
 def ending_sessions(people: People) -> Run:
-    """Return the run of what ends sessions, in the name of one who then logs in again."""
+    """Return the run of the operations that end sessions; its user logs in again after each."""
     login = {
         "path": "/api/v1/auth/login",
         "payload": {"email": people.cleo.email, "password": PASSWORD},
@@ -76,7 +77,7 @@ def ending_sessions(people: People) -> Run:
 
 
 def _phases(*, coverage: bool = True) -> Mapping[str, Any]:
-    # Chains of requests would take longest, and the apps' own tests are full of them.
+    # Chains of requests would take longest, and the tests of the apps have many of them.
     chosen = {"examples": False, "coverage": coverage, "fuzzing": True, "stateful": False}
     return {name: {"enabled": enabled} for name, enabled in chosen.items()}
 
@@ -98,8 +99,8 @@ def _run(people: People, secret: str, own: Mapping[str, Any], left_out: Mapping[
         "cache": {"enabled": False},
         "output": {"sanitization": {"enabled": False}},
         "generation": {"max-examples": EXAMPLES, "database": "none"},
-        # A right request may still be about somebody else's thing or carry a stale If-Match, which
-        # may also be all that is wrong with a wrong one.
+        # A valid request may concern another user's thing or carry a stale If-Match. That may also
+        # be all that is wrong with an invalid one.
         "checks": {
             "positive_data_acceptance": {
                 "expected-statuses": ["2xx", "401", "403", "404", "409", "412"]
@@ -125,7 +126,7 @@ def _execute(schema: schemathesis.BaseSchema, secret: str, findings: Findings) -
         elif isinstance(event, events.FatalError):
             raise event.exception
         elif isinstance(event, events.EngineFinished) and event.stop_reason != StopReason.COMPLETED:
-            findings.fail("schemathesis", f"It has stopped: {event.stop_reason}")
+            findings.fail("schemathesis", f"It stopped early: {event.stop_reason}")
 
 
 def _note_answers(recorder: ScenarioRecorder, secret: str, findings: Findings) -> None:
@@ -134,7 +135,7 @@ def _note_answers(recorder: ScenarioRecorder, secret: str, findings: Findings) -
             continue
         findings.note(recorder.label, interaction.response.status_code)
         if secret.encode() in interaction.response.content:
-            findings.fail(f"{recorder.label}: {secret} seen by others", interaction.request.uri)
+            findings.fail(f"{recorder.label}: others see {secret}", interaction.request.uri)
 
 
 def _note_failures(recorder: ScenarioRecorder, findings: Findings) -> None:
@@ -149,7 +150,7 @@ def _note_failures(recorder: ScenarioRecorder, findings: Findings) -> None:
 
 
 def _is_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
-    """Return whether a failure is one, and no refusal for a reason that no schema can tell."""
+    """Return whether this is a failure, not a refusal for a reason that no schema can express."""
     if not isinstance(failure, RejectedPositiveData):
         return True
     refusal = response.json()
@@ -159,8 +160,8 @@ def _is_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    """Return whether a schema sees in this what the API does, to which white space around a text
-    does not count, one without anything to see is none, NUL is no character and 2.0 no integer."""
+    """Return whether a schema and the API agree about the value. The API strips white space around
+    a text, and refuses a text without visible characters, NUL, and 2.0 as an integer."""
     if isinstance(value, str):
         return value == value.strip() and "\0" not in value and has_visible_characters(value or "a")
     if isinstance(value, float):

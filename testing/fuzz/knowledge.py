@@ -1,4 +1,4 @@
-"""What random input cannot find out: each app tells it of its own operations in `tests/fuzz.py`."""
+"""What random input cannot find out: each app declares it for its operations in `tests/fuzz.py`."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,25 +15,26 @@ from testing.fuzz.people import People, Person
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What one app tells, under the name KNOWLEDGE."""
+    """The declaration of one app, under the name KNOWLEDGE."""
 
-    # By operation: which parameters get real values now and then, and of which kind.
+    # By operation: the parameters that sometimes get real values, and the kinds of those values.
     real: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    # Makes the real values by kind, so that something is found.
+    # Creates things and returns the real values by kind.
     past: Callable[[People], Mapping[str, Sequence[str | int]]] = lambda people: {}
-    # Why a request may be refused that is all that its schema asks for.
+    # Reasons to refuse a request that is valid by its schema.
     reasons: Collection[str] = ()
-    # Operations that end, delete or use up what they are about.
+    # Operations that end, delete or use up their object.
     single_use: Collection[str] = ()
-    # By operation: makes what its path is about, for the caller, and returns the id.
+    # By operation: creates the object of its path and returns the id, given the caller and another
+    # user.
     things: Mapping[str, Callable[[Person, Person], str]] = field(default_factory=dict)
-    # By operation, or by field: makes the value of a body's field, given the caller and another.
+    # By operation, or by field: returns the value of a field of the body, given the same two.
     values: Mapping[str, Callable[[Person, Person], Any]] = field(default_factory=dict)
 
 
 @cache
 def known() -> Sequence[Knowledge]:
-    """Return what the apps tell."""
+    """Return the declarations of all apps."""
     return [
         import_module(f"{config.name}.tests.fuzz").KNOWLEDGE
         for config in apps.get_app_configs()
@@ -44,12 +45,12 @@ def known() -> Sequence[Knowledge]:
 
 @cache
 def real_values(people: People) -> Mapping[str, Sequence[str | int]]:
-    """Make what all apps want to be found, once, and return the values by their kinds."""
+    """Create the things of all apps, once, and return the real values by kind."""
     return dict(_items([one.past(people) for one in known()]))
 
 
 def of_all(name: str) -> Any:
-    """Return the parts of that name of all apps, put together: a mapping, or a set."""
+    """Return the parts of that name of all apps, merged into one mapping or set."""
     parts = [getattr(one, name) for one in known()]
     if all(isinstance(part, Mapping) for part in parts):
         return dict(_items(parts))

@@ -1,4 +1,4 @@
-"""Those in whose name the API is tried, and what there is for them to find."""
+"""The users in whose name a run calls the API."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ _newcomers = count(1)
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody, logged in."""
+    """A user, logged in."""
 
     client: httpx.Client
     id: str
@@ -24,22 +24,22 @@ class Person:
     token: str
 
     def post(self, path: str, **body: Any) -> Any:
-        """Return the data of the answer to a POST below /api/v1."""
+        """Return the data of the response to a POST below /api/v1."""
         return _data(self.client.post(path, json=body, headers=self.headers))
 
     def get(self, path: str) -> Any:
-        """Return the data of the answer to a GET."""
+        """Return the data of the response to a GET."""
         return _data(self.client.get(path, headers=self.headers))
 
     @property
     def headers(self) -> dict[str, str]:
-        """Return the header that says who it is."""
+        """Return the header with the token."""
         return {"Authorization": f"Bearer {self.token}"}
 
 
 @dataclass(frozen=True)
 class People:
-    """Two who write to each other, and one on many devices."""
+    """Two users who write to each other, and one with many sessions."""
 
     url: str
     client: httpx.Client
@@ -50,14 +50,14 @@ class People:
 
 @contextmanager
 def people_on(url: str) -> Iterator[People]:
-    """Register them at a server and yield them."""
+    """Register the users at a server and yield them."""
     with httpx.Client(base_url=f"{url}/api/v1", timeout=30) as client:
         ann, bob, cleo = (newcomer(client) for _ in range(3))
         yield People(url, client, ann, bob, cleo)
 
 
 def newcomer(client: httpx.Client) -> Person:
-    """Return a new person."""
+    """Register a new user and return them."""
     email = new_email()
     login = _data(
         client.post("/auth/register", json={"name": "Dora", "email": email, "password": PASSWORD})
@@ -66,7 +66,7 @@ def newcomer(client: httpx.Client) -> Person:
 
 
 def new_email() -> str:
-    """Return an address that nobody has."""
+    """Return an address that no user has."""
     return f"person{next(_newcomers)}@example.com"
 
 

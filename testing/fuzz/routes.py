@@ -1,4 +1,4 @@
-"""Right requests to every route of openapi.yaml, for nasties.py to spoil."""
+"""Valid requests to every route of openapi.yaml, which hostile.py then changes."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +16,7 @@ from testing.fuzz.people import People, Person, newcomer
 
 @dataclass(frozen=True)
 class Request:
-    """A request, and what is odd about it."""
+    """A request, and what is special about it."""
 
     what: str
     method: str
@@ -26,20 +26,20 @@ class Request:
     body: bytes
 
     def but(self, what: str, **changes: Any) -> "Request":
-        """Return the same with something changed."""
+        """Return the same request with some changes."""
         return replace(self, what=what, **changes)
 
     def with_header(self, name: str, value: str) -> "Request":
-        """Return the same with one header changed."""
+        """Return the same request with one header changed."""
         return self.but(f"{name}: {value[:50]!r}", headers={**self.headers, name: value})
 
     def with_query(self, query: str) -> "Request":
-        """Return the same with more in its query, of which the last counts."""
+        """Return the same request with more in its query, where the last value counts."""
         return self.but(f"?{query[:50]}", query=f"{self.query}&{query}".lstrip("&"))
 
 
 class Route:
-    """An operation of the schema, and right requests to it."""
+    """An operation of the schema, and valid requests to it."""
 
     def __init__(
         self, people: People, method: str, path: str, operation: Mapping[str, Any], body: Any
@@ -57,7 +57,7 @@ class Route:
         self._people = people
 
     def right(self, **fields: bytes) -> Request:
-        """Return a request that will be accepted, but for the JSON of the given fields."""
+        """Return a request that is valid apart from the JSON of the given fields."""
         values = {name: orjson.dumps(self._value(name)) for name in self._needed(*fields)} | fields
         body = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in values.items())
         headers = {**self._caller.headers, "Content-Type": "application/json"}
@@ -65,11 +65,11 @@ class Route:
         return Request("right", self.method, self.path(), query, headers, b"{%b}" % body)
 
     def path(self, thing: str | None = None) -> str:
-        """Return the path to something real, or to what is given in its stead."""
+        """Return the path to an object that exists, or to the given one."""
         return re.sub(r"{\w+}", lambda _: self._thing if thing is None else thing, self._path)
 
     def renew(self) -> None:
-        """Have something else take the place of what a request has used up."""
+        """Replace the caller and the object, which a request has used up."""
         for used in ("_caller", "_thing"):
             self.__dict__.pop(used, None)
         self._made.clear()
@@ -101,7 +101,7 @@ class Route:
 
 
 def _some_words(caller: Person, other: Person) -> str:
-    # A password may not be like the name of its user.
+    # A password must not be similar to the name of its user.
     return "Some words that may stand anywhere"
 
 

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
+from apps.core.http.endpoints import Endpoint
 from config.api import router
 
 # A group of a route, with at most one group inside of it.
@@ -12,16 +14,15 @@ SOME_ID = "0192f0c0-0000-7000-8000-000000000000"
 
 def routes(*methods: str) -> list[tuple[str, str]]:
     """Return method and path of each route that has one of the methods, with ids filled in."""
-    return sorted(set(_routes(methods)))
+    return sorted({(method, path) for method, path, _ in _routes() if method in methods})
 
 
-def _routes(methods: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _routes() -> Iterator[tuple[str, str, Endpoint]]:
     for pattern in router.urls:
         path = _GROUP.sub(SOME_ID, str(pattern.pattern)).strip("^$")
-        for method in getattr(pattern.callback, "actions", ()):
-            if method in methods:
-                yield method, f"/api/v1/{path}"
+        view: Any = pattern.callback
+        for method, action in view.actions.items():
+            yield method, f"/api/v1/{path}", getattr(view.cls, action).endpoint
 
 
-_TAKE_NO_BODY = ("/logout", "/ws-ticket", "/publish")
-WITH_A_BODY = [r for r in routes("post", "put", "patch") if not r[1].endswith(_TAKE_NO_BODY)]
+WITH_A_BODY = sorted({(method, path) for method, path, endpoint in _routes() if endpoint.input})

@@ -1,4 +1,4 @@
-"""`manage.py asyncapi`: writes the AsyncAPI document of what is declared."""
+"""`manage.py asyncapi`: writes the AsyncAPI document."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ class Command(BaseCommand):
     help = "Writes the AsyncAPI document of the websocket."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add where to."""
+        """Take the path of the file."""
         parser.add_argument("--file", type=Path, required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:

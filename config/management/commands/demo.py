@@ -1,4 +1,4 @@
-"""A server with life in it."""
+"""`manage.py demo`: fills the database with examples."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from apps.core.features import features
 
 
 class Command(BaseCommand):
-    """Has every feature make its examples through its services; a second run adds nothing."""
+    """Has every feature create its examples through its services; a second run adds nothing."""
 
-    help = "Fill the database with people, posts and conversations, and say how to log in as them."
+    help = "Fill the database with the examples of all features, and say how to log in."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Make what is not there yet and print what there is."""
+        """Create the examples that are missing and print a description of all."""
         if settings.APP_ENV == "production":
-            raise CommandError("The password of these people is public: not in production.")
+            raise CommandError("The password of the example users is public: not in production.")
         for feature in features().values():
             if feature.demo is not None:
                 self.stdout.write(feature.demo())

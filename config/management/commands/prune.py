@@ -1,4 +1,4 @@
-"""Deleting what nobody may count on any more, as a command or as the worker's work."""
+"""`manage.py prune`: deletes expired rows, once or as the worker does."""
 
 import logging
 import os
@@ -12,12 +12,12 @@ from config.stopping import when_told_to_stop
 
 
 class Command(BaseCommand):
-    """Prunes once, or again and again."""
+    """Prunes once, or at intervals."""
 
-    help = "Delete expired events, sessions, tickets, idempotency keys and views."
+    help = "Delete the expired rows of all features."
 
     def add_arguments(self, parser: Any) -> None:
-        """Take how many seconds to wait before doing it again."""
+        """Take how many seconds to wait before the next run."""
         parser.add_argument("--every", type=int, metavar="SECONDS")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -31,6 +31,6 @@ class Command(BaseCommand):
 
 def _end() -> NoReturn:
     """End the process at once. A prune that is cut short is rolled back, and the next one finds the
-    same rows; an exception would wait with it for a database that hangs."""
+    same rows. An exception would have to wait for a database that hangs."""
     logging.shutdown()
     os._exit(0)

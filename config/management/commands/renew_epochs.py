@@ -1,4 +1,4 @@
-"""The step after a restore of the database that realtime clients need."""
+"""`manage.py renew_epochs`: to be run after a restore of the database."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from apps.realtime.event_log import epochs_renew
 
 
 class Command(BaseCommand):
-    """Renews the epochs once; it may be repeated, and costs each client a fetch."""
+    """Renews the epoch of every stream. A repetition only has each client fetch its state again."""
 
     help = "After a restore of the database: have realtime clients fetch their state anew."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Begin a new life of every stream."""
+        """Give every stream a new epoch."""
         count = epochs_renew()
         if options["verbosity"]:
             self.stdout.write(f"{count} streams have a new epoch.")

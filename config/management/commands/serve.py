@@ -1,4 +1,4 @@
-"""The server: REST and websockets on one port."""
+"""`manage.py serve`: the server, with REST and websockets on one port."""
 
 import asyncio
 import threading
@@ -18,8 +18,8 @@ from config.stopping import end, when_told_to_stop
 
 log = structlog.get_logger(__name__)
 
-# Seconds that requests and sockets which did not end in time get to leave.
-LAST_MOMENT = 1
+# How long requests and sockets that were cancelled at the end of the shutdown time may take to end.
+CANCELLED_SECONDS = 1
 
 
 class Command(BaseCommand):
@@ -28,11 +28,11 @@ class Command(BaseCommand):
     help = "Serve REST and websockets on SERVER_HOST:SERVER_PORT."
 
     def add_arguments(self, parser: Any) -> None:
-        """Take another port than SERVER_PORT's, for a second process on the same machine."""
+        """Take a port, for a second process on the same machine; SERVER_PORT is the default."""
         parser.add_argument("--port", type=int, default=settings.SERVER_PORT)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run the server and end the process, with 1 when it could not be started."""
+        """Run the server and end the process, with exit code 1 if the server could not start."""
         raise_file_limit()
         log_instead_of_printing()
         config = uvicorn.Config(
@@ -43,8 +43,8 @@ class Command(BaseCommand):
             **UVICORN,
         )
         server = uvicorn.Server(config)
-        # While uvicorn runs it listens to the signals itself; before that, and when it raises them
-        # again after its end, they come here and must not keep us from what is left to do.
+        # While uvicorn runs it handles the signals itself. Before that, and when it raises them
+        # again after its end, they come here and must not prevent the rest of this method.
         when_told_to_stop(lambda: setattr(server, "should_exit", True))
         self.stdout.write(f"Parley {settings.APP_VERSION} on http://localhost:{options['port']}")
         self.stdout.write(f"  docs   http://localhost:{options['port']}/docs/index.html")
@@ -52,27 +52,27 @@ class Command(BaseCommand):
         self.stdout.flush()
         stop = threading.Event()
         if not settings.REDIS_URL:
-            # One process is all there is: it does the worker's work as well.
+            # The installation has one process, which does the work of the worker too.
             start_pruning(stop)
         failure = _run(server, config, options["port"])
         stop.set()
-        # One that never served has nothing to save, and perhaps no tables to save it in.
+        # A server that never served has nothing to save, and may have no tables to save it in.
         if server.started:
-            _save_what_is_in_memory()
+            _run_at_stop()
         if failure:
             end(1, failure, self.stderr)
         end(0, "Stopped.", self.stdout)
 
 
 def _run(server: uvicorn.Server, config: uvicorn.Config, port: int) -> str:
-    """Serve until told to stop. Return why it could not, or nothing."""
-    # Not uvicorn's run(): when the loop is closed it waits for every task that was cancelled, and
-    # one may wait for a Redis that hangs.
+    """Serve until told to stop. Return why the server failed, or an empty string."""
+    # Not uvicorn's run(), which waits for every cancelled task before it closes the loop: a task
+    # may wait for a Redis that hangs.
     runner = asyncio.Runner(loop_factory=config.get_loop_factory())
     try:
         runner.run(_serve(server))
     except SystemExit:
-        return _why_not(port)
+        return _why_it_could_not_start(port)
     except Exception as error:
         log.critical("the server failed", exc_info=True)
         return f"The server failed: {type(error).__name__}: {error}"
@@ -80,29 +80,29 @@ def _run(server: uvicorn.Server, config: uvicorn.Config, port: int) -> str:
 
 
 async def _serve(server: uvicorn.Server) -> None:
-    """Serve until told to stop, and give what had to be cut short then a moment to end."""
+    """Serve until told to stop, then wait a moment for the tasks that were cancelled."""
     await server.serve()
-    if cut_short := set(server.server_state.tasks):
-        await asyncio.wait(cut_short, timeout=LAST_MOMENT)
+    if cancelled := set(server.server_state.tasks):
+        await asyncio.wait(cancelled, timeout=CANCELLED_SECONDS)
 
 
-def _save_what_is_in_memory() -> None:
-    """Do what each feature does at the end, unless the database hangs."""
-    saving = threading.Thread(target=_save, name="last flush", daemon=True)
-    saving.start()
-    saving.join(settings.SERVER_SHUTDOWN_TIMEOUT)
+def _run_at_stop() -> None:
+    """Run what each feature does at the end, for no longer than the shutdown time."""
+    steps = threading.Thread(target=_steps_of_features, name="at stop", daemon=True)
+    steps.start()
+    steps.join(settings.SERVER_SHUTDOWN_TIMEOUT)
 
 
-def _save() -> None:
+def _steps_of_features() -> None:
     for label, feature in features().items():
-        for save in feature.at_stop:
+        for step in feature.at_stop:
             try:
-                save()
+                step()
             except Exception:
-                log.warning("not saved at the end", feature=label, exc_info=True)
+                log.warning("a step at the stop failed", feature=label, exc_info=True)
 
 
-def _why_not(port: int) -> str:
+def _why_it_could_not_start(port: int) -> str:
     from config.asgi import lifespan
 
     return lifespan.failure or f"Could not serve on port {port}. Set SERVER_PORT to a free one."

@@ -1,4 +1,4 @@
-"""Requests that hash a password have threads of their own, and hold up nobody else."""
+"""Requests that hash a password run in their own threads and do not delay other requests."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ from apps.accounts.tests.people import PASSWORD, Person
 from apps.accounts.views import AuthViewSet
 from apps.posts.models import Post
 from apps.posts.tests.factories import published_by
-from config.lanes import HASHING, pool_of
+from config.thread_pools import HASHING, pool_of
 from testing.client import ContractClient
 from testing.server import ServerProcess, until
 
@@ -26,7 +26,7 @@ Start = Callable[..., ServerProcess]
 LOGIN = {"email": "alice@example.com", "password": PASSWORD}
 
 
-def test_the_routes_that_hash_are_known_before_any_runs() -> None:
+def test_the_routes_that_hash_are_known_before_a_view_runs() -> None:
     assert {
         ("POST", "/api/v1/auth/register"),
         ("POST", "/api/v1/auth/login"),
@@ -37,19 +37,19 @@ def test_the_routes_that_hash_are_known_before_any_runs() -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(HASHING))
-def test_a_route_that_hashes_has_threads_of_its_own(method: str, path: str) -> None:
+def test_a_route_that_hashes_has_its_own_threads(method: str, path: str) -> None:
     assert pool_of(method, path) is not pool_of("GET", path)
     assert pool_of("GET", path) is pool_of("GET", "/api/v1/posts")
 
 
-def test_a_password_is_hashed_in_no_other_threads() -> None:
-    """Of requests to a real server; the tests' client looks at all others of the API."""
+def test_the_hasher_of_the_tests_fails_in_other_threads() -> None:
+    """The hasher of the tests checks the thread of each request to a real server."""
     with ThreadPoolExecutor(1, thread_name_prefix="reading") as pool:
         refused = pool.submit(make_password, PASSWORD).exception()
     assert isinstance(refused, AssertionError)
 
 
-def test_a_route_that_hashes_unannounced_is_noticed(
+def test_a_route_that_hashes_without_declaring_it_fails_the_test(
     anonymous: ContractClient, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     login: Any = AuthViewSet.login
@@ -60,29 +60,30 @@ def test_a_route_that_hashes_unannounced_is_noticed(
 
 @contextmanager
 def locked(rows: QuerySet[Any]) -> Iterator[None]:
-    """Hold what the server wants to write: these rows, or on SQLite the database."""
+    """Hold the locks that the server needs: of these rows, or on SQLite of the database."""
     with transaction.atomic():
         assert list(rows.select_for_update())
         yield
 
 
 def impatient(start_server: Start, **environment: str) -> ServerProcess:
-    """Start a server whose requests wait half a second for a thread, and long for a lock; a header
-    says whose they are."""
+    """Start a server whose requests wait half a second for a thread, and long for a lock. It takes
+    the address of the client from a header."""
     return start_server(
         PARLEY_THREAD_WAIT="0.5", DB_LOCK_TIMEOUT="60", SERVER_TRUSTED_PROXIES="1", **environment
     )
 
 
 @contextmanager
-def every_writer_held(server: ServerProcess, alice: Person) -> Iterator[httpx.Response]:
-    """Have somebody's request hang in each thread that writes; yield what one more is told. All of
-    those that hang end well."""
+def every_writer_blocked(server: ServerProcess, alice: Person) -> Iterator[httpx.Response]:
+    """Have a request of another client hang in each thread that writes; yield the response to one
+    more. Those that hang succeed in the end."""
     post, threads = published_by(alice), settings.WRITING_THREADS
     with ThreadPoolExecutor() as clients:
         with locked(Post.objects.filter(pk=post.pk)):
             asked = [
-                clients.submit(change, server, alice, post, somebody(n)) for n in range(threads + 1)
+                clients.submit(change, server, alice, post, client_number(n))
+                for n in range(threads + 1)
             ]
             refused = until(lambda: next((one for one in asked if one.done()), None))
             assert refused is not None
@@ -93,31 +94,31 @@ def every_writer_held(server: ServerProcess, alice: Person) -> Iterator[httpx.Re
 
 
 def change(
-    server: ServerProcess, alice: Person, post: Post, whose: dict[str, str]
+    server: ServerProcess, alice: Person, post: Post, client: dict[str, str]
 ) -> httpx.Response:
     """Change the title of Alice's post."""
-    headers = {"Authorization": f"Bearer {alice.access}", **whose}
+    headers = {"Authorization": f"Bearer {alice.access}", **client}
     path = f"/api/v1/posts/{post.pk}"
     return server.call("PATCH", path, json={"title": "Night ferry"}, headers=headers)
 
 
-def somebody(number: int) -> dict[str, str]:
-    """Return the header with which a trusted proxy says who asks."""
+def client_number(number: int) -> dict[str, str]:
+    """Return the header in which a trusted proxy gives the address of a client."""
     return {"X-Forwarded-For": f"10.9.{number // 256}.{number % 256}"}
 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_while_every_writer_is_held_others_are_refused_and_readers_are_served(
+def test_readers_are_served_while_every_writer_is_blocked(
     start_server: Start, alice: Person
 ) -> None:
     server = impatient(start_server)
-    with every_writer_held(server, alice) as refused:
+    with every_writer_blocked(server, alice) as refused:
         assert refused.status_code == 503
         assert refused.json()["code"] == "SERVICE_UNAVAILABLE"
         assert refused.json()["meta"]["requestId"] == refused.headers["X-Request-ID"]
         assert int(refused.headers["Retry-After"]) > 0
-        # What reads has threads of its own, and so has what hashes.
+        # Requests that read have their own threads, and so have those that hash.
         assert server.call("GET", "/api/v1/posts").status_code == 200
         wrong = {**LOGIN, "password": "wrong"}
         assert server.call("POST", "/api/v1/auth/login", json=wrong).status_code == 401
@@ -125,33 +126,33 @@ def test_while_every_writer_is_held_others_are_refused_and_readers_are_served(
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_who_asks_too_often_takes_no_thread(start_server: Start, alice: Person) -> None:
+def test_a_request_over_the_limit_takes_no_thread(start_server: Start, alice: Person) -> None:
     server = impatient(start_server, RATE_LIMIT_BURST="1", RATE_LIMIT_REQUESTS_PER_SECOND="1")
 
     def flood() -> int:
-        return server.call("POST", "/api/v1/posts", headers=somebody(60_000)).status_code
+        return server.call("POST", "/api/v1/posts", headers=client_number(60_000)).status_code
 
-    with every_writer_held(server, alice), ThreadPoolExecutor(2) as clients:
+    with every_writer_blocked(server, alice), ThreadPoolExecutor(2) as clients:
         asked = [clients.submit(flood) for _ in range(2)]
         assert {one.result() for one in asked} == {429, 503}
-        # Whoever watches over the server is never refused.
+        # Health checks are never refused.
         for path in ("/health", "/ready"):
-            told = [server.call("GET", path, headers=somebody(60_000)) for _ in range(5)]
-            assert {one.status_code for one in told} == {200}
+            responses = [server.call("GET", path, headers=client_number(60_000)) for _ in range(5)]
+            assert {one.status_code for one in responses} == {200}
 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time.")
-def test_one_client_cannot_hold_every_writer(start_server: Start, alice: Person) -> None:
+def test_one_client_cannot_block_every_writer(start_server: Start, alice: Person) -> None:
     server, post = impatient(start_server), published_by(alice)
     with ThreadPoolExecutor() as clients, locked(Post.objects.filter(pk=post.pk)):
-        asked = [clients.submit(change, server, alice, post, somebody(1)) for _ in range(8)]
-        # All but one, which is at work, have waited for too long.
+        asked = [clients.submit(change, server, alice, post, client_number(1)) for _ in range(8)]
+        # All but one, which has the thread, have waited for too long.
         until(lambda: sum(one.done() for one in asked) == 7)
         assert {one.result().status_code for one in asked if one.done()} == {503}
         ticket = "/api/v1/auth/ws-ticket"
-        headers = {"Authorization": f"Bearer {alice.access}", **somebody(2)}
+        headers = {"Authorization": f"Bearer {alice.access}", **client_number(2)}
         assert server.call("POST", ticket, headers=headers).status_code == 200
 
 
@@ -162,7 +163,7 @@ def test_reads_are_served_while_logins_hang(start_server: Start, alice: Person) 
 
     def log_in(number: int = 0) -> int:
         path = "/api/v1/auth/login"
-        return server.call("POST", path, json=LOGIN, headers=somebody(number)).status_code
+        return server.call("POST", path, json=LOGIN, headers=client_number(number)).status_code
 
     with ThreadPoolExecutor(8) as clients, locked(User.objects.filter(pk=alice.user.pk)):
         logins = [clients.submit(log_in, number) for number in range(8)]
@@ -175,8 +176,8 @@ def test_reads_are_served_while_logins_hang(start_server: Start, alice: Person) 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_a_server_hashes_where_it_is_meant_to(server: ServerProcess, moderator: Person) -> None:
-    """Its hasher fails in any other thread."""
+def test_a_server_hashes_in_its_hashing_threads(server: ServerProcess, moderator: Person) -> None:
+    """The hasher of the tests fails in any other thread."""
     body = {"name": "Dora", "email": "dora@example.com", "password": PASSWORD}
     registered = server.call("POST", "/api/v1/auth/register", json=body)
     assert registered.status_code == 201

@@ -1,5 +1,5 @@
-"""In which threads a request runs: those that wait for locks, or hash passwords, cannot keep the
-others waiting."""
+"""The thread pool that each request runs in, so that requests that wait for locks, or hash
+passwords, do not delay the others."""
 
 from django.conf import settings
 from django.urls import reverse
@@ -8,11 +8,12 @@ from apps.core.http.endpoint_checks import routes_of
 from apps.core.threads import BoundedPool
 from config.api import router
 
-# More than one network may hold connections, so that it cannot keep all others out. How long one
-# waits is bounded by the time; this bounds the memory of those who do.
+# How many requests may wait for a thread: more than the connections that one network may hold, so
+# that one network cannot fill the queue. It bounds the memory of waiting requests, as THREAD_WAIT
+# bounds their time.
 QUEUE = 512
 
-_LANES = {
+_POOLS = {
     name: BoundedPool(name, threads, wait=settings.THREAD_WAIT, queue=QUEUE)
     for name, threads in (
         ("reading", settings.READING_THREADS),
@@ -22,8 +23,8 @@ _LANES = {
 }
 SAFE = {"GET", "HEAD", "OPTIONS"}
 
-# What hashes a password, by method and path: the bridge must know before any view runs. Of the
-# admin's pages, which are Django's, two do.
+# The requests that hash a password, by method and path: the bridge must know them before the view
+# runs. Two of them are pages of Django's admin, which have no declaration.
 HASHING = {
     (route.method, reverse(route.name))
     for route in routes_of(router.urls)
@@ -34,5 +35,5 @@ HASHING = {
 def pool_of(method: str, path: str) -> BoundedPool:
     """Return the pool that a request with this method and path runs in."""
     if (method, path) in HASHING:
-        return _LANES["hashing"]
-    return _LANES["reading" if method in SAFE else "writing"]
+        return _POOLS["hashing"]
+    return _POOLS["reading" if method in SAFE else "writing"]

@@ -1,4 +1,5 @@
-"""What no generator thinks of, sent to every route: never a 5xx, always the envelope."""
+"""Hostile requests that no generator produces, sent to every route: no response is a 5xx, and each
+has the envelope."""
 
 import base64
 import http.client
@@ -95,7 +96,7 @@ QUERIES = [
 
 SOME_ID = "01900000-0000-7000-8000-000000000000"
 MOMENTS = ("2024-01-01T00:00:00+00:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2024", "")
-# What the API may find inside of a cursor that is well encoded.
+# What a correctly encoded cursor may contain.
 CURSORS = [
     *("", "{}", "[]", "null", '["n"]', '["n",1]', '["n",-1]', '["n",true]', '["n",1e99]', "[[]]"),
     *('["n",null,null]', '["x",1,1]', f'["n",{2**63}]', '[{},"a","b"]', "[" * 300 + "]" * 300),
@@ -114,8 +115,8 @@ ENDINGS = ["/", "//", "%00", "/..", ";a=b", ".json", "%20"]
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "QUERY"]
 
 
-def send_nasties(people: People, findings: Findings) -> None:
-    """Send them all."""
+def send_hostile_requests(people: People, findings: Findings) -> None:
+    """Send all of them to every route."""
     with closing(http.client.HTTPConnection(urlsplit(people.url).netloc, timeout=30)) as connection:
         for route in routes(people):
             for request in _of(route):
@@ -133,8 +134,8 @@ def send_nasties(people: People, findings: Findings) -> None:
 
 def _of(route: Route) -> Iterator[Request]:
     yield route.right()
-    for spoil in (_bodies, _fields, _headers, _queries, _paths, _methods):
-        yield from spoil(route)
+    for change in (_bodies, _fields, _headers, _queries, _paths, _methods):
+        yield from change(route)
 
 
 def _bodies(route: Route) -> Iterator[Request]:
@@ -189,7 +190,7 @@ def _send(connection: http.client.HTTPConnection, request: Request) -> tuple[int
 
 
 def _wrong(request: Request, status: int, body: bytes) -> str:
-    """Return what is wrong with an answer, if anything is."""
+    """Return what is wrong with a response, or an empty string."""
     if status >= 500:
         return "server error"
     if request.what == "right" and status >= 300:
