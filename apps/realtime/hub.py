@@ -198,7 +198,7 @@ class Hub:
 
     async def _beat_presence(self) -> None:
         alive = [socket for socket in self._sockets if not socket.closed]
-        for arrival in await asking_redis(presence_store().beat, [one.entry for one in alive]):
+        for arrival in await asking_redis(presence_store().refresh, [one.entry for one in alive]):
             await in_thread(announce_online, arrival)
         # One that left meanwhile may have been said to be alive after it had left.
         for socket in alive:

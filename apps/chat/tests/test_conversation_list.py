@@ -15,7 +15,7 @@ from apps.chat.selectors import direct_memberships
 from apps.chat.services import message_delete
 from apps.chat.tests.factories import said, said_often
 from apps.core.ids import uuid7
-from apps.realtime import presence_stores
+from apps.realtime import presence
 from apps.realtime.models import LastSeen
 from apps.realtime.presence import presence_store
 from apps.realtime.sockets import PresenceEntry
@@ -155,7 +155,7 @@ def test_it_says_whether_the_other_is_online(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Original defect 18."""
-    monkeypatch.setattr(presence_stores, "GRACE", 0)
+    monkeypatch.setattr(presence, "GRACE_SECONDS", 0)
     said(alice, bob)
     device = PresenceEntry(bob.user.pk, uuid7(), "socket")
     presence_store().enter(device)

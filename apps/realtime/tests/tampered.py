@@ -79,7 +79,7 @@ async def without_turn(_: Any, key: Any) -> Any:
 
 
 HUB = "apps.realtime.hub"
-STORES = "apps.realtime.presence_stores"
+PRESENCE = "apps.realtime.presence"
 RELAY = "apps.realtime.relay"
 HASHING = "apps.accounts.hashing_process:hashing_process"
 # What a server hashes with, and what the people of the tests have been made with.
@@ -93,9 +93,9 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
         ("apps.realtime.stream_subscribers", "heads", slow_heads),
         ("apps.realtime.subscriptions", "heads", slow_heads),
     ],
-    "short-lived": [(STORES, "ALIVE_FOR", 3)],
-    "brief-grace": [(STORES, "GRACE", 0.5)],
-    "no-grace": [(STORES, "GRACE", 0)],
+    "short-lived": [(PRESENCE, "ALIVE_SECONDS", 3)],
+    "brief-grace": [(PRESENCE, "GRACE_SECONDS", 0.5)],
+    "no-grace": [(PRESENCE, "GRACE_SECONDS", 0)],
     "never-heals": [(f"{HUB}:Hub", "_heal", nothing)],
     "impatient": [
         ("apps.realtime.transport:UVICORN", "ws_ping_interval", 6),

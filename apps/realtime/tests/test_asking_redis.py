@@ -39,7 +39,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Hanging:
         work()
         return []
 
-    presence = Mock(enter=hang, leave=hang, beat=hang)
+    presence = Mock(enter=hang, leave=hang, refresh=hang)
     for module in (handshake, open_socket, hub):
         monkeypatch.setattr(module, "presence_store", lambda: presence)
     monkeypatch.setattr(hub, "announce_departures", hang)
