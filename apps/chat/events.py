@@ -22,7 +22,7 @@ CONVERSATION = StreamType(
     description="What happens in a group. The sockets of its members are subscribed from when they "
     "join until they leave, and may read what was told since; nobody else may.",
     readers=group_readers,
-    standing=groups_standing,
+    automatic=groups_standing,
 )
 
 

@@ -43,36 +43,36 @@ def test_only_peers_are_notified_of_the_first_device_and_of_the_last(
 ) -> None:
     server = start_server(PARLEY_TAMPER="hurried,brief-grace")
     with (
-        TestSocket(server.url, token=alice.access) as hers,
-        TestSocket(server.url, token=carol.access) as carols,
+        TestSocket(server.url, token=alice.access) as alice_socket,
+        TestSocket(server.url, token=carol.access) as carol_socket,
     ):
-        hers.expect("connected")
+        alice_socket.expect("connected")
         phone = TestSocket(server.url, token=bob.access)
-        assert hers.expect("user_online")["data"] == {"userId": bob.id}
+        assert alice_socket.expect("user_online")["data"] == {"userId": bob.id}
         tablet = TestSocket(server.url, token=bob.another_device().access)
         tablet.settle()
         phone.close()
         until(lambda: server.open_sockets() == 3)
-        assert changes(hers) == []
+        assert changes(alice_socket) == []
         tablet.close()
-        gone = hers.expect("user_offline")["data"]
+        gone = alice_socket.expect("user_offline")["data"]
         assert gone["userId"] == bob.id
         assert gone["lastSeenAt"].endswith("Z")
-        assert changes(carols) == []
+        assert changes(carol_socket) == []
 
 
-def reconnect_often(server: ServerProcess, hers: TestSocket, bob: Person) -> list[str]:
+def reconnect_often(server: ServerProcess, alice_socket: TestSocket, bob: Person) -> list[str]:
     """Have Bob come and go ten times, and return what Alice receives of it until they left."""
     # Before that Alice is not subscribed to their own stream.
-    hers.expect("connected")
+    alice_socket.expect("connected")
     for _ in range(10):
-        with TestSocket(server.url, token=bob.access) as his:
-            his.expect("connected")
+        with TestSocket(server.url, token=bob.access) as bob_socket:
+            bob_socket.expect("connected")
     received: list[str] = []
 
     def left() -> bool:
-        received.extend(changes(hers))
-        return received[-1:] == ["user_offline"] and not is_online(hers, bob)
+        received.extend(changes(alice_socket))
+        return received[-1:] == ["user_offline"] and not is_online(alice_socket, bob)
 
     until(left)
     return received
@@ -84,8 +84,8 @@ def test_a_user_who_only_reconnects_stays_online(
     start_server: Callable[..., ServerProcess], in_conversation: None, alice: Person, bob: Person
 ) -> None:
     server = start_server(PARLEY_TAMPER="hurried,brief-grace")
-    with TestSocket(server.url, token=alice.access) as hers:
-        assert reconnect_often(server, hers, bob) == ["user_online", "user_offline"]
+    with TestSocket(server.url, token=alice.access) as alice_socket:
+        assert reconnect_often(server, alice_socket, bob) == ["user_online", "user_offline"]
 
 
 @pytest.mark.integration
@@ -95,8 +95,8 @@ def test_a_process_without_grace_would_announce_each_reconnect(
 ) -> None:
     """The test above catches a build without the safeguard."""
     server = start_server(PARLEY_TAMPER="breathless,no-grace")
-    with TestSocket(server.url, token=alice.access) as hers:
-        assert len(reconnect_often(server, hers, bob)) > 2
+    with TestSocket(server.url, token=alice.access) as alice_socket:
+        assert len(reconnect_often(server, alice_socket, bob)) > 2
 
 
 @pytest.mark.django_db
@@ -147,13 +147,13 @@ def test_a_user_sees_the_presence_of_peers_only(
     server: ServerProcess, in_conversation: None, alice: Person, bob: Person, carol: Person
 ) -> None:
     with (
-        TestSocket(server.url, token=alice.access) as hers,
+        TestSocket(server.url, token=alice.access) as alice_socket,
         TestSocket(server.url, token=bob.access),
         TestSocket(server.url, token=carol.access),
     ):
         asked = {"userIds": [bob.id, carol.id, str(uuid7())]}
-        until(lambda: hers.ask("presence", asked)["data"]["presence"][bob.id]["online"])
-        answer = hers.ask("presence", asked)
+        until(lambda: alice_socket.ask("presence", asked)["data"]["presence"][bob.id]["online"])
+        answer = alice_socket.ask("presence", asked)
         assert answer["type"] == "presence"
         assert list(answer["data"]["presence"]) == [bob.id]
 
@@ -222,12 +222,12 @@ def test_the_users_of_a_killed_process_go_offline(
 ) -> None:
     one = start_server(PARLEY_TAMPER="hurried,short-lived,brief-grace")
     other = start_server(PARLEY_TAMPER="hurried,short-lived,brief-grace")
-    with TestSocket(one.url, token=alice.access) as hers:
-        his = TestSocket(other.url, token=bob.access)
-        hers.expect("user_online")
+    with TestSocket(one.url, token=alice.access) as alice_socket:
+        bob_socket = TestSocket(other.url, token=bob.access)
+        alice_socket.expect("user_online")
         other.kill()
-        assert hers.expect("user_offline", seconds=15)["data"]["userId"] == bob.id
-        his.close()
+        assert alice_socket.expect("user_offline", seconds=15)["data"]["userId"] == bob.id
+        bob_socket.close()
 
 
 @pytest.mark.django_db

@@ -28,15 +28,13 @@ async def at_the_beginning() -> dict[str, tuple[int, str]]:
 def test_an_older_signal_does_not_follow_a_newer_one_about_the_same_thing() -> None:
     async def scenario() -> list[str]:
         subscriber = Subscriber()
-        stream = StreamSubscribers(
-            STREAM, asyncio.get_running_loop().create_task, Pages(), at_the_beginning()
-        )
+        stream = StreamSubscribers(STREAM, Pages(), at_the_beginning())
         stream._subscribers.add(cast("Socket", subscriber))
-        stream.take(Frame(STREAM, None, "online", "presence bob", 20))
-        stream.take(Frame(STREAM, None, "offline", "presence bob", 10))
-        stream.take(Frame(STREAM, None, "carol's", "presence carol", 10))
-        stream.take(Frame(STREAM, None, "typing"))
-        stream.take(Frame(STREAM, None, "offline at last", "presence bob", 30))
+        stream.deliver(Frame(STREAM, None, "online", "presence bob", 20))
+        stream.deliver(Frame(STREAM, None, "offline", "presence bob", 10))
+        stream.deliver(Frame(STREAM, None, "carol's", "presence carol", 10))
+        stream.deliver(Frame(STREAM, None, "typing"))
+        stream.deliver(Frame(STREAM, None, "offline at last", "presence bob", 30))
         return subscriber.received
 
     assert asyncio.run(scenario()) == ["online", "carol's", "typing", "offline at last"]
