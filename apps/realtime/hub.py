@@ -70,7 +70,7 @@ class Hub:
         self._relay = Relay(self.deliver, self.receive_notice)
 
     def start(self) -> None:
-        """Begin to send and receive wake-ups, and to look after the sockets."""
+        """Begin to send and receive wake-ups, and the repeated work for the sockets."""
         receive_here(self)
         self._relay.start()
         heartbeat = HEAL_SECONDS * HEARTBEAT_PARTS

@@ -3,7 +3,7 @@ and users whose last socket closed a moment ago.
 
 A user who only reconnects stays online all the time, so nobody is notified. Several processes may
 see one user come and go at once: the store decides which socket was the first, and gives each
-change a version, by which a late announcement is told from a new one.
+change a version, so that a late announcement is recognised.
 """
 
 from collections import Counter
