@@ -13,7 +13,7 @@ from apps.realtime.serializers import (
     UnsubscribedAnswer,
     UnsubscribeInput,
 )
-from apps.realtime.socket_frames import Pong, PresenceShown, Reset, Subscribed
+from apps.realtime.socket_frames import Pong, PresenceAnswer, Reset, Subscribed
 from apps.realtime.sockets import Socket
 from apps.realtime.threads import in_redis_thread
 
@@ -39,7 +39,7 @@ async def unsubscribe(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, 
     return {"stream": stream}
 
 
-@command("presence", input=PresenceQuery, answers=[PresenceShown])
+@command("presence", input=PresenceQuery, answers=[PresenceAnswer])
 async def presence(socket: Socket, given: Mapping[str, Any]) -> None:
     """Ask which of some users are online. Users with whom you have no conversation are left out."""
     asked = set(given["user_ids"])
@@ -48,4 +48,4 @@ async def presence(socket: Socket, given: Mapping[str, Any]) -> None:
         peers = audience_of(socket.identity.user_id, asked)
         return {str(user): seen.as_dict() for user, seen in presence_of(peers).items()}
 
-    socket.reply(PresenceShown(presence=await in_redis_thread(presence_of_peers)))
+    socket.reply(PresenceAnswer(presence=await in_redis_thread(presence_of_peers)))

@@ -84,7 +84,7 @@ class Error(SocketFrame):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PresenceShown(SocketFrame):
+class PresenceAnswer(SocketFrame):
     """Which of the users that you asked for are online. Users with whom you have no conversation
     are left out."""
 

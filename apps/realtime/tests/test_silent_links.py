@@ -165,7 +165,7 @@ def test_a_wake_up_that_cannot_be_handled_does_not_renew_the_layer(
 
     async def scenario() -> None:
         async with running(Relay(deliver, deliver)):
-            await so(lambda: GROUP in layer.groups)
+            await wait_until(lambda: GROUP in layer.groups)
             for mark in ("first", "second"):
                 message = {
                     "type": "hub.wake",
@@ -174,7 +174,7 @@ def test_a_wake_up_that_cannot_be_handled_does_not_renew_the_layer(
                     "controls": [mark],
                 }
                 await layer.group_send(GROUP, message)
-            await so(lambda: len(delivered) == 2)
+            await wait_until(lambda: len(delivered) == 2)
             layer.flush.assert_not_called()  # type: ignore[attr-defined]
 
     asyncio.run(scenario())
@@ -198,7 +198,7 @@ def test_the_relay_leaves_the_channel_that_it_replaces(
 
     async def scenario() -> None:
         async with running(Relay(ignored, ignored)):
-            await so(lambda: len(used) == 4)
+            await wait_until(lambda: len(used) == 4)
             assert list(layer.groups[GROUP]) == used[3:]
 
     asyncio.run(scenario())
@@ -238,17 +238,17 @@ def test_only_the_first_wake_up_waits_for_a_layer_that_hangs(
         monkeypatch.setattr(relay_module, "channel_layer", lambda: layer)
         async with running(relay := Relay(ignored, ignored)):
             relay.send({"frames": [], "controls": [["first"]]})
-            await so(lambda: len(notified) == 1)
+            await wait_until(lambda: len(notified) == 1)
             for limit in ("FALLBACK_SECONDS", "STEP_SECONDS"):
                 monkeypatch.setattr(relay_module, limit, 3600.0)
             relay.send({"frames": [], "controls": [["second"]]})
-            await so(lambda: len(notified) == 2)
+            await wait_until(lambda: len(notified) == 2)
             layer.go.set()
-            await so(lambda: relay._layer_works)
+            await wait_until(lambda: relay._layer_works)
             relay.send({"frames": [], "controls": [["third"]]})
-            await so(lambda: [["third"]] in layer.sent)
+            await wait_until(lambda: [["third"]] in layer.sent)
             relay.send({"frames": [], "controls": [["fourth"]]})
-            await so(lambda: [["fourth"]] in layer.sent)
+            await wait_until(lambda: [["fourth"]] in layer.sent)
 
     asyncio.run(scenario())
     assert notified == [[["first"]], [["second"]]]
@@ -271,8 +271,8 @@ async def running(relay: Relay) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def so(what: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     """Wait until the condition holds."""
     async with asyncio.timeout(10):
-        while not what():  # noqa: ASYNC110
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.001)

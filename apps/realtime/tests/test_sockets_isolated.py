@@ -13,6 +13,7 @@ from apps.realtime.frames import Frame
 from apps.realtime.hub import Hub
 from apps.realtime.open_socket import OpenSocket
 from apps.realtime.sockets import PresenceEntry
+from apps.realtime.tests.tasks import settle
 from apps.realtime.wakeups import channel_layer
 from apps.realtime.wire import Wire
 
@@ -52,11 +53,6 @@ class HubWithSockets(Hub):
         for socket in self.sockets:
             socket.streams.add("feed")
             feed._subscribers.add(socket)
-
-
-async def settle() -> None:
-    """Wait until all tasks are done but the caller's."""
-    await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
 
 
 @pytest.fixture(autouse=True)

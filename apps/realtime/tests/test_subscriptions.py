@@ -18,6 +18,7 @@ from apps.realtime.frames import Frame, render
 from apps.realtime.sockets import Identity, Socket
 from apps.realtime.stream_subscribers import ResumePoint
 from apps.realtime.subscriptions import Subscriptions
+from apps.realtime.tests.tasks import settle
 
 NAME = "conversation.1"
 Hook = Callable[[], Awaitable[None]]
@@ -99,11 +100,6 @@ class Scene:
         self.socket = cast("Socket", self.recording)
         self.subscriptions.add(self.socket)
 
-    async def settle(self) -> None:
-        """Wait until all tasks are done but the caller's."""
-        while others := asyncio.all_tasks() - {asyncio.current_task()}:
-            await asyncio.gather(*others)
-
     async def remove(self) -> None:
         """Remove Bob from the readers, and revoke their subscription in this process."""
         del self.database.readers[self.bob]
@@ -113,7 +109,7 @@ class Scene:
         """Make Bob a reader after an event, and subscribe their socket in this process."""
         self.database.readers[self.bob] = after
         await self.subscriptions.subscribe_users([self.bob], NAME)
-        await self.settle()
+        await settle()
 
     def publish(self, seq: int) -> None:
         """Log an event of the stream, and deliver it in this process."""
@@ -139,9 +135,9 @@ def play(database: Database, scenario: Callable[[Scene], Awaitable[None]]) -> Sc
     async def run() -> Scene:
         scene = Scene(database)
         await scenario(scene)
-        await scene.settle()
+        await settle()
         scene.publish(database.head + 1)
-        await scene.settle()
+        await settle()
         return scene
 
     return asyncio.run(run())
