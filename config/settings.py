@@ -183,12 +183,12 @@ if REDIS_URL:
             },
         }
     }
-    PRESENCE = "apps.realtime.presence_stores.RedisPresence"
+    PRESENCE = "apps.realtime.redis_presence.RedisPresence"
     LIMITER = "apps.core.redis_limiter.RedisLimiter"
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
-    PRESENCE = "apps.realtime.presence_stores.LocalPresence"
+    PRESENCE = "apps.realtime.local_presence.LocalPresence"
     LIMITER = "apps.core.ratelimit.LocalLimiter"
 
 # --- Accounts and tokens -------------------------------------------------------------------------

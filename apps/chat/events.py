@@ -22,7 +22,7 @@ CONVERSATION = StreamType(
     description="The events of a group. The sockets of its members are subscribed from when they "
     "join until they leave, and may read the events of that time. Nobody else may.",
     readers=group_readers,
-    standing=groups_standing,
+    automatic=groups_standing,
 )
 
 

@@ -3,12 +3,12 @@ from django.utils.module_loading import autodiscover_modules
 
 
 class RealtimeConfig(AppConfig):
-    """Streams, the event log, the hub, the consumer and presence: alone knows channels."""
+    """Streams, the event log, the hub, the consumer and presence. Only this app uses Channels."""
 
     name = "apps.realtime"
     label = "realtime"
     layer = "realtime"
 
     def ready(self) -> None:
-        """Have each app register what it announces, and which commands of the websocket it has."""
+        """Have each app register its events and its commands of the websocket."""
         autodiscover_modules("events", "commands")

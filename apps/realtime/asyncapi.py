@@ -1,7 +1,7 @@
-"""asyncapi.yaml: what is declared of the websocket, in both directions, as AsyncAPI 3.0.
+"""asyncapi.yaml: the declared frames of the websocket, in both directions, as AsyncAPI 3.0.
 
-Who "sends" and "receives" in it is the server. A stream is a channel with its own messages; all of
-them go over the one channel that is a websocket.
+In the document the server "sends" and "receives". A stream is a channel with messages of its own;
+all of them go over the one channel that is a websocket.
 """
 
 from collections.abc import Iterable
@@ -20,13 +20,13 @@ from apps.realtime.streams import StreamType, stream_types
 Part = dict[str, Any]
 
 SOCKET = "socket"
-LOGINS: Part = {
+SECURITY_SCHEMES: Part = {
     "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
     "ticket": {
         "type": "httpApiKey",
         "in": "query",
         "name": "ticket",
-        "description": "From POST /api/v1/auth/ws-ticket; opens one socket within 30 seconds.",
+        "description": "From POST /api/v1/auth/ws-ticket. It opens one socket, within 30 seconds.",
     },
     "token": {
         "type": "httpApiKey",
@@ -39,22 +39,24 @@ LOGINS: Part = {
 
 @cache
 def document() -> Part:
-    """Return the document of all that is declared."""
+    """Return the document of all declared frames."""
     messages, schemas = described_messages()
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "Parley's websocket",
             "version": settings.APP_VERSION,
-            "description": "Each frame is a JSON object. How a client loses nothing, and which "
-            "limits there are, is said in docs/realtime.md.",
+            "description": "Each frame is a JSON object. docs/realtime.md says how a client loses "
+            "no event, and names the limits.",
         },
         "defaultContentType": "application/json",
         "servers": {
             "local": {
                 "host": "localhost:8080",
                 "protocol": "ws",
-                "security": [_ref("components", "securitySchemes", name) for name in LOGINS],
+                "security": [
+                    _ref("components", "securitySchemes", name) for name in SECURITY_SCHEMES
+                ],
             }
         },
         "channels": {
@@ -65,7 +67,7 @@ def document() -> Part:
         "components": {
             "messages": messages,
             "schemas": schemas,
-            "securitySchemes": LOGINS,
+            "securitySchemes": SECURITY_SCHEMES,
         },
     }
 
@@ -74,8 +76,7 @@ def _socket(messages: Iterable[str]) -> Part:
     return {
         "address": "/ws",
         "title": "The websocket",
-        "description": "Everything goes over it, events of streams too. `connected` is the first "
-        "frame.",
+        "description": "All frames go over it, those of streams too. The first one is `connected`.",
         "messages": {key: _ref("components", "messages", key) for key in messages},
         "bindings": {"ws": {"method": "GET", "bindingVersion": "0.1.0"}},
         "x-close-codes": {str(code): reason for code, reason in CODES.items()},
@@ -83,27 +84,27 @@ def _socket(messages: Iterable[str]) -> Part:
 
 
 def _stream(kind: StreamType) -> Part:
-    parameter = {kind.of: {"description": "The id that is in the stream's name."}}
+    parameter = {kind.of: {"description": "The id in the name of the stream."}}
     return {
         "address": kind.pattern,
         "title": f"The stream {kind.pattern}",
         "description": kind.description,
-        "messages": {key: _ref("components", "messages", key) for key in _told_on(kind)},
+        "messages": {key: _ref("components", "messages", key) for key in _stream_messages(kind)},
         **({"parameters": parameter} if kind.of else {}),
         "x-frames": kind.frames,
     }
 
 
 def _operations(messages: Iterable[str]) -> Part:
-    receiving = {f"receive.{kind}": _receiving(kind, one) for kind, one in sorted(commands.items())}
-    sending = {
-        f"send.{prefix}": _sending(prefix, _told_on(kind))
+    receive = {f"receive.{kind}": _receive(kind, one) for kind, one in sorted(commands.items())}
+    send = {
+        f"send.{prefix}": _send(prefix, _stream_messages(kind))
         for prefix, kind in sorted(stream_types.items())
     }
-    return {**receiving, **sending, f"send.{SOCKET}": _sending(SOCKET, _told_unasked(messages))}
+    return {**receive, **send, f"send.{SOCKET}": _send(SOCKET, _socket_messages(messages))}
 
 
-def _receiving(kind: str, command: Command) -> Part:
+def _receive(kind: str, command: Command) -> Part:
     answers = [key_of(frame) for frame in command.answers] or [f"ack.{kind}"]
     return {
         "action": "receive",
@@ -116,7 +117,7 @@ def _receiving(kind: str, command: Command) -> Part:
     }
 
 
-def _sending(channel: str, keys: Iterable[str]) -> Part:
+def _send(channel: str, keys: Iterable[str]) -> Part:
     return {
         "action": "send",
         "channel": _ref("channels", channel),
@@ -124,8 +125,8 @@ def _sending(channel: str, keys: Iterable[str]) -> Part:
     }
 
 
-def _told_on(kind: StreamType) -> list[str]:
-    """Return the keys of the messages of a kind of streams."""
+def _stream_messages(kind: StreamType) -> list[str]:
+    """Return the keys of the messages on streams of a kind."""
     return sorted(
         key_of(frame)
         for frame in server_frames.values()
@@ -133,8 +134,8 @@ def _told_on(kind: StreamType) -> list[str]:
     )
 
 
-def _told_unasked(messages: Iterable[str]) -> list[str]:
-    """Return the keys of what one socket alone is told."""
+def _socket_messages(messages: Iterable[str]) -> list[str]:
+    """Return the keys of the messages to one socket alone."""
     return [key for key in messages if key.startswith("frame.")]
 
 

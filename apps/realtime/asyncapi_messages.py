@@ -16,8 +16,8 @@ REQUEST_ID: Schema = {"requestId": {"type": "string", "maxLength": 64}}
 
 
 def described_messages() -> tuple[dict[str, Schema], dict[str, Schema]]:
-    """Return the messages by their keys in the document, and the schemas that they refer to, both
-    in the order of their names: that of the declarations depends on who imports what first."""
+    """Return the messages by their keys in the document, and the schemas that they refer to. Both
+    are sorted by name, since the order of declarations depends on the order of imports."""
     components = Components()
     messages = {
         **{f"command.{kind}": _command(kind, one, components) for kind, one in commands.items()},
@@ -34,7 +34,7 @@ def described_messages() -> tuple[dict[str, Schema], dict[str, Schema]]:
         **{
             key_of(frame): _server_frame(frame, components)
             for frame in server_frames.values()
-            # Each of them is an ack of a command, above.
+            # Acks are described for each command, above.
             if frame is not Ack
         },
     }
@@ -45,7 +45,8 @@ def described_messages() -> tuple[dict[str, Schema], dict[str, Schema]]:
 
 
 def key_of(frame: type[ServerFrame]) -> str:
-    """Return the key of a frame's message in the document. Commands and frames share some types."""
+    """Return the key of a frame's message in the document. Some types are both a command and a
+    frame."""
     if issubclass(frame, Event):
         return f"event.{frame.type}"
     return f"signal.{frame.type}" if issubclass(frame, Signal) else f"frame.{frame.type}"
@@ -62,15 +63,19 @@ def _command(kind: str, command: Command, components: Components) -> Schema:
 
 def _server_frame(frame: type[ServerFrame], components: Components) -> Schema:
     data = components.refer(frame.payload, "response")
-    beside = dict(TIME)
+    extra = dict(TIME)
     if issubclass(frame, Event):
-        beside |= {
+        extra |= {
             "stream": _stream_name(frame.stream_types()),
-            "seq": {"type": "integer", "minimum": 1, "description": "Its number in the stream."},
+            "seq": {
+                "type": "integer",
+                "minimum": 1,
+                "description": "The number of the event in the stream.",
+            },
         }
     elif frame is Error or any(frame in command.answers for command in commands.values()):
-        beside |= REQUEST_ID
-    message = _message(frame.type, _sentences(frame), data, beside)
+        extra |= REQUEST_ID
+    message = _message(frame.type, _sentences(frame), data, extra)
     return {**message, "x-payload-version": frame.payload_version}
 
 
@@ -84,10 +89,10 @@ def _message(
     name: str,
     summary: str,
     data: Schema,
-    beside: Mapping[str, Schema],
+    extra: Mapping[str, Schema],
     optional: Container[str] = ("requestId",),
 ) -> Schema:
-    properties = {"type": {"type": "string", "const": name}, "data": data, **beside}
+    properties = {"type": {"type": "string", "const": name}, "data": data, **extra}
     required = [one for one in properties if one not in optional]
     payload = {"type": "object", "properties": properties, "required": required}
     return {"name": name, "summary": summary, "payload": payload}

@@ -1,4 +1,4 @@
-"""Close codes of the websocket (contract 7.4). 4000-4499: come back; 4500-4999: do not."""
+"""Close codes of the websocket. A client reconnects after 4000-4499, and not after 4500-4999."""
 
 MALFORMED = 4400
 UNAUTHORIZED = 4401
@@ -7,7 +7,7 @@ TOO_MANY_FRAMES = 4429
 SESSION_REVOKED = 4501
 TOO_MANY_SOCKETS = 4502
 
-# What our own code says when it closes a socket.
+# The reason that the server sends with each code of its own.
 REASONS = {
     MALFORMED: "three frames that were not JSON objects",
     UNAUTHORIZED: "bad or expired credentials",
@@ -16,7 +16,7 @@ REASONS = {
     SESSION_REVOKED: "the session is over",
     TOO_MANY_SOCKETS: "too many sockets",
 }
-# Every code that a client may meet. The first two are said by the websocket's protocol.
+# Every code that a client may receive. The first two are those of the websocket protocol.
 CODES = {
     1009: "the frame was too big",
     1012: "the server restarts; come back after a random 1 to 10 seconds",

@@ -1,4 +1,4 @@
-"""The commands of the websocket that need no feature (contract 7.2)."""
+"""The commands of the websocket that belong to no feature."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,39 +13,39 @@ from apps.realtime.serializers import (
     UnsubscribedAnswer,
     UnsubscribeInput,
 )
-from apps.realtime.socket_frames import Pong, PresenceShown, Reset, Subscribed
+from apps.realtime.socket_frames import Pong, PresenceAnswer, Reset, Subscribed
 from apps.realtime.sockets import Socket
-from apps.realtime.threads import asking_redis
+from apps.realtime.threads import in_redis_thread
 
 
 @command("ping", input=PingInput, answers=[Pong])
 async def ping(socket: Socket, given: Mapping[str, Any]) -> None:
     """Ask for the heads of your streams."""
-    socket.push(Pong(timestamp=timestamp(), streams=socket.heads()).render(socket.echo()))
+    socket.reply(Pong(timestamp=timestamp(), streams=socket.heads()))
 
 
 @command("subscribe", input=SubscribeInput, answers=[Subscribed, Reset])
 async def subscribe(socket: Socket, given: Mapping[str, Any]) -> None:
-    """Subscribe to a stream, after the last number that you have of it if you give one."""
+    """Subscribe to a stream. With `after`, the last number that you have of it, you also receive
+    what you missed."""
     await socket.subscribe(given["stream"], given.get("after"), given.get("epoch", ""))
 
 
 @command("unsubscribe", input=UnsubscribeInput, ack=UnsubscribedAnswer)
 async def unsubscribe(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Get no more of a stream."""
+    """Receive nothing more of a stream, until you subscribe again."""
     stream = given["stream"]
     socket.unsubscribe(stream)
     return {"stream": stream}
 
 
-@command("presence", input=PresenceQuery, answers=[PresenceShown])
+@command("presence", input=PresenceQuery, answers=[PresenceAnswer])
 async def presence(socket: Socket, given: Mapping[str, Any]) -> None:
-    """Ask which users are online, of those whom you have a conversation with."""
+    """Ask which of some users are online. Users with whom you have no conversation are left out."""
     asked = set(given["user_ids"])
 
-    def look() -> Mapping[str, Any]:
-        known = audience_of(socket.identity.user_id, asked)
-        return {str(user): seen.as_dict() for user, seen in presence_of(known).items()}
+    def presence_of_peers() -> Mapping[str, Any]:
+        peers = audience_of(socket.identity.user_id, asked)
+        return {str(user): seen.as_dict() for user, seen in presence_of(peers).items()}
 
-    seen = await asking_redis(look)
-    socket.push(PresenceShown(presence=seen).render(socket.echo()))
+    socket.reply(PresenceAnswer(presence=await in_redis_thread(presence_of_peers)))

@@ -1,4 +1,4 @@
-"""What processes tell each other beside frames: what to do with sockets."""
+"""What processes send each other besides frames: what to do with sockets."""
 
 from dataclasses import astuple, dataclass
 from typing import Any
@@ -14,7 +14,7 @@ class EndSession:
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """Subscribe the sockets of a user to a stream, if the database says that they may be."""
+    """Subscribe the sockets of a user to a stream, if the user may read it by the database."""
 
     user_id: UUID
     stream: str
@@ -22,7 +22,7 @@ class Subscribe:
 
 @dataclass(frozen=True, slots=True)
 class Revoke:
-    """Let no socket of a user be subscribed to a stream any more."""
+    """Unsubscribe the sockets of a user from a stream that the user may not read any more."""
 
     user_id: UUID
     stream: str
@@ -31,15 +31,15 @@ class Revoke:
 Control = EndSession | Subscribe | Revoke
 
 _KINDS: dict[str, type[Control]] = {"end": EndSession, "subscribe": Subscribe, "revoke": Revoke}
-_WORDS = {kind: word for word, kind in _KINDS.items()}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
 def pack(control: Control) -> list[str]:
     """Return the control as it goes to other processes."""
-    return [_WORDS[type(control)], *map(str, astuple(control))]
+    return [_NAMES[type(control)], *map(str, astuple(control))]
 
 
 def unpack(packed: Any) -> Control:
-    """Return the control that a process has packed; raise KeyError or ValueError for another."""
-    word, id_, *stream = packed
-    return _KINDS[word](UUID(id_), *stream)
+    """Return the control that a process packed; raise KeyError or ValueError for anything else."""
+    name, id_, *stream = packed
+    return _KINDS[name](UUID(id_), *stream)

@@ -1,12 +1,12 @@
-"""How processes tell each other to look when the channel layer does not: through the database.
+"""How processes notify each other through the database while the channel layer fails.
 
-Each process listens on a connection of its own (PostgreSQL's LISTEN and NOTIFY). Only numbers go
-this way, and controls: the frames are read from the log. It costs every
-commit that uses it a lock on the whole database, and so it is used only while the layer fails
-(docs/decisions/0020-database-notices.md). On SQLite there is no such way, nor any need for one.
+Each process listens on a connection of its own (PostgreSQL's LISTEN and NOTIFY). A notice carries
+only numbers and controls; the frames are read from the log. It costs every commit that sends one a
+lock on the whole database, so it is sent only while the layer fails
+(docs/decisions/0020-database-notices.md). SQLite has no notices, and needs none: it serves one
+process.
 """
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypedDict
 
@@ -27,47 +27,45 @@ CONTROLS_AT_ONCE = 50
 
 
 class Notice(TypedDict):
-    """What a process tells the others: the heads of streams, and controls, packed."""
+    """What a process notifies the others of: the heads of streams, and controls, packed."""
 
     heads: Mapping[str, int]
     controls: list[Any]
 
 
 def available() -> bool:
-    """Return whether the database has such a way."""
+    """Return whether the database has notices."""
     return bool(connection.vendor == "postgresql")
 
 
 def notify(wakeups: list[Wakeup]) -> None:
-    """Tell every process, this one included, what it would hear of the wake-ups. Signals are not
-    told: they may be lost. Blocks."""
-    for look in _looks(wakeups):
+    """Notify every process, this one included, of the wake-ups. Their signals are left out, since
+    they may be lost. Blocks."""
+    for notice in _notices(wakeups):
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_notify(%s, %s)", [_channel(), orjson.dumps(look).decode()])
+            cursor.execute("SELECT pg_notify(%s, %s)", [_channel(), orjson.dumps(notice).decode()])
 
 
-async def listen(take: Callable[[Notice], None]) -> None:
-    """Hand over what any process tells, for as long as the task runs."""
-    while True:
-        try:
-            async with await psycopg.AsyncConnection.connect(**_address(), autocommit=True) as here:
-                await here.execute(f'LISTEN "{_channel()}"'.encode())
-                async for told in here.notifies():
-                    _hand_over(told.payload, take)
-        except psycopg.Error as error:
-            log.warning("not listening to the database", error=type(error).__name__)
-        await asyncio.sleep(RETRY_SECONDS)
-
-
-def _hand_over(payload: str, take: Callable[[Notice], None]) -> None:
-    # Whatever another version of the program says is no reason to stop listening.
+async def listen(deliver: Callable[[Notice], None]) -> None:
+    """Call `deliver` with the notices of all processes until the connection fails; log that."""
     try:
-        take(orjson.loads(payload))
+        async with await psycopg.AsyncConnection.connect(**_address(), autocommit=True) as listener:
+            await listener.execute(f'LISTEN "{_channel()}"'.encode())
+            async for received in listener.notifies():
+                _deliver(received.payload, deliver)
+    except psycopg.Error as error:
+        log.warning("not listening to the database", error=type(error).__name__)
+
+
+def _deliver(payload: str, deliver: Callable[[Notice], None]) -> None:
+    # A notice of another version of the program is no reason to stop listening.
+    try:
+        deliver(orjson.loads(payload))
     except Exception:
-        log.exception("word of another process not taken")
+        log.exception("notice not delivered")
 
 
-def _looks(wakeups: list[Wakeup]) -> Iterator[Notice]:
+def _notices(wakeups: list[Wakeup]) -> Iterator[Notice]:
     heads: dict[str, int] = {}
     controls: list[Any] = []
     for wakeup in wakeups:
@@ -88,7 +86,7 @@ def _channel() -> str:
 
 
 def _address() -> dict[str, Any]:
-    """Return how the database is reached, without what only Django's cursors need."""
-    given = connection.get_connection_params()
-    own = ("context", "cursor_factory", "prepare_threshold", "server_side_binding")
-    return {name: value for name, value in given.items() if name not in own}
+    """Return the parameters of a connection, without those that only Django's cursors need."""
+    parameters = connection.get_connection_params()
+    unneeded = ("context", "cursor_factory", "prepare_threshold", "server_side_binding")
+    return {name: value for name, value in parameters.items() if name not in unneeded}

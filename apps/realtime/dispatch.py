@@ -1,4 +1,4 @@
-"""The frames of a client: parsed, handed to their commands, and answered."""
+"""The frames of a client: parsed, dispatched to their commands, and answered."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,24 +11,24 @@ from apps.realtime import closing, registry
 from apps.realtime.open_socket import OpenSocket
 from apps.realtime.socket_frames import Ack, Error
 
-STRIKES = 3
+MALFORMED_FRAMES = 3
 
 
 class Malformed(BadRequest):
-    """What is no frame at all; a client may send only a few."""
+    """The text is no frame; a client may send only MALFORMED_FRAMES of these."""
 
 
 class Dispatcher:
-    """Answers the frames of one socket, one by one, so that the answers come in their order."""
+    """Answers the frames of one socket one after the other, so that answers keep their order."""
 
-    __slots__ = ("_socket", "_strikes")
+    __slots__ = ("_malformed", "_socket")
 
     def __init__(self, socket: OpenSocket) -> None:
         self._socket = socket
-        self._strikes = 0
+        self._malformed = 0
 
     async def dispatch(self, text: str | None) -> None:
-        """Answer one frame: with what its command returns, or with why it was refused."""
+        """Answer one frame: with what its command returns, or with the reason why it is refused."""
         socket = self._socket
         if socket.closed:
             return
@@ -39,17 +39,17 @@ class Dispatcher:
             command = _command(frame)
             returned = await command.handler(socket, command.input.load(_data(frame)))
         except Exception as error:  # noqa: BLE001
-            socket.push(Error(error=as_domain_error(error)).render(socket.echo()))
+            socket.reply(Error(error=as_domain_error(error)))
             if isinstance(error, Malformed):
-                self._count_strike()
+                self._count_malformed()
         else:
             if returned is not None:
-                socket.push(Ack(returned=returned).render(socket.echo()))
+                socket.reply(Ack(returned=returned))
 
-    def _count_strike(self) -> None:
-        self._strikes += 1
-        if self._strikes >= STRIKES:
-            self._socket.close_soon(closing.MALFORMED)
+    def _count_malformed(self) -> None:
+        self._malformed += 1
+        if self._malformed >= MALFORMED_FRAMES:
+            self._socket.close(closing.MALFORMED)
 
 
 def _frame(text: str | None) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What the websocket refuses by itself."""
+"""Errors of the websocket itself."""
 
 from apps.core.errors import BadRequest
 

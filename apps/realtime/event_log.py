@@ -1,4 +1,4 @@
-"""The one door by which events leave: publish() (docs/realtime.md)."""
+"""The log of events. Every event leaves by publish(), and every signal by signal()."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -22,27 +22,29 @@ from apps.realtime.server_frames import Event, Signal
 from apps.realtime.wakeups import wake
 
 PRUNED_AT_ONCE = 1_000
-# Of a page of the log: the most events, and the bytes after which it takes no more of them. A
-# socket that catches up and does not read keeps a page, and who wants another waits for this one.
+# A page of the log has at most so many events, and no more once it has so many bytes: a socket that
+# catches up and does not read keeps a page in memory, and the others wait while one is read.
 PAGE_EVENTS = 100
 PAGE_BYTES = 512 * 1024
 
 
 @dataclass(frozen=True)
 class Backlog:
-    """What a follower missed: frames in order, or the word that the log no longer has them."""
+    """Events that a subscriber missed, as frames in order. It is not complete when the log does not
+    have all of them."""
 
     frames: list[Frame]
     complete: bool
 
 
 def publish(*events: Event) -> None:
-    """Number the events, log them, and wake their subscribers once the transaction is committed.
+    """Number the events, log them, and send them to their subscribers once the transaction is
+    committed.
 
-    Must run inside the transaction that makes the change that is announced, and last in it: the
-    rows of the streams stay locked until the commit. They are locked in the order of their names,
-    so that two transactions never wait for each other. All events of a change go in one call, which
-    takes two statements for however many there are.
+    Must run inside the transaction of the change that the events announce, and last in it: the rows
+    of the streams stay locked until the commit. They are locked in the order of their names, so
+    that two transactions never wait for each other. All events of a change go in one call, which
+    takes two statements however many there are.
     """
     if not connection.in_atomic_block:
         raise RuntimeError("publish() belongs inside the transaction of the change it announces.")
@@ -63,23 +65,22 @@ def publish(*events: Event) -> None:
             rows.append((name, seq, event.type, data, size, event.subject, now))
             frames.append(Frame(name, seq, text))
     insert(LoggedEvent, ("stream", "seq", "type", "data", "size", "subject", "created_at"), rows)
-    # A wake-up that fails is healed by the log; it must not fail a request that has succeeded.
+    # The log makes up for a wake-up that fails; the request has succeeded, and must not fail by it.
     transaction.on_commit(partial(wake, frames=frames), robust=True)
 
 
 def signal(one: Signal) -> None:
-    """Tell those who are subscribed to the signal's streams now. It is not logged and may be
+    """Send the signal to the present subscribers of its streams. It is not logged and may be
     lost."""
     text = render(one.type, one.data())
     wake(frames=[Frame(name, None, text, one.about, one.version) for name in one.streams()])
 
 
 def events_after(stream: str, after: int, up_to: int | None = None) -> Backlog:
-    """Return a page of a stream's logged events behind a number, oldest first: PAGE_EVENTS at most,
-    and none once PAGE_BYTES are reached.
+    """Return a page of a stream's logged events after a number, oldest first: at most PAGE_EVENTS,
+    and no more once PAGE_BYTES are reached.
 
-    `complete` is false when one of them is missing: the log does not go back that far, or has a
-    hole.
+    It is not complete when an event is missing: the log does not go back that far, or has a hole.
     """
     last = after + PAGE_EVENTS if up_to is None else min(up_to, after + PAGE_EVENTS)
     before = Window(Sum("size"), order_by="seq") - F("size")
@@ -91,7 +92,7 @@ def events_after(stream: str, after: int, up_to: int | None = None) -> Backlog:
         .order_by("seq")
         .values_list("seq", "type", "data", "created_at")
     )
-    # Numbers are unique: as many as there are from the first to the last are all of them.
+    # Numbers are unique, so there is no hole if their count is the distance.
     whole = found[-1][0] == after + len(found) if found else after == up_to
     frames = [
         Frame(stream, seq, _text(stream, seq, kind, data, rfc3339(at)))
@@ -101,22 +102,22 @@ def events_after(stream: str, after: int, up_to: int | None = None) -> Backlog:
 
 
 def heads(streams: Iterable[str]) -> dict[str, tuple[int, str]]:
-    """Return head and epoch of each stream; one without any event yet has head 0."""
+    """Return head and epoch of each stream. A stream without events has head 0 and no epoch."""
     names = list(streams)
     rows = Stream.objects.filter(name__in=names).values_list("name", "head", "epoch")
     return dict.fromkeys(names, (0, "")) | {name: (head, epoch) for name, head, epoch in rows}
 
 
 def redact(subjects: Iterable[UUID], overlay: Overlay) -> None:
-    """Overwrite parts of the logged payloads that tell of something that was deleted."""
+    """Overwrite parts of the logged payloads that are about something that was deleted."""
     redact_json(LoggedEvent.objects.filter(subject__in=list(subjects)), "data", overlay)
 
 
 def events_prune() -> int:
     """Delete the events that are older than the retention and return how many there were.
 
-    A stream is cut at a number, below the first event that is kept: times are not in the order of
-    the numbers, since several clocks give them, and a hole would be a loss that nobody notices.
+    All events below the first one that is kept are deleted. Times are not in the order of the
+    numbers, since they come from several clocks, and to delete by time could leave a hole.
     """
     limit = timezone.now() - settings.EVENT_RETENTION
     old = (
@@ -131,23 +132,25 @@ def _prune_stream(stream: str, limit: datetime) -> int:
     if kept is not None:
         events = events.filter(seq__lt=kept.seq)
     deleted = 0
-    # In parts from the oldest on, so that no statement is long and one that fails leaves no hole.
+    # The oldest are deleted first and in parts, so that no statement is long, and one that fails
+    # leaves no hole.
     while part := list(events.order_by("seq").values_list("seq", flat=True)[:PRUNED_AT_ONCE]):
         deleted += events.filter(seq__lte=part[-1]).delete()[0]
     return deleted
 
 
 def epochs_renew() -> int:
-    """Begin a new life of every stream, after the database was restored, and return how many.
+    """Begin a new epoch of every stream, after the database was restored, and return how many.
 
-    A restored log gives its numbers a second time. Clients that have seen those of its former life
-    would take the new events for known ones; by the epoch they are told to start anew.
+    A restored log assigns its numbers a second time. Clients that have seen those of the former
+    epoch would take the new events for known ones; by the new epoch they know that they must fetch
+    everything again.
     """
     return Stream.objects.update(epoch=new_epoch())
 
 
 def _advance(counts: Counter[str]) -> dict[str, int]:
-    """Move the heads on, locking the rows in the order of the names, and return the new ones."""
+    """Increase the heads, locking the rows in the order of the names, and return the new heads."""
     return dict(
         insert(
             Stream,

@@ -1,4 +1,4 @@
-"""What is signalled of presence, to those who may see it."""
+"""Signals of presence, to the users who may see it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from apps.realtime.streams import USER
 
 @dataclass(frozen=True, kw_only=True)
 class UserOnline(Signal):
-    """The first device of somebody you talk with came online."""
+    """A user you talk with came online: the first of their devices connected."""
 
     type = "user_online"
     stream = USER
@@ -26,7 +26,8 @@ class UserOnline(Signal):
 
 @dataclass(frozen=True, kw_only=True)
 class UserOffline(Signal):
-    """Somebody you talk with has been gone from all devices for more than 5 seconds."""
+    """A user you talk with went offline: no device of theirs was connected for more than 5
+    seconds."""
 
     type = "user_offline"
     stream = USER

@@ -1,4 +1,4 @@
-"""What realtime brings to the whole."""
+"""What realtime brings to the project."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Frames of the websocket (contract 7.2)."""
+"""Frames of the websocket, as text or bytes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ class Frame:
     version: int = 0
 
     def packed(self) -> tuple[str, int | None, str | bytes, str, int]:
-        """Return the frame as it goes to other processes; Frame(*packed) is the way back."""
+        """Return the frame as it goes to other processes, where Frame(*packed) unpacks it."""
         return self.stream, self.seq, self.content, self.about, self.version
 
 
 def sending(content: str | bytes) -> dict[str, Any]:
-    """Return what an ASGI application sends to have the client get one frame."""
+    """Return the message by which an ASGI application sends one frame."""
     if type(content) is str:
         return {"type": "websocket.send", "text": content}
     return {"type": "websocket.send", "bytes": content}
@@ -36,12 +36,12 @@ def sending(content: str | bytes) -> dict[str, Any]:
 def render(
     kind: str,
     data: Mapping[str, Any],
-    beside: Mapping[str, Any] | None = None,
+    extra: Mapping[str, Any] | None = None,
     *,
     at: str = "",
 ) -> str:
-    """Return one frame as text. `beside` is its requestId, or its stream and seq; `at` its time as
-    it is written, if that is not the present one."""
+    """Return one frame as text. `extra` is its requestId, or its stream and seq; `at` is its time
+    as it is written, if that is not the present time."""
     return dumps(
-        {"type": kind, "data": data, "timestamp": at or timestamp(), **(beside or {})}
+        {"type": kind, "data": data, "timestamp": at or timestamp(), **(extra or {})}
     ).decode()

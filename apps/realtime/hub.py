@@ -1,18 +1,17 @@
-"""One hub per process: it hears every wake-up once and knows the sockets that it concerns.
+"""One hub per process: it receives every wake-up once and knows the sockets that it concerns.
 
-Every few seconds it compares its streams' heads with the log's, so that a lost last event heals
-too; and with every heartbeat it looks whether the sessions of its sockets are still good, and what
-their users may read, so that a lost word of a change does.
+Every few seconds it compares the heads of its streams with the log, so that a lost last event is
+found too. With every heartbeat it asks which sessions of its sockets are still active, and which
+streams their users may read, so that a lost control is made up for.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-import structlog
-
+from apps.realtime.background import every, spawn
 from apps.realtime.closing import SESSION_REVOKED
 from apps.realtime.controls import EndSession, Revoke, Subscribe, unpack
 from apps.realtime.database_notices import Notice
@@ -24,16 +23,15 @@ from apps.realtime.relay import Relay
 from apps.realtime.socket_frames import Heartbeat
 from apps.realtime.sockets import Socket
 from apps.realtime.subscriptions import Subscriptions
-from apps.realtime.threads import asking_redis, in_thread
+from apps.realtime.threads import in_redis_thread, in_thread
 from apps.realtime.transport import HEARTBEAT_SECONDS
 from apps.realtime.wakeups import Wakeup, receive_here, wake
 
-log = structlog.get_logger(__name__)
-
 HEAL_SECONDS = 5
-BEATS = HEARTBEAT_SECONDS // HEAL_SECONDS
-# A socket may be let in on a session that ends before the hub knows the socket; ends that are
-# younger than this are held against it. What takes longer, the sweep of the sessions finds.
+# Heartbeats are sent to one part of the sockets every HEAL_SECONDS, so that they are spread out.
+HEARTBEAT_PARTS = HEARTBEAT_SECONDS // HEAL_SECONDS
+# A session may end after its socket was authenticated and before the hub knows that socket. The hub
+# remembers for so many seconds which sessions ended; the sweep finds what takes longer.
 ENDED_SECONDS = 60
 
 _hub: "Hub | None" = None
@@ -54,7 +52,7 @@ def hub(authenticator: SocketAuthenticator) -> "Hub":
 
 
 def sessions_close(sessions: Iterable[UUID]) -> None:
-    """Close, in every process, the sockets of sessions that are over."""
+    """Close, in every process, the sockets of sessions that ended."""
     wake(controls=map(EndSession, sessions))
 
 
@@ -63,47 +61,40 @@ class Hub:
 
     def __init__(self, authenticator: SocketAuthenticator) -> None:
         self.loop = asyncio.get_running_loop()
+        self.subscriptions = Subscriptions()
         self._authenticator = authenticator
-        self.subscriptions = Subscriptions(self.spawn)
         self._sockets: set[Socket] = set()
         self._by_session: defaultdict[UUID, set[Socket]] = defaultdict(set)
         self._ended: dict[UUID, float] = {}
-        self._round = 0
-        self._relay = Relay(self.take, self.receive_notice)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._heartbeat_part = 0
+        self._relay = Relay(self.deliver, self.receive_notice)
 
     def start(self) -> None:
-        """Begin to hear and to send wake-ups, and to look after the sockets."""
+        """Begin to send and receive wake-ups, and the repeated work for the sockets."""
         receive_here(self)
-        self._relay.start(self.spawn)
-        # Each by itself, so that a database that hangs does not hold up what needs none.
-        self.spawn(self._every(1, self._heal))
-        self.spawn(self._every(1, self._heartbeat))
-        self.spawn(self._every(1, self._announce_departures))
-        self.spawn(self._every(BEATS, self._sweep_sessions))
-        self.spawn(self._every(BEATS, self._sweep_subscriptions))
-        self.spawn(self._every(BEATS, self._beat_presence))
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        """Run something beside, held by a reference until it is done."""
-        task = self.loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        self._relay.start()
+        heartbeat = HEAL_SECONDS * HEARTBEAT_PARTS
+        # Each runs by itself, so that a database that hangs does not delay what needs no database.
+        spawn(every(HEAL_SECONDS, self._heal))
+        spawn(every(HEAL_SECONDS, self._send_heartbeats))
+        spawn(every(HEAL_SECONDS, self._announce_departures))
+        spawn(every(heartbeat, self._sweep_sessions))
+        spawn(every(heartbeat, self._sweep_subscriptions))
+        spawn(every(heartbeat, self._refresh_presence))
 
     def counts(self) -> tuple[int, int]:
-        """Return how many people and how many sockets are connected here."""
+        """Return how many users and how many sockets are connected here."""
         return len({socket.identity.user_id for socket in tuple(self._sockets)}), len(self._sockets)
 
     # Sockets.
 
     def add(self, socket: Socket) -> None:
-        """Take in a socket whose visitor is known."""
+        """Add a socket that is authenticated."""
         self._sockets.add(socket)
         self._by_session[socket.identity.session_id].add(socket)
         self.subscriptions.add(socket)
         if socket.identity.session_id in self._ended:
-            socket.close_soon(SESSION_REVOKED)
+            socket.close(SESSION_REVOKED)
 
     def remove(self, socket: Socket) -> None:
         """Forget a socket."""
@@ -115,92 +106,88 @@ class Hub:
         self.subscriptions.remove(socket)
 
     def close_session(self, session: UUID) -> None:
-        """Close the sockets of a session that is over."""
+        """Close the sockets of a session that ended."""
         self._ended[session] = self.loop.time()
         for socket in tuple(self._by_session.get(session, ())):
-            socket.close_soon(SESSION_REVOKED)
+            socket.close(SESSION_REVOKED)
 
     # Wake-ups.
 
     def deliver_and_relay(self, wakeup: Wakeup) -> None:
-        """Deliver what happened in this process, and tell the others."""
-        self.take(wakeup)
+        """Deliver what happened in this process, and send it to the other processes."""
+        self.deliver(wakeup)
         self._relay.send(wakeup)
 
-    def take(self, wakeup: Wakeup) -> None:
-        """Deliver the frames of one wake-up to the sockets here, and do with these what it says."""
-        each("frame", wakeup["frames"], lambda packed: self.subscriptions.take(Frame(*packed)))
-        self._obey(wakeup["controls"])
+    def deliver(self, wakeup: Wakeup) -> None:
+        """Deliver the frames of a wake-up to the sockets here, and apply its controls."""
+        each("frame", wakeup["frames"], lambda packed: self.subscriptions.deliver(Frame(*packed)))
+        self._apply(wakeup["controls"])
 
-    def receive_notice(self, look: Notice) -> None:
-        """Have the streams here read what they miss, and do with the sockets what it says."""
-        for name, head in look["heads"].items():
+    def receive_notice(self, notice: Notice) -> None:
+        """Have the streams here read what they miss of a notice, and apply its controls."""
+        for name, head in notice["heads"].items():
             self.subscriptions.notice_head(name, head)
-        self._obey(look["controls"])
+        self._apply(notice["controls"])
 
-    def _obey(self, controls: Iterable[Any]) -> None:
-        joining: defaultdict[str, list[UUID]] = defaultdict(list)
+    def _apply(self, controls: Iterable[Any]) -> None:
+        granted: defaultdict[str, list[UUID]] = defaultdict(list)
 
-        def obey(packed: Any) -> None:
+        def apply(packed: Any) -> None:
             match unpack(packed):
                 case EndSession(session):
                     self.close_session(session)
                 case Revoke(user, stream):
                     self.subscriptions.revoke(user, stream)
                 case Subscribe(user, stream):
-                    joining[stream].append(user)
+                    granted[stream].append(user)
 
-        each("control", controls, obey)
-        for stream, users in joining.items():
-            self.spawn(self.subscriptions.subscribe_users(users, stream))
+        each("control", controls, apply)
+        for stream, users in granted.items():
+            spawn(self.subscriptions.subscribe_users(users, stream))
 
     # Upkeep.
-
-    async def _every(self, rounds: int, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Do one step of the upkeep again and again, after so many rounds of HEAL_SECONDS."""
-        while True:
-            await asyncio.sleep(HEAL_SECONDS * rounds)
-            try:
-                await step()
-            except Exception:
-                log.warning("upkeep failed", step=step.__name__, exc_info=True)
 
     async def _heal(self) -> None:
         """Compare the streams here with the log."""
         await self.subscriptions.heal()
 
-    async def _heartbeat(self) -> None:
-        """Tell a share of the sockets the heads of their streams.
+    async def _send_heartbeats(self) -> None:
+        """Send the heads of their streams to one part of the sockets.
 
-        One that is not welcomed yet is passed over: its first frame is `connected`.
+        A socket whose `connected` was not sent yet is passed over, since that is its first frame.
         """
-        self._round = (self._round + 1) % BEATS
-        share = [one for one in self._sockets if one.welcomed and one.number % BEATS == self._round]
-        each("heartbeat", share, self._beat)
-
-    def _beat(self, socket: Socket) -> None:
-        socket.push(Heartbeat(streams=self.subscriptions.heads_of(socket)).render())
+        self._heartbeat_part = (self._heartbeat_part + 1) % HEARTBEAT_PARTS
+        each(
+            "heartbeat",
+            [
+                socket
+                for socket in self._sockets
+                if socket.connected and socket.number % HEARTBEAT_PARTS == self._heartbeat_part
+            ],
+            lambda socket: socket.push(Heartbeat(streams=socket.heads()).render()),
+        )
 
     async def _announce_departures(self) -> None:
-        await asking_redis(announce_departures)
+        await in_redis_thread(announce_departures)
 
     async def _sweep_sessions(self) -> None:
-        """Close the sockets of sessions that ended without a word that reached this process."""
+        """Close the sockets of sessions whose end this process was not told of."""
         sessions = list(self._by_session)
         for ended in set(sessions) - await in_thread(self._authenticator.active_sessions, sessions):
             self.close_session(ended)
-        young = self.loop.time() - ENDED_SECONDS
-        self._ended = {session: at for session, at in self._ended.items() if at > young}
+        oldest = self.loop.time() - ENDED_SECONDS
+        self._ended = {session: at for session, at in self._ended.items() if at > oldest}
 
     async def _sweep_subscriptions(self) -> None:
-        """Subscribe and revoke what no word that reached this process said."""
+        """Subscribe and revoke what no control that reached this process asked for."""
         await self.subscriptions.sweep()
 
-    async def _beat_presence(self) -> None:
+    async def _refresh_presence(self) -> None:
         alive = [socket for socket in self._sockets if not socket.closed]
-        for arrival in await asking_redis(presence_store().beat, [one.entry for one in alive]):
+        refresh = presence_store().refresh
+        for arrival in await in_redis_thread(refresh, [socket.entry for socket in alive]):
             await in_thread(announce_online, arrival)
-        # One that left meanwhile may have been said to be alive after it had left.
+        # A socket that left meanwhile may have been refreshed after it left.
         for socket in alive:
             if socket.closed:
-                await asking_redis(presence_store().leave, socket.entry)
+                await in_redis_thread(presence_store().leave, socket.entry)

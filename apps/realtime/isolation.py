@@ -1,4 +1,4 @@
-"""Loops in which one that fails costs the others nothing."""
+"""Loops in which a failure of one item does not affect the others."""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -11,7 +11,7 @@ log = structlog.get_logger(__name__)
 
 
 def each(what: str, items: Iterable[T], work: Callable[[T], object]) -> None:
-    """Do the work for each of the items. One that fails is logged by `what`, and passed over."""
+    """Do the work for each of the items. A failure is logged as one of `what`, and skipped."""
     for item in items:
         try:
             work(item)

@@ -1,4 +1,5 @@
-"""The event log. Numbers of a stream have no holes, since they are taken under its row's lock."""
+"""The event log. The numbers of a stream have no holes, since they are assigned under the lock of
+its row."""
 
 from typing import ClassVar
 
@@ -9,7 +10,7 @@ from apps.core.ids import uuid7
 
 
 def new_epoch() -> str:
-    """Return a name for one life of a log: a database set up afresh starts its numbers again."""
+    """Return a new epoch: numbers are unique within one, and begin again in a new database."""
     return uuid7().hex[-12:]
 
 
@@ -30,21 +31,21 @@ class Stream(models.Model):
 
 
 class LoggedEvent(models.Model):
-    """Something that happened, as the subscribers of its stream are told."""
+    """Something that happened, as it is sent to the subscribers of its stream."""
 
-    # No foreign key: the stream's row is locked by whoever inserts here, and checked by that.
+    # No foreign key: an insert here locks the row of the stream first, which checks that it exists.
     stream = models.CharField(max_length=100)
     seq = models.BigIntegerField()
     type = models.CharField(max_length=50)
     data = models.JSONField()
-    # Bytes of the frame that tells of it; of events from before there was this column, 0.
+    # Bytes of its frame; 0 for events that are older than this column.
     size = models.PositiveIntegerField(db_default=0)
-    # What the event tells of, so that its logged payload can be redacted when that is deleted.
+    # The id of what the event is about: when that is deleted, the logged payload is redacted.
     subject = models.UUIDField(null=True)
     created_at = models.DateTimeField()
 
     class Meta:
-        # Its name before the class was renamed, by which processes of an older version know it.
+        # The name from before the class was renamed, which processes of an older version use.
         db_table = "realtime_event"
         ordering = ("stream", "seq")
         constraints: ClassVar[list[models.BaseConstraint]] = [

@@ -1,4 +1,4 @@
-"""One websocket whose user is known."""
+"""One websocket whose user is authenticated."""
 
 import itertools
 from collections.abc import Mapping
@@ -13,16 +13,17 @@ from apps.realtime.errors import TooManyStreams
 from apps.realtime.hub import Hub
 from apps.realtime.outbox import Outbox
 from apps.realtime.presence import presence_store
+from apps.realtime.server_frames import SocketFrame
 from apps.realtime.socket_frames import Connected
 from apps.realtime.sockets import Identity, PresenceEntry
 from apps.realtime.stream_subscribers import ResumePoint
-from apps.realtime.threads import asking_redis, later
+from apps.realtime.threads import in_redis_thread, later
 from apps.realtime.transport import HEARTBEAT_SECONDS
 from apps.realtime.wire import Wire
 
 log = structlog.get_logger("parley.socket")
 
-# More than anybody has groups, and few enough that a heartbeat, which names all of them, is less
+# More than a user has groups, and few enough that a heartbeat, which names all of them, is smaller
 # than 64 KiB.
 STREAMS_PER_SOCKET = 1_000
 
@@ -34,25 +35,25 @@ class OpenSocket(Outbox):
     the hub calls push()."""
 
     def __init__(self, wire: Wire, hub: Hub, entry: PresenceEntry) -> None:
-        super().__init__(wire, hub.spawn)
+        super().__init__(wire)
         self.entry = entry
         self.identity = Identity(entry.user_id, entry.session_id)
         self.number = next(_numbers)
         self.streams: set[str] = set()
         self.revoked: set[str] = set()
-        self.declined: set[str] = set()
-        self.welcomed = False
+        self.opted_out: set[str] = set()
+        self.connected = False
         self.request_id: str | None = None
         self._hub = hub
         hub.add(self)
 
-    async def welcome(self, user: Mapping[str, Any]) -> None:
-        """Say `connected`, and follow the streams that the visitor belongs to from their heads.
+    async def start(self, user: Mapping[str, Any]) -> None:
+        """Subscribe to the automatic streams of the user, and send `connected` with their heads.
 
-        They are joined first, so that the heads that are told are those they are followed from.
+        The subscriptions come first, so that they begin at the heads that the frame names.
         """
-        await self._hub.subscriptions.enter(self)
-        self.welcomed = True
+        await self._hub.subscriptions.subscribe_at_start(self)
+        self.connected = True
         connected = Connected(
             client_id=self.entry.socket_id,
             server_time=timestamp(),
@@ -61,37 +62,38 @@ class OpenSocket(Outbox):
             heartbeat=HEARTBEAT_SECONDS,
         )
         self.push(connected.render())
-        self._hub.subscriptions.welcomed(self)
+        self._hub.subscriptions.subscribe_pending(self)
 
-    def echo(self) -> dict[str, str]:
-        """Return the requestId of the frame that is being answered, if it had one."""
-        return {"requestId": self.request_id} if self.request_id is not None else {}
+    def reply(self, frame: SocketFrame) -> None:
+        """Push the answer to the frame that is being dispatched, with its requestId if it had
+        one."""
+        self.push(frame.render(self.request_id))
 
     async def subscribe(self, name: str, after: int | None, epoch: str) -> None:
-        """Follow a stream if the visitor may; it is answered by the hub."""
+        """Subscribe to a stream if the user may read it; the hub pushes the answer."""
         if name not in self.streams and len(self.streams) >= STREAMS_PER_SOCKET:
             raise TooManyStreams
-        point = ResumePoint(after, epoch, self.echo())
+        point = ResumePoint(after, epoch, self.request_id)
         await self._hub.subscriptions.subscribe(self, name, point)
 
     def unsubscribe(self, name: str) -> None:
-        """Stop following a stream."""
-        self._hub.subscriptions.decline(self, name)
+        """Unsubscribe from a stream."""
+        self._hub.subscriptions.unsubscribe(self, name)
 
     def heads(self) -> dict[str, int]:
-        """Return the last number of each stream that the socket follows."""
+        """Return the last number of each stream that the socket is subscribed to."""
         return self._hub.subscriptions.heads_of(self)
 
     async def leave(self) -> None:
-        """Have the socket forgotten: it is closed."""
+        """Forget the socket, which is closed."""
         self.closed = True
         leave = partial(presence_store().leave, self.entry)
         try:
-            await asking_redis(leave)
+            await in_redis_thread(leave)
         except Busy:
-            # A socket that stayed would keep its user online for ever.
+            # The user would stay online for as long as the store keeps the socket.
             later(leave)
         finally:
-            # Last, so that who sees no sockets any more sees none that is still at work.
+            # This comes last, so that a hub without sockets has none that is still at work.
             self._hub.remove(self)
         log.info("disconnected", client=self.entry.socket_id, user_id=str(self.entry.user_id))

@@ -1,9 +1,9 @@
-"""Who is online: people at least one of whose sockets has shown a sign of life within the last
-minute, and those whose last socket closed a moment ago.
+"""Who is online: users with at least one socket that showed a sign of life within the last minute,
+and users whose last socket closed a moment ago.
 
-A person who only reconnects stays online all the while, so nobody is told of it. Several processes
-may see one person come and go at once: the place where it is kept decides who was first and gives
-each change a version, by which a late announcement is told from a new one.
+A user who only reconnects stays online all the time, so nobody is notified. Several processes may
+see one user come and go at once: the store decides which socket was the first, and gives each
+change a version, so that a late announcement is recognised.
 """
 
 from collections import Counter
@@ -30,18 +30,18 @@ from apps.realtime.transport import GONE_AFTER_SECONDS
 log = structlog.get_logger(__name__)
 
 SOCKETS_PER_USER = 10
-ALIVE_FOR = GONE_AFTER_SECONDS
-# Seconds after a person's last socket in which they may come back unnoticed.
-GRACE = 5
-# Seconds after which a departure that nobody has announced is taken up again.
-ANNOUNCED_WITHIN = 15
-# Of those who may know it, how many are looked up at a time.
+ALIVE_SECONDS = GONE_AFTER_SECONDS
+# Seconds after a user's last socket closed within which they may come back unnoticed.
+GRACE_SECONDS = 5
+# Seconds after which another process announces a departure whose announcement did not succeed.
+RETRY_ANNOUNCEMENT_SECONDS = 15
+# How many users of an audience are looked up at a time.
 LOOKED_UP_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """A person who is online now and was not before. `version` orders it among departures."""
+    """A user who is online now and was not before. `version` orders it among departures."""
 
     user_id: UUID
     version: int
@@ -49,7 +49,7 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Departure:
-    """A person who is not online any more, and when that was."""
+    """A user who is not online any more, and since when."""
 
     user_id: UUID
     at: datetime
@@ -57,47 +57,47 @@ class Departure:
 
 
 class TooManySockets(Exception):
-    """The person has SOCKETS_PER_USER sockets already."""
+    """The user has SOCKETS_PER_USER sockets already."""
 
 
 class PresenceStore(Protocol):
-    """Where it is kept who is online. Times are its own, so that processes agree on them."""
+    """Keeps who is online. Times are those of the store, so that processes agree on them."""
 
     def enter(self, entry: PresenceEntry) -> Arrival | None:
-        """Add the socket; return the arrival if the person was not online. Raises
+        """Add the socket; return the arrival if the user was not online. Raises
         TooManySockets."""
 
     def leave(self, entry: PresenceEntry) -> None:
-        """Remove the socket. A person without another one stays online for GRACE."""
+        """Remove the socket. A user without another socket stays online for GRACE_SECONDS."""
 
-    def beat(self, entries: Iterable[PresenceEntry]) -> list[Arrival]:
-        """Say that these are alive; return the people who were not known to be online."""
+    def refresh(self, entries: Iterable[PresenceEntry]) -> list[Arrival]:
+        """Note that the sockets are alive; return the users who were not known to be online."""
 
     def departures(self, *, hurry: bool = False) -> list[Departure]:
-        """Return the people whose time is over. Each is returned to one caller only, and again
-        after ANNOUNCED_WITHIN unless `announced` is called. In a hurry the people are returned
-        whom no process could return later."""
+        """Return the users whose grace is over. Each is returned to one caller only, and again
+        after RETRY_ANNOUNCEMENT_SECONDS unless `mark_announced` is called. With `hurry` it also
+        returns the users whom no other process could return later."""
 
-    def announced(self, user_id: UUID) -> None:
-        """Note that the departure has been told."""
+    def mark_announced(self, user_id: UUID) -> None:
+        """Note that the departure was announced."""
 
     def online(self, users: Iterable[UUID]) -> set[UUID]:
-        """Return those of the people who are online."""
+        """Return those of the users who are online."""
 
     def sockets(self, user_id: UUID) -> Counter[UUID]:
-        """Return how many sockets each session of the person has."""
+        """Return how many sockets each session of the user has."""
 
 
 @cache
 def presence_store() -> PresenceStore:
-    """Return where this process keeps who is online."""
-    made: PresenceStore = import_string(settings.PRESENCE)()
-    return made
+    """Return the store of this process, which the setting PRESENCE names."""
+    store: PresenceStore = import_string(settings.PRESENCE)()
+    return store
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Whether a person is online and, if not, since when."""
+    """Whether a user is online and, if not, since when."""
 
     online: bool
     last_seen_at: datetime | None
@@ -109,7 +109,7 @@ class Seen:
 
 
 def presence_of(users: Iterable[UUID]) -> dict[UUID, Seen]:
-    """Return the presence of each of the people: one look into Redis, one into the database."""
+    """Return the presence of each of the users, with one query to Redis and one to the database."""
     asked = list(users)
     online = presence_store().online(asked)
     seen = dict(LastSeen.objects.filter(user__in=asked).values_list("user_id", "at"))
@@ -117,32 +117,32 @@ def presence_of(users: Iterable[UUID]) -> dict[UUID, Seen]:
 
 
 def announce_online(arrival: Arrival) -> None:
-    """Tell those who may know that a person came online."""
+    """Signal to the users who may know it that a user came online."""
     user_id = arrival.user_id
-    signal(UserOnline(to=_audience_there(user_id), version=arrival.version, user_id=user_id))
+    signal(UserOnline(to=_online_audience(user_id), version=arrival.version, user_id=user_id))
 
 
 def announce_departures(*, hurry: bool = False) -> None:
-    """Tell of everybody who went offline; one that fails is tried again later, by any process."""
+    """Announce every user who went offline. Any process retries an announcement that fails."""
     for departure in presence_store().departures(hurry=hurry):
         try:
             _announce_offline(departure)
         except Exception:
-            log.warning("departure not told", user_id=str(departure.user_id), exc_info=True)
+            log.warning("departure not announced", user_id=str(departure.user_id), exc_info=True)
         else:
-            presence_store().announced(departure.user_id)
+            presence_store().mark_announced(departure.user_id)
 
 
 def _announce_offline(departure: Departure) -> None:
     try:
         LastSeen.objects.update_or_create(user_id=departure.user_id, defaults={"at": departure.at})
     except IntegrityError:
-        # The account was deleted with its conversations: there is nobody to tell.
+        # The account was deleted, and its conversations with it: nobody may know it any more.
         return
     user_id = departure.user_id
     signal(
         UserOffline(
-            to=_audience_there(user_id),
+            to=_online_audience(user_id),
             version=departure.version,
             user_id=user_id,
             last_seen_at=departure.at,
@@ -150,12 +150,12 @@ def _announce_offline(departure: Departure) -> None:
     )
 
 
-def _audience_there(user_id: UUID) -> tuple[UUID, ...]:
-    """Return who may be told of the person and is connected: most of them are not, and what is
-    signalled goes to every process."""
+def _online_audience(user_id: UUID) -> tuple[UUID, ...]:
+    """Return the users who may see the user's presence and are online: most of an audience is
+    offline, and a signal goes to every process."""
     audience = list(audience_of(user_id))
     parts = range(0, len(audience), LOOKED_UP_AT_ONCE)
-    there = [
+    online = [
         presence_store().online(audience[start : start + LOOKED_UP_AT_ONCE]) for start in parts
     ]
-    return tuple(other for part in there for other in part)
+    return tuple(user for part in online for user in part)

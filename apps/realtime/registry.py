@@ -1,4 +1,4 @@
-"""Where features tell the websocket what it cannot know: each calls this from its AppConfig."""
+"""What features register with the websocket: commands, and who may see whose presence."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ Handler = Callable[[Socket, Mapping[str, Any]], Awaitable[Mapping[str, Any] | No
 
 @dataclass(frozen=True)
 class Command:
-    """What becomes of a frame of a client: the serializer that reads its data, and its answer.
+    """How a frame of a client is handled: the serializer that reads its data, and its answer.
 
-    That is `ack`, with data that a serializer describes, or one of the frames named in `answers`,
-    which the handler sends itself. Either way it may be `error` instead.
+    The answer is an `ack` with data that a serializer describes, or one of the frames named in
+    `answers`, which the handler sends itself. Either way it may be `error` instead.
     """
 
     handler: Handler
@@ -30,14 +30,14 @@ class Command:
 
 
 class SocketAuthenticator(Protocol):
-    """What the accounts decide about sockets."""
+    """What the accounts app decides about sockets."""
 
     def authenticate(self, scope: Mapping[str, Any]) -> tuple[Identity, Mapping[str, Any]]:
-        """Return who opens this socket, and himself as he is shown to himself; raise Unauthorized
-        or Forbidden."""
+        """Return the user and session that open this socket, and the user as they are shown to
+        themselves; raise Unauthorized or Forbidden."""
 
     def active_sessions(self, sessions: Iterable[UUID]) -> set[UUID]:
-        """Return those of the sessions that are still good."""
+        """Return those of the sessions that are still active."""
 
 
 commands: dict[str, Command] = {}
@@ -52,8 +52,8 @@ def command(
     ack: type[CamelSerializer] | None = None,
     answers: Sequence[type[SocketFrame]] = (),
 ) -> Callable[[Handler], Handler]:
-    """Register the handler of one type of frame; see Command. It is given what `input` reads, and
-    returns the data of the `ack`, if that is its answer."""
+    """Register the handler of one type of frame; see Command. It takes what `input` reads, and
+    returns the data of the `ack` if that is its answer."""
     if kind in commands:
         raise ImproperlyConfigured(f"Two commands are named {kind!r}.")
     if (ack is None) == (not answers):
@@ -81,12 +81,13 @@ def socket_authenticator() -> SocketAuthenticator:
     return _authenticators[0]
 
 
-def audience(people: Audience) -> None:
-    """Register some of those who may see whether a person is online: a function of user id and of
-    those among whom they are looked for, which is everybody when it is None."""
-    _audiences.append(people)
+def audience(found: Audience) -> None:
+    """Register a function that returns users who may see the presence of a user, given the user's
+    id and the users among whom to look, which is None for all users."""
+    _audiences.append(found)
 
 
 def audience_of(user_id: UUID, among: Collection[UUID] | None = None) -> set[UUID]:
-    """Return who may see whether the person is online: everybody, or those among some people."""
-    return {other for people in _audiences for other in people(user_id, among)} - {user_id}
+    """Return the users who may see the presence of the user: all of them, or those among some
+    users."""
+    return {other for found in _audiences for other in found(user_id, among)} - {user_id}

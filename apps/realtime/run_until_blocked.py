@@ -1,4 +1,4 @@
-"""Running a coroutine as far as it goes without the event loop."""
+"""Running a coroutine until it first waits for the event loop."""
 
 import asyncio
 import types
@@ -10,8 +10,8 @@ def run_until_blocked(coroutine: Coroutine[Any, Any, None]) -> Coroutine[Any, An
     """Run the coroutine until it first has to wait. Return None when it never had to, else the
     rest of it, to be awaited in a task.
 
-    To send one frame to thousands of sockets, of which nearly none makes the sender wait, this
-    saves a task for each of them.
+    One frame is sent to thousands of sockets, and nearly none of them makes the sender wait: this
+    saves a task for each.
     """
     try:
         waits_for = coroutine.send(None)
@@ -30,6 +30,6 @@ async def _finish(
 def _resume(
     coroutine: Coroutine[Any, Any, None], waits_for: "asyncio.Future[Any] | None"
 ) -> Generator[Any, Any, None]:
-    # The task that runs this waits for what the coroutine waited for, then goes on with it.
+    # The task that runs this waits for what the coroutine waited for, and then continues it.
     yield waits_for
     yield from coroutine.__await__()

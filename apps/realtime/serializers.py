@@ -1,4 +1,4 @@
-"""The websocket's own data: what its commands take, and what its frames carry."""
+"""The data of the websocket's own commands and frames."""
 
 from typing import Any, ClassVar
 
@@ -22,7 +22,7 @@ class StreamName(Text):
 @extend_schema_field(
     {
         "type": "object",
-        "description": "The last number of each of your streams, by its name.",
+        "description": "The last number of each stream that you are subscribed to.",
         "additionalProperties": {"type": "integer", "minimum": 0},
         "examples": [{EXAMPLE: 42}],
     }
@@ -32,7 +32,7 @@ class Heads(serializers.DictField):
 
 
 class SubscribeInput(CamelSerializer):
-    """A stream, and the last number and the epoch that the client has of it."""
+    """A stream, with the last number and the epoch that the client has of it."""
 
     stream = StreamName()
     after = WholeNumber(min_value=0, max_value=2**63 - 1, required=False)
@@ -46,11 +46,11 @@ class UnsubscribeInput(CamelSerializer):
 
 
 class PingInput(CamelSerializer):
-    """Anything: it is not looked at."""
+    """Anything; it is not read."""
 
     @classmethod
     def load(cls, data: Any) -> dict[str, Any]:
-        """Return nothing, at once: of all commands this one is sent the most."""
+        """Return nothing without validating: this is the most frequent command."""
         return {}
 
 
@@ -65,7 +65,7 @@ class UnsubscribedAnswer(CamelSerializer):
 
 
 class ConnectedPayload(CamelSerializer):
-    # How users are shown to themselves is for the accounts to say, which set this as they start.
+    # How users are shown to themselves is declared by the accounts app, which sets this at start.
     user_serializer: ClassVar[type[CamelSerializer]]
 
     client_id = serializers.UUIDField()
@@ -99,7 +99,7 @@ class FieldErrorPayload(CamelSerializer):
 
 class ErrorPayload(CamelSerializer):
     message = serializers.CharField()
-    code = serializers.CharField(help_text="See the page of errors.")
+    code = serializers.CharField(help_text="See docs/errors.md.")
     errors = FieldErrorPayload(  # type: ignore[assignment]
         many=True, required=False, help_text="Every wrong field."
     )
@@ -118,12 +118,12 @@ class ResetPayload(CamelSerializer):
     stream = StreamName()
     head = serializers.IntegerField(min_value=0, help_text="The stream's last number.")
     epoch = serializers.CharField(
-        allow_blank=True, help_text="The log's present life; empty while it has no event."
+        allow_blank=True, help_text="The present epoch of the stream; empty while it has no event."
     )
 
 
 class SubscribedPayload(ResetPayload):
-    recovered = serializers.BooleanField(help_text="True if what was missed follows.")
+    recovered = serializers.BooleanField(help_text="True if the events that you missed follow.")
 
 
 class UserOnlinePayload(CamelSerializer):

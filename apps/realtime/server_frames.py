@@ -1,12 +1,12 @@
-"""What the server sends is declared: every type of frame once, as a frozen dataclass.
+"""The frames that the server sends: every type is declared once, as a frozen dataclass.
 
-A class names its type on the wire and the serializer that describes its data. That serializer's
-fields are attributes of the frame, and are sent as they are: rendering by it would take longer than
-all the rest of publish() (docs/decisions/0025-declared-events.md). That both agree is shown by the
-suite, which holds every frame against asyncapi.yaml.
+A class names its type on the wire and the serializer that describes its data. The serializer's
+fields are attributes of the frame, and are sent as they are: to render with it would take longer
+than all the rest of publish() (docs/decisions/0025-declared-events.md). The suite shows that both
+agree, since it validates every frame against asyncapi.yaml.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -30,7 +30,7 @@ class ServerFrame:
 
     type: ClassVar[str] = ""
     payload: ClassVar[Payload]
-    # Counted up when the payload changes otherwise than by an addition.
+    # Increased when the payload changes other than by an addition.
     payload_version: ClassVar[int] = 1
     _names: ClassVar[Sequence[tuple[str, str]]]
 
@@ -53,13 +53,13 @@ class ServerFrame:
 
     def data(self) -> dict[str, Any]:
         """Return the payload as it is sent."""
-        return {outside: _plain(getattr(self, inside)) for inside, outside in self._names}
+        return {on_wire: _plain(getattr(self, name)) for name, on_wire in self._names}
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamFrame(ServerFrame):
-    """What the subscribers of streams are told: of those of one kind with the ids `to`, of which a
-    single stream needs none."""
+    """A frame to the subscribers of streams: those of one kind, with the ids `to`. A single stream
+    needs no id."""
 
     stream: ClassVar[StreamType]
 
@@ -73,46 +73,49 @@ class StreamFrame(ServerFrame):
 
     @classmethod
     def stream_types(cls) -> list[StreamType]:
-        """Return the kinds of streams that frames of this type go to: its own, and those of its
+        """Return the kinds of streams that frames of this type go to: those of the class and of its
         subclasses."""
         return [cls.stream, *(one for sub in cls.__subclasses__() for one in sub.stream_types())]
 
     def streams(self) -> list[str]:
-        """Return the names of the streams that it goes to."""
+        """Return the names of the streams that the frame goes to."""
         return self.stream.names(self.to)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event(StreamFrame):
-    """Something that happened: logged, and sent again to whoever missed it. `subject` is the id of
-    what it tells of, by which it is found when that is deleted."""
+    """Something that happened. It is logged, and sent again to subscribers who missed it. `subject`
+    is the id of what it is about, by which it is found when that is deleted."""
 
     subject: UUID | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Signal(StreamFrame):
-    """Something that is true for the moment: told to those who are subscribed now, kept nowhere.
+    """Something that is true for the moment. It is sent to the present subscribers and not logged.
 
-    Two processes may signal about the same thing at once, and be heard in either order. Such a
-    signal says what it is `about`, and is not delivered after one with a larger `version`.
+    Two processes may signal about one thing at once, and the signals may arrive in either order.
+    Such a signal names the thing in `about`, and is not delivered after one with a larger
+    `version`.
     """
 
     version: int = 0
 
     @property
     def about(self) -> str:
-        """Return the name of the thing of which only the latest signal counts, if it is such."""
+        """Return the name of the thing of which only the latest signal counts, or nothing."""
         return ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SocketFrame(ServerFrame):
-    """What is told to one socket alone: an answer, or word of the connection itself."""
+    """A frame to one socket: an answer, or a notice about the connection or a subscription."""
 
-    def render(self, beside: Mapping[str, Any] | None = None) -> str:
-        """Return the frame as text. `beside` is the requestId of what it answers."""
-        return render(self.type, self.data(), beside)
+    def render(self, request_id: str | None = None) -> str:
+        """Return the frame as text, with the requestId of the frame that it answers if it had
+        one."""
+        extra = {"requestId": request_id} if request_id is not None else {}
+        return render(self.type, self.data(), extra)
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The frames that are no events: answers, and word of the connection and of its streams."""
+"""Frames to one socket: answers, and notices about the connection and its subscriptions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from apps.realtime.server_frames import SocketFrame
 
 @dataclass(frozen=True, kw_only=True)
 class Connected(SocketFrame):
-    """You are in. Always the first frame, and sent once."""
+    """The socket is open. This is always the first frame, and sent once."""
 
     type = "connected"
     payload = ConnectedPayload
@@ -59,7 +59,7 @@ class Pong(SocketFrame):
 
 @dataclass(frozen=True, kw_only=True)
 class Ack(SocketFrame):
-    """A command was done. Its data is what that command returns."""
+    """A command succeeded. The data is what the command returns."""
 
     type = "ack"
     payload = AckPayload
@@ -72,7 +72,7 @@ class Ack(SocketFrame):
 
 @dataclass(frozen=True, kw_only=True)
 class Error(SocketFrame):
-    """A frame of yours was refused, and nothing changed."""
+    """A frame that you sent was refused, and nothing changed."""
 
     type = "error"
     payload = ErrorPayload
@@ -84,8 +84,9 @@ class Error(SocketFrame):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PresenceShown(SocketFrame):
-    """Who of the users that you asked for is online; of those whom you may not know of, nothing."""
+class PresenceAnswer(SocketFrame):
+    """Which of the users that you asked for are online. Users with whom you have no conversation
+    are left out."""
 
     type = "presence"
     payload = PresencePayload
@@ -95,8 +96,8 @@ class PresenceShown(SocketFrame):
 
 @dataclass(frozen=True, kw_only=True)
 class Subscribed(SocketFrame):
-    """You are subscribed to a stream. If you gave a number, what you missed since follows. It comes
-    without being asked for when you begin to belong to something, and then all of that follows."""
+    """You are subscribed to a stream. If you gave a number, the events after it follow. The server
+    also sends this by itself when you join a group, and then all events since then follow."""
 
     type = "subscribed"
     payload = SubscribedPayload
@@ -109,7 +110,7 @@ class Subscribed(SocketFrame):
 
 @dataclass(frozen=True, kw_only=True)
 class Unsubscribed(SocketFrame):
-    """You are not subscribed to a stream any more: you may not read it."""
+    """You are not subscribed to a stream any more, because you may not read it."""
 
     type = "unsubscribed"
     payload = UnsubscribedAnswer
@@ -119,8 +120,8 @@ class Unsubscribed(SocketFrame):
 
 @dataclass(frozen=True, kw_only=True)
 class Reset(SocketFrame):
-    """What you missed is not in the log, or the log began anew: fetch anew over REST, and go on
-    from `head`. You are subscribed. It may come without being asked for."""
+    """The log does not have all events that you missed, or its epoch changed: fetch the state over
+    REST, and continue after `head`. You are subscribed. The server may send this by itself."""
 
     type = "reset"
     payload = ResetPayload

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID, uuid4
 
-# The name of this process. A channel that its hub listens on bears it, so that Redis knows which
-# processes live.
+from apps.realtime.server_frames import SocketFrame
+
+# The name of this process. It is part of the name of the channel that the process receives on, by
+# which Redis knows which processes are alive.
 PROCESS = uuid4().hex
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who is behind a socket, and by which session."""
+    """The user of a socket, and the session by which it was authenticated."""
 
     user_id: UUID
     session_id: UUID
@@ -20,7 +22,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class PresenceEntry:
-    """One socket of a person, and the process that serves it."""
+    """One socket of a user, and the process that serves it."""
 
     user_id: UUID
     session_id: UUID
@@ -29,7 +31,7 @@ class PresenceEntry:
 
     @property
     def member(self) -> str:
-        """Return how the socket is written in the set of its person's sockets."""
+        """Return how the socket is written in the set of its user's sockets."""
         return f"{self.session_id}:{self.socket_id}:{self.process}"
 
 
@@ -39,34 +41,35 @@ class Socket(Protocol):
     identity: Identity
     entry: PresenceEntry
     number: int
-    # What it is subscribed to; what its user may read no more since the database was asked; and
-    # what its client does not want to be subscribed to.
+    # The streams that it is subscribed to; those that its user may not read since the database was
+    # asked; and those that only its client subscribes it to, or that the client unsubscribed from.
     streams: set[str]
     revoked: set[str]
-    declined: set[str]
-    welcomed: bool
+    opted_out: set[str]
+    # Whether its first frame, `connected`, was sent.
+    connected: bool
     closed: bool
 
     def push(self, content: str | bytes) -> None:
         """Send a frame, or have it wait behind those that the client has not taken yet. Never
-        raises: a socket that cannot be sent to is cut off."""
+        raises: a socket that cannot be sent to is closed."""
 
-    async def pushed(self, content: str | bytes) -> None:
-        """Send a frame and wait until the client has taken what came before it."""
+    async def drain(self) -> None:
+        """Wait until the client has taken all frames that were pushed."""
 
-    def echo(self) -> Mapping[str, str]:
-        """Return the requestId of the frame that is being answered, if it had one."""
-        ...
+    def reply(self, frame: SocketFrame) -> None:
+        """Push the answer to the frame that is being dispatched, with its requestId if it had
+        one."""
 
-    def close_soon(self, code: int) -> None:
-        """Close the socket, whatever it is doing."""
+    def close(self, code: int) -> None:
+        """Close the socket, even while it is sending."""
 
     async def subscribe(self, name: str, after: int | None, epoch: str) -> None:
-        """Follow a stream if the visitor may."""
+        """Subscribe to a stream if the user may read it, and answer that."""
 
     def unsubscribe(self, name: str) -> None:
-        """Stop following a stream."""
+        """Unsubscribe from a stream."""
 
     def heads(self) -> Mapping[str, int]:
-        """Return the last number of each stream that the socket follows."""
+        """Return the last number of each stream that the socket is subscribed to."""
         ...

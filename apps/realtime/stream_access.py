@@ -1,6 +1,6 @@
-"""Telling every process, once the transaction is committed, whose sockets a stream is for now.
+"""Controls to every process, once the transaction is committed: which users may read a stream now.
 
-What is lost of it, the sweep of the subscriptions finds in the database.
+The sweep of the subscriptions finds in the database what a lost control asked for.
 """
 
 from collections.abc import Iterable
@@ -14,12 +14,12 @@ from apps.realtime.wakeups import wake
 
 
 def access_granted(stream: str, users: Iterable[UUID]) -> None:
-    """Have the sockets of users who may read a stream now subscribed to it."""
+    """Subscribe the sockets of users who may read a stream now."""
     controls = [Subscribe(user, stream) for user in users]
     transaction.on_commit(partial(wake, controls=controls), robust=True)
 
 
 def access_revoked(stream: str, users: Iterable[UUID]) -> None:
-    """Have no socket of users who may not read a stream any more subscribed to it."""
+    """Unsubscribe the sockets of users who may not read a stream any more."""
     controls = [Revoke(user, stream) for user in users]
     transaction.on_commit(partial(wake, controls=controls), robust=True)

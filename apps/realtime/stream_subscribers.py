@@ -1,13 +1,13 @@
-"""A stream as one process follows it: its numbers reach the sockets here without a hole."""
+"""The subscribers of one stream in this process: each receives its numbers without a hole."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
 
 import structlog
 
 from apps.core.errors import Busy
+from apps.realtime.background import spawn
 from apps.realtime.event_log import Backlog, events_after, heads
 from apps.realtime.frames import Frame
 from apps.realtime.isolation import each
@@ -18,114 +18,121 @@ from apps.realtime.threads import in_thread
 
 log = structlog.get_logger(__name__)
 
-Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 # Head and epoch of streams, by their names.
 Heads = Mapping[str, tuple[int, str]]
 
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """From where a socket follows a stream: after which event, of which life of the log, and what
-    stands beside the answer. Events up to `readable_after` are not for its user."""
+    """Where a subscription begins: after which event, in which epoch of the log, and the requestId
+    of the answer. The user may not read the events up to `readable_after`."""
 
     after: int | None
     epoch: str = ""
-    echo: Mapping[str, str] = field(default_factory=dict)
+    request_id: str | None = None
     readable_after: int = 0
 
 
 class StreamSubscribers:
-    """All that follow a stream here stand at `position`, except those that are catching up.
+    """All subscribers of the stream here are at `position`, except those that are catching up.
 
-    A frame that is not the next one, because a wake-up was lost or overtaken, is not handed out:
-    the log is read for what is missing, up to the last number that was heard of.
+    A frame that is not the next one, because a wake-up was lost or overtaken, is not delivered:
+    what is missing is read from the log, up to the highest head that this process learned of.
     """
 
-    def __init__(self, name: str, spawn: Spawn, pages: Pages, place: Awaitable[Heads]) -> None:
+    def __init__(self, name: str, pages: Pages, start: Awaitable[Heads]) -> None:
         self.name = name
         self.position = 0
-        self._spawn = spawn
         self._pages = pages
         self._epoch = ""
         self._known_head = 0
         self._subscribers: set[Socket] = set()
         self._catching_up = 0
         self._versions: dict[str, int] = {}
-        self._reading: asyncio.Task[None] | None = spawn(self._start(place))
+        # All who subscribe await the start, and its error.
+        self._reading: asyncio.Task[None] | None = asyncio.create_task(self._start(start))
 
     @property
     def idle(self) -> bool:
-        """Return whether nobody needs the feed any more."""
+        """Return whether the stream has no subscriber here, and none that is catching up."""
         return not self._subscribers and not self._catching_up
 
-    def take(self, frame: Frame) -> None:
-        """Hand out the next frame, or a signal; read the log when it is not the next one."""
+    def deliver(self, frame: Frame) -> None:
+        """Deliver a signal, or the next event; read the log when the event is not the next one."""
         if frame.seq is None:
             self._deliver_signal(frame)
         elif frame.seq == self.position + 1 and self._reading is None:
-            self._deliver(frame)
+            self._deliver_event(frame)
         else:
             self.notice_head(frame.seq)
 
     def notice_head(self, head: int) -> None:
-        """Learn how far the stream has got, and read what is missing of it."""
+        """Learn the head of the stream, and read what is missing up to it."""
         self._known_head = max(self._known_head, head)
         if self._known_head > self.position and self._reading is None:
-            self._reading = self._spawn(self._read_missing())
+            self._reading = spawn(self._read_missing())
 
-    def compare(self, head: int, epoch: str, stood_at: int) -> None:
-        """Learn what the log says of the stream, given the position before it was asked.
+    def compare(self, head: int, epoch: str, position_before: int) -> None:
+        """Learn the head and epoch of the log, given the position before it was asked.
 
-        Numbers only grow, except when the database was restored: the followers are told to begin
-        anew then.
+        Numbers only grow, except when the database was restored: the subscribers are reset then.
         """
-        if head < stood_at or (self._epoch and epoch != self._epoch):
-            self.position = self._known_head = head
-            self._push(Reset(**{**self._place(), "epoch": epoch}).render())
+        restored = head < position_before or bool(self._epoch and epoch != self._epoch)
         self._epoch = epoch
+        if restored:
+            self.position = self._known_head = head
+            self._push(self._reset())
         self.notice_head(head)
 
-    async def subscribe_silently(self, socket: Socket, readable_after: int) -> None:
-        """Have the socket follow from where the stream stands, without a word."""
-        await self._standing()
+    async def subscribe_without_answer(self, socket: Socket, readable_after: int) -> None:
+        """Subscribe the socket from the position on."""
+        await self._begin_catching_up()
         try:
-            await self._reach(readable_after)
+            await self._advance_to(readable_after)
             self._add(socket)
         finally:
             self._catching_up -= 1
 
     async def subscribe(self, socket: Socket, point: ResumePoint) -> None:
-        """Answer `subscribed` or `reset`, send the socket what it missed after a number, and have
-        it follow.
+        """Answer `subscribed` or `reset`, send the socket its backlog, and subscribe it.
 
-        While it catches up, live frames pass it by: it reads them from the log as well, and joins
-        the others when it stands where they stand.
+        Live frames are not delivered to a socket that is catching up: it reads them from the log
+        as well, and joins the others when it has reached their position.
         """
-        await self._standing()
+        await self._begin_catching_up()
         try:
             if not self._epoch or (point.after or 0) > self.position:
-                await self._look_at_head()
-            await self._reach(point.readable_after)
-            life, position = self._epoch, self.position
+                await self._refresh_head()
+            await self._advance_to(point.readable_after)
+            epoch, position = self._epoch, self.position
             backlog = Backlog([], complete=True)
             if point.after is not None:
                 position = point.after
                 backlog = await self._backlog_after(position)
             readable = backlog.complete and position >= point.readable_after
-            if readable and point.epoch in {"", life} and position <= self.position:
-                subscribed = Subscribed(**self._place(), recovered=point.after is not None)
-                self._answer(socket, subscribed.render(point.echo))
+            if readable and point.epoch in {"", epoch} and position <= self.position:
+                subscribed = Subscribed(
+                    stream=self.name,
+                    head=self.position,
+                    epoch=self._epoch,
+                    recovered=point.after is not None,
+                )
+                self._push_to(socket, subscribed.render(point.request_id))
                 await self._catch_up(socket, position, backlog)
             else:
-                self._answer(socket, Reset(**self._place()).render(point.echo))
-            if life and life != self._epoch:
-                self._answer(socket, Reset(**self._place()).render())
+                self._push_to(socket, self._reset(point.request_id))
+            if epoch and epoch != self._epoch:
+                self._push_to(socket, self._reset())
             self._add(socket)
         finally:
             self._catching_up -= 1
 
+    def unsubscribe(self, socket: Socket) -> None:
+        """Remove the socket from the subscribers."""
+        self._subscribers.discard(socket)
+
     def _may_read(self, socket: Socket) -> bool:
-        """Return whether the socket is still there, and its user may still read the stream."""
+        """Return whether the socket is open, and its user may still read the stream."""
         return not socket.closed and self.name not in socket.revoked
 
     def _add(self, socket: Socket) -> None:
@@ -133,42 +140,8 @@ class StreamSubscribers:
             self._subscribers.add(socket)
             socket.streams.add(self.name)
 
-    def _answer(self, socket: Socket, content: str) -> None:
-        if self._may_read(socket):
-            socket.push(content)
-
-    async def _reach(self, number: int) -> None:
-        """Read on to a number, unless the stream stands behind it already; raise Busy if that
-        fails. Who may read only what comes after it would otherwise get what comes before."""
-        if self.position < number:
-            await self._look_at_head()
-        if self.position < number:
-            raise Busy
-
-    async def _catch_up(self, socket: Socket, position: int, backlog: Backlog) -> None:
-        """Send the socket what it missed, page by page, until it stands where the feed stands."""
-        while backlog.complete:
-            for frame in backlog.frames:
-                if self._may_read(socket):
-                    await socket.pushed(frame.content)
-                position = frame.seq or position
-            if position >= self.position or not self._may_read(socket):
-                return
-            backlog = await self._backlog_after(position)
-        self._answer(socket, Reset(**self._place()).render())
-
-    async def _backlog_after(self, position: int) -> Backlog:
-        """Return the next page of what a socket missed that stands there."""
-        if position == self.position:
-            return Backlog([], complete=True)
-        return await self._pages.read(self.name, position, self.position)
-
-    def unsubscribe(self, socket: Socket) -> None:
-        """Let the socket go."""
-        self._subscribers.discard(socket)
-
-    async def _standing(self) -> None:
-        """Wait until it is known where the stream stands. The caller counts as catching up."""
+    async def _begin_catching_up(self) -> None:
+        """Count the caller as catching up, and wait until the position is known."""
         self._catching_up += 1
         try:
             if self._reading is not None:
@@ -177,21 +150,49 @@ class StreamSubscribers:
             self._catching_up -= 1
             raise
 
-    async def _look_at_head(self) -> None:
-        """Ask the log how far the stream has got, and wait until this process has got there."""
-        stood_at = self.position
+    async def _advance_to(self, number: int) -> None:
+        """Wait until the position is at least the number; raise Busy if it does not get there. A
+        user who may read only later events would otherwise receive earlier ones."""
+        if self.position < number:
+            await self._refresh_head()
+        if self.position < number:
+            raise Busy
+
+    async def _refresh_head(self) -> None:
+        """Read the head from the log, and wait until the position has reached it."""
+        position_before = self.position
         head, epoch = (await in_thread(heads, [self.name]))[self.name]
-        self.compare(head, epoch, stood_at)
+        self.compare(head, epoch, position_before)
         if self._reading is not None:
             await asyncio.shield(self._reading)
 
-    async def _start(self, place: Awaitable[Heads]) -> None:
-        """Learn where the stream stands; frames that arrive meanwhile are heard of.
+    async def _catch_up(self, socket: Socket, position: int, backlog: Backlog) -> None:
+        """Send the socket its backlog, page by page, until it has reached the position of the
+        others."""
+        while backlog.complete:
+            for frame in backlog.frames:
+                if self._may_read(socket):
+                    socket.push(frame.content)
+                    await socket.drain()
+                position = frame.seq or position
+            if position >= self.position or not self._may_read(socket):
+                return
+            backlog = await self._backlog_after(position)
+        self._push_to(socket, self._reset())
 
-        If that fails, so does everybody who waits for it: a feed that does not know where it
-        stands is never followed.
+    async def _backlog_after(self, position: int) -> Backlog:
+        """Return the next page of the backlog of a socket at that position."""
+        if position == self.position:
+            return Backlog([], complete=True)
+        return await self._pages.read(self.name, position, self.position)
+
+    async def _start(self, start: Awaitable[Heads]) -> None:
+        """Learn the position; the heads of frames that arrive meanwhile are noted.
+
+        If that fails, it fails for all who subscribe: nobody is subscribed to a stream whose
+        position is unknown.
         """
-        self.position, self._epoch = (await place)[self.name]
+        self.position, self._epoch = (await start)[self.name]
         self._reading = None
         self.notice_head(self._known_head)
 
@@ -201,16 +202,16 @@ class StreamSubscribers:
                 backlog = await in_thread(events_after, self.name, self.position)
                 if backlog.complete:
                     for frame in backlog.frames:
-                        self._deliver(frame)
+                        self._deliver_event(frame)
                 else:
-                    # The log was pruned, or began anew, under our feet.
+                    # The log was pruned, or its numbers began again, while it was read.
                     last = backlog.frames[-1].seq if backlog.frames else None
                     self.position = last or self._known_head
-                    self._push(Reset(**self._place()).render())
+                    self._push(self._reset())
         except Exception:
             log.warning("log not read", stream=self.name, exc_info=True)
         finally:
-            # What could not be read now, the next look at the heads hears of again.
+            # What could not be read is noticed again when the heads are compared with the log.
             self._known_head = self.position
             self._reading = None
 
@@ -221,12 +222,17 @@ class StreamSubscribers:
             self._versions[frame.about] = frame.version
         self._push(frame.content)
 
-    def _deliver(self, frame: Frame) -> None:
+    def _deliver_event(self, frame: Frame) -> None:
         self.position = frame.seq or self.position
         self._push(frame.content)
 
     def _push(self, content: str | bytes) -> None:
         each("push", tuple(self._subscribers), lambda socket: socket.push(content))
 
-    def _place(self) -> Mapping[str, Any]:
-        return {"stream": self.name, "head": self.position, "epoch": self._epoch}
+    def _push_to(self, socket: Socket, content: str) -> None:
+        if self._may_read(socket):
+            socket.push(content)
+
+    def _reset(self, request_id: str | None = None) -> str:
+        reset = Reset(stream=self.name, head=self.position, epoch=self._epoch)
+        return reset.render(request_id)

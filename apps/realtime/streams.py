@@ -1,4 +1,4 @@
-"""The streams that there are: each kind is declared once, and its names are made and read here."""
+"""Kinds of streams: each is declared once, and its names are made and parsed here."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 UUID_REGEX = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 Users = Collection[UUID]
 Readers = Callable[[Any, Users], Mapping[UUID, int]]
-Standing = Callable[[Users], Iterable[tuple[UUID, UUID, int]]]
+Automatic = Callable[[Users], Iterable[tuple[UUID, UUID, int]]]
 
 stream_types: dict[str, "StreamType"] = {}
 
@@ -19,20 +19,19 @@ stream_types: dict[str, "StreamType"] = {}
 class StreamType:
     """Streams of one kind: one named `prefix.<id>` for each thing, or a single one named `prefix`.
 
-    `of` names the id, such as userId, and is empty for a single stream. `readers` says which of
-    some users may subscribe, given the stream's id, which is None for a single stream; and each of
-    them after which event: of what was told before, they are told nothing. `standing` returns to
-    which streams the sockets of some users are subscribed without asking, each as user, id and
-    event.
-    `description` is what a subscriber is told by it, in `frames` of text, which is JSON, or of
-    bytes. Declaring one registers it.
+    `of` names the id, such as userId, and is empty for a single stream. `readers` returns which of
+    some users may subscribe, given the stream's id, which is None for a single stream; each with
+    the event after which they may read: they receive no earlier ones. `automatic` returns the
+    streams to which the server subscribes the sockets of some users by itself, each as user, id and
+    such an event. `description` says what a subscriber receives, in `frames` of text, which is
+    JSON, or of bytes. Declaring a kind registers it.
     """
 
     prefix: str
     description: str
     readers: Readers
     of: str = ""
-    standing: Standing | None = None
+    automatic: Automatic | None = None
     frames: Literal["text", "binary"] = "text"
 
     def __post_init__(self) -> None:
@@ -42,7 +41,7 @@ class StreamType:
 
     @property
     def pattern(self) -> str:
-        """Return how its names are written in documents."""
+        """Return how documents write its names."""
         return f"{self.prefix}.{{{self.of}}}" if self.of else self.prefix
 
     @property
@@ -51,8 +50,8 @@ class StreamType:
         return rf"^{self.prefix}\.{UUID_REGEX}$" if self.of else f"^{self.prefix}$"
 
     def name(self, id_: UUID | None = None) -> str:
-        """Return the name of the stream of that id, or of the single one; raise ValueError where an
-        id is missing, or too many."""
+        """Return the name of the stream of that id, or of the single one; raise ValueError when an
+        id is missing, or given to a single stream."""
         if bool(self.of) == (id_ is None):
             raise ValueError(f"The streams {self.pattern} have no name with the id {id_}.")
         return self.prefix if id_ is None else f"{self.prefix}.{id_}"
@@ -64,7 +63,7 @@ class StreamType:
 
 def readers_of(name: str, users: Users) -> Mapping[UUID, int]:
     """Return those of the users who may subscribe to the stream, each with the event after which
-    they may read. Of one that there is not: nobody."""
+    they may read. Nobody may subscribe to a stream that does not exist."""
     prefix, _, rest = name.partition(".")
     if prefix not in stream_types:
         return {}
@@ -73,17 +72,17 @@ def readers_of(name: str, users: Users) -> Mapping[UUID, int]:
         id_ = UUID(rest) if kind.of else None
     except ValueError:
         return {}
-    # A stream has one name: `feed.` would be a second, empty one beside `feed`, and so would an id
-    # in another spelling.
+    # A stream has one name: `feed.`, or an id in another spelling, would be a second stream without
+    # events.
     return kind.readers(id_, users) if kind.name(id_) == name else {}
 
 
-def standing_of(users: Users) -> dict[UUID, dict[str, int]]:
-    """Return to which streams the sockets of each of the users are subscribed without asking, each
-    with the event after which they may read."""
+def automatic_streams_of(users: Users) -> dict[UUID, dict[str, int]]:
+    """Return the streams to which the sockets of each of the users are subscribed by the server,
+    each with the event after which the user may read."""
     found: dict[UUID, dict[str, int]] = {user: {} for user in users}
     for kind in stream_types.values():
-        for user, id_, after in kind.standing(users) if kind.standing else ():
+        for user, id_, after in kind.automatic(users) if kind.automatic else ():
             found[user][kind.name(id_)] = after
     return found
 
@@ -97,7 +96,7 @@ USER = StreamType(
     prefix="user",
     of="userId",
     description="What concerns one user, on all of their devices. Every socket is subscribed to "
-    "its own from the start; nobody else may.",
+    "the stream of its user from the start; other users may not subscribe.",
     readers=lambda owner_id, users: {user: 0 for user in users if user == owner_id},
-    standing=lambda users: [(user, user, 0) for user in users],
+    automatic=lambda users: [(user, user, 0) for user in users],
 )

@@ -16,8 +16,8 @@ from apps.core.threads import BoundedPool
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Each socket has one frame at work at a time, so no more wait than there are sockets; and none of
-# them for longer than this behind a database that hangs.
+# Each socket has one frame at work at a time, so no more callers wait than there are sockets. None
+# of them waits for longer than this behind a database that hangs.
 WAIT_SECONDS = 10
 MOST_WAITING = 100_000
 
@@ -29,14 +29,14 @@ def pool() -> BoundedPool:
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what the work returns, run in a thread of the pool with a sound connection; raise
-    Busy when none is free in time."""
+    """Return what the work returns, run in a thread of the pool with a usable connection; raise
+    Busy when no thread is free in time."""
     return await _run("", partial(work, *args, **kwargs))
 
 
-async def asking_redis(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do as in_thread() does with work that asks Redis, which never has all of the threads: while
-    that hangs, messages and reads of the log need not wait for it."""
+async def in_redis_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do the same with work that asks Redis. Such work never has all of the threads, so that
+    messages and reads of the log do not wait for a Redis that hangs."""
     return await _run("redis", partial(work, *args, **kwargs))
 
 
@@ -49,7 +49,7 @@ async def _run(owner: str, work: Callable[[], T]) -> T:
 
 
 def later(work: Callable[[], object]) -> None:
-    """Do the work for nobody, as soon as a thread is free, however long that takes."""
+    """Do the work as soon as a thread is free, however long that takes; nobody awaits it."""
 
     def run() -> None:
         close_old_connections()

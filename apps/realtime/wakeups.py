@@ -1,6 +1,6 @@
 """From a committed change to the sockets of this process and of all others.
 
-The channel layer only says when to look: what it loses, the hubs find in the log.
+The channel layer may lose a wake-up: the hubs find its events in the log.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from apps.realtime.frames import Frame
 log = structlog.get_logger(__name__)
 
 GROUP = "hubs"
-# What a command or a worker waits for Redis at the most.
+# How long a command or a worker waits for Redis at most.
 SEND_SECONDS = 1.0
 
 
 class Wakeup(TypedDict):
-    """What a process tells the others: frames and controls, packed."""
+    """What a process sends to the others: frames and controls, packed."""
 
     frames: list[Any]
     controls: list[Any]
@@ -34,27 +34,27 @@ def channel_layer() -> Any:
 
 
 class Receiver(Protocol):
-    """Where the wake-ups of this process go first: its hub."""
+    """What receives the wake-ups of this process first: its hub."""
 
     loop: asyncio.AbstractEventLoop
 
     def deliver_and_relay(self, wakeup: Wakeup) -> None:
-        """Deliver what happened in this process, and tell the others."""
+        """Deliver what happened in this process, and send it to the other processes."""
 
 
 _receivers: list[Receiver] = []
 
 
 def receive_here(receiver: Receiver) -> None:
-    """Have the wake-ups of this process go to the receiver from now on."""
+    """Make the receiver the one that receives the wake-ups of this process."""
     _receivers[:] = [receiver]
 
 
 def wake(frames: Iterable[Frame] = (), controls: Iterable[Control] = ()) -> None:
-    """Hand frames, and what to do with sockets, to every process.
+    """Send frames and controls to every process.
 
     May be called from any thread. In a server it neither waits for Redis nor fails with it; a
-    process without a hub, such as a command, waits for SEND_SECONDS at the most.
+    process without a hub, such as a command, waits for SEND_SECONDS at most.
     """
     wakeup: Wakeup = {
         "frames": [frame.packed() for frame in frames],

@@ -11,12 +11,12 @@ from apps.realtime import closing
 
 log = structlog.get_logger("parley.socket")
 
-# How long a client that is told to go may take to read the close frame, in seconds.
-LAST_WORD = 5.0
+# How long a client may take to read its close frame.
+CLOSE_SECONDS = 5.0
 
 
 class Wire:
-    """What can be done with a connection, whoever is behind it."""
+    """Sends what the protocol knows, whether or not the client is authenticated."""
 
     __slots__ = ("_extensions", "send", "socket_id")
 
@@ -30,7 +30,7 @@ class Wire:
         await self.send({"type": "websocket.accept"})
 
     async def refuse(self, error: DomainError) -> None:
-        """Answer why the client is not let in: before the upgrade where the server can, else by a
+        """Answer why the client is refused: instead of the upgrade where the server can, else by a
         close code."""
         log.info("refused", client=self.socket_id, status=error.status, code=error.code)
         if "websocket.http.response" not in self._extensions:
@@ -49,18 +49,18 @@ class Wire:
         await self.send({"type": "websocket.http.response.body", "body": body})
 
     async def close(self, code: int) -> None:
-        """Send the close frame, and cut a client that does not even read that. Never raises."""
+        """Send the close frame, and abort when the client does not even read that. Never raises."""
         frame = {"type": "websocket.close", "code": code, "reason": closing.REASONS[code]}
         try:
-            async with asyncio.timeout(LAST_WORD):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 await self.send(frame)
         except TimeoutError:
-            self.cut()
+            self.abort()
         except Exception:  # noqa: BLE001
-            log.debug("gone before it was closed", client=self.socket_id)
+            log.debug("disconnected before it was closed", client=self.socket_id)
 
-    def cut(self) -> None:
-        """End the connection without a close frame. Only our own server can do that for us."""
+    def abort(self) -> None:
+        """End the connection without a close frame. Only our own server offers that."""
         abort = self._extensions.get("parley.abort")
         if abort is not None:
             abort()

@@ -40,7 +40,7 @@ def test_every_command_frame_stream_and_close_code_is_shown(page: str) -> None:
 def test_a_section_has_a_description_its_fields_and_an_example(page: str) -> None:
     shown = sections(page)
     receipt = shown["event.read_receipt"]
-    assert "Messages of yours were read" in receipt
+    assert "The receiver read messages of yours" in receipt
     assert "user.{userId}" in receipt
     assert re.search(r"messageIds\s+list of UUID", receipt)
     assert '"type": "read_receipt"' in receipt

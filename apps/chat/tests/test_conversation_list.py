@@ -15,7 +15,7 @@ from apps.chat.selectors import direct_memberships
 from apps.chat.services import message_delete
 from apps.chat.tests.factories import new_message, new_messages
 from apps.core.ids import uuid7
-from apps.realtime import presence_stores
+from apps.realtime import presence
 from apps.realtime.models import LastSeen
 from apps.realtime.presence import presence_store
 from apps.realtime.sockets import PresenceEntry
@@ -143,7 +143,7 @@ def test_conversation_is_listed_again_after_its_next_message(alice: Person, bob:
 def test_conversation_shows_whether_the_other_user_is_online(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presence_stores, "GRACE", 0)
+    monkeypatch.setattr(presence, "GRACE_SECONDS", 0)
     new_message(alice, bob)
     device = PresenceEntry(bob.user.pk, uuid7(), "socket")
     presence_store().enter(device)

@@ -1,4 +1,4 @@
-"""Events for tests, logged without the rows of what they tell of."""
+"""Events for tests, logged without the rows that they are about."""
 
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from apps.realtime.event_log import publish
 
 
 def log_messages(receiver_id: UUID, count: int, content: str = "Ahoy") -> None:
-    """Log that many messages to a user, from somebody who does not exist."""
+    """Log that many messages to a user, from a sender who does not exist."""
     sender = User(name="Nemo", email="nemo@example.org")
     receiver = User(pk=receiver_id, name="Reader", email="reader@example.org")
     message = Message(sender=sender, content=content, created_at=timezone.now())

@@ -1,5 +1,5 @@
-"""Server processes that were tampered with, by PARLEY_TAMPER: in a hurry, so that a test need not
-wait for a heartbeat; or deliberately broken, to show that the fault tests catch it."""
+"""Server processes that PARLEY_TAMPER changes: to be faster, so that a test need not wait for a
+heartbeat, or to be broken on purpose, to show that a test catches the fault."""
 
 import os
 import pkgutil
@@ -19,31 +19,31 @@ class TamperedConfig(AppConfig):
     path = str(Path(__file__).parent)
 
     def ready(self) -> None:
-        """Do what the environment names, by words with a comma between them."""
-        for word in os.environ["PARLEY_TAMPER"].split(","):
-            for where, name, value in TAMPERINGS[word]:
+        """Make the changes whose names the environment lists, separated by commas."""
+        for tampering in os.environ["PARLEY_TAMPER"].split(","):
+            for where, name, value in TAMPERINGS[tampering]:
                 owner = pkgutil.resolve_name(where)
                 if isinstance(owner, dict):
                     owner[name] = value
                 else:
-                    # A name that is gone would change nothing, and the test would prove nothing.
+                    # A name that does not exist would change nothing, and the test prove nothing.
                     getattr(owner, name)
                     setattr(owner, name, value)
 
 
 async def nothing(*_: Any) -> None:
-    """Leave a step out."""
+    """Skip a step."""
 
 
-def nothing_missed(*_: Any) -> Any:
-    """Say that the log has nothing more."""
+def empty_backlog(*_: Any) -> Any:
+    """Return that the log has no more events."""
     from apps.realtime.event_log import Backlog
 
     return Backlog([], complete=True)
 
 
 def slow_heads(streams: Any) -> Any:
-    """Find out late where streams stand."""
+    """Return the heads of streams late."""
     from apps.realtime.event_log import heads
 
     time.sleep(0.5)
@@ -51,7 +51,7 @@ def slow_heads(streams: Any) -> Any:
 
 
 def written_at_once(queue: Any, record: Any) -> None:
-    """Have whoever logs write the line."""
+    """Write the line in the thread that logs it."""
     queue._write([queue.format(record)])
 
 
@@ -59,7 +59,7 @@ _reading = threading.Lock()
 
 
 def lonely_page(*key: Any) -> Any:
-    """Read a page, and take so long over it that one beside it is noticed, which fails."""
+    """Read a page slowly, and fail if another one is read at the same time."""
     from apps.realtime.event_log import events_after
 
     if not _reading.acquire(blocking=False):
@@ -71,21 +71,21 @@ def lonely_page(*key: Any) -> Any:
         _reading.release()
 
 
-async def without_turn(_: Any, key: Any) -> Any:
-    """Read a page whoever reads another one."""
+async def read_at_once(_: Any, key: Any) -> Any:
+    """Read a page without waiting for others."""
     from apps.realtime.threads import in_thread
 
     return await in_thread(lonely_page, *key)
 
 
 HUB = "apps.realtime.hub"
-STORES = "apps.realtime.presence_stores"
+PRESENCE = "apps.realtime.presence"
 RELAY = "apps.realtime.relay"
 HASHING = "apps.accounts.hashing_process:hashing_process"
-# What a server hashes with, and what the people of the tests have been made with.
+# The hasher of a server, and the one by which the users of the tests were created.
 HASHERS = ["apps.accounts.passwords.Argon2Hasher", "testing.hashing.NoticedHasher"]
 
-# What each word changes: where, which attribute or key, and its new value.
+# What each name changes: where, which attribute or key, and the new value.
 TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "hurried": [(HUB, "HEAL_SECONDS", 0.2)],
     "breathless": [(HUB, "HEAL_SECONDS", 0.01)],
@@ -93,9 +93,9 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
         ("apps.realtime.stream_subscribers", "heads", slow_heads),
         ("apps.realtime.subscriptions", "heads", slow_heads),
     ],
-    "short-lived": [(STORES, "ALIVE_FOR", 3)],
-    "brief-grace": [(STORES, "GRACE", 0.5)],
-    "no-grace": [(STORES, "GRACE", 0)],
+    "short-lived": [(PRESENCE, "ALIVE_SECONDS", 3)],
+    "brief-grace": [(PRESENCE, "GRACE_SECONDS", 0.5)],
+    "no-grace": [(PRESENCE, "GRACE_SECONDS", 0)],
     "never-heals": [(f"{HUB}:Hub", "_heal", nothing)],
     "impatient": [
         ("apps.realtime.transport:UVICORN", "ws_ping_interval", 6),
@@ -105,13 +105,13 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "misspells-pong": [("apps.realtime.socket_frames:Pong", "type", "pung")],
     "misfills-pong": [("apps.realtime.socket_frames:Pong", "data", lambda _: {"streams": {}})],
     "brisk": [("apps.core.http.slow_clients", "CLOSING_SECONDS", 0.5)],
-    "never-reads": [("apps.realtime.stream_subscribers", "events_after", nothing_missed)],
+    "never-reads": [("apps.realtime.stream_subscribers", "events_after", empty_backlog)],
     "lonely-pages": [("apps.realtime.pages", "events_after", lonely_page)],
-    "no-turns": [("apps.realtime.pages:Pages", "_read", without_turn)],
+    "no-turns": [("apps.realtime.pages:Pages", "_read", read_at_once)],
     "never-sweeps": [(f"{HUB}:Hub", "_sweep_sessions", nothing)],
     "never-sweeps-access": [(f"{HUB}:Hub", "_sweep_subscriptions", nothing)],
-    "quick-eared": [(RELAY, "PROBE_SECONDS", 0.2), (RELAY, "SILENCE_SECONDS", 1.0)],
-    "one-way": [("apps.realtime.database_notices", "available", lambda: False)],
+    "fast-relay": [(RELAY, "PROBE_SECONDS", 0.2), (RELAY, "SILENCE_SECONDS", 1.0)],
+    "without-notices": [("apps.realtime.database_notices", "available", lambda: False)],
     "short-queue": [("apps.core.log_queue", "MOST_LINES", 5)],
     "waits-for-its-reader": [("apps.core.log_queue:LogQueue", "emit", written_at_once)],
     "real-hashes": [("django.conf:settings", "PASSWORD_HASHERS", HASHERS)],

@@ -1,4 +1,4 @@
-"""asyncapi.yaml is what is declared, and what really goes over the wire."""
+"""asyncapi.yaml describes what the code declares, and what the server sends and receives."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -38,18 +38,18 @@ def references(part: Any) -> Iterator[str]:
             yield from references(one)
 
 
-def test_the_committed_document_is_what_is_declared() -> None:
+def test_the_committed_document_describes_the_declarations() -> None:
     assert yaml.safe_load(COMMITTED.read_text()) == document(), "Run: make asyncapi"
 
 
-def test_it_is_a_document_of_asyncapi() -> None:
+def test_the_document_is_valid_asyncapi() -> None:
     assert violations(document()) == []
     assert violations({**document(), "asyncapi": "2.0.0"})
     shouting = {"action": "shout", "channel": {"$ref": "#/channels/socket"}}
     assert violations({**document(), "operations": {"send.socket": shouting}})
 
 
-def test_every_reference_in_it_leads_somewhere() -> None:
+def test_every_reference_in_the_document_has_a_target() -> None:
     found = set(references(document()))
     assert len(found) > 50
     for reference in found:
@@ -59,7 +59,7 @@ def test_every_reference_in_it_leads_somewhere() -> None:
 
 
 @pytest.mark.parametrize("key", document()["components"]["messages"])
-def test_an_example_is_as_described(key: str) -> None:
+def test_an_example_is_valid(key: str) -> None:
     group, _, name = key.partition(".")
     [example] = document()["components"]["messages"][key]["examples"]
     if group == "command":
@@ -69,14 +69,14 @@ def test_an_example_is_as_described(key: str) -> None:
 
 
 @pytest.mark.django_db
-def test_everybody_may_read_it(anonymous: ContractClient) -> None:
-    answer = anonymous.get("/docs/asyncapi.yaml")
-    assert answer["Content-Type"] == "application/yaml"
-    assert b"".join(answer.streaming_content) == COMMITTED.read_bytes()  # type: ignore[attr-defined]
+def test_an_anonymous_user_can_read_the_document(anonymous: ContractClient) -> None:
+    response = anonymous.get("/docs/asyncapi.yaml")
+    assert response["Content-Type"] == "application/yaml"
+    assert b"".join(response.streaming_content) == COMMITTED.read_bytes()  # type: ignore[attr-defined]
 
 
 def typing(**changes: Any) -> frames.Frame:
-    """Return a right frame of the server, with changes of its data."""
+    """Return a valid frame of the server, with changes of its data."""
     return {
         "type": "typing",
         "data": {"senderId": ID, "isTyping": True} | changes,
@@ -90,8 +90,8 @@ DEVIATIONS = {
     "another kind of data": {**typing(), "data": []},
     "no id": typing(senderId="alice"),
     "a field of another type": typing(isTyping="yes"),
-    "a field that nobody declared": typing(mood="good"),
-    "a frame that nobody declared so": {**typing(), "seq": 1},
+    "an undeclared field": typing(mood="good"),
+    "an undeclared member": {**typing(), "seq": 1},
     "no time": {**typing(), "timestamp": "yesterday"},
     "an event without its number": {
         "type": "read_receipt",
@@ -110,13 +110,13 @@ DEVIATIONS = {
 
 
 @pytest.mark.parametrize("wrong", DEVIATIONS.values(), ids=DEVIATIONS)
-def test_a_frame_of_the_server_that_is_not_as_declared_is_noticed(wrong: frames.Frame) -> None:
+def test_an_undeclared_frame_of_the_server_is_noticed(wrong: frames.Frame) -> None:
     check_server_frame(typing())
     with pytest.raises(AssertionError, match="The server sends"):
         check_server_frame(wrong)
 
 
-def test_an_ack_is_held_against_what_its_command_returns() -> None:
+def test_an_ack_is_validated_by_its_command() -> None:
     ack = {"type": "ack", "data": {"isTyping": True}, "timestamp": TIME, "requestId": "r1"}
     check_server_frame(ack, answers="typing")
     check_server_frame(ack)
@@ -134,7 +134,7 @@ def test_an_ack_is_held_against_what_its_command_returns() -> None:
         {"type": "delivered", "data": {"messageIds": [ID], "seq": 1}},
     ],
 )
-def test_a_frame_of_a_client_that_is_not_as_declared_is_noticed(wrong: frames.Frame) -> None:
+def test_an_undeclared_frame_of_a_client_is_noticed(wrong: frames.Frame) -> None:
     with pytest.raises(AssertionError, match="A client sends"):
         check_command(wrong)
 
@@ -142,24 +142,24 @@ def test_a_frame_of_a_client_that_is_not_as_declared_is_noticed(wrong: frames.Fr
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("tamper", ["misspells-pong", "misfills-pong"])
-def test_a_server_that_says_what_is_not_declared_fails_the_test(
+def test_a_server_that_sends_an_undeclared_frame_fails_the_test(
     start_server: Callable[..., ServerProcess], alice: Person, tamper: str
 ) -> None:
     server = start_server(PARLEY_TAMPER=tamper)
-    with TestSocket(server.url, token=alice.access) as hers:
-        hers.expect("connected")
+    with TestSocket(server.url, token=alice.access) as alice_socket:
+        alice_socket.expect("connected")
         with pytest.raises(AssertionError, match="The server sends"):
-            hers.ask("ping")
+            alice_socket.ask("ping")
 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_what_a_test_sends_wrong_on_purpose_must_be_wrong(
+def test_a_frame_that_a_test_calls_wrong_must_be_wrong(
     server: ServerProcess, alice: Person
 ) -> None:
-    with TestSocket(server.url, token=alice.access) as hers:
+    with TestSocket(server.url, token=alice.access) as alice_socket:
         with pytest.raises(AssertionError, match="A client sends"):
-            hers.ask("dance")
+            alice_socket.ask("dance")
         with pytest.raises(AssertionError, match="nothing wrong"):
-            hers.ask("ping", wrong=True)
-        assert hers.ask("dance", wrong=True)["data"]["code"] == "NOT_FOUND"
+            alice_socket.ask("ping", wrong=True)
+        assert alice_socket.ask("dance", wrong=True)["data"]["code"] == "NOT_FOUND"

@@ -1,4 +1,4 @@
-"""What sockets that catch up may cost everybody else (docs/decisions/0024-catching-up.md)."""
+"""Sockets that catch up do not slow down the others (docs/decisions/0024-catching-up.md)."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,30 +16,30 @@ from apps.realtime.event_log import Backlog, events_after
 from apps.realtime.models import LoggedEvent
 from apps.realtime.pages import Pages
 from apps.realtime.tests.factories import log_messages, log_posts
-from apps.realtime.tests.test_streams_following import seqs
+from apps.realtime.tests.test_resuming import seqs
 from testing.server import ServerProcess
 from testing.socket import TestSocket
 
 STREAM = "feed"
 
 
-def say(*texts: str) -> None:
+def log_each(*texts: str) -> None:
     for text in texts:
         log_posts(1, tag=text)
 
 
 def page_after(after: int, up_to: int | None = None) -> list[int | None]:
-    missed = events_after(STREAM, after, up_to)
-    assert missed.complete
-    return [frame.seq for frame in missed.frames]
+    backlog = events_after(STREAM, after, up_to)
+    assert backlog.complete
+    return [frame.seq for frame in backlog.frames]
 
 
 @pytest.mark.django_db
-def test_a_page_of_the_log_has_no_more_than_so_many_bytes_and_one_event(
+def test_a_page_of_the_log_ends_with_the_event_that_reaches_the_limit_of_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(event_log, "PAGE_BYTES", 10_000)
-    say(*["x" * 4_000] * 5, "x" * 40_000, "short", "x" * 40_000, "short")
+    log_each(*["x" * 4_000] * 5, "x" * 40_000, "short", "x" * 40_000, "short")
     assert page_after(0) == [1, 2, 3]
     assert page_after(0, up_to=2) == [1, 2]
     assert page_after(3) == [4, 5, 6]
@@ -48,24 +48,24 @@ def test_a_page_of_the_log_has_no_more_than_so_many_bytes_and_one_event(
 
 
 @pytest.mark.django_db
-def test_letters_of_several_bytes_count_as_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_counts_the_bytes_of_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_log, "PAGE_BYTES", 10_000)
-    say(*["\N{GRINNING FACE}" * 1_500] * 3)
+    log_each(*["\N{GRINNING FACE}" * 1_500] * 3)
     assert page_after(0) == [1, 2]
 
 
 @pytest.mark.django_db
-def test_of_events_whose_bytes_nobody_counted_a_page_has_no_more_than_so_many(
+def test_a_page_of_events_without_a_size_has_a_limit_of_events(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(event_log, "PAGE_EVENTS", 4)
-    say(*["short"] * 9)
+    log_each(*["short"] * 9)
     LoggedEvent.objects.update(size=0)
     assert [page_after(0), page_after(4), page_after(8)] == [[1, 2, 3, 4], [5, 6, 7, 8], [9]]
 
 
 class SlowLog:
-    """Stands for the log: it is read when it is told to go on, and notes what it was asked for."""
+    """Stands for the log: a read waits until the test continues, and notes its arguments."""
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
@@ -95,19 +95,19 @@ def asking(pages: Pages, *keys: tuple[str, int, int]) -> "list[asyncio.Task[Back
 def test_sockets_that_ask_for_the_same_page_share_one_read(slow_log: SlowLog) -> None:
     async def scenario() -> None:
         pages = Pages()
-        # Of a stream that goes on far beyond the page.
+        # The stream goes on far beyond the page.
         sockets = asking(pages, *[("feed", 0, 1_000), ("feed", 0, 1_001), ("feed", 0, 1_002)])
         await wait_until(lambda: len(slow_log.asked) == 1)
         slow_log.go.set()
-        assert len({id(missed) for missed in await asyncio.gather(*sockets)}) == 1
+        assert len({id(backlog) for backlog in await asyncio.gather(*sockets)}) == 1
         await pages.read("feed", 0, 1_000)
 
     asyncio.run(scenario())
-    # Who asks later reads it again.
+    # A later request reads the page again.
     assert slow_log.asked == [("feed", 0, event_log.PAGE_EVENTS)] * 2
 
 
-def test_who_knows_of_more_is_not_handed_a_page_that_was_begun_before(slow_log: SlowLog) -> None:
+def test_a_socket_that_knows_of_more_events_gets_a_page_of_its_own(slow_log: SlowLog) -> None:
     async def scenario() -> None:
         pages = Pages()
         sockets = asking(pages, ("feed", 4, 5), ("feed", 4, 6))
@@ -118,7 +118,7 @@ def test_who_knows_of_more_is_not_handed_a_page_that_was_begun_before(slow_log: 
     assert slow_log.asked == [("feed", 4, 5), ("feed", 4, 6)]
 
 
-def test_pages_are_read_one_at_a_time_and_in_turn(slow_log: SlowLog) -> None:
+def test_pages_are_read_one_at_a_time_and_in_order(slow_log: SlowLog) -> None:
     keys = [(f"user.{number}", 0, 9) for number in range(5)]
 
     async def scenario() -> None:
@@ -132,7 +132,7 @@ def test_pages_are_read_one_at_a_time_and_in_turn(slow_log: SlowLog) -> None:
     assert slow_log.most_at_once == 1
 
 
-def test_a_socket_that_leaves_does_not_take_the_page_from_the_others(slow_log: SlowLog) -> None:
+def test_a_socket_that_leaves_does_not_cancel_the_page_of_the_others(slow_log: SlowLog) -> None:
     async def scenario() -> None:
         first, second = asking(Pages(), ("feed", 0, 9), ("feed", 0, 9))
         await wait_until(lambda: len(slow_log.asked) == 1)
@@ -144,7 +144,7 @@ def test_a_socket_that_leaves_does_not_take_the_page_from_the_others(slow_log: S
     assert len(slow_log.asked) == 1
 
 
-def test_who_waits_too_long_for_a_page_is_told_so_and_the_next_one_has_its_turn(
+def test_a_socket_that_waits_too_long_for_a_page_is_refused_and_the_next_one_is_served(
     slow_log: SlowLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> None:
@@ -164,8 +164,8 @@ def test_who_waits_too_long_for_a_page_is_told_so_and_the_next_one_has_its_turn(
 def come_back_together(
     start_server: Callable[..., ServerProcess], alice: Person, bob: Person, tamper: str
 ) -> None:
-    """Have sockets of two people catch up at once, from numbers of their own, while the log grows;
-    the process fails a page that is read beside another one."""
+    """Have sockets of two users catch up at once, each from another number, while the log grows.
+    The process fails a page that is read at the same time as another one."""
     server = start_server(PARLEY_TAMPER=tamper)
     streams = {person.id: f"user.{person.id}" for person in (alice, bob)}
     for receiver in (alice, bob):
@@ -187,7 +187,7 @@ def come_back_together(
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_sockets_that_come_back_together_miss_nothing_and_read_the_log_in_turn(
+def test_sockets_that_come_back_together_miss_nothing_and_read_one_page_at_a_time(
     start_server: Callable[..., ServerProcess], alice: Person, bob: Person
 ) -> None:
     come_back_together(start_server, alice, bob, "hurried,lonely-pages")
@@ -195,7 +195,7 @@ def test_sockets_that_come_back_together_miss_nothing_and_read_the_log_in_turn(
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_a_process_that_reads_pages_at_once_would_be_noticed(
+def test_a_process_that_reads_pages_at_once_is_noticed(
     start_server: Callable[..., ServerProcess], alice: Person, bob: Person
 ) -> None:
     """The test above catches a build without the safeguard."""

@@ -1,4 +1,4 @@
-"""What is declared twice, or by half, ends the start; and every stream has one name."""
+"""A declaration that is incomplete or repeated stops the start, and every stream has one name."""
 
 import json
 from dataclasses import fields
@@ -40,33 +40,33 @@ def test_two_frames_of_one_type_are_refused() -> None:
 
 
 @pytest.mark.parametrize("payload", [None, UserOnlinePayload(), dict])
-def test_a_frame_whose_payload_nothing_describes_is_refused(payload: object) -> None:
+def test_a_frame_without_a_serializer_of_its_payload_is_refused(payload: object) -> None:
     with pytest.raises(ImproperlyConfigured, match="Undescribed has no serializer"):
         type("Undescribed", (ServerFrame,), {"type": "undescribed", "payload": payload})
     assert "undescribed" not in server_frames
 
 
-def test_an_event_that_goes_nowhere_is_refused() -> None:
+def test_an_event_without_a_stream_is_refused() -> None:
     with pytest.raises(ImproperlyConfigured, match="Nowhere goes to no stream"):
         type("Nowhere", (Event,), {"type": "nowhere", "payload": UserOnlinePayload})
     assert "nowhere" not in server_frames
 
 
 @pytest.mark.parametrize("kind", server_frames)
-def test_what_an_event_sends_it_has(kind: str) -> None:
+def test_a_stream_frame_has_every_field_of_its_payload(kind: str) -> None:
     frame = server_frames[kind]
     if issubclass(frame, StreamFrame):
         described = set(frame.payload().fields)
         assert described <= {camelize(field.name) for field in fields(frame)}
 
 
-def test_two_kinds_of_streams_of_one_name_are_refused() -> None:
+def test_two_kinds_of_streams_with_one_prefix_are_refused() -> None:
     with pytest.raises(ImproperlyConfigured, match="named 'feed'"):
         StreamType(prefix="feed", description="Another.", readers=everybody)
     assert stream_types["feed"] is FEED
 
 
-def test_a_stream_is_named_with_an_id_where_its_kind_has_one() -> None:
+def test_a_stream_has_an_id_in_its_name_if_its_kind_has_one() -> None:
     user = uuid7()
     assert USER.name(user) == f"user.{user}"
     assert FEED.name() == "feed"
@@ -93,12 +93,12 @@ ALICE = UUID("0192d4e0-7b1a-7c3d-8e4f-abcdefabcdef")
         "feed.",
         "feed.x",
         " feed",
-        "StreamSubscribers",
+        "Feed",
         "nonsense",
         "",
     ],
 )
-def test_no_stream_has_a_second_name(name: str) -> None:
+def test_a_stream_has_no_second_name(name: str) -> None:
     assert readers_of(f"user.{ALICE}", [ALICE]) == {ALICE: 0}
     assert readers_of("feed", [ALICE]) == {ALICE: 0}
     assert readers_of(name, [ALICE]) == {}
@@ -123,19 +123,19 @@ def test_events_of_many_streams_are_numbered_and_logged_by_two_statements(
 
 
 @pytest.mark.django_db
-def test_an_event_to_nobody_is_not_logged() -> None:
+def test_an_event_without_recipients_is_not_logged() -> None:
     with transaction.atomic():
         event_log.publish(SecurityAlert(to=[], reason="failed_logins", at=timezone.now()))
     assert not LoggedEvent.objects.exists()
 
 
-def test_a_signal_goes_to_each_of_its_streams_and_says_what_it_replaces(
+def test_a_signal_goes_to_each_of_its_streams_and_names_what_it_replaces(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told: list[Frame] = []
-    monkeypatch.setattr(event_log, "wake", lambda frames: told.extend(frames))
+    sent: list[Frame] = []
+    monkeypatch.setattr(event_log, "wake", lambda frames: sent.extend(frames))
     event_log.signal(UserOnline(to=[ALICE], user_id=ALICE, version=7))
-    [frame] = told
+    [frame] = sent
     assert (frame.stream, frame.seq) == (USER.name(ALICE), None)
     assert (frame.about, frame.version) == (f"presence {ALICE}", 7)
     assert json.loads(frame.content)["data"] == {"userId": str(ALICE)}
@@ -147,7 +147,7 @@ def test_two_commands_of_one_name_are_refused() -> None:
 
 
 @pytest.mark.parametrize("answered", [{}, {"ack": UserOnlinePayload, "answers": [Pong]}])
-def test_a_command_without_its_one_way_of_being_answered_is_refused(answered: Any) -> None:
+def test_a_command_without_exactly_one_kind_of_answer_is_refused(answered: Any) -> None:
     with pytest.raises(ImproperlyConfigured, match="'dance' is answered by an ack, or by frames"):
         command("dance", input=PingInput, **answered)
     assert "dance" not in commands

@@ -1,4 +1,4 @@
-"""The log over time: pruned, restored, and followed by a process that is behind."""
+"""The log over time: pruned, restored, and read by a process that is behind."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,7 +15,7 @@ from apps.realtime.event_log import events_after, events_prune
 from apps.realtime.models import LoggedEvent, Stream
 from apps.realtime.streams import USER
 from apps.realtime.tests.factories import log_messages
-from apps.realtime.tests.test_streams_following import seqs
+from apps.realtime.tests.test_resuming import seqs
 from testing.server import ServerProcess
 from testing.socket import TestSocket
 
@@ -23,7 +23,7 @@ OLD = timezone.now() - settings.EVENT_RETENTION - timedelta(hours=1)
 
 
 def age(stream: str, *numbers: int) -> None:
-    """Have events carry the time of a clock that is behind, or of a transaction that waited."""
+    """Give events the time of a clock that is behind, or of a transaction that waited."""
     LoggedEvent.objects.filter(stream=stream, seq__in=numbers).update(created_at=OLD)
 
 
@@ -34,7 +34,7 @@ def kept(stream: str) -> list[int]:
 
 
 @pytest.mark.django_db
-def test_pruning_cuts_a_stream_at_a_number_and_leaves_no_hole(
+def test_pruning_deletes_up_to_a_number_and_leaves_no_hole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(event_log, "PRUNED_AT_ONCE", 2)
@@ -52,7 +52,7 @@ def test_pruning_cuts_a_stream_at_a_number_and_leaves_no_hole(
 
 
 @pytest.mark.django_db
-def test_a_hole_anywhere_makes_a_replay_incomplete() -> None:
+def test_a_hole_makes_a_backlog_incomplete() -> None:
     user = uuid7()
     stream = USER.name(user)
     log_messages(user, 9)
@@ -66,31 +66,31 @@ def test_a_hole_anywhere_makes_a_replay_incomplete() -> None:
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_a_hole_inside_a_stream_says_reset(server: ServerProcess, alice: Person) -> None:
+def test_a_hole_in_the_log_is_answered_with_reset(server: ServerProcess, alice: Person) -> None:
     stream = f"user.{alice.id}"
     log_messages(alice.user.pk, 9)
     LoggedEvent.objects.get(stream=stream, seq=6).delete()
-    with TestSocket(server.url, token=alice.access) as hers:
-        answer = hers.ask("subscribe", {"stream": stream, "after": 2})
+    with TestSocket(server.url, token=alice.access) as alice_socket:
+        answer = alice_socket.ask("subscribe", {"stream": stream, "after": 2})
         assert (answer["type"], answer["data"]["head"]) == ("reset", 9)
-        assert seqs(hers.settle()) == []
+        assert seqs(alice_socket.settle()) == []
 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_followers_are_told_when_the_database_was_restored_under_them(
+def test_subscribers_are_reset_when_the_database_was_restored(
     start_server: Callable[..., ServerProcess], alice: Person
 ) -> None:
     stream = f"user.{alice.id}"
     log_messages(alice.user.pk, 9)
     server = start_server(PARLEY_TAMPER="hurried")
-    with TestSocket(server.url, token=alice.access) as hers:
-        assert hers.expect("connected")["data"]["streams"] == {stream: 9}
+    with TestSocket(server.url, token=alice.access) as alice_socket:
+        assert alice_socket.expect("connected")["data"]["streams"] == {stream: 9}
         LoggedEvent.objects.filter(stream=stream, seq__gt=4).delete()
         Stream.objects.filter(name=stream).update(head=4)
-        assert hers.expect("reset")["data"]["head"] == 4
+        assert alice_socket.expect("reset")["data"]["head"] == 4
         log_messages(alice.user.pk, 2)
-        assert [hers.expect("chat_message")["seq"] for _ in range(2)] == [5, 6]
+        assert [alice_socket.expect("chat_message")["seq"] for _ in range(2)] == [5, 6]
 
 
 @pytest.mark.integration
@@ -102,58 +102,62 @@ def test_after_a_restore_the_new_epoch_tells_known_numbers_from_new_ones(
     log_messages(alice.user.pk, 9)
     epoch = Stream.objects.get(name=stream).epoch
     server = start_server(PARLEY_TAMPER="hurried")
-    with TestSocket(server.url, token=alice.access) as hers:
-        hers.expect("connected")
+    with TestSocket(server.url, token=alice.access) as alice_socket:
+        alice_socket.expect("connected")
         call_command("renew_epochs", verbosity=0)
         renewed = Stream.objects.get(name=stream).epoch
         assert renewed != epoch
-        # Also the sockets that are open, and without a change of the numbers.
-        assert hers.expect("reset")["data"] == {"stream": stream, "head": 9, "epoch": renewed}
+        # Open sockets are reset too, although the numbers are the same.
+        assert alice_socket.expect("reset")["data"] == {
+            "stream": stream,
+            "head": 9,
+            "epoch": renewed,
+        }
         old = {"stream": stream, "after": 9, "epoch": epoch}
-        assert hers.ask("subscribe", old)["type"] == "reset"
+        assert alice_socket.ask("subscribe", old)["type"] == "reset"
         new = {"stream": stream, "after": 9, "epoch": renewed}
-        assert hers.ask("subscribe", new)["type"] == "subscribed"
+        assert alice_socket.ask("subscribe", new)["type"] == "subscribed"
 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_a_process_that_is_behind_looks_at_the_log_before_it_says_reset(
+def test_a_process_that_is_behind_reads_the_log_before_it_answers_reset(
     start_server: Callable[..., ServerProcess], alice: Person
 ) -> None:
     stream = f"user.{alice.id}"
     server = start_server(PARLEY_TAMPER="never-heals", REDIS_URL="")
     with (
-        # By this one the process keeps following the stream.
+        # This socket keeps the stream subscribed in the process.
         TestSocket(server.url, token=alice.access) as other,
-        TestSocket(server.url, token=alice.access) as hers,
+        TestSocket(server.url, token=alice.access) as alice_socket,
     ):
         other.expect("connected")
-        hers.expect("connected")
-        # The process has not heard of these.
+        alice_socket.expect("connected")
+        # The process does not learn of these.
         log_messages(alice.user.pk, 5)
-        answer = hers.ask("subscribe", {"stream": stream, "after": 4})
+        answer = alice_socket.ask("subscribe", {"stream": stream, "after": 4})
         assert (answer["type"], answer["data"]["head"]) == ("subscribed", 5)
-        assert hers.expect("chat_message")["seq"] == 5
+        assert alice_socket.expect("chat_message")["seq"] == 5
 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_a_young_stream_has_an_epoch_as_soon_as_it_has_an_event(
+def test_a_stream_has_an_epoch_as_soon_as_it_has_an_event(
     server: ServerProcess, alice: Person, bob: Person
 ) -> None:
     stream = f"user.{bob.id}"
     with (
-        # By this one the process keeps following the stream.
+        # This socket keeps the stream subscribed in the process.
         TestSocket(server.url, token=bob.access) as other,
-        TestSocket(server.url, token=bob.access) as his,
+        TestSocket(server.url, token=bob.access) as bob_socket,
     ):
         other.expect("connected")
-        assert his.ask("subscribe", {"stream": stream})["data"]["epoch"] == ""
+        assert bob_socket.ask("subscribe", {"stream": stream})["data"]["epoch"] == ""
         message = {"receiverId": bob.id, "content": "Hello"}
         headers = {"Authorization": f"Bearer {alice.access}"}
         server.call("POST", "/api/v1/messages", json=message, headers=headers)
-        his.expect("chat_message")
+        bob_socket.expect("chat_message")
         epoch = Stream.objects.get(name=stream).epoch
-        answer = his.ask("subscribe", {"stream": stream, "after": 1, "epoch": epoch})
+        answer = bob_socket.ask("subscribe", {"stream": stream, "after": 1, "epoch": epoch})
         assert answer["type"] == "subscribed"
         assert answer["data"]["epoch"] == epoch

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from apps.core.errors import DomainError, RateLimited, ServiceUnavailable
+from apps.core.errors import Conflict, DomainError, RateLimited, ServiceUnavailable
 from apps.realtime import group_commit
 from apps.realtime.group_commit import GroupCommit, one_per_loop
 
@@ -23,8 +23,8 @@ class TooMany(ServiceUnavailable):
     message = "Too many items wait."
 
 
-class Refused(DomainError):
-    code = "REFUSED"
+class Refused(Conflict):
+    message = "The item is refused."
 
 
 class Table:

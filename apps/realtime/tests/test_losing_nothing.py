@@ -1,4 +1,4 @@
-"""Nothing is lost: not with a slow reader, not over a dead Redis, not without any Redis at all."""
+"""No event is lost: not by a slow reader, not when Redis dies, and not without Redis."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,84 +36,84 @@ def redis() -> Iterator[PrivateRedis]:
         yield server
 
 
-def test_two_processes_without_redis_still_tell_each_other(
+def test_two_processes_without_redis_deliver_each_others_events(
     start_server: Callable[..., ServerProcess], alice: Person, bob: Person
 ) -> None:
     one = start_server(PARLEY_TAMPER="hurried", REDIS_URL="")
     other = start_server(PARLEY_TAMPER="hurried", REDIS_URL="")
-    with TestSocket(other.url, token=bob.access) as his:
-        his.expect("connected")
+    with TestSocket(other.url, token=bob.access) as bob_socket:
+        bob_socket.expect("connected")
         for number in range(5):
             send(one, alice, bob, str(number))
-        frames = [his.expect("chat_message") for _ in range(5)]
+        frames = [bob_socket.expect("chat_message") for _ in range(5)]
         assert contents(frames) == list("01234")
         assert [frame["seq"] for frame in frames] == [1, 2, 3, 4, 5]
 
 
-def test_without_its_healing_a_process_would_not_notice(
+def test_a_process_that_does_not_compare_heads_misses_them(
     start_server: Callable[..., ServerProcess], alice: Person, bob: Person
 ) -> None:
     """The test above catches a build without the safeguard."""
     one = start_server(REDIS_URL="")
     other = start_server(PARLEY_TAMPER="hurried,never-heals", REDIS_URL="")
-    with TestSocket(other.url, token=bob.access) as his:
-        his.expect("connected")
+    with TestSocket(other.url, token=bob.access) as bob_socket:
+        bob_socket.expect("connected")
         send(one, alice, bob, "Hello")
         for _ in range(3):
-            his.expect("heartbeat")
-        assert [f for f in his.settle() if f["type"] == "chat_message"] == []
+            bob_socket.expect("heartbeat")
+        assert [f for f in bob_socket.settle() if f["type"] == "chat_message"] == []
 
 
-def over_a_dead_redis(
+def when_redis_dies(
     start_server: Callable[..., ServerProcess],
     redis: PrivateRedis,
     alice: Person,
     bob: Person,
     tamper: str,
 ) -> list[dict[str, Any]]:
-    """Send before, while and after Redis is dead, sender and receiver on two processes, and return
-    what the receiver has of it in the end."""
+    """Send messages before, while and after Redis is dead, with sender and receiver on two
+    processes, and return the messages that the receiver got after it died."""
     one = start_server(PARLEY_TAMPER="hurried", REDIS_URL=redis.url)
     other = start_server(PARLEY_TAMPER=tamper, REDIS_URL=redis.url)
-    with TestSocket(other.url, token=bob.access) as his:
-        his.expect("connected")
+    with TestSocket(other.url, token=bob.access) as bob_socket:
+        bob_socket.expect("connected")
         send(one, alice, bob, "before")
-        his.expect("chat_message")
+        bob_socket.expect("chat_message")
         redis.stop()
         for number in range(10):
             send(one, alice, bob, f"during {number}")
         redis.start()
 
-        def heard_live() -> bool:
+        def delivered_live() -> bool:
             send(one, alice, bob, "after")
-            told = [one for one in his.settle_into() if one["type"] == "chat_message"]
-            return "after" in contents(told)
+            messages = [one for one in bob_socket.settle_into() if one["type"] == "chat_message"]
+            return "after" in contents(messages)
 
-        until(heard_live, seconds=20)
-        his.settle_into()
-        return [frame for frame in his.waiting if frame["type"] == "chat_message"]
+        until(delivered_live, seconds=20)
+        bob_socket.settle_into()
+        return [frame for frame in bob_socket.waiting if frame["type"] == "chat_message"]
 
 
-def test_over_a_dead_redis_every_message_arrives_once_and_in_order(
+def test_every_message_arrives_once_and_in_order_when_redis_dies(
     start_server: Callable[..., ServerProcess], redis: PrivateRedis, alice: Person, bob: Person
 ) -> None:
-    """Original defect 35, and what the issue of the front door asks for."""
-    frames = over_a_dead_redis(start_server, redis, alice, bob, "hurried")
+    """What the channel layer loses while Redis is dead, the process reads from the log."""
+    frames = when_redis_dies(start_server, redis, alice, bob, "hurried")
     assert contents(frames)[:10] == [f"during {number}" for number in range(10)]
     assert set(contents(frames)[10:]) == {"after"}
     assert [frame["seq"] for frame in frames] == list(range(2, len(frames) + 2))
 
 
-def test_a_process_that_does_not_read_the_log_would_lose_them(
+def test_a_process_that_does_not_read_the_log_loses_messages(
     start_server: Callable[..., ServerProcess], redis: PrivateRedis, alice: Person, bob: Person
 ) -> None:
     """The test above catches a build without the safeguard."""
     with pytest.raises(AssertionError, match="within"):
-        over_a_dead_redis(start_server, redis, alice, bob, "hurried,never-reads")
+        when_redis_dies(start_server, redis, alice, bob, "hurried,never-reads")
 
 
 @pytest.mark.parametrize("writers", [6])
-def test_many_writers_on_two_processes_reach_every_socket_without_a_hole(
+def test_messages_of_many_writers_on_two_processes_arrive_without_a_hole(
     start_server: Callable[..., ServerProcess], alice: Person, bob: Person, writers: int
 ) -> None:
     servers = [start_server(PARLEY_TAMPER="hurried") for _ in range(2)]
@@ -128,10 +128,10 @@ def test_many_writers_on_two_processes_reach_every_socket_without_a_hole(
         socket.close()
 
 
-def test_a_reader_that_stalls_is_cut_off_and_loses_nothing(
+def test_a_reader_that_stalls_is_disconnected_and_loses_nothing(
     start_server: Callable[..., ServerProcess], alice: Person, bob: Person
 ) -> None:
-    """Original defect 30."""
+    """The frames that wait for a client that does not read must not fill the memory."""
     server = start_server(PARLEY_TAMPER="hurried")
     stalled = TestSocket(server.url, token=bob.access, max_queue=1)
     until(lambda: server.open_sockets() == 1)
@@ -149,8 +149,8 @@ def test_a_logout_on_one_process_closes_the_socket_on_another(
     start_server: Callable[..., ServerProcess], alice: Person
 ) -> None:
     one, other = start_server(), start_server()
-    with TestSocket(other.url, token=alice.access) as hers:
-        hers.expect("connected")
+    with TestSocket(other.url, token=alice.access) as alice_socket:
+        alice_socket.expect("connected")
         headers = {"Authorization": f"Bearer {alice.access}"}
         one.call("POST", "/api/v1/auth/logout", headers=headers)
-        assert hers.closed_with() == 4501
+        assert alice_socket.closed_with() == 4501

@@ -1,4 +1,4 @@
-"""A server that is told to stop says so to its sockets."""
+"""A server that stops closes its sockets with a code of its own."""
 
 import socket
 from collections.abc import Callable
@@ -15,34 +15,34 @@ from testing.socket import TestSocket
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
 
-def test_sockets_are_told_to_come_back(
+def test_a_server_that_stops_tells_its_sockets_to_come_back(
     start_server: Callable[..., ServerProcess], alice: Person
 ) -> None:
     server = start_server()
-    with TestSocket(server.url, token=alice.access) as hers:
-        hers.expect("connected")
+    with TestSocket(server.url, token=alice.access) as alice_socket:
+        alice_socket.expect("connected")
         assert server.stop() == 0
-        assert hers.closed_with() == 1012
+        assert alice_socket.closed_with() == 1012
 
 
-@pytest.mark.skipif(bool(settings.REDIS_URL), reason="With Redis, another process takes it up.")
-def test_a_process_that_is_all_there_is_notes_when_people_were_last_seen(
+@pytest.mark.skipif(bool(settings.REDIS_URL), reason="With Redis, another process announces it.")
+def test_the_only_process_stores_when_its_users_were_last_seen(
     start_server: Callable[..., ServerProcess], alice: Person
 ) -> None:
     server = start_server()
-    with TestSocket(server.url, token=alice.access) as hers:
-        hers.expect("connected")
+    with TestSocket(server.url, token=alice.access) as alice_socket:
+        alice_socket.expect("connected")
         server.stop()
     assert LastSeen.objects.filter(user=alice.user).exists()
 
 
-def test_a_refused_upgrade_does_not_keep_the_others_from_being_told(
+def test_a_refused_upgrade_does_not_keep_the_server_from_closing_the_others(
     start_server: Callable[..., ServerProcess], alice: Person
 ) -> None:
-    """Its websocket has failed before it was one."""
+    """The handshake of such a websocket failed, and its connection is open."""
     server = start_server()
-    with TestSocket(server.url, token=alice.access) as hers:
-        hers.expect("connected")
+    with TestSocket(server.url, token=alice.access) as alice_socket:
+        alice_socket.expect("connected")
         with ExitStack() as opened:
             for _ in range(8):
                 one = opened.enter_context(socket.create_connection(("127.0.0.1", server.port)))
@@ -50,7 +50,7 @@ def test_a_refused_upgrade_does_not_keep_the_others_from_being_told(
                     b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
                     b"Connection: Upgrade\r\nContent-Length: 1\r\n\r\nx"
                 )
-                # Refused, and its connection is still there.
+                # It is refused, and its connection stays open.
                 assert one.recv(1)
             assert server.stop() == 0
-        assert hers.closed_with() == 1012
+        assert alice_socket.closed_with() == 1012

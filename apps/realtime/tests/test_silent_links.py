@@ -1,4 +1,5 @@
-"""A link to Redis that is dead without a word, or a Redis that hangs, is noticed and gone round."""
+"""The relay notices a connection to Redis that died silently, and does not wait for a Redis that
+hangs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -30,51 +31,51 @@ def redis() -> Iterator[PrivateRedis]:
         yield server
 
 
-def over_silence(
+def over_a_silent_link(
     start_server: Callable[..., ServerProcess],
     redis: PrivateRedis,
     alice: Person,
     bob: Person,
     tamper: str,
 ) -> None:
-    """Let the links to Redis die without a word, and return once a message arrives by Redis again.
+    """Let the connections to Redis die silently, and return once a message arrives by Redis again.
 
-    The receiving process never looks into the log by itself, so that nothing else tells it.
+    The receiving process does not compare heads with the log, so that it learns by Redis only.
     """
     with Proxy(redis.port) as network:
         url = f"redis://127.0.0.1:{network.port}"
         one = start_server(REDIS_URL=url)
         other = start_server(PARLEY_TAMPER=tamper, REDIS_URL=url)
-        with TestSocket(other.url, token=bob.access) as his:
-            his.expect("connected")
+        with TestSocket(other.url, token=bob.access) as bob_socket:
+            bob_socket.expect("connected")
             send(one, alice, bob, "before")
-            his.expect("chat_message")
+            bob_socket.expect("chat_message")
             network.fall_silent()
 
-            def heard_live() -> bool:
+            def delivered_live() -> bool:
                 send(one, alice, bob, "after")
-                return any(frame["type"] == "chat_message" for frame in his.settle())
+                return any(frame["type"] == "chat_message" for frame in bob_socket.settle())
 
-            until(heard_live, seconds=8)
+            until(delivered_live, seconds=8)
 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_a_link_that_died_without_a_word_is_made_anew(
+def test_the_relay_renews_a_connection_that_died_silently(
     start_server: Callable[..., ServerProcess], redis: PrivateRedis, alice: Person, bob: Person
 ) -> None:
-    over_silence(start_server, redis, alice, bob, "never-heals,quick-eared,one-way")
+    over_a_silent_link(start_server, redis, alice, bob, "never-heals,fast-relay,without-notices")
 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_a_process_that_does_not_listen_for_itself_would_stay_deaf(
+def test_a_relay_that_does_not_notice_silence_receives_nothing(
     start_server: Callable[..., ServerProcess], redis: PrivateRedis, alice: Person, bob: Person
 ) -> None:
     """The test above catches a build without the safeguard."""
     with pytest.raises(AssertionError, match="Not so within"):
-        over_silence(
-            start_server, redis, alice, bob, "never-heals,quick-eared,one-way,never-renews"
+        over_a_silent_link(
+            start_server, redis, alice, bob, "never-heals,fast-relay,without-notices,never-renews"
         )
 
 
@@ -95,25 +96,25 @@ def test_a_process_without_sockets_does_not_wait_for_a_redis_that_hangs(
         redis.thaw()
 
 
-def beside_a_frozen_redis(
+def while_redis_hangs(
     start_server: Callable[..., ServerProcess],
     redis: PrivateRedis,
     alice: Person,
     bob: Person,
     tamper: str,
 ) -> None:
-    """While Redis hangs, have Bob hear on one process of what happens on another; return when he
-    has, and when the word that his session is over has reached his socket."""
+    """While Redis hangs, send Bob a message and end their session, on another process than that of
+    their socket; return when the socket received the message and was closed."""
     one = start_server(PARLEY_TAMPER=tamper, REDIS_URL=redis.url)
     other = start_server(PARLEY_TAMPER=tamper, REDIS_URL=redis.url)
-    with TestSocket(other.url, token=bob.access) as his:
-        his.expect("connected")
+    with TestSocket(other.url, token=bob.access) as bob_socket:
+        bob_socket.expect("connected")
         redis.freeze()
         try:
             send(one, alice, bob, "Hello")
-            his.expect("chat_message", seconds=4)
+            bob_socket.expect("chat_message", seconds=4)
             one.call("POST", "/api/v1/auth/logout", headers=bearer(bob))
-            assert his.closed_with(seconds=4) == 4501
+            assert bob_socket.closed_with(seconds=4) == 4501
         finally:
             redis.thaw()
 
@@ -121,22 +122,22 @@ def beside_a_frozen_redis(
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no notices.")
-def test_what_happens_while_redis_hangs_goes_through_the_database(
+def test_wake_ups_go_through_the_database_while_redis_hangs(
     start_server: Callable[..., ServerProcess], redis: PrivateRedis, alice: Person, bob: Person
 ) -> None:
-    beside_a_frozen_redis(start_server, redis, alice, bob, "never-heals,never-sweeps")
+    while_redis_hangs(start_server, redis, alice, bob, "never-heals,never-sweeps")
 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no notices.")
-def test_without_the_database_it_would_wait_for_redis(
+def test_wake_ups_wait_for_redis_without_database_notices(
     start_server: Callable[..., ServerProcess], redis: PrivateRedis, alice: Person, bob: Person
 ) -> None:
     """The test above catches a build without the safeguard."""
-    tamper = "never-heals,never-sweeps,one-way"
+    tamper = "never-heals,never-sweeps,without-notices"
     with pytest.raises(AssertionError, match="No chat_message"):
-        beside_a_frozen_redis(start_server, redis, alice, bob, tamper)
+        while_redis_hangs(start_server, redis, alice, bob, tamper)
 
 
 def send_five(server: ServerProcess, alice: Person, bob: Person) -> None:
@@ -151,20 +152,20 @@ def layer(monkeypatch: pytest.MonkeyPatch) -> InMemoryChannelLayer:
     return made
 
 
-def test_a_wake_up_that_cannot_be_handled_is_no_fault_of_the_layer(
+def test_a_wake_up_that_cannot_be_handled_does_not_renew_the_layer(
     layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken: list[Any] = []
+    delivered: list[Any] = []
     monkeypatch.setattr(layer, "flush", AsyncMock(wraps=layer.flush))
 
-    def take(wakeup: Any) -> None:
-        taken.append(wakeup["controls"])
-        if len(taken) == 1:
+    def deliver(wakeup: Any) -> None:
+        delivered.append(wakeup["controls"])
+        if len(delivered) == 1:
             raise ValueError
 
     async def scenario() -> None:
-        async with running(Relay(take, take)):
-            await so(lambda: GROUP in layer.groups)
+        async with running(Relay(deliver, deliver)):
+            await wait_until(lambda: GROUP in layer.groups)
             for mark in ("first", "second"):
                 message = {
                     "type": "hub.wake",
@@ -173,14 +174,14 @@ def test_a_wake_up_that_cannot_be_handled_is_no_fault_of_the_layer(
                     "controls": [mark],
                 }
                 await layer.group_send(GROUP, message)
-            await so(lambda: len(taken) == 2)
+            await wait_until(lambda: len(delivered) == 2)
             layer.flush.assert_not_called()  # type: ignore[attr-defined]
 
     asyncio.run(scenario())
-    assert taken == [["first"], ["second"]]
+    assert delivered == [["first"], ["second"]]
 
 
-def test_a_channel_that_is_replaced_is_discarded(
+def test_the_relay_leaves_the_channel_that_it_replaces(
     layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay_module, "RETRY_SECONDS", 0.0)
@@ -197,14 +198,14 @@ def test_a_channel_that_is_replaced_is_discarded(
 
     async def scenario() -> None:
         async with running(Relay(ignored, ignored)):
-            await so(lambda: len(used) == 4)
+            await wait_until(lambda: len(used) == 4)
             assert list(layer.groups[GROUP]) == used[3:]
 
     asyncio.run(scenario())
 
 
 class HangingLayer(InMemoryChannelLayer):
-    """A layer whose messages wait until it is let go."""
+    """A layer that sends nothing until the test continues it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -221,15 +222,15 @@ class HangingLayer(InMemoryChannelLayer):
 def test_only_the_first_wake_up_waits_for_a_layer_that_hangs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """And none when a try of it has come to its end; once it takes one, it has them all again."""
-    told: list[Any] = []
+    """The next ones go by the database, until the layer takes a message again."""
+    notified: list[Any] = []
 
-    async def tell(_: Any, wakeups: list[Wakeup]) -> None:
-        told.extend(one["controls"] for one in wakeups)
+    async def notify(_: Any, wakeups: list[Wakeup]) -> None:
+        notified.extend(one["controls"] for one in wakeups)
 
     monkeypatch.setattr(database_notices, "available", lambda: True)
     monkeypatch.setattr(database_notices, "listen", AsyncMock())
-    monkeypatch.setattr(relay_module, "in_thread", tell)
+    monkeypatch.setattr(relay_module, "in_thread", notify)
     monkeypatch.setattr(relay_module, "STEP_SECONDS", 0.01)
 
     async def scenario() -> None:
@@ -237,46 +238,41 @@ def test_only_the_first_wake_up_waits_for_a_layer_that_hangs(
         monkeypatch.setattr(relay_module, "channel_layer", lambda: layer)
         async with running(relay := Relay(ignored, ignored)):
             relay.send({"frames": [], "controls": [["first"]]})
-            await so(lambda: len(told) == 1)
-            for patience in ("PATIENCE_SECONDS", "STEP_SECONDS"):
-                monkeypatch.setattr(relay_module, patience, 3600.0)
+            await wait_until(lambda: len(notified) == 1)
+            for limit in ("FALLBACK_SECONDS", "STEP_SECONDS"):
+                monkeypatch.setattr(relay_module, limit, 3600.0)
             relay.send({"frames": [], "controls": [["second"]]})
-            await so(lambda: len(told) == 2)
+            await wait_until(lambda: len(notified) == 2)
             layer.go.set()
-            await so(lambda: relay._layer_takes)
+            await wait_until(lambda: relay._layer_works)
             relay.send({"frames": [], "controls": [["third"]]})
-            await so(lambda: [["third"]] in layer.sent)
+            await wait_until(lambda: [["third"]] in layer.sent)
             relay.send({"frames": [], "controls": [["fourth"]]})
-            await so(lambda: [["fourth"]] in layer.sent)
+            await wait_until(lambda: [["fourth"]] in layer.sent)
 
     asyncio.run(scenario())
-    assert told == [[["first"]], [["second"]]]
+    assert notified == [[["first"]], [["second"]]]
 
 
 def ignored(_: Any) -> None:
-    """Take what comes, and do nothing."""
+    """Do nothing with what was received."""
 
 
 @asynccontextmanager
 async def running(relay: Relay) -> AsyncIterator[None]:
     """Have the relay run within the block."""
-    tasks: list[asyncio.Task[None]] = []
-
-    def spawn(work: Any) -> "asyncio.Task[None]":
-        tasks.append(asyncio.get_running_loop().create_task(work))
-        return tasks[-1]
-
-    relay.start(spawn)
+    relay.start()
     try:
         yield
     finally:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def so(what: Callable[[], bool]) -> None:
-    """Wait until it is so."""
+async def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until the condition holds."""
     async with asyncio.timeout(10):
-        while not what():  # noqa: ASYNC110
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.001)

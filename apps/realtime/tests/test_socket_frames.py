@@ -1,4 +1,4 @@
-"""What a client may send (contract 7.2, 7.4)."""
+"""Frames of a client that need no feature, malformed frames, and the limits of frames."""
 
 from contextlib import suppress
 
@@ -41,10 +41,10 @@ def test_wrong_fields_are_listed_as_over_http(socket: TestSocket) -> None:
 @pytest.mark.parametrize(
     "nonsense", ["{", "", "[]", "5", '{"data": {}}', '{"type": 3}', '"\\ud800"', b"\x00\xff"]
 )
-def test_nonsense_is_answered_and_the_third_time_ends_it(
+def test_a_malformed_frame_is_answered_and_the_third_closes_the_socket(
     socket: TestSocket, nonsense: str | bytes
 ) -> None:
-    """Original defect 32: malformed JSON closed the socket without a word."""
+    """A client that sends malformed JSON learns why before its socket is closed."""
     for _ in range(3):
         socket.send_unchecked(nonsense)
         assert socket.expect("error")["data"]["code"] == "BAD_REQUEST"
@@ -60,13 +60,13 @@ def test_data_that_is_no_object_is_an_error(socket: TestSocket, data: object) ->
     socket.close()
 
 
-def test_a_frame_of_more_than_64_kib_ends_it(socket: TestSocket) -> None:
+def test_a_frame_of_more_than_64_kib_closes_the_socket(socket: TestSocket) -> None:
     socket.send("ping", {"long": "x" * 66_000})
     assert socket.closed_with() == 1009
     socket.close()
 
 
-def test_more_than_60_frames_at_once_end_it(socket: TestSocket) -> None:
+def test_more_than_60_frames_at_once_close_the_socket(socket: TestSocket) -> None:
     # The server may have closed it before all of them are sent.
     with suppress(ConnectionClosed):
         for _ in range(90):

@@ -1,4 +1,4 @@
-"""Getting in (contract 7.1)."""
+"""The handshake: credentials, origins, hosts and limits."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def ticket_of(person: Person) -> str:
     return ticket
 
 
-def test_a_header_a_token_and_a_ticket_let_one_in(server: ServerProcess, alice: Person) -> None:
+def test_a_header_a_token_and_a_ticket_open_a_socket(server: ServerProcess, alice: Person) -> None:
     ways: list[dict[str, str]] = [
         {"token": alice.access},
         {"query": f"?token={alice.access}"},
@@ -35,12 +35,12 @@ def test_a_header_a_token_and_a_ticket_let_one_in(server: ServerProcess, alice: 
     ]
     for way in ways:
         with TestSocket(server.url, **way) as socket:
-            welcome = socket.expect("connected")["data"]
-            assert welcome["user"]["email"] == "alice@example.com"
-            assert welcome["heartbeat"] == 25
+            connected = socket.expect("connected")["data"]
+            assert connected["user"]["email"] == "alice@example.com"
+            assert connected["heartbeat"] == 25
 
 
-def test_a_ticket_opens_one_socket_only(server: ServerProcess, alice: Person) -> None:
+def test_a_ticket_opens_only_one_socket(server: ServerProcess, alice: Person) -> None:
     query = f"?ticket={ticket_of(alice)}"
     with TestSocket(server.url, query=query):
         assert refusal(server, query=query) == 401
@@ -56,15 +56,15 @@ def test_bad_credentials_are_refused_before_the_upgrade(
     assert refusal(server, token=alice.access) == 401
 
 
-def test_only_known_origins_may_open_one(server: ServerProcess, alice: Person) -> None:
-    """Original defect 32."""
+def test_only_known_origins_open_a_socket(server: ServerProcess, alice: Person) -> None:
+    """A page of another site could otherwise use a token that it got hold of."""
     assert refusal(server, token=alice.access, headers={"Origin": "http://evil.example"}) == 403
     for origin in (server.url, "http://localhost:3000"):
         TestSocket(server.url, token=alice.access, headers={"Origin": origin}).close()
 
 
-def test_only_names_that_the_server_goes_by_open_one(server: ServerProcess, alice: Person) -> None:
-    """As over HTTP: a page of another name that resolves here is another site."""
+def test_only_known_host_names_open_a_socket(server: ServerProcess, alice: Person) -> None:
+    """As over HTTP: a page under another name that resolves to this server is another site."""
     for host in ("evil.example", f"evil.example:{server.port}", "", "localhost.evil.example"):
         assert refusal(server, token=alice.access, headers={"Host": host}) == 400
     with raw_websocket(server.port, alice.access):
@@ -75,22 +75,22 @@ def test_handshakes_count_as_requests_of_their_address(start_server: Any, alice:
     server = start_server(
         RATE_LIMIT_BURST="20", RATE_LIMIT_REQUESTS_PER_SECOND="1", SERVER_TRUSTED_PROXIES="1"
     )
-    # Addresses of their own, so that no other test meets the limits that this one uses up.
-    guesser, hers = {"X-Forwarded-For": "203.0.113.7"}, {"X-Forwarded-For": "203.0.113.8"}
-    answers = [refusal(server, query=f"?ticket={n}", headers=guesser) for n in range(25)]
-    assert answers[:10] == [401] * 10
-    assert answers[-1] == 429
+    # These addresses are used by no other test, which would exceed their limits as well.
+    guesser, alice_socket = {"X-Forwarded-For": "203.0.113.7"}, {"X-Forwarded-For": "203.0.113.8"}
+    statuses = [refusal(server, query=f"?ticket={n}", headers=guesser) for n in range(25)]
+    assert statuses[:10] == [401] * 10
+    assert statuses[-1] == 429
     assert refusal(server, token=alice.access, headers=guesser) == 429
-    TestSocket(server.url, token=alice.access, headers=hers).close()
+    TestSocket(server.url, token=alice.access, headers=alice_socket).close()
 
 
-def test_the_token_way_can_be_switched_off(start_server: Any, alice: Person) -> None:
+def test_tokens_in_the_query_can_be_switched_off(start_server: Any, alice: Person) -> None:
     server = start_server(WEBSOCKET_QUERY_TOKEN="false")
     assert refusal(server, query=f"?token={alice.access}") == 401
 
 
-def test_no_credential_in_an_address_is_ever_logged(start_server: Any, alice: Person) -> None:
-    """Original defect 32."""
+def test_credentials_in_the_query_are_not_logged(start_server: Any, alice: Person) -> None:
+    """Logs are read by more people than may use the credentials."""
     server = start_server(LOG_LEVEL="debug")
     ticket = ticket_of(alice)
     TestSocket(server.url, query=f"?token={alice.access}").close()
@@ -102,13 +102,11 @@ def test_no_credential_in_an_address_is_ever_logged(start_server: Any, alice: Pe
     assert ticket not in log
 
 
-def test_another_path_is_no_websocket(server: ServerProcess, alice: Person) -> None:
+def test_another_path_opens_no_socket(server: ServerProcess, alice: Person) -> None:
     assert refusal(server, token=alice.access, query="/elsewhere") == 403
 
 
-def test_the_eleventh_socket_of_a_person_is_one_too_many(
-    server: ServerProcess, alice: Person
-) -> None:
+def test_the_eleventh_socket_of_a_user_is_closed(server: ServerProcess, alice: Person) -> None:
     sockets = [TestSocket(server.url, token=alice.access) for _ in range(10)]
     eleventh = TestSocket(server.url, token=alice.access)
     assert eleventh.closed_with() == 4502
@@ -120,7 +118,7 @@ def test_the_eleventh_socket_of_a_person_is_one_too_many(
 
 
 @pytest.mark.skipif(not settings.REDIS_URL, reason="There is no Redis in this run.")
-def test_sockets_count_in_all_processes_and_not_in_those_that_died(
+def test_sockets_of_all_processes_count_except_of_those_that_died(
     start_server: Any, alice: Person
 ) -> None:
     one, other = start_server(), start_server()
@@ -128,7 +126,7 @@ def test_sockets_count_in_all_processes_and_not_in_those_that_died(
     with TestSocket(other.url, token=alice.access) as eleventh:
         assert eleventh.closed_with() == 4502
     one.kill()
-    # Each of them comes back at once, before a server could have been started anew.
+    # All clients come back at once, before the process could have been restarted.
     sockets += [TestSocket(other.url, token=alice.access) for _ in range(10)]
     for socket in sockets[10:]:
         socket.expect("connected")

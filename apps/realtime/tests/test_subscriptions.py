@@ -1,9 +1,9 @@
-"""Who may not read a stream any more is told nothing of it, however a revocation and a subscription
-meet; and who may read it from some event on, nothing of what was before."""
+"""A user who may not read a stream any more receives nothing of it, in whatever order revocation
+and subscription happen; a user who may read it after some event receives no earlier one."""
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -18,28 +18,29 @@ from apps.realtime.frames import Frame, render
 from apps.realtime.sockets import Identity, Socket
 from apps.realtime.stream_subscribers import ResumePoint
 from apps.realtime.subscriptions import Subscriptions
+from apps.realtime.tests.tasks import settle
 
 NAME = "conversation.1"
 Hook = Callable[[], Awaitable[None]]
 
 
 async def nothing() -> None:
-    """Let nothing happen meanwhile."""
+    """Do nothing meanwhile."""
 
 
 class Database:
-    """A log of some events, and who may read it; something may happen while it is asked."""
+    """A log of some events, and its readers. A hook can run while it is asked."""
 
     def __init__(self, head: int) -> None:
         self.head = head
         self.readers: dict[UUID, int] = {}
-        # Whether the readers are subscribed without asking.
-        self.stands = True
+        # Whether the readers are subscribed automatically.
+        self.automatic = True
         self.while_asked: dict[str, Hook] = {}
 
     async def answer(self, question: Any, *arguments: Any) -> Any:
-        """Answer as the function of the log would, called in a thread. What happens while it is on
-        its way to the loop, the answer does not know."""
+        """Answer as the function of the log would in a thread. The hook runs after the answer was
+        found, so that the answer is out of date."""
         found = getattr(self, question.__name__)(*arguments)
         await self.while_asked.pop(question.__name__, nothing)()
         return found
@@ -50,8 +51,8 @@ class Database:
     def readers_of(self, _: str, users: Any) -> dict[UUID, int]:
         return {user: self.readers[user] for user in users if user in self.readers}
 
-    def standing_of(self, users: Any) -> dict[UUID, dict[str, int]]:
-        own = self.readers_of(NAME, users) if self.stands else {}
+    def automatic_streams_of(self, users: Any) -> dict[UUID, dict[str, int]]:
+        own = self.readers_of(NAME, users) if self.automatic else {}
         return {user: dict([(NAME, own[user])] if user in own else []) for user in users}
 
     def events_after(self, name: str, after: int, up_to: int | None = None) -> Backlog:
@@ -67,68 +68,57 @@ class Database:
         ]
 
 
-class Listener:
-    """A socket that notes what it is sent; something may happen while it takes a frame."""
+class RecordingSocket:
+    """A socket that notes the frames it is sent. A hook can run while it takes a frame."""
 
     def __init__(self, user: UUID) -> None:
         self.identity = Identity(user, uuid4())
         self.streams: set[str] = set()
         self.revoked: set[str] = set()
-        self.declined: set[str] = set()
-        self.welcomed, self.closed = True, False
-        self.got: list[Any] = []
+        self.opted_out: set[str] = set()
+        self.connected, self.closed = True, False
+        self.received: list[Any] = []
         self.while_taking: Hook = nothing
 
     def push(self, content: str) -> None:
         frame = json.loads(content)
-        self.got.append(frame.get("seq", frame["type"]))
+        self.received.append(frame.get("seq", frame["type"]))
 
-    async def pushed(self, content: str) -> None:
-        self.push(content)
+    async def drain(self) -> None:
         await self.while_taking()
 
 
 class Scene:
-    """A process with one socket of Bob's, who may read the stream from its beginning."""
+    """A process with one socket of Bob, who may read the stream from its beginning."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.tasks: list[asyncio.Task[None]] = []
         self.bob = uuid4()
         database.readers[self.bob] = 0
-        self.subscriptions = Subscriptions(self.spawn)
-        self.listener = Listener(self.bob)
-        self.socket = cast("Socket", self.listener)
+        self.subscriptions = Subscriptions()
+        self.recording = RecordingSocket(self.bob)
+        self.socket = cast("Socket", self.recording)
         self.subscriptions.add(self.socket)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        self.tasks.append(asyncio.get_running_loop().create_task(work))
-        return self.tasks[-1]
-
-    async def settle(self) -> None:
-        """Wait until all that was begun is done."""
-        while waiting := [task for task in self.tasks if not task.done()]:
-            await asyncio.gather(*waiting)
-
     async def remove(self) -> None:
-        """Let Bob read no more, and say so to this process."""
+        """Remove Bob from the readers, and revoke their subscription in this process."""
         del self.database.readers[self.bob]
         self.subscriptions.revoke(self.bob, NAME)
 
     async def add(self, after: int) -> None:
-        """Let Bob read from an event on, and say so to this process."""
+        """Make Bob a reader after an event, and subscribe their socket in this process."""
         self.database.readers[self.bob] = after
         await self.subscriptions.subscribe_users([self.bob], NAME)
-        await self.settle()
+        await settle()
 
-    def tell(self, seq: int) -> None:
-        """Have an event of the stream arrive."""
+    def publish(self, seq: int) -> None:
+        """Log an event of the stream, and deliver it in this process."""
         self.database.head = seq
-        self.subscriptions.take(event(seq))
+        self.subscriptions.deliver(event(seq))
 
 
 def event(seq: int) -> Frame:
-    return Frame(NAME, seq, render("told", {}, {"stream": NAME, "seq": seq}))
+    return Frame(NAME, seq, render("news", {}, {"stream": NAME, "seq": seq}))
 
 
 @pytest.fixture
@@ -140,138 +130,144 @@ def database(monkeypatch: pytest.MonkeyPatch) -> Database:
 
 
 def play(database: Database, scenario: Callable[[Scene], Awaitable[None]]) -> Scene:
-    """Return the scene after the scenario has been played in it, and one more event was told."""
+    """Return the scene after the scenario was played in it, and one more event was published."""
 
     async def run() -> Scene:
         scene = Scene(database)
         await scenario(scene)
-        await scene.settle()
-        scene.tell(database.head + 1)
-        await scene.settle()
+        await settle()
+        scene.publish(database.head + 1)
+        await settle()
         return scene
 
     return asyncio.run(run())
 
 
-def test_who_is_removed_hears_nothing_more(database: Database) -> None:
+def test_a_removed_user_receives_nothing_more(database: Database) -> None:
     async def scenario(scene: Scene) -> None:
-        await scene.subscriptions.enter(scene.socket)
-        scene.tell(7)
+        await scene.subscriptions.subscribe_at_start(scene.socket)
+        scene.publish(7)
         await scene.remove()
 
     scene = play(database, scenario)
-    assert scene.listener.got == [7, "unsubscribed"]
-    assert (scene.listener.streams, scene.subscriptions._subscribers) == (set(), {})
+    assert scene.recording.received == [7, "unsubscribed"]
+    assert (scene.recording.streams, scene.subscriptions._subscribers) == (set(), {})
 
 
-@pytest.mark.parametrize("question", ["standing_of", "heads"])
-def test_who_is_removed_while_they_connect_is_not_subscribed(
+@pytest.mark.parametrize("question", ["automatic_streams_of", "heads"])
+def test_a_user_who_is_removed_while_they_connect_is_not_subscribed(
     database: Database, question: str
 ) -> None:
     async def scenario(scene: Scene) -> None:
         database.while_asked[question] = scene.remove
-        await scene.subscriptions.enter(scene.socket)
+        await scene.subscriptions.subscribe_at_start(scene.socket)
 
-    assert play(database, scenario).listener.got == []
+    assert play(database, scenario).recording.received == []
 
 
 @pytest.mark.parametrize("question", ["readers_of", "heads", "events_after"])
-def test_who_is_removed_while_they_subscribe_is_refused(database: Database, question: str) -> None:
+def test_a_user_who_is_removed_while_they_subscribe_is_refused(
+    database: Database, question: str
+) -> None:
     async def scenario(scene: Scene) -> None:
         database.while_asked[question] = scene.remove
         with pytest.raises(NotFound):
             await scene.subscriptions.subscribe(scene.socket, NAME, ResumePoint(after=0))
 
-    assert play(database, scenario).listener.got == []
+    assert play(database, scenario).recording.received == []
 
 
-def test_who_is_removed_while_they_catch_up_gets_no_further(database: Database) -> None:
+def test_a_user_who_is_removed_while_they_catch_up_receives_nothing_more(
+    database: Database,
+) -> None:
     async def scenario(scene: Scene) -> None:
-        scene.listener.while_taking = scene.remove
+        scene.recording.while_taking = scene.remove
         with pytest.raises(NotFound):
             await scene.subscriptions.subscribe(scene.socket, NAME, ResumePoint(after=0))
 
-    assert play(database, scenario).listener.got == ["subscribed", 1]
+    assert play(database, scenario).recording.received == ["subscribed", 1]
 
 
-def test_who_is_removed_and_added_again_hears_from_there(database: Database) -> None:
+def test_a_user_who_is_removed_and_added_again_receives_later_events_only(
+    database: Database,
+) -> None:
     async def scenario(scene: Scene) -> None:
-        await scene.subscriptions.enter(scene.socket)
+        await scene.subscriptions.subscribe_at_start(scene.socket)
         await scene.remove()
-        scene.tell(7)
+        scene.publish(7)
         await scene.add(after=7)
-        scene.tell(8)
+        scene.publish(8)
 
     scene = play(database, scenario)
-    assert scene.listener.got == ["unsubscribed", "subscribed", 8, 9]
+    assert scene.recording.received == ["unsubscribed", "subscribed", 8, 9]
 
 
-def test_a_word_that_is_out_of_date_subscribes_nobody(database: Database) -> None:
+def test_an_outdated_control_subscribes_nobody(database: Database) -> None:
     async def scenario(scene: Scene) -> None:
         await scene.remove()
         await scene.subscriptions.subscribe_users([scene.bob], NAME)
 
-    assert play(database, scenario).listener.got == []
+    assert play(database, scenario).recording.received == []
 
 
-def test_the_sweep_finds_who_was_removed_and_who_was_added(database: Database) -> None:
+def test_the_sweep_finds_users_who_were_removed_or_added(database: Database) -> None:
     async def scenario(scene: Scene) -> None:
-        await scene.subscriptions.enter(scene.socket)
+        await scene.subscriptions.subscribe_at_start(scene.socket)
         del database.readers[scene.bob]
         await scene.subscriptions.sweep()
-        scene.tell(7)
+        scene.publish(7)
         database.readers[scene.bob] = 7
         await scene.subscriptions.sweep()
 
-    assert play(database, scenario).listener.got == ["unsubscribed", "subscribed", 8]
+    assert play(database, scenario).recording.received == ["unsubscribed", "subscribed", 8]
 
 
-def test_the_sweep_leaves_what_a_client_has_asked_for_and_may_read(database: Database) -> None:
+def test_the_sweep_keeps_a_subscription_that_a_client_asked_for(database: Database) -> None:
     async def scenario(scene: Scene) -> None:
-        database.stands = False
+        database.automatic = False
         await scene.subscriptions.subscribe(scene.socket, NAME, ResumePoint(after=6))
         await scene.subscriptions.sweep()
 
-    assert play(database, scenario).listener.got == ["subscribed", 7]
+    assert play(database, scenario).recording.received == ["subscribed", 7]
 
 
-def test_the_sweep_takes_nothing_from_who_is_added_while_it_asks(database: Database) -> None:
+def test_the_sweep_does_not_revoke_a_user_who_is_added_meanwhile(database: Database) -> None:
     async def scenario(scene: Scene) -> None:
         del database.readers[scene.bob]
 
         async def added() -> None:
             await scene.add(after=6)
 
-        database.while_asked["standing_of"] = added
+        database.while_asked["automatic_streams_of"] = added
         await scene.subscriptions.sweep()
 
-    assert play(database, scenario).listener.got == ["subscribed", 7]
+    assert play(database, scenario).recording.received == ["subscribed", 7]
 
 
-def test_a_process_that_lags_behind_tells_who_joins_nothing_from_before(
+def test_a_process_that_is_behind_sends_a_new_member_no_earlier_events(
     database: Database,
 ) -> None:
     async def scenario(scene: Scene) -> None:
-        carol = Listener(uuid4())
+        carol = RecordingSocket(uuid4())
         database.readers[carol.identity.user_id] = 0
         scene.subscriptions.add(cast("Socket", carol))
         del database.readers[scene.bob]
-        await scene.subscriptions.enter(cast("Socket", carol))
-        # Three events of which this process has not heard, and Bob joins after them.
+        await scene.subscriptions.subscribe_at_start(cast("Socket", carol))
+        # Three events that this process does not know of, and Bob joins after them.
         database.head = 9
         database.readers[scene.bob] = 9
-        await scene.subscriptions.enter(scene.socket)
-        assert carol.got == [7, 8, 9]
+        await scene.subscriptions.subscribe_at_start(scene.socket)
+        assert carol.received == [7, 8, 9]
 
-    assert play(database, scenario).listener.got == [10]
+    assert play(database, scenario).recording.received == [10]
 
 
-def test_a_socket_is_welcomed_before_it_is_subscribed_to_more(database: Database) -> None:
+def test_a_socket_is_connected_before_it_is_subscribed_to_more(database: Database) -> None:
     async def scenario(scene: Scene) -> None:
-        scene.listener.welcomed = False
+        scene.recording.connected = False
         await scene.add(after=4)
-        assert scene.listener.got == []
-        scene.listener.welcomed = True
-        scene.subscriptions.welcomed(scene.socket)
+        assert scene.recording.received == []
+        scene.recording.connected = True
+        scene.subscriptions.subscribe_pending(scene.socket)
 
-    assert play(database, scenario).listener.got == ["subscribed", 5, 6, 7]
+    assert play(database, scenario).recording.received == ["subscribed", 5, 6, 7]

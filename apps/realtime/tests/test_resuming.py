@@ -1,4 +1,4 @@
-"""Subscribing after a number (contract 7.3)."""
+"""Subscriptions that resume after a number, and the streams that a user may subscribe to."""
 
 from collections.abc import Callable
 
@@ -23,9 +23,7 @@ def seqs(frames: list[dict[str, object]]) -> list[object]:
     return [frame["seq"] for frame in frames if "seq" in frame]
 
 
-def test_what_was_missed_comes_in_order_after_the_answer(
-    server: ServerProcess, alice: Person
-) -> None:
+def test_missed_events_follow_the_answer_in_order(server: ServerProcess, alice: Person) -> None:
     log_messages(alice.user.pk, 1200)
     with TestSocket(server.url, token=alice.access, max_queue=None) as socket:
         answer = socket.ask("subscribe", {"stream": f"user.{alice.id}", "after": 3})
@@ -35,7 +33,9 @@ def test_what_was_missed_comes_in_order_after_the_answer(
         assert seqs(socket.settle()) == list(range(4, 1201))
 
 
-def test_one_who_missed_nothing_gets_nothing(server: ServerProcess, alice: Person) -> None:
+def test_a_client_that_missed_nothing_receives_nothing(
+    server: ServerProcess, alice: Person
+) -> None:
     log_messages(alice.user.pk, 5)
     with TestSocket(server.url, token=alice.access) as socket:
         answer = socket.ask("subscribe", {"stream": f"user.{alice.id}", "after": 5})
@@ -43,7 +43,7 @@ def test_one_who_missed_nothing_gets_nothing(server: ServerProcess, alice: Perso
         assert seqs(socket.settle()) == []
 
 
-def test_a_log_that_does_not_go_back_that_far_says_reset(
+def test_a_number_before_the_log_is_answered_with_reset(
     server: ServerProcess, alice: Person
 ) -> None:
     stream = f"user.{alice.id}"
@@ -56,7 +56,7 @@ def test_a_log_that_does_not_go_back_that_far_says_reset(
         assert answer["type"] == "subscribed"
 
 
-def test_a_number_from_another_life_of_the_log_says_reset(
+def test_a_number_of_another_epoch_is_answered_with_reset(
     server: ServerProcess, alice: Person
 ) -> None:
     stream = f"user.{alice.id}"
@@ -73,18 +73,18 @@ def test_a_number_from_another_life_of_the_log_says_reset(
 @pytest.mark.parametrize(
     "stream", ["user.{bob}", "feed.x", "feed.", "document.1", "", "nonsense", "user."]
 )
-def test_streams_of_others_and_unknown_ones_are_not_there(
+def test_streams_of_other_users_and_unknown_streams_are_not_found(
     server: ServerProcess, alice: Person, bob: Person, stream: str
 ) -> None:
     with TestSocket(server.url, token=alice.access) as socket:
-        wish = {"stream": stream.format(bob=bob.id), "after": 0}
-        error = socket.ask("subscribe", wish, wrong=stream == "")
+        data = {"stream": stream.format(bob=bob.id), "after": 0}
+        error = socket.ask("subscribe", data, wrong=stream == "")
         assert error["data"]["code"] in {"NOT_FOUND", "VALIDATION_ERROR"}
         log_messages(bob.user.pk, 1)
         assert seqs(socket.settle()) == []
 
 
-def test_a_published_post_is_told_on_the_feed_until_one_unsubscribes(
+def test_the_feed_delivers_published_posts_until_a_client_unsubscribes(
     server: ServerProcess, alice: Person, bob: Person
 ) -> None:
     with TestSocket(server.url, token=bob.access) as socket:
@@ -102,10 +102,10 @@ def test_a_published_post_is_told_on_the_feed_until_one_unsubscribes(
         assert seqs(socket.settle()) == []
 
 
-def test_a_socket_is_subscribed_to_so_many_streams_and_no_more(
+def test_a_socket_has_a_limit_of_streams(
     start_server: Callable[..., ServerProcess], alice: Person
 ) -> None:
-    """In this server to one, which is its own."""
+    """In this server the limit is one, which the stream of its user reaches."""
     server = start_server(PARLEY_TAMPER="few-streams")
     own = {"stream": USER.name(alice.user.pk)}
     with TestSocket(server.url, token=alice.access) as socket:
@@ -119,13 +119,15 @@ def test_a_socket_is_subscribed_to_so_many_streams_and_no_more(
         assert socket.ask("subscribe", own)["data"]["code"] == "TOO_MANY_STREAMS"
 
 
-def test_a_socket_may_have_a_thousand_streams() -> None:
+def test_a_heartbeat_with_a_thousand_streams_fits_into_a_frame() -> None:
     heads = {USER.name(uuid7()): 2**40 for _ in range(STREAMS_PER_SOCKET)}
     assert STREAMS_PER_SOCKET == 1000
     assert len(Heartbeat(streams=heads).render()) < FRAME_BYTES
 
 
-def test_numbers_have_no_holes_while_one_catches_up(server: ServerProcess, alice: Person) -> None:
+def test_numbers_have_no_hole_while_a_socket_catches_up(
+    server: ServerProcess, alice: Person
+) -> None:
     stream = f"user.{alice.id}"
     log_messages(alice.user.pk, 600)
     with TestSocket(server.url, token=alice.access, max_queue=None) as socket:

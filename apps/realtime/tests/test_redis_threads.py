@@ -1,4 +1,4 @@
-"""Whoever waits for a Redis that hangs leaves a thread to those who need none of it."""
+"""Work that waits for a Redis that hangs leaves a thread to work that needs no Redis."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -11,7 +11,7 @@ import pytest
 from apps.core.tests.hanging import HangingWork, pool_of, wait_until
 from apps.core.threads import BoundedPool
 from apps.realtime import commands, handshake, hub, open_socket, threads
-from apps.realtime.handshake import admit
+from apps.realtime.handshake import perform_handshake
 from apps.realtime.hub import Hub
 from apps.realtime.open_socket import OpenSocket
 from apps.realtime.sockets import Identity, PresenceEntry
@@ -32,14 +32,14 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> BoundedPool:
 
 @pytest.fixture
 def hanging(monkeypatch: pytest.MonkeyPatch) -> HangingWork:
-    """Whatever is asked of Redis."""
+    """Every call to Redis hangs."""
     work = HangingWork()
 
     def hang(*_: Any) -> Any:
         work()
         return []
 
-    presence = Mock(enter=hang, leave=hang, beat=hang)
+    presence = Mock(enter=hang, leave=hang, refresh=hang)
     for module in (handshake, open_socket, hub):
         monkeypatch.setattr(module, "presence_store", lambda: presence)
     monkeypatch.setattr(hub, "announce_departures", hang)
@@ -48,29 +48,38 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> HangingWork:
     return work
 
 
-def opening() -> Asking:
+def handshake_of_a_socket() -> Asking:
     authenticator = Mock(authenticate=lambda _: (Identity(uuid4(), uuid4()), {}))
-    return admit({}, Wire({}, AsyncMock(), "one"), authenticator, Mock())
+    return perform_handshake({}, Wire({}, AsyncMock(), "one"), authenticator, Mock())
 
 
-def leaving() -> Asking:
+def leave_of_a_socket() -> Asking:
     wire = Wire({}, AsyncMock(), "one")
     return OpenSocket(wire, Mock(), PresenceEntry(uuid4(), uuid4(), "one")).leave()
 
 
-def showing() -> Asking:
+def presence_command() -> Asking:
     return cast(Asking, commands.presence(Mock(), {"user_ids": [uuid4()]}))
 
 
-def departing() -> Asking:
+def announcement_of_departures() -> Asking:
     return Hub(Mock())._announce_departures()
 
 
-def beating() -> Asking:
-    return Hub(Mock())._beat_presence()
+def refresh_of_presence() -> Asking:
+    return Hub(Mock())._refresh_presence()
 
 
-@pytest.mark.parametrize("ask", [opening, leaving, showing, departing, beating])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        handshake_of_a_socket,
+        leave_of_a_socket,
+        presence_command,
+        announcement_of_departures,
+        refresh_of_presence,
+    ],
+)
 def test_a_message_finds_a_thread_while_redis_hangs(
     pool: BoundedPool, hanging: HangingWork, ask: Callable[[], Asking]
 ) -> None:

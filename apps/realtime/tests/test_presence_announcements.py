@@ -1,4 +1,4 @@
-"""Who is online, and who is told (original defects 29, 31)."""
+"""Which users are online, and to whom that is announced."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from apps.accounts.tests.people import Person
 from apps.chat.services import Draft, message_send
 from apps.core.ids import uuid7
 from apps.realtime import presence as presence_module
-from apps.realtime import presence_stores
+from apps.realtime.local_presence import LocalPresence
 from apps.realtime.models import LastSeen
 from apps.realtime.presence import (
     Arrival,
@@ -28,97 +28,97 @@ from testing.socket import TestSocket
 
 
 @pytest.fixture
-def acquainted(alice: Person, bob: Person) -> None:
+def in_conversation(alice: Person, bob: Person) -> None:
     message_send(Draft(alice.user.pk, bob.user.pk, "Hello"))
 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_only_acquaintances_hear_of_the_first_device_and_the_last(
+def test_only_peers_are_notified_of_the_first_device_and_of_the_last(
     start_server: Callable[..., ServerProcess],
-    acquainted: None,
+    in_conversation: None,
     alice: Person,
     bob: Person,
     carol: Person,
 ) -> None:
     server = start_server(PARLEY_TAMPER="hurried,brief-grace")
     with (
-        TestSocket(server.url, token=alice.access) as hers,
-        TestSocket(server.url, token=carol.access) as strangers,
+        TestSocket(server.url, token=alice.access) as alice_socket,
+        TestSocket(server.url, token=carol.access) as carol_socket,
     ):
-        hers.expect("connected")
+        alice_socket.expect("connected")
         phone = TestSocket(server.url, token=bob.access)
-        assert hers.expect("user_online")["data"] == {"userId": bob.id}
+        assert alice_socket.expect("user_online")["data"] == {"userId": bob.id}
         tablet = TestSocket(server.url, token=bob.another_device().access)
         tablet.settle()
         phone.close()
         until(lambda: server.open_sockets() == 3)
-        assert changes(hers) == []
+        assert changes(alice_socket) == []
         tablet.close()
-        gone = hers.expect("user_offline")["data"]
+        gone = alice_socket.expect("user_offline")["data"]
         assert gone["userId"] == bob.id
         assert gone["lastSeenAt"].endswith("Z")
-        assert changes(strangers) == []
+        assert changes(carol_socket) == []
 
 
-def reconnect_often(server: ServerProcess, hers: TestSocket, bob: Person) -> list[str]:
-    """Have Bob come and go ten times, and return what Alice hears of it until they have left."""
-    # Before that she is not subscribed to her own stream.
-    hers.expect("connected")
+def reconnect_often(server: ServerProcess, alice_socket: TestSocket, bob: Person) -> list[str]:
+    """Have Bob come and go ten times, and return what Alice receives of it until they left."""
+    # Before that Alice is not subscribed to their own stream.
+    alice_socket.expect("connected")
     for _ in range(10):
-        with TestSocket(server.url, token=bob.access) as his:
-            his.expect("connected")
-    told: list[str] = []
+        with TestSocket(server.url, token=bob.access) as bob_socket:
+            bob_socket.expect("connected")
+    received: list[str] = []
 
     def left() -> bool:
-        told.extend(changes(hers))
-        return told[-1:] == ["user_offline"] and not is_online(hers, bob)
+        received.extend(changes(alice_socket))
+        return received[-1:] == ["user_offline"] and not is_online(alice_socket, bob)
 
     until(left)
-    return told
+    return received
 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_a_person_who_only_reconnects_stays_online_all_the_while(
-    start_server: Callable[..., ServerProcess], acquainted: None, alice: Person, bob: Person
+def test_a_user_who_only_reconnects_stays_online(
+    start_server: Callable[..., ServerProcess], in_conversation: None, alice: Person, bob: Person
 ) -> None:
     server = start_server(PARLEY_TAMPER="hurried,brief-grace")
-    with TestSocket(server.url, token=alice.access) as hers:
-        assert reconnect_often(server, hers, bob) == ["user_online", "user_offline"]
+    with TestSocket(server.url, token=alice.access) as alice_socket:
+        assert reconnect_often(server, alice_socket, bob) == ["user_online", "user_offline"]
 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_without_its_grace_a_process_would_tell_of_each_reconnect(
-    start_server: Callable[..., ServerProcess], acquainted: None, alice: Person, bob: Person
+def test_a_process_without_grace_would_announce_each_reconnect(
+    start_server: Callable[..., ServerProcess], in_conversation: None, alice: Person, bob: Person
 ) -> None:
     """The test above catches a build without the safeguard."""
     server = start_server(PARLEY_TAMPER="breathless,no-grace")
-    with TestSocket(server.url, token=alice.access) as hers:
-        assert len(reconnect_often(server, hers, bob)) > 2
+    with TestSocket(server.url, token=alice.access) as alice_socket:
+        assert len(reconnect_often(server, alice_socket, bob)) > 2
 
 
 @pytest.mark.django_db
-def test_a_departure_that_cannot_be_told_costs_no_other_one(
+def test_a_departure_that_cannot_be_announced_does_not_hinder_the_others(
     alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = presence_stores.LocalPresence()
+    store = LocalPresence()
     monkeypatch.setattr(presence_module, "presence_store", lambda: store)
-    monkeypatch.setattr(presence_stores, "GRACE", 0)
-    monkeypatch.setattr(presence_stores, "ANNOUNCED_WITHIN", 0)
+    monkeypatch.setattr(presence_module, "GRACE_SECONDS", 0)
+    monkeypatch.setattr(presence_module, "RETRY_ANNOUNCEMENT_SECONDS", 0)
     for user in (alice.user, bob.user):
         store.enter(one := entry(user))
         store.leave(one)
-    tell = presence_module._announce_offline
+    announce = presence_module._announce_offline
     failing = {alice.user.pk}
 
-    def tell_but_alice(departure: Departure) -> None:
+    def fail_for_some(departure: Departure) -> None:
         if departure.user_id in failing:
             raise OperationalError
-        tell(departure)
+        announce(departure)
 
-    monkeypatch.setattr(presence_module, "_announce_offline", tell_but_alice)
+    monkeypatch.setattr(presence_module, "_announce_offline", fail_for_some)
     announce_departures()
     assert set(LastSeen.objects.values_list("user", flat=True)) == {bob.user.pk}
     failing.clear()
@@ -128,10 +128,10 @@ def test_a_departure_that_cannot_be_told_costs_no_other_one(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_departure_of_a_deleted_account_is_told_to_nobody(
+def test_the_departure_of_a_deleted_account_is_not_announced(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = presence_stores.LocalPresence()
+    store = LocalPresence()
     monkeypatch.setattr(presence_module, "presence_store", lambda: store)
     store.enter(one := entry(alice.user))
     store.leave(one)
@@ -143,24 +143,24 @@ def test_the_departure_of_a_deleted_account_is_told_to_nobody(
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_one_may_ask_after_acquaintances_only(
-    server: ServerProcess, acquainted: None, alice: Person, bob: Person, carol: Person
+def test_a_user_sees_the_presence_of_peers_only(
+    server: ServerProcess, in_conversation: None, alice: Person, bob: Person, carol: Person
 ) -> None:
     with (
-        TestSocket(server.url, token=alice.access) as hers,
+        TestSocket(server.url, token=alice.access) as alice_socket,
         TestSocket(server.url, token=bob.access),
         TestSocket(server.url, token=carol.access),
     ):
         asked = {"userIds": [bob.id, carol.id, str(uuid7())]}
-        until(lambda: hers.ask("presence", asked)["data"]["presence"][bob.id]["online"])
-        answer = hers.ask("presence", asked)
+        until(lambda: alice_socket.ask("presence", asked)["data"]["presence"][bob.id]["online"])
+        answer = alice_socket.ask("presence", asked)
         assert answer["type"] == "presence"
         assert list(answer["data"]["presence"]) == [bob.id]
 
 
 @pytest.mark.django_db
-def test_those_who_are_asked_after_are_looked_up_among_these_alone(
-    acquainted: None, alice: Person, bob: Person, carol: Person
+def test_an_audience_is_looked_up_among_the_given_users_only(
+    in_conversation: None, alice: Person, bob: Person, carol: Person
 ) -> None:
     message_send(Draft(carol.user.pk, alice.user.pk, "Hello"))
     assert audience_of(alice.user.pk) == {bob.user.pk, carol.user.pk}
@@ -168,8 +168,8 @@ def test_those_who_are_asked_after_are_looked_up_among_these_alone(
 
 
 @pytest.mark.django_db
-def test_an_arrival_is_told_to_those_who_are_there_and_makes_no_frame_for_anybody_else(
-    acquainted: None,
+def test_an_arrival_makes_frames_for_peers_who_are_online_only(
+    in_conversation: None,
     alice: Person,
     bob: Person,
     carol: Person,
@@ -178,21 +178,21 @@ def test_an_arrival_is_told_to_those_who_are_there_and_makes_no_frame_for_anybod
 ) -> None:
     for other in (carol, moderator):
         message_send(Draft(alice.user.pk, other.user.pk, "Hello"))
-    store = presence_stores.LocalPresence()
+    store = LocalPresence()
     monkeypatch.setattr(presence_module, "presence_store", lambda: store)
     monkeypatch.setattr(presence_module, "LOOKED_UP_AT_ONCE", 1)
-    told: list[str] = []
-    monkeypatch.setattr(presence_module, "signal", lambda arrived: told.extend(arrived.streams()))
+    streams: list[str] = []
+    monkeypatch.setattr(presence_module, "signal", lambda one: streams.extend(one.streams()))
     for user in (bob.user, moderator.user):
         store.enter(entry(user))
     announce_online(Arrival(alice.user.pk, version=1))
-    assert set(told) == {USER.name(bob.user.pk), USER.name(moderator.user.pk)}
+    assert set(streams) == {USER.name(bob.user.pk), USER.name(moderator.user.pk)}
 
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_conversations_say_who_is_online(
-    start_server: Callable[..., ServerProcess], acquainted: None, alice: Person, bob: Person
+def test_the_list_of_conversations_says_who_is_online(
+    start_server: Callable[..., ServerProcess], in_conversation: None, alice: Person, bob: Person
 ) -> None:
     server = start_server(PARLEY_TAMPER="hurried,brief-grace")
     headers = {"Authorization": f"Bearer {alice.access}"}
@@ -214,27 +214,29 @@ def test_conversations_say_who_is_online(
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif(not settings.REDIS_URL, reason="Without Redis a process knows its own only.")
-def test_a_killed_process_leaves_nobody_online(
-    start_server: Callable[..., ServerProcess], acquainted: None, alice: Person, bob: Person
+@pytest.mark.skipif(
+    not settings.REDIS_URL, reason="Without Redis a process knows its own sockets only."
+)
+def test_the_users_of_a_killed_process_go_offline(
+    start_server: Callable[..., ServerProcess], in_conversation: None, alice: Person, bob: Person
 ) -> None:
     one = start_server(PARLEY_TAMPER="hurried,short-lived,brief-grace")
     other = start_server(PARLEY_TAMPER="hurried,short-lived,brief-grace")
-    with TestSocket(one.url, token=alice.access) as hers:
-        his = TestSocket(other.url, token=bob.access)
-        hers.expect("user_online")
+    with TestSocket(one.url, token=alice.access) as alice_socket:
+        bob_socket = TestSocket(other.url, token=bob.access)
+        alice_socket.expect("user_online")
         other.kill()
-        assert hers.expect("user_offline", seconds=15)["data"]["userId"] == bob.id
-        his.close()
+        assert alice_socket.expect("user_offline", seconds=15)["data"]["userId"] == bob.id
+        bob_socket.close()
 
 
 @pytest.mark.django_db
-def test_presence_of_nobody_needs_no_redis() -> None:
+def test_the_presence_of_no_users_needs_no_redis() -> None:
     assert presence_of([]) == {}
 
 
 def changes(socket: TestSocket) -> list[str]:
-    """Return what the socket has heard of people coming and going."""
+    """Return the types of the frames about arrivals and departures that the socket received."""
     return [frame["type"] for frame in socket.settle() if frame["type"].startswith("user_")]
 
 

@@ -1,0 +1,91 @@
+"""Who is online, kept in the memory of this process."""
+
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from uuid import UUID
+
+from apps.realtime import presence
+from apps.realtime.presence import Arrival, Departure, TooManySockets
+from apps.realtime.sockets import PresenceEntry
+
+
+class LocalPresence:
+    """Keeps the sockets of this process. They need no refresh, since they end with it."""
+
+    def __init__(self) -> None:
+        self._entries: defaultdict[UUID, set[PresenceEntry]] = defaultdict(set)
+        # The users without a socket, with the time at which their grace is over; then the users
+        # whose departure is being announced, with the time at which they left and the time at which
+        # the announcement is retried.
+        self._leaving: dict[UUID, float] = {}
+        self._announcing: dict[UUID, tuple[float, float]] = {}
+        self._lock = threading.Lock()
+
+    def enter(self, entry: PresenceEntry) -> Arrival | None:
+        """See PresenceStore."""
+        with self._lock:
+            own = self._entries[entry.user_id]
+            if len(own) >= presence.SOCKETS_PER_USER:
+                raise TooManySockets
+            was_online = bool(own) or entry.user_id in self._leaving
+            own.add(entry)
+            self._leaving.pop(entry.user_id, None)
+            self._announcing.pop(entry.user_id, None)
+            return None if was_online else Arrival(entry.user_id, _microseconds())
+
+    def leave(self, entry: PresenceEntry) -> None:
+        """See PresenceStore."""
+        with self._lock:
+            own = self._entries[entry.user_id]
+            if entry in own and len(own) == 1:
+                self._leaving[entry.user_id] = time.time() + presence.GRACE_SECONDS
+            own.discard(entry)
+            if not own:
+                del self._entries[entry.user_id]
+
+    def refresh(self, entries: Iterable[PresenceEntry]) -> list[Arrival]:
+        """See PresenceStore."""
+        return []
+
+    def departures(self, *, hurry: bool = False) -> list[Departure]:
+        """See PresenceStore."""
+        now = time.time()
+        with self._lock:
+            for user, due in list(self._leaving.items()):
+                if hurry or due <= now:
+                    del self._leaving[user]
+                    self._announcing[user] = (due - presence.GRACE_SECONDS, 0.0)
+            left = [(user, at) for user, (at, retry) in self._announcing.items() if retry <= now]
+            for user, at in left:
+                self._announcing[user] = (at, now + presence.RETRY_ANNOUNCEMENT_SECONDS)
+            return [
+                Departure(user, datetime.fromtimestamp(at, UTC), _microseconds())
+                for user, at in left
+            ]
+
+    def mark_announced(self, user_id: UUID) -> None:
+        """See PresenceStore."""
+        with self._lock:
+            self._announcing.pop(user_id, None)
+
+    def online(self, users: Iterable[UUID]) -> set[UUID]:
+        """See PresenceStore."""
+        now = time.time()
+        with self._lock:
+            return {
+                user
+                for user in users
+                if user in self._entries or self._leaving.get(user, 0.0) > now
+            }
+
+    def sockets(self, user_id: UUID) -> Counter[UUID]:
+        """See PresenceStore."""
+        with self._lock:
+            return Counter(entry.session_id for entry in self._entries.get(user_id, ()))
+
+
+def _microseconds() -> int:
+    return time.time_ns() // 1000
