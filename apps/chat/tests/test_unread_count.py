@@ -52,10 +52,13 @@ def test_anonymous_user_cannot_count_messages(anonymous: ContractClient) -> None
 def test_unread_messages_are_found_by_an_index(alice: Person, bob: Person) -> None:
     """A scan of all messages would cost more with each of them."""
     new_messages(alice, bob, 3)
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            # PostgreSQL reads so few rows faster without an index.
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            # PostgreSQL reads so few rows faster without an index, and of several indexes that
+            # serve it takes whichever its statistics of a nearly empty table prefer.
             cursor.execute("SET LOCAL enable_seqscan = off")
     plan = selectors.memberships_with_unread(bob.user).explain()
-    assert "membership_unread" in plan
     assert "message_shown" in plan
+    assert "Seq Scan" not in plan
+    assert "SCAN" not in plan
+    assert connection.vendor == "postgresql" or "membership_unread" in plan
