@@ -42,6 +42,7 @@ class OpenSocket(Outbox):
         self.streams: set[str] = set()
         self.revoked: set[str] = set()
         self.opted_out: set[str] = set()
+        self.catching_up: dict[str, object] = {}
         self.connected = False
         self.request_id: str | None = None
         self._hub = hub

@@ -46,6 +46,9 @@ class Socket(Protocol):
     streams: set[str]
     revoked: set[str]
     opted_out: set[str]
+    # Where its subscription of each stream that it is catching up on begins. A subscription that is
+    # not here any more was replaced or ended, and sends nothing more.
+    catching_up: dict[str, object]
     # Whether its first frame, `connected`, was sent.
     connected: bool
     closed: bool

@@ -89,7 +89,7 @@ class StreamSubscribers:
         await self._begin_catching_up()
         try:
             await self._advance_to(readable_after)
-            self._add(socket)
+            self._add(socket, None)
         finally:
             self._catching_up -= 1
 
@@ -117,13 +117,13 @@ class StreamSubscribers:
                     epoch=self._epoch,
                     recovered=point.after is not None,
                 )
-                self._push_to(socket, subscribed.render(point.request_id))
-                await self._catch_up(socket, position, backlog)
+                self._push_to(socket, point, subscribed.render(point.request_id))
+                await self._catch_up(socket, point, position, backlog)
             else:
-                self._push_to(socket, self._reset(point.request_id))
+                self._push_to(socket, point, self._reset(point.request_id))
             if epoch and epoch != self._epoch:
-                self._push_to(socket, self._reset())
-            self._add(socket)
+                self._push_to(socket, point, self._reset())
+            self._add(socket, point)
         finally:
             self._catching_up -= 1
 
@@ -131,12 +131,14 @@ class StreamSubscribers:
         """Remove the socket from the subscribers."""
         self._subscribers.discard(socket)
 
-    def _may_read(self, socket: Socket) -> bool:
-        """Return whether the socket is open, and its user may still read the stream."""
-        return not socket.closed and self.name not in socket.revoked
+    def _goes_on(self, socket: Socket, point: ResumePoint | None) -> bool:
+        """Return whether the socket is open, and its subscription from that point was neither
+        revoked nor replaced. A user who was removed and added again has another point."""
+        current = socket.catching_up.get(self.name) is point
+        return current and not socket.closed and self.name not in socket.revoked
 
-    def _add(self, socket: Socket) -> None:
-        if self._may_read(socket):
+    def _add(self, socket: Socket, point: ResumePoint | None) -> None:
+        if self._goes_on(socket, point):
             self._subscribers.add(socket)
             socket.streams.add(self.name)
 
@@ -166,19 +168,21 @@ class StreamSubscribers:
         if self._reading is not None:
             await asyncio.shield(self._reading)
 
-    async def _catch_up(self, socket: Socket, position: int, backlog: Backlog) -> None:
+    async def _catch_up(
+        self, socket: Socket, point: ResumePoint, position: int, backlog: Backlog
+    ) -> None:
         """Send the socket its backlog, page by page, until it has reached the position of the
         others."""
         while backlog.complete:
             for frame in backlog.frames:
-                if self._may_read(socket):
+                if self._goes_on(socket, point):
                     socket.push(frame.content)
                     await socket.drain()
                 position = frame.seq or position
-            if position >= self.position or not self._may_read(socket):
+            if position >= self.position or not self._goes_on(socket, point):
                 return
             backlog = await self._backlog_after(position)
-        self._push_to(socket, self._reset())
+        self._push_to(socket, point, self._reset())
 
     async def _backlog_after(self, position: int) -> Backlog:
         """Return the next page of the backlog of a socket at that position."""
@@ -229,8 +233,8 @@ class StreamSubscribers:
     def _push(self, content: str | bytes) -> None:
         each("push", tuple(self._subscribers), lambda socket: socket.push(content))
 
-    def _push_to(self, socket: Socket, content: str) -> None:
-        if self._may_read(socket):
+    def _push_to(self, socket: Socket, point: ResumePoint, content: str) -> None:
+        if self._goes_on(socket, point):
             socket.push(content)
 
     def _reset(self, request_id: str | None = None) -> str:

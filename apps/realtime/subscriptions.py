@@ -36,9 +36,8 @@ class Subscriptions:
         self._pages = Pages()
         self._by_user: defaultdict[UUID, set[Socket]] = defaultdict(set)
         # The streams that sockets are to be subscribed to once they are connected, with the event
-        # after which their users may read; and the automatic subscriptions that are under way.
+        # after which their users may read.
         self._pending: defaultdict[Socket, dict[str, int]] = defaultdict(dict)
-        self._subscribing: set[tuple[Socket, str]] = set()
 
     def add(self, socket: Socket) -> None:
         """Add a socket that is authenticated."""
@@ -79,20 +78,21 @@ class Subscriptions:
         """
         self._remove(socket, name)
         socket.revoked.discard(name)
-        socket.opted_out.discard(name)
+        socket.opted_out.add(name)
         user = socket.identity.user_id
         readable_after = (await in_thread(readers_of, name, [user])).get(user)
         if readable_after is not None:
-            socket.opted_out.add(name)
             await self._resume(socket, name, replace(point, readable_after=readable_after))
-            socket.opted_out.discard(name)
+        socket.opted_out.discard(name)
         if name not in socket.streams and not socket.closed:
             raise NotFound("There is no such stream")
 
     def unsubscribe(self, socket: Socket, name: str) -> None:
         """Unsubscribe the socket as its client asked, until it subscribes again."""
-        self._remove(socket, name)
-        socket.opted_out.add(name)
+        # Other names are not kept, since a client may send any number of them.
+        if name in socket.streams or name in socket.catching_up:
+            self._remove(socket, name)
+            socket.opted_out.add(name)
 
     def heads_of(self, socket: Socket) -> dict[str, int]:
         """Return the last number of each stream that the socket is subscribed to."""
@@ -128,20 +128,12 @@ class Subscriptions:
     def subscribe_pending(self, socket: Socket) -> None:
         """Subscribe a connected socket to the streams that it is to be subscribed to."""
         for name, readable_after in self._pending.pop(socket, {}).items():
-            if name not in socket.streams and (socket, name) not in self._subscribing:
-                self._subscribing.add((socket, name))
+            if name not in socket.streams and name not in socket.catching_up:
+                point = ResumePoint(after=readable_after, readable_after=readable_after)
+                socket.catching_up[name] = point
                 # Each runs by itself, so that a slow reader delays nobody else. What fails, the
                 # sweep tries again.
-                spawn(self._subscribe_automatically(socket, name, readable_after))
-
-    async def _subscribe_automatically(
-        self, socket: Socket, name: str, readable_after: int
-    ) -> None:
-        try:
-            point = ResumePoint(after=readable_after, readable_after=readable_after)
-            await self._resume(socket, name, point)
-        finally:
-            self._subscribing.discard((socket, name))
+                spawn(self._catch_up(socket, name, point))
 
     def revoke(self, user: UUID, name: str) -> None:
         """Unsubscribe all sockets of the user here from a stream that they may not read."""
@@ -149,7 +141,7 @@ class Subscriptions:
             socket.revoked.add(name)
             self._pending.get(socket, {}).pop(name, None)
             socket.opted_out.discard(name)
-            if name in socket.streams:
+            if name in socket.streams or name in socket.catching_up:
                 self._remove(socket, name)
                 socket.push(Unsubscribed(stream=name).render())
 
@@ -202,14 +194,21 @@ class Subscriptions:
                 self._subscribers[name].compare(head, epoch, positions[name])
 
     async def _resume(self, socket: Socket, name: str, point: ResumePoint) -> None:
+        socket.catching_up[name] = point
+        await self._catch_up(socket, name, point)
+
+    async def _catch_up(self, socket: Socket, name: str, point: ResumePoint) -> None:
         subscribers = self._subscribers_of(name)
         try:
             await subscribers.subscribe(socket, point)
         finally:
+            if socket.catching_up.get(name) is point:
+                del socket.catching_up[name]
             self._drop_idle(subscribers)
 
     def _remove(self, socket: Socket, name: str) -> None:
         socket.streams.discard(name)
+        socket.catching_up.pop(name, None)
         subscribers = self._subscribers.get(name)
         if subscribers is not None:
             subscribers.unsubscribe(socket)

@@ -1,7 +1,7 @@
 """Move the status of every message into receipts and cursors, and back.
 
 Consecutive messages that were read at one time become one receipt. The reverse migration fills the
-columns of each message again. They cannot describe groups, which must be deleted first.
+columns of each message again.
 """
 
 from typing import Any
@@ -74,8 +74,6 @@ def into_messages(apps: Any, schema_editor: Any) -> None:
         apps.get_model("chat", name).objects.order_by()
         for name in ("Conversation", "Membership", "Message", "Receipt")
     )
-    if conversation.filter(kind="group").exists():
-        raise ValueError("The previous release knows no groups: delete them, then migrate again.")
     for one in conversation.only("first", "second").iterator(CHUNK):
         pair = one.first_id.hex + one.second_id.hex
         conversation.filter(pk=one.pk).update(pair=pair)

@@ -3,8 +3,20 @@
 No process of the previous release may run during this migration or after it (docs/operations.md).
 """
 
+from typing import Any
+
 import django.utils.timezone
 from django.db import migrations, models
+
+
+def nothing(apps: Any, schema_editor: Any) -> None:
+    """Do nothing: only the reverse migration has conditions."""
+
+
+def refuse_groups(apps: Any, schema_editor: Any) -> None:
+    """Raise ValueError if there are groups: the columns that come back cannot describe them."""
+    if apps.get_model("chat", "Conversation").objects.filter(kind="group").exists():
+        raise ValueError("The previous release knows no groups: delete them, then migrate again.")
 
 
 class Migration(migrations.Migration):
@@ -113,4 +125,6 @@ class Migration(migrations.Migration):
                 name="membership_reads_what_came_after",
             ),
         ),
+        # The reverse migration begins with it, so that a refusal leaves the database as it is.
+        migrations.RunPython(nothing, refuse_groups, elidable=True),
     ]

@@ -76,6 +76,7 @@ class RecordingSocket:
         self.streams: set[str] = set()
         self.revoked: set[str] = set()
         self.opted_out: set[str] = set()
+        self.catching_up: dict[str, object] = {}
         self.connected, self.closed = True, False
         self.received: list[Any] = []
         self.while_taking: Hook = nothing
@@ -174,7 +175,8 @@ def test_a_user_who_is_removed_while_they_subscribe_is_refused(
         with pytest.raises(NotFound):
             await scene.subscriptions.subscribe(scene.socket, NAME, ResumePoint(after=0))
 
-    assert play(database, scenario).recording.received == []
+    received = play(database, scenario).recording.received
+    assert received == ([] if question == "readers_of" else ["unsubscribed"])
 
 
 def test_a_user_who_is_removed_while_they_catch_up_receives_nothing_more(
@@ -185,7 +187,7 @@ def test_a_user_who_is_removed_while_they_catch_up_receives_nothing_more(
         with pytest.raises(NotFound):
             await scene.subscriptions.subscribe(scene.socket, NAME, ResumePoint(after=0))
 
-    assert play(database, scenario).recording.received == ["subscribed", 1]
+    assert play(database, scenario).recording.received == ["subscribed", 1, "unsubscribed"]
 
 
 def test_a_user_who_is_removed_and_added_again_receives_later_events_only(
@@ -271,3 +273,64 @@ def test_a_socket_is_connected_before_it_is_subscribed_to_more(database: Databas
         scene.subscriptions.subscribe_pending(scene.socket)
 
     assert play(database, scenario).recording.received == ["subscribed", 5, 6, 7]
+
+
+@pytest.mark.parametrize("automatic", [True, False])
+def test_a_user_who_is_removed_and_added_while_they_catch_up_reads_nothing_in_between(
+    database: Database, automatic: bool
+) -> None:
+    async def scenario(scene: Scene) -> None:
+        async def removed_and_added() -> None:
+            scene.recording.while_taking = nothing
+            await scene.remove()
+            scene.publish(7)
+            database.readers[scene.bob] = 7
+            await scene.subscriptions.subscribe_users([scene.bob], NAME)
+
+        scene.recording.while_taking = removed_and_added
+        if automatic:
+            await scene.add(after=0)
+        else:
+            with pytest.raises(NotFound):
+                await scene.subscriptions.subscribe(scene.socket, NAME, ResumePoint(after=0))
+
+    scene = play(database, scenario)
+    assert scene.recording.received == ["subscribed", 1, "unsubscribed", "subscribed", 8]
+
+
+def test_a_client_that_unsubscribes_while_it_catches_up_receives_nothing_more(
+    database: Database,
+) -> None:
+    async def scenario(scene: Scene) -> None:
+        async def unsubscribed() -> None:
+            scene.subscriptions.unsubscribe(scene.socket, NAME)
+
+        scene.recording.while_taking = unsubscribed
+        await scene.add(after=0)
+
+    scene = play(database, scenario)
+    assert scene.recording.received == ["subscribed", 1]
+    assert (scene.recording.streams, scene.recording.opted_out) == (set(), {NAME})
+
+
+def test_a_client_that_subscribes_while_it_catches_up_is_sent_one_backlog(
+    database: Database,
+) -> None:
+    async def scenario(scene: Scene) -> None:
+        async def subscribed() -> None:
+            scene.recording.while_taking = nothing
+            await scene.subscriptions.subscribe(scene.socket, NAME, ResumePoint(after=4))
+
+        scene.recording.while_taking = subscribed
+        await scene.add(after=0)
+
+    scene = play(database, scenario)
+    assert scene.recording.received == ["subscribed", 1, "subscribed", 5, 6, 7]
+
+
+def test_streams_that_a_client_never_had_are_not_remembered(database: Database) -> None:
+    async def scenario(scene: Scene) -> None:
+        for number in range(100):
+            scene.subscriptions.unsubscribe(scene.socket, f"stream.{number}")
+
+    assert play(database, scenario).recording.opted_out == set()
