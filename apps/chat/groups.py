@@ -5,7 +5,7 @@ never at the same time. It writes the membership rows that change, and one event
 services.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from django.db import transaction
@@ -62,9 +62,9 @@ def members_add(actor: User, *, conversation_id: UUID, user_ids: Sequence[UUID])
     NotYourGroupToManage, UnknownUsers, GroupFull or TooManyGroups."""
     group, own = _locked(actor, conversation_id)
     require(may_manage(own), NotYourGroupToManage)
-    _require_users(user_ids, field="userIds")
     present = set(group.memberships.filter(user__in=user_ids).values_list("user", flat=True))
     joining = [user for user in dict.fromkeys(user_ids) if user not in present]
+    _require_users(user_ids, field="userIds", members=present)
     if not joining:
         return []
     require(group.memberships.count() + len(joining) <= MOST_MEMBERS, GroupFull)
@@ -169,9 +169,10 @@ def _member(group: Conversation, user_id: UUID) -> Membership:
     return member
 
 
-def _require_users(users: Sequence[UUID], *, field: str) -> None:
+def _require_users(users: Sequence[UUID], *, field: str, members: Collection[UUID] = ()) -> None:
+    """Raise UnknownUsers unless the users are active or members already."""
     active = User.objects.filter(pk__in=users, status=User.Status.ACTIVE)
-    known = set(active.values_list("pk", flat=True))
+    known = {*active.values_list("pk", flat=True), *members}
     if not known.issuperset(users):
         raise UnknownUsers.among(field, users, known)
 

@@ -116,8 +116,8 @@ class Conversation(models.Model):
     )
     title = models.CharField(max_length=100, default="", db_default="", blank=True)
     last_seq = models.PositiveBigIntegerField(default=0)
-    # The time of the newest message that is not deleted; without one, the time of creation of a
-    # group.
+    # The time of the newest message that is not deleted. Without one it is that of the message that
+    # was deleted last, or of the creation of a group.
     last_message_at = models.DateTimeField(default=timezone.now)
     # Too high by one for each member whose account was deleted: no service removed them.
     member_count = models.PositiveIntegerField(default=2, db_default=2)

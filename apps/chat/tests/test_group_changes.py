@@ -298,6 +298,13 @@ def test_unknown_and_inactive_users_are_named(alice: Person, bob: Person, dora: 
     assert [error.field for error in refused.errors] == ["userIds.1", "userIds.2"]
 
 
+def test_suspended_member_does_not_keep_others_out(alice: Person, bob: Person, dora: User) -> None:
+    group = group_of(alice.user, bob.user)
+    set_status(bob.user, User.Status.SUSPENDED)
+    ids = [bob.user.pk, dora.pk]
+    assert members_add(alice.user, conversation_id=group.pk, user_ids=ids) == [dora.pk]
+
+
 def test_group_has_at_most_500_members(alice: Person) -> None:
     crowd = users(500)
     ids = [one.pk for one in crowd]
