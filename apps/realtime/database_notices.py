@@ -16,7 +16,7 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
-from apps.realtime.wakeups import Wakeup
+from apps.realtime.frames import Wakeup
 
 log = structlog.get_logger(__name__)
 

@@ -1,8 +1,8 @@
-"""Frames of the websocket, as text or bytes."""
+"""Frames of the websocket, as text or bytes, and how processes send them to each other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from apps.core.http.envelope import dumps, timestamp
 
@@ -24,6 +24,13 @@ class Frame:
     def packed(self) -> tuple[str, int | None, str | bytes, str, int]:
         """Return the frame as it goes to other processes, where Frame(*packed) unpacks it."""
         return self.stream, self.seq, self.content, self.about, self.version
+
+
+class Wakeup(TypedDict):
+    """What a process sends to the others: frames and controls, packed."""
+
+    frames: list[Any]
+    controls: list[Any]
 
 
 def sending(content: str | bytes) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from apps.realtime.background import every, spawn
 from apps.realtime.closing import SESSION_REVOKED
 from apps.realtime.controls import EndSession, Revoke, Subscribe, unpack
 from apps.realtime.database_notices import Notice
-from apps.realtime.frames import Frame
+from apps.realtime.frames import Frame, Wakeup
 from apps.realtime.isolation import each
 from apps.realtime.presence import announce_departures, announce_online, presence_store
 from apps.realtime.registry import SocketAuthenticator
@@ -25,7 +25,7 @@ from apps.realtime.sockets import Socket
 from apps.realtime.subscriptions import Subscriptions
 from apps.realtime.threads import in_redis_thread, in_thread
 from apps.realtime.transport import HEARTBEAT_SECONDS
-from apps.realtime.wakeups import Wakeup, receive_here, wake
+from apps.realtime.wakeups import receive_here, wake
 
 HEAL_SECONDS = 5
 # Heartbeats are sent to one part of the sockets every HEAL_SECONDS, so that they are spread out.

@@ -18,9 +18,10 @@ import structlog
 
 from apps.realtime import database_notices
 from apps.realtime.background import every, spawn
+from apps.realtime.frames import Wakeup
 from apps.realtime.sockets import PROCESS
 from apps.realtime.threads import in_thread
-from apps.realtime.wakeups import GROUP, Wakeup, channel_layer
+from apps.realtime.wakeups import GROUP, channel_layer
 
 log = structlog.get_logger(__name__)
 

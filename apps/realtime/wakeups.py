@@ -5,27 +5,21 @@ The channel layer may lose a wake-up: the hubs find its events in the log.
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol
 
 import structlog
 from asgiref.sync import async_to_sync
 from channels.layers import channel_layers
 
+from apps.realtime import database_notices
 from apps.realtime.controls import Control, pack
-from apps.realtime.frames import Frame
+from apps.realtime.frames import Frame, Wakeup
 
 log = structlog.get_logger(__name__)
 
 GROUP = "hubs"
 # How long a command or a worker waits for Redis at most.
 SEND_SECONDS = 1.0
-
-
-class Wakeup(TypedDict):
-    """What a process sends to the others: frames and controls, packed."""
-
-    frames: list[Any]
-    controls: list[Any]
 
 
 def channel_layer() -> Any:
@@ -76,6 +70,17 @@ def _send_from_outside(wakeup: Wakeup) -> None:
             async_to_sync(_send)(wakeup)
         except Exception as error:  # noqa: BLE001
             log.warning("wake-up not sent", error=type(error).__name__)
+            _notify(wakeup)
+
+
+def _notify(wakeup: Wakeup) -> None:
+    """Send what the layer did not take as database notices, so that a user whom a command removes
+    from a group receives nothing more, with or without Redis."""
+    if database_notices.available():
+        try:
+            database_notices.notify([wakeup])
+        except Exception as error:  # noqa: BLE001
+            log.warning("database not notified", error=type(error).__name__)
 
 
 async def _send(wakeup: Wakeup) -> None:

@@ -6,19 +6,22 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
-from unittest.mock import AsyncMock
+from unittest.mock import AsyncMock, Mock
+from uuid import uuid4
 
 import pytest
 from channels.layers import InMemoryChannelLayer
-from django.db import connection
+from django.db import OperationalError, connection
 
 from apps.accounts.tests.people import Person
-from apps.realtime import database_notices
+from apps.realtime import database_notices, wakeups
 from apps.realtime import relay as relay_module
+from apps.realtime.controls import EndSession, Revoke
+from apps.realtime.frames import Wakeup
 from apps.realtime.relay import Relay
 from apps.realtime.tests.test_bad_neighbours import bearer
 from apps.realtime.tests.test_losing_nothing import send
-from apps.realtime.wakeups import GROUP, Wakeup
+from apps.realtime.wakeups import GROUP
 from testing.proxy import Proxy
 from testing.server import ServerProcess, until
 from testing.servers import PrivateRedis
@@ -276,3 +279,32 @@ async def wait_until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("failure", [ConnectionError(), TimeoutError()])
+def test_process_without_a_hub_notifies_the_database_of_what_the_layer_does_not_take(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    """Otherwise a user whom a command removes from a group would read on until the next sweep."""
+    notified: list[Wakeup] = []
+    monkeypatch.setattr(wakeups, "_receivers", [])
+    monkeypatch.setattr(
+        wakeups, "channel_layer", lambda: Mock(group_send=AsyncMock(side_effect=failure))
+    )
+    monkeypatch.setattr(database_notices, "available", lambda: True)
+    monkeypatch.setattr(database_notices, "notify", notified.extend)
+    user = uuid4()
+    wakeups.wake(controls=[Revoke(user, "conversation.1")])
+    assert notified == [{"frames": [], "controls": [["revoke", str(user), "conversation.1"]]}]
+
+
+def test_process_without_a_hub_goes_on_when_the_database_fails_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wakeups, "_receivers", [])
+    monkeypatch.setattr(
+        wakeups, "channel_layer", lambda: Mock(group_send=AsyncMock(side_effect=ConnectionError))
+    )
+    monkeypatch.setattr(database_notices, "available", lambda: True)
+    monkeypatch.setattr(database_notices, "notify", Mock(side_effect=OperationalError))
+    wakeups.wake(controls=[EndSession(uuid4())])
