@@ -162,7 +162,12 @@ def test_a_socket_that_waits_too_long_for_a_page_is_refused_and_the_next_one_is_
 
 
 def come_back_together(
-    start_server: Callable[..., ServerProcess], alice: Person, bob: Person, tamper: str
+    start_server: Callable[..., ServerProcess],
+    alice: Person,
+    bob: Person,
+    tamper: str,
+    *,
+    seconds: float = 10,
 ) -> None:
     """Have sockets of two users catch up at once, each from another number, while the log grows.
     The process fails a page that is read at the same time as another one."""
@@ -180,7 +185,7 @@ def come_back_together(
         for receiver in (alice, bob):
             log_messages(receiver.user.pk, 50)
         for after, (_, socket) in enumerate(sockets):
-            got = [socket.expect("chat_message")["seq"] for _ in range(after, 300)]
+            got = [socket.expect("chat_message", seconds=seconds)["seq"] for _ in range(after, 300)]
             assert got == list(range(after + 1, 301))
             assert seqs(socket.settle()) == []
 
@@ -200,4 +205,4 @@ def test_a_process_that_reads_pages_at_once_is_noticed(
 ) -> None:
     """The test above catches a build without the safeguard."""
     with pytest.raises(AssertionError, match="No chat_message within"):
-        come_back_together(start_server, alice, bob, "hurried,lonely-pages,no-turns")
+        come_back_together(start_server, alice, bob, "hurried,lonely-pages,no-turns", seconds=4)

@@ -70,6 +70,8 @@ def when_redis_dies(
     alice: Person,
     bob: Person,
     tamper: str,
+    *,
+    seconds: float = 20,
 ) -> list[dict[str, Any]]:
     """Send messages before, while and after Redis is dead, with sender and receiver on two
     processes, and return the messages that the receiver got after it died."""
@@ -89,7 +91,7 @@ def when_redis_dies(
             messages = [one for one in bob_socket.settle_into() if one["type"] == "chat_message"]
             return "after" in contents(messages)
 
-        until(delivered_live, seconds=20)
+        until(delivered_live, seconds=seconds)
         bob_socket.settle_into()
         return [frame for frame in bob_socket.waiting if frame["type"] == "chat_message"]
 
@@ -109,7 +111,7 @@ def test_a_process_that_does_not_read_the_log_loses_messages(
 ) -> None:
     """The test above catches a build without the safeguard."""
     with pytest.raises(AssertionError, match="within"):
-        when_redis_dies(start_server, redis, alice, bob, "hurried,never-reads")
+        when_redis_dies(start_server, redis, alice, bob, "hurried,never-reads", seconds=6)
 
 
 @pytest.mark.parametrize("writers", [6])
