@@ -306,5 +306,7 @@ def test_process_without_a_hub_goes_on_when_the_database_fails_as_well(
         wakeups, "channel_layer", lambda: Mock(group_send=AsyncMock(side_effect=ConnectionError))
     )
     monkeypatch.setattr(database_notices, "available", lambda: True)
-    monkeypatch.setattr(database_notices, "notify", Mock(side_effect=OperationalError))
+    notify = Mock(side_effect=OperationalError)
+    monkeypatch.setattr(database_notices, "notify", notify)
     wakeups.wake(controls=[EndSession(uuid4())])
+    notify.assert_called_once()
