@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core.cache import cache
+from django.core.management import CommandError
+from django.core.management.commands import flush
+from django.db import OperationalError
 
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person, anonymous_client, person
@@ -21,6 +24,30 @@ pytest_plugins = [
     ".".join(path.relative_to(HERE).with_suffix("").parts)
     for path in HERE.glob("apps/*/tests/fixtures.py")
 ]
+
+
+# How often a test may try to empty the tables.
+MOST_FLUSHES = 5
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flush_after_deadlocks() -> Iterator[None]:
+    """Empty the tables again when it fails: the server that tests share writes for some seconds
+    that the users of an earlier test have left, and a deadlock with it can hit either side."""
+    empty_tables = flush.Command.handle
+
+    def handle(command: flush.Command, **options: Any) -> None:
+        for left in reversed(range(MOST_FLUSHES)):
+            try:
+                empty_tables(command, **options)
+                return
+            except CommandError as error:
+                if not (left and isinstance(error.__cause__, OperationalError)):
+                    raise
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flush.Command, "handle", handle)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,12 +21,16 @@ LOWEST_PRIORITY = 19
 # longer at 10, and on a busy machine this one then gets three times as much time
 # (docs/decisions/0021-hashing-process.md).
 GROUP_PRIORITY = 10
+# The part of the machine's processor time that the process takes at most. The lowest priority alone
+# is not enough: cores share caches, and one core of hardware often counts as two.
+LARGEST_PART = 1 / 8
 
 
-def encode(password: str, salt: str, time: int, memory: int, parallelism: int, length: int) -> str:
-    """Return the hash as argon2 writes it, with its parameters. `memory` is in KiB."""
+def encode(password: str, salt: str, cost: int, memory: int, parallelism: int, length: int) -> str:
+    """Return the hash as argon2 writes it, with its parameters. `cost` is the number of passes,
+    and `memory` is in KiB."""
     encoded = argon2.low_level.hash_secret(
-        password.encode(), salt.encode(), time, memory, parallelism, length, argon2.Type.ID
+        password.encode(), salt.encode(), cost, memory, parallelism, length, argon2.Type.ID
     )
     return encoded.decode()
 
@@ -60,14 +65,23 @@ def lower_priority() -> None:
         Path("/proc/self/autogroup").write_text(str(GROUP_PRIORITY))
 
 
+def rest_after(seconds: float, cores: int) -> float:
+    """Return how many seconds to rest after a hash that took so many seconds of processor time, on
+    a machine with so many cores."""
+    return seconds * max(0.0, 1 / (LARGEST_PART * cores) - 1)
+
+
 def main() -> None:
     """Answer requests until the server closes its end, which happens also when it is killed."""
     # End without a traceback when the server ends before it reads an answer.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     lower_priority()
     for request in sys.stdin.buffer:
+        began = time.process_time()
         sys.stdout.write(f"{json.dumps(result_of(request))}\n")
         sys.stdout.flush()
+        # The answer is on its way, so nobody waits for this but the next one.
+        time.sleep(rest_after(time.process_time() - began, os.cpu_count() or 1))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
 """Passwords are hashed in another process, and in this one when that process dies or hangs."""
 
+import io
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
-from apps.accounts import passwords
+from apps.accounts import hashing_program, passwords
 from apps.accounts.hashing_process import HashingProcess
 from apps.accounts.passwords import Argon2Hasher
 from apps.accounts.tests.people import PASSWORD
@@ -196,3 +199,29 @@ def test_password_is_hashed_when_no_process_can_be_started(
     assert process.pid is None
     monkeypatch.undo()
     assert process.ask("verify", PASSWORD, encoded.removeprefix("argon2")) is True
+
+
+def test_process_uses_at_most_an_eighth_of_the_machine() -> None:
+    assert [hashing_program.rest_after(0.03, cores) for cores in (1, 2, 4, 8, 64)] == [
+        pytest.approx(0.21),
+        pytest.approx(0.09),
+        pytest.approx(0.03),
+        0,
+        0,
+    ]
+
+
+def test_process_rests_after_each_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[Any] = []
+    clock = iter([1.0, 1.5, 2.0, 2.25])
+    requests = io.TextIOWrapper(io.BytesIO(b'["none"]\n["none"]\n'))
+    monkeypatch.setattr(hashing_program, "lower_priority", lambda: None)
+    monkeypatch.setattr(hashing_program, "rest_after", lambda seconds, cores: seconds)
+    monkeypatch.setattr(hashing_program, "result_of", steps.append)
+    monkeypatch.setattr(time, "process_time", lambda: next(clock))
+    monkeypatch.setattr(time, "sleep", steps.append)
+    monkeypatch.setattr(sys, "stdin", requests)
+    handler = signal.getsignal(signal.SIGPIPE)
+    hashing_program.main()
+    signal.signal(signal.SIGPIPE, handler)
+    assert steps == [b'["none"]\n', 0.5, b'["none"]\n', 0.25]
