@@ -15,6 +15,7 @@ from django.db import OperationalError
 
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person, anonymous_client, person
+from apps.core.kept import clear_caches
 from apps.core.ratelimit import limiter
 from testing.client import ContractClient
 from testing.server import ServerProcess, until
@@ -52,8 +53,9 @@ def _flush_after_deadlocks() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _fresh_limits() -> Iterator[None]:
-    """Reset what other tests have used up of the limits."""
+    """Reset what other tests have used up of the limits, and what was kept of their rows."""
     limiter.cache_clear()
+    clear_caches()
     yield
     cache.clear()
 

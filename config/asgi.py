@@ -11,6 +11,7 @@ from apps.core.http.bridge import WsgiBridge
 from apps.core.http.middleware import check_address_limit
 from config.health import HealthEndpoints
 from config.health_checks import health_checks
+from config.hot_reads import start_hot_reads
 from config.lifespan import Lifespan, settle_memory
 from config.limits import limit_connections
 from config.readiness import Readiness, database_state
@@ -22,7 +23,7 @@ limit_connections(settings.DATABASES["default"])
 checks = health_checks()
 steps_of_features = [step for feature in features().values() for step in feature.at_start]
 # What a server does before its first request, in this order.
-lifespan = Lifespan([checks.start, open_hub, *steps_of_features, settle_memory])
+lifespan = Lifespan([checks.start, open_hub, start_hot_reads, *steps_of_features, settle_memory])
 
 application = ProtocolTypeRouter(
     {

@@ -191,6 +191,10 @@ else:
     PRESENCE = "apps.realtime.local_presence.LocalPresence"
     LIMITER = "apps.core.ratelimit.LocalLimiter"
 
+# --- What a process keeps of what it has read (docs/decisions/0028-hot-reads.md) ------------------
+CACHE_MEGABYTES = env.integer("CACHE_MEGABYTES", 64, at_least=1, at_most=65536)
+CACHE_SECONDS = env.integer("CACHE_SECONDS", 5, at_most=3600)
+
 # --- Accounts and tokens -------------------------------------------------------------------------
 # Django and REST framework read the names of the user model, the hasher and the authentication from
 # here, before any app is loaded. Everything else that an app brings is declared in its folder.

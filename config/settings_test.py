@@ -33,6 +33,9 @@ THREAD_WAIT = float(os.environ.get("PARLEY_THREAD_WAIT", THREAD_WAIT))
 if "RATE_LIMIT_BURST" not in os.environ:
     RATE_LIMIT_REQUESTS_PER_SECOND = RATE_LIMIT_BURST = 100_000
 ACTION_LIMITS = AllActions(100_000)
+# Tests change rows, and empty tables, without the services that say what has changed. Tests of what
+# is kept set it.
+CACHE_SECONDS = int(os.environ.get("CACHE_SECONDS", "0"))
 
 # Threads of one test share the database only if it is a file. Two runs must not share it.
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":

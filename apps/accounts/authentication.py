@@ -6,14 +6,12 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from apps.accounts.errors import InvalidToken
+from apps.accounts.known_sessions import session_of_token
 from apps.accounts.models import Session, User
-from apps.accounts.selectors import session_active
-from apps.accounts.sessions import session_touch
-from apps.accounts.tokens import read_access
 
 
 class BearerAuthentication(BaseAuthentication):
-    """Finds the user by their access token. Every request looks up the token's session."""
+    """Finds the user by their access token. A session that ended is refused at once."""
 
     def authenticate(self, request: Request) -> tuple[User, Session] | None:
         """Return user and session, None without a token; raise InvalidToken or SessionOver."""
@@ -22,8 +20,7 @@ class BearerAuthentication(BaseAuthentication):
             return None
         if scheme.lower() != "bearer":
             raise InvalidToken("Use the Authorization header as: Bearer <access token>")
-        session = session_active(read_access(token.strip()).session_id)
-        session_touch(session)
+        session = session_of_token(token.strip())
         structlog.contextvars.bind_contextvars(user_id=str(session.user_id))
         return session.user, session
 

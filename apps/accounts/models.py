@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
@@ -160,3 +161,13 @@ class WebsocketTicket(models.Model):
 
     def __str__(self) -> str:
         return f"for {self.session_id} until {self.expires_at}"
+
+
+def session_tag(session_id: UUID) -> str:
+    """Return the tag of what depends on a session."""
+    return f"session:{session_id}"
+
+
+def user_tag(user_id: UUID) -> str:
+    """Return the tag of what depends on a user, such as their name where they are shown."""
+    return f"user:{user_id}"

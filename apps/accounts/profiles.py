@@ -4,8 +4,9 @@ from django.db import transaction
 
 from apps.accounts.errors import EmptyProfileUpdate
 from apps.accounts.locks import user_locked
-from apps.accounts.models import User
+from apps.accounts.models import User, user_tag
 from apps.core.http.conditional import require_match
+from apps.core.kept import drop_when_committed
 
 
 @transaction.atomic
@@ -23,4 +24,5 @@ def profile_update(
         setattr(locked, key, value)
     locked.version += 1
     locked.save(update_fields=[*changes, "version", "updated_at"])
+    drop_when_committed(user_tag(locked.pk))
     return locked

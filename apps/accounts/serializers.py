@@ -8,6 +8,7 @@ from rest_framework import serializers
 from apps.accounts.emails import MAX_EMAIL_LENGTH, canonical_email
 from apps.accounts.models import User
 from apps.accounts.passwords import normalized
+from apps.accounts.shapes import profile_shape, user_shape
 from apps.core.http.pagination import ListQuery
 from apps.core.serializers import CamelSerializer, Text, one_at_least
 
@@ -91,6 +92,11 @@ class UserOutput(CamelSerializer):
     avatar_url = serializers.CharField(allow_blank=True)
     created_at = serializers.DateTimeField()
 
+    @classmethod
+    def dump(cls, thing: User) -> dict[str, Any]:
+        """Return a user as they are sent."""
+        return user_shape(thing)
+
 
 class ProfileOutput(UserOutput):
     """A user as they see themselves."""
@@ -99,6 +105,11 @@ class ProfileOutput(UserOutput):
     email_verified = serializers.BooleanField()
     status = serializers.ChoiceField(User.Status.choices)
     updated_at = serializers.DateTimeField()
+
+    @classmethod
+    def dump(cls, thing: User) -> dict[str, Any]:
+        """Return a user as they see themselves."""
+        return profile_shape(thing)
 
 
 class LoginOutput(CamelSerializer):

@@ -15,13 +15,14 @@ from rest_framework_simplejwt.settings import api_settings
 
 from apps.accounts.errors import InvalidToken, SessionNotFound, SessionOver
 from apps.accounts.locks import sessions_locked
-from apps.accounts.models import Session, User
+from apps.accounts.models import Session, User, session_tag
 from apps.accounts.policies import owns
 from apps.accounts.selectors import active_sessions
 from apps.accounts.tokens import TokenPair, issue_pair, new_jti, read_refresh
 from apps.core.addresses import network_of
 from apps.core.db.sql import nowait_locks
 from apps.core.errors import require
+from apps.core.kept import drop_when_committed
 from apps.realtime.hub import sessions_close
 
 # How long the server still answers a used refresh token, to the device that used it.
@@ -139,6 +140,7 @@ def sessions_end(sessions: QuerySet[Session]) -> Sequence[UUID]:
 def locked_sessions_end(ids: Sequence[UUID]) -> None:
     """End sessions whose rows the caller has locked. Their sockets close after the commit."""
     Session.objects.filter(pk__in=ids).update(ended_at=timezone.now())
+    drop_when_committed(*map(session_tag, ids))
     transaction.on_commit(partial(sessions_close, ids), robust=True)
 
 

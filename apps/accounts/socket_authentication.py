@@ -9,11 +9,11 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from apps.accounts.errors import InvalidToken, OriginNotAllowed
+from apps.accounts.known_sessions import session_of_token
 from apps.accounts.models import Session
-from apps.accounts.selectors import active_sessions_among, session_active
+from apps.accounts.selectors import active_sessions_among
 from apps.accounts.serializers import ProfileOutput
 from apps.accounts.tickets import ticket_redeem
-from apps.accounts.tokens import read_access
 from apps.core.errors import UnknownHost
 from apps.core.http.middleware import address_behind
 from apps.core.ratelimit import consume_address
@@ -55,7 +55,7 @@ def _session(headers: Mapping[bytes, str], query: Mapping[str, list[str]]) -> Se
         token = query["token"][0]
     elif scheme.lower() != "bearer":
         raise InvalidToken("Send a ticket, an Authorization header or a token")
-    return session_active(read_access(token.strip()).session_id)
+    return session_of_token(token.strip())
 
 
 def _address(scope: Mapping[str, Any], headers: Mapping[bytes, str]) -> str:

@@ -23,10 +23,11 @@ class TokenPair:
 
 @dataclass(frozen=True)
 class Claims:
-    """The claims of a valid token."""
+    """The claims of a valid token, and until when it is valid, by time.time()."""
 
     session_id: UUID
     jti: str
+    until: float
 
 
 def new_jti() -> str:
@@ -64,6 +65,7 @@ def read_refresh(token: str) -> Claims:
 def _read(kind: type[Token], raw: str) -> Claims:
     try:
         token = kind(raw)  # type: ignore[arg-type]
-        return Claims(UUID(token["sid"]), token["jti"])
+        until = token["exp"] + api_settings.LEEWAY.total_seconds()
+        return Claims(UUID(token["sid"]), token["jti"], until)
     except (TokenError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise InvalidToken from error

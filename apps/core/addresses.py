@@ -1,14 +1,18 @@
 """Client addresses: their canonical spelling, and the network by which a client is counted."""
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 LONGEST = 64
+# Of how many texts the result is remembered: a client sends many requests from one address.
+REMEMBERED = 4096
 
 # "[2001:db8::1]:443", "[2001:db8::1]" and "192.0.2.1:443", as proxies write them.
 _WITH_PORT = re.compile(r"\[(?P<v6>[^\]]*)\](?::\d+)?|(?P<v4>[^:]*):\d+")
 
 
+@lru_cache(REMEMBERED)
 def address_of(text: str) -> str:
     """Return an address in its canonical spelling: without port, brackets and zone, IPv4 as IPv4.
 
@@ -19,6 +23,7 @@ def address_of(text: str) -> str:
     return text[:LONGEST] if found is None else str(found)
 
 
+@lru_cache(REMEMBERED)
 def network_of(text: str) -> str:
     """Return the network whose addresses belong to one client, as text.
 

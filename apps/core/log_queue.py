@@ -4,11 +4,15 @@ import logging
 import logging.handlers
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from queue import SimpleQueue
 
 # About twenty seconds of a busy server, and 1.5 MB of request lines.
 MOST_LINES = 4096
+# How long the writing thread lets lines gather, in seconds: to wake it for each line costs the
+# thread that logs more than the line.
+GATHER_SECONDS = 0.01
 # How long the end of the process may wait until the log is written.
 FLUSH_SECONDS = 1.0
 
@@ -23,8 +27,10 @@ class LogQueue(logging.handlers.QueueHandler):
     # Not a `queue.Queue`: a destructor that logs during its `put` would wait for itself.
     queue: SimpleQueue[str | threading.Event | None]
 
-    def __init__(self, output: logging.Handler) -> None:
+    def __init__(self, output: logging.Handler, form: str = "") -> None:
         super().__init__(SimpleQueue())
+        # The name of a format in which lines may be rendered elsewhere, for write().
+        self.form = form
         self._output = output
         self._lost = 0
         self._counting = threading.RLock()
@@ -36,6 +42,11 @@ class LogQueue(logging.handlers.QueueHandler):
         """Put the line into the queue, or count it as lost. The handler's lock is held here."""
         if not self._drop_if_full():
             super().emit(record)
+
+    def write(self, line: str) -> None:
+        """Put a line into the queue that is rendered already, or count it as lost."""
+        if not self._drop_if_full():
+            self.queue.put(line)
 
     def prepare(self, record: logging.LogRecord) -> str:
         """Return the rendered line. Only the thread that logs it has the context and the exception,
@@ -69,7 +80,10 @@ class LogQueue(logging.handlers.QueueHandler):
         while None not in taken:
             # One write for all waiting lines: while other threads are busy, this thread runs too
             # rarely to write a single line each time.
-            taken = [self.queue.get(), *(self.queue.get() for _ in range(self.queue.qsize()))]
+            first = self.queue.get()
+            if isinstance(first, str):
+                time.sleep(GATHER_SECONDS)
+            taken = [first, *(self.queue.get() for _ in range(self.queue.qsize()))]
             self._write([one for one in taken if isinstance(one, str)])
             if self.queue.empty():
                 self._report_lost()

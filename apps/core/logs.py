@@ -31,8 +31,10 @@ def configure(config: Mapping[str, str]) -> None:
     `config` has level, format (json or console), output (stdout, stderr or file) and path.
     """
     _configure_structlog()
-    queue = LogQueue(_output(config))
-    queue.setFormatter(_formatter(config["format"]))
+    form = config["format"]
+    # Lines with colours are rendered by structlog alone.
+    queue = LogQueue(_output(config), "" if form == "console" and sys.stdout.isatty() else form)
+    queue.setFormatter(_formatter(form))
     logging.basicConfig(handlers=[queue], level=config["level"].upper(), force=True)
     _quieten_libraries()
 

@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Protocol
 
 from django.conf import settings
@@ -55,11 +55,16 @@ def seconds_until_whole(whole_at: float, now: float, limit: Limit) -> float:
 class Limiter(Protocol):
     """A store of the times at which allowances are whole again."""
 
+    def take_now(self, key: str, limit: Limit) -> bool:
+        """Take one from the allowance of a key and return True. Return False, and take nothing, if
+        none is left, or if it takes waiting to find out."""
+
     def take(self, keys: Sequence[str], limit: Limit) -> list[float]:
         """Take one from the allowance of each key and return the seconds until it is whole again.
         Nothing is taken for a key whose seconds exceed the limit."""
 
 
+@lru_cache(4096)
 def digest(key: str) -> str:
     """Return the hash under which a key is stored: 32 characters, whatever the key's length."""
     return hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=16).hexdigest()
@@ -82,6 +87,10 @@ class LocalLimiter:
             waits = [self._take(digest(key), limit, now) for key in keys]
             self._forget_some(len(keys), now)
             return waits
+
+    def take_now(self, key: str, limit: Limit) -> bool:
+        """See Limiter."""
+        return limit.allows(self.take([key], limit)[0])
 
     def _take(self, key: str, limit: Limit, now: float) -> float:
         wait = seconds_until_whole(self._whole_at.get(key, 0.0), now, limit)
@@ -143,8 +152,17 @@ def consume(key: str, limit: Limit, by: Limiter | None = None) -> None:
 
 def consume_address(address: str, by: Limiter | None = None) -> None:
     """Count one request of a client, who is known by the network of their address."""
-    limit = Limit(settings.RATE_LIMIT_REQUESTS_PER_SECOND, settings.RATE_LIMIT_BURST)
-    consume(f"address:{network_of(address)}", limit, by)
+    consume(f"address:{network_of(address)}", _address_limit(), by)
+
+
+def pass_network(network: str) -> bool:
+    """Count one request of a client and return True, without waiting. Return False, and count
+    nothing, if that is not possible: then consume_address() decides."""
+    return limiter().take_now(f"address:{network}", _address_limit())
+
+
+def _address_limit() -> Limit:
+    return Limit(settings.RATE_LIMIT_REQUESTS_PER_SECOND, settings.RATE_LIMIT_BURST)
 
 
 def consume_address_locally(address: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from apps.core import redis as core_redis
-from apps.core.ratelimit import Limit, LocalLimiter, digest
+from apps.core.ratelimit import Limit, LocalLimiter, digest, seconds_until_whole
 from apps.core.redis import RedisDown, with_redis
 
 log = structlog.get_logger(__name__)
@@ -96,6 +96,17 @@ class RedisLimiter(LocalLimiter):
             for index, wait in zip(unsure, answers, strict=False):
                 waits[index] = wait
         return waits
+
+    def take_now(self, key: str, limit: Limit) -> bool:
+        """See Limiter."""
+        with self._lock:
+            now, hashed = time.monotonic(), digest(key)
+            wait = seconds_until_whole(self._whole_at.get(hashed, 0.0), now, limit)
+            if not limit.allows(wait) or not self._report_later(hashed, limit, now):
+                return False
+            self._take(hashed, limit, now)
+            self._forget_some(1, now)
+            return True
 
     def _report_later(self, key: str, limit: Limit, now: float) -> bool:
         """Put a request that passes here into the next report, or into none while Redis is down;

@@ -1,12 +1,16 @@
 """Posts, all slugs that they have or had, and their recent views."""
 
 from typing import ClassVar
+from uuid import UUID
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
 from apps.core.ids import uuid7
+
+# The tag of what depends on which posts are public.
+POSTS_TAG = "posts"
 
 
 class Post(models.Model):
@@ -92,3 +96,8 @@ class PostView(models.Model):
 
     def __str__(self) -> str:
         return f"{self.viewer} viewed {self.post_id} at {self.hour}"
+
+
+def post_tag(post_id: UUID) -> str:
+    """Return the tag of what shows a post."""
+    return f"post:{post_id}"

@@ -1,13 +1,21 @@
 """Reads of posts."""
 
+from collections import namedtuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import QuerySet
 
 from apps.accounts.models import User
+from apps.accounts.shapes import USER_COLUMNS
 from apps.posts.errors import PostNotFound
 from apps.posts.models import Post
 from apps.posts.policies import visible_to
+from apps.posts.shapes import POST_COLUMNS
+
+PostRow = namedtuple("PostRow", POST_COLUMNS)  # type: ignore[misc]
+UserRow = namedtuple("UserRow", USER_COLUMNS)  # type: ignore[misc]
 
 
 def posts_visible(
@@ -45,3 +53,32 @@ def post_get_by_slug(viewer: User | None, slug: str) -> Post:
 
 def _existing() -> QuerySet[Post]:
     return Post.objects.filter(deleted_at=None).select_related("author")
+
+
+class PublicPost(NamedTuple):
+    """The columns of a published post and of its author that are shown."""
+
+    post: Any
+    author: Any
+
+
+_SHOWN = (*POST_COLUMNS, *(f"author__{name}" for name in USER_COLUMNS))
+
+
+def public_posts(ids: Sequence[UUID]) -> Iterator[PublicPost]:
+    """Return those of the posts that everyone may see."""
+    rows = _existing().filter(visible_to(None), pk__in=ids).values_list(*_SHOWN)
+    return map(_public_post, rows)
+
+
+def public_posts_by_slug(slugs: Sequence[str]) -> Iterator[tuple[str, PublicPost]]:
+    """Return the posts that everyone may see and that have, or once had, one of the slugs, each
+    with that slug."""
+    posts = _existing().filter(visible_to(None), slugs__slug__in=slugs)
+    rows = posts.values_list("slugs__slug", *_SHOWN)
+    return ((slug, _public_post(row)) for slug, *row in rows)
+
+
+def _public_post(row: Sequence[Any]) -> PublicPost:
+    columns = len(POST_COLUMNS)
+    return PublicPost(PostRow(*row[:columns]), UserRow(*row[columns:]))

@@ -15,8 +15,8 @@ from apps.core.serializers import (
     one_at_least,
 )
 from apps.posts.models import Post
+from apps.posts.shapes import excerpt, post_item_shape, post_shape
 
-EXCERPT = 200
 WRITABLE = (Post.Status.DRAFT, Post.Status.PUBLISHED)
 
 
@@ -77,15 +77,25 @@ class PostOutput(_PostOutput):
 
     content = serializers.CharField()
 
+    @classmethod
+    def dump(cls, thing: Post) -> dict[str, Any]:
+        """Return a post as it is sent."""
+        return post_shape(thing, thing.author)
+
 
 class PostListItemOutput(_PostOutput):
     """A post in a list, with an excerpt in place of its content."""
 
     excerpt = serializers.SerializerMethodField()
 
+    @classmethod
+    def dump(cls, thing: Post) -> dict[str, Any]:
+        """Return a post as it is sent in lists."""
+        return post_item_shape(thing, thing.author)
+
     def get_excerpt(self, post: Post) -> str:
         """Return the beginning of the content."""
-        return post.content if len(post.content) <= EXCERPT else f"{post.content[:EXCERPT]}…"
+        return excerpt(post.content)
 
 
 class PostPublishedPayload(CamelSerializer):

@@ -13,6 +13,7 @@ from apps.accounts.models import User
 from apps.core.errors import require
 from apps.core.http import idempotency
 from apps.core.http.conditional import require_match
+from apps.core.kept import drop_when_committed
 from apps.posts import events
 from apps.posts.errors import (
     AlreadyPublished,
@@ -24,7 +25,7 @@ from apps.posts.errors import (
     PostNotFound,
     PublishedCannotBecomeDraft,
 )
-from apps.posts.models import Post
+from apps.posts.models import POSTS_TAG, Post, post_tag
 from apps.posts.policies import may_change_status, may_delete, may_edit, visible_to
 from apps.posts.slugs import claim_slug, slug_of
 
@@ -49,6 +50,7 @@ def post_create(
         _publish(post)
     post.save(force_insert=True)
     _announce(post, first_time=post.published_at is not None)
+    _drop_kept(post)
     return post
 
 
@@ -139,6 +141,13 @@ def _save_edit(post: Post, fields: Sequence[str]) -> None:
     post.version += 1
     post.updated_at = timezone.now()
     post.save(update_fields=[*fields, "version", "updated_at"])
+    _drop_kept(post)
+
+
+def _drop_kept(post: Post) -> None:
+    """Let no process show the post, or a list without the change, any more."""
+    if post.published_at is not None:
+        drop_when_committed(post_tag(post.pk), POSTS_TAG)
 
 
 def _announce(post: Post, *, first_time: bool) -> None:

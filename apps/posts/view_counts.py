@@ -13,6 +13,7 @@ import hashlib
 import re
 import threading
 from datetime import datetime, timedelta
+from functools import lru_cache
 from uuid import UUID
 
 import structlog
@@ -23,7 +24,8 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.core.addresses import network_of
 from apps.core.db.sql import insert
-from apps.posts.models import Post, PostView
+from apps.core.kept import drop_when_committed
+from apps.posts.models import Post, PostView, post_tag
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +34,8 @@ FLUSH_SECONDS = 2.0
 # refuses a statement with too many values, and would refuse it again at each try.
 MOST_PENDING = 50_000
 BATCH = 500
+# Of how many texts of requests it is remembered what they mean.
+REMEMBERED = 2048
 
 _BOT = re.compile(r"bot|crawl|externalhit|spider|slurp|preview|monitor|headless", re.IGNORECASE)
 
@@ -48,15 +52,30 @@ class ViewCounter:
 
     def record(self, post: Post, viewer: User | None, address: str, user_agent: str) -> None:
         """Record that a user, or an anonymous user, reads a post. Only published posts count."""
-        if post.status != Post.Status.PUBLISHED or _BOT.search(user_agent):
+        if post.status == Post.Status.PUBLISHED:
+            viewer_id = None if viewer is None else viewer.pk
+            self.record_public(post.pk, post.author_id, viewer_id, address, user_agent)
+
+    def record_public(
+        self,
+        post_id: UUID,
+        author_id: UUID,
+        viewer_id: UUID | None,
+        address: str,
+        user_agent: str,
+    ) -> None:
+        """Record that a user, or an anonymous user, reads a published post. It does not wait."""
+        if viewer_id == author_id or _is_bot(user_agent):
             return
-        if viewer is not None and viewer.pk == post.author_id:
-            return
-        viewer_id = str(viewer.pk) if viewer is not None else _anonymous_viewer(address)
+        viewer = str(viewer_id) if viewer_id is not None else _anonymous_viewer(address)
         hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+        view = (post_id, viewer, hour)
+        if view in self._pending:
+            # It is to be written already. A flush at this moment writes it.
+            return
         with self._lock:
             if len(self._pending) < MOST_PENDING:
-                self._pending.add((post.pk, viewer_id, hour))
+                self._pending.add(view)
             self._start_timer()
 
     def flush(self) -> None:
@@ -108,6 +127,7 @@ def views_save(views: list[ViewKey]) -> None:
     new = [UUID(str(post)) for (post,) in rows]
     for post in sorted(set(new)):
         Post.objects.filter(pk=post).update(view_count=F("view_count") + new.count(post))
+    drop_when_committed(*map(post_tag, set(new)))
 
 
 def views_prune() -> int:
@@ -116,5 +136,11 @@ def views_prune() -> int:
     return PostView.objects.filter(hour__lt=timezone.now() - timedelta(hours=2)).delete()[0]
 
 
+@lru_cache(REMEMBERED)
+def _is_bot(user_agent: str) -> bool:
+    return _BOT.search(user_agent) is not None
+
+
+@lru_cache(REMEMBERED)
 def _anonymous_viewer(address: str) -> str:
     return hashlib.sha256(network_of(address).encode()).hexdigest()

@@ -11,7 +11,7 @@ from apps.accounts.requests import UserRequest, current_user
 from apps.core.http.endpoints import Access, Endpoint
 from apps.core.http.middleware import client_address
 from apps.core.http.viewsets import ApiViewSet
-from apps.posts import selectors, services
+from apps.posts import hot_reads, selectors, services
 from apps.posts.models import Post
 from apps.posts.serializers import (
     PostChangeInput,
@@ -53,6 +53,7 @@ class PostViewSet(ApiViewSet):
         output=PostOutput,
         access=Access.ANYONE,
         revision="version",
+        hot=hot_reads.POST_BY_ID,
     )
     def retrieve(self, request: Request, pk: UUID) -> Post:
         """Return a post."""
@@ -64,6 +65,7 @@ class PostViewSet(ApiViewSet):
         output=PostOutput,
         access=Access.ANYONE,
         revision="version",
+        hot=hot_reads.POST_BY_SLUG,
     )
     def by_slug(self, request: Request, slug: str) -> Post:
         """Return the post that has, or once had, this slug."""

@@ -10,5 +10,10 @@ class RealtimeConfig(AppConfig):
     layer = "realtime"
 
     def ready(self) -> None:
-        """Have each app register its events and its commands of the websocket."""
+        """Have each app register its events and its commands of the websocket, and tell other
+        processes what has changed."""
+        from apps.core.kept import relay_drops
+        from apps.realtime.hub import tell_drops
+
         autodiscover_modules("events", "commands")
+        relay_drops(tell_drops)

@@ -1,7 +1,7 @@
-"""What processes send each other besides frames: what to do with sockets."""
+"""What processes send each other besides frames: what to do with sockets, and what has changed."""
 
 from dataclasses import astuple, dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 
@@ -28,9 +28,21 @@ class Revoke:
     stream: str
 
 
-Control = EndSession | Subscribe | Revoke
+@dataclass(frozen=True, slots=True)
+class DropTag:
+    """Drop what has the tag from the caches (core.kept)."""
 
-_KINDS: dict[str, type[Control]] = {"end": EndSession, "subscribe": Subscribe, "revoke": Revoke}
+    tag: str
+
+
+Control = EndSession | Subscribe | Revoke | DropTag
+
+_KINDS: dict[str, type[Control]] = {
+    "end": EndSession,
+    "subscribe": Subscribe,
+    "revoke": Revoke,
+    "drop": DropTag,
+}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
@@ -41,5 +53,6 @@ def pack(control: Control) -> list[str]:
 
 def unpack(packed: Any) -> Control:
     """Return the control that a process packed; raise KeyError or ValueError for anything else."""
-    name, id_, *stream = packed
-    return _KINDS[name](UUID(id_), *stream)
+    name, first, *stream = packed
+    kind: Any = _KINDS[name]
+    return DropTag(first) if kind is DropTag else cast("Control", kind(UUID(first), *stream))

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from apps.core.kept import drop_here
 from apps.realtime.background import every, spawn
 from apps.realtime.closing import SESSION_REVOKED
-from apps.realtime.controls import EndSession, Revoke, Subscribe, unpack
+from apps.realtime.controls import DropTag, EndSession, Revoke, Subscribe, unpack
 from apps.realtime.database_notices import Notice
 from apps.realtime.frames import Frame, Wakeup
 from apps.realtime.isolation import each
@@ -49,6 +50,11 @@ def hub(authenticator: SocketAuthenticator) -> "Hub":
         _hub = Hub(authenticator)
         _hub.start()
     return _hub
+
+
+def tell_drops(tags: Iterable[str]) -> None:
+    """Drop what has one of the tags from the caches of every process."""
+    wake(controls=map(DropTag, tags))
 
 
 def sessions_close(sessions: Iterable[UUID]) -> None:
@@ -131,6 +137,7 @@ class Hub:
 
     def _apply(self, controls: Iterable[Any]) -> None:
         granted: defaultdict[str, list[UUID]] = defaultdict(list)
+        changed: list[str] = []
 
         def apply(packed: Any) -> None:
             match unpack(packed):
@@ -140,8 +147,11 @@ class Hub:
                     self.subscriptions.revoke(user, stream)
                 case Subscribe(user, stream):
                     granted[stream].append(user)
+                case DropTag(tag):
+                    changed.append(tag)
 
         each("control", controls, apply)
+        drop_here(changed)
         for stream, users in granted.items():
             spawn(self.subscriptions.subscribe_users(users, stream))
 

@@ -6,8 +6,9 @@ gives it back before a slow client reads the answer, so that a handful of thread
 of slow clients. docs/decisions/0012-lanes.md says which threads serve which requests, and how many
 requests may wait for one.
 
-Both sides communicate through the environ: the bridge sets `parley.arrived`, `parley.body_late`,
-`parley.body_too_large` and `parley.refusal`, and the application sets `parley.delay`.
+Both sides communicate through the environ: the bridge sets `parley.arrived`, `parley.counted`,
+`parley.body_late`, `parley.body_too_large` and `parley.refusal`, and the application sets
+`parley.delay`.
 """
 
 import asyncio
@@ -254,6 +255,7 @@ def _environ(scope: Scope) -> Environ:
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
         "parley.arrived": time.time(),
+        "parley.counted": scope.get("parley.counted", False),
         "parley.body_too_large": _content_length(scope) > settings.BODY_LIMIT,
     }
     for raw_name, raw_value in scope["headers"]:

@@ -21,6 +21,7 @@ from rest_framework.response import Response
 
 from apps.core.http.conditional import conditional_answer
 from apps.core.http.envelope import answer
+from apps.core.http.hot_reads import HotRead
 from apps.core.http.idempotency import Finish
 from apps.core.http.pagination import Listing, ListQuery, paginate
 from apps.core.serializers import CamelSerializer
@@ -82,6 +83,8 @@ class Endpoint:
     secret: bool = False
     # Whether the method hashes a password, which is done in threads of their own.
     hashes: bool = False
+    # How a GET is answered from kept bytes, where everyone is shown the same.
+    hot: HotRead[Any] | None = None
 
     @property
     def keeps_answers(self) -> bool:
@@ -158,6 +161,8 @@ class Endpoint:
             "has both revision and existing_status": self.revision and self.existing_status,
             "has a revision and a status other than 200": self.revision and self.status != 200,
             "has a revision and is secret": self.revision and self.secret,
+            "has a hot read but is not for anyone": self.hot and self.access is not Access.ANYONE,
+            "has a hot read but no output": self.hot and self.output is None,
             "has the status of a refusal, which is raised": not statuses <= set(range(200, 300)),
         }
         return [sentence for sentence, is_so in wrong.items() if is_so]

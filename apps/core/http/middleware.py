@@ -13,10 +13,9 @@ from django.utils.encoding import escape_uri_path
 from apps.core.addresses import address_of, network_of
 from apps.core.errors import DomainError, PayloadTooLarge, RequestTimeout
 from apps.core.http.envelope import bare_refusal
+from apps.core.http.request_log import log_request
 from apps.core.ids import uuid7
 from apps.core.ratelimit import consume_address, consume_address_locally
-
-log = structlog.get_logger("parley.request")
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -45,12 +44,13 @@ class RequestLog:
         response = self.get_response(request)
         response["X-Request-ID"] = request.id  # type: ignore[attr-defined]
         match = request.resolver_match
-        log.info(
-            "request",
-            method=request.method,
+        log_request(
+            method=str(request.method),
             route=f"/{match.route.rstrip('$')}" if match else None,
             status=response.status_code,
-            ms=round((time.time() - request.arrived) * 1000, 1),  # type: ignore[attr-defined]
+            ms=(time.time() - request.arrived) * 1000,  # type: ignore[attr-defined]
+            request_id=request.id,  # type: ignore[attr-defined]
+            user_id=structlog.contextvars.get_contextvars().get("user_id", ""),
         )
         return response
 
@@ -89,7 +89,8 @@ class ApiMiddleware:
             if refusal := request.META.get("parley.refusal"):
                 # This check comes first, because it runs on the loop, where nothing may wait.
                 raise refusal
-            consume_address(client_address(request))
+            if not request.META.get("parley.counted"):
+                consume_address(client_address(request))
             # It raises DisallowedHost for an unknown host.
             request.get_host()
             self._check_body(request)
@@ -123,7 +124,8 @@ def check_address_limit(environ: Mapping[str, Any]) -> str:
     flood wait for none. ApiMiddleware then counts the request together with the other processes.
     """
     address = _address_in(environ)
-    consume_address_locally(address)
+    if not environ.get("parley.counted"):
+        consume_address_locally(address)
     return network_of(address)
 
 

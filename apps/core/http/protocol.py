@@ -2,6 +2,7 @@
 a head and its time, on the requests of one connection, and on the connections of one network."""
 
 import asyncio
+from functools import partial
 from typing import Any, cast
 
 from django.conf import settings
@@ -17,6 +18,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from apps.core.errors import BadRequest, DomainError, HeadersTooLarge, RequestTimeout
 from apps.core.http.connections import connections
 from apps.core.http.envelope import dumps, timestamp
+from apps.core.http.hot_reads import Answer, HotReads, HotRequest, render
 from apps.core.http.slow_clients import AbortingTransport
 from apps.core.ids import uuid7
 
@@ -29,6 +31,21 @@ PIPELINED = 16
 LINGER_SECONDS = 2
 
 
+HOT_METHODS = {b"GET": "GET", b"HEAD": "HEAD"}
+# A request with one of these headers may have a body.
+WITH_BODY = {b"content-length", b"transfer-encoding", b"expect"}
+# The key of the scope that says that the limit on addresses has counted the request.
+COUNTED = "parley.counted"
+
+hot_reads: HotReads | None = None
+
+
+def answer_hot_reads(reads: HotReads | None) -> None:
+    """Answer requests by these from now on, before the ASGI application; None for none."""
+    global hot_reads
+    hot_reads = reads
+
+
 class BoundedHttpProtocol(HttpToolsProtocol):
     """Uvicorn's protocol with limits; by itself it buffers whatever a client sends."""
 
@@ -37,6 +54,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._connection: Any = None
         self._done = False
         self._running: RequestResponseCycle | None = None
+        # Whether the present request was answered from kept bytes, and what it waits for if its
+        # answer is being loaded.
+        self._answered = False
+        self._loading: tuple[HotRequest, asyncio.Future[Answer | None]] | None = None
         self._refusal: DomainError | None = None
         # Bytes of names and values in the head, and in the trailers.
         self._head_bytes = 0
@@ -94,7 +115,76 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
-        super()._start_asgi_task(cycle, app)
+        loading, self._loading = self._loading, None
+        if loading is None:
+            super()._start_asgi_task(cycle, app)
+        else:
+            request, future = loading
+            future.add_done_callback(partial(self._answer_loaded, request, cycle, app))
+
+    # Requests that are answered from kept bytes, without an ASGI application.
+
+    def _accept_hot(self) -> HotRequest | None:
+        """Return the request if it can be answered here: it has no body, and no other request of
+        the connection is under way."""
+        if (
+            hot_reads is None
+            or not self.url.startswith(b"/api/")
+            or self._serving
+            or self.flow.write_paused
+            or self.transport.is_closing()
+            or self.parser.get_http_version() != "1.1"
+            or not self.parser.should_keep_alive()
+            or self.parser.should_upgrade()
+        ):
+            return None
+        method = self.parser.get_method()
+        if method not in HOT_METHODS or any(name in WITH_BODY for name, _ in self.headers):
+            return None
+        peer = self.client[0] if self.client else ""
+        return hot_reads.accept(HOT_METHODS[method], self.url.decode("ascii"), self.headers, peer)
+
+    def _answer_hot(self) -> bool:
+        """Answer the request if its answer is kept, and return True. If it can be loaded, let
+        _start_asgi_task() wait for that."""
+        request = self._accept_hot()
+        if request is None or hot_reads is None:
+            return False
+        answer = hot_reads.kept(request)
+        if answer is None:
+            cast("dict[str, Any]", self.scope)[COUNTED] = True
+            self._loading = request, hot_reads.load(request)
+            return False
+        self._answered = True
+        self._write_hot(request, answer)
+        return True
+
+    def _answer_loaded(
+        self,
+        request: HotRequest,
+        cycle: RequestResponseCycle,
+        app: ASGI3Application,
+        future: "asyncio.Future[Answer | None]",
+    ) -> None:
+        """Answer a request that was loaded; have the view answer it if that is its task, if the
+        load failed, or if the server ends the connection."""
+        if cycle.disconnected or self.transport.is_closing():
+            return
+        answer = None if future.exception() is not None else future.result()
+        if answer is None or not cycle.keep_alive:
+            super()._start_asgi_task(cycle, app)
+        else:
+            cycle.response_complete = True
+            self._write_hot(request, answer)
+
+    def _write_hot(self, request: HotRequest, answer: Answer) -> None:
+        self.transport.write(render(request, answer, self._default_lines()))
+        self.on_response_complete()
+
+    def _default_lines(self) -> bytes:
+        return b"".join(
+            name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers
+        )
 
     # Received data.
 
@@ -133,7 +223,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Serve the request."""
         self._progressed = True
         self._stop_waiting_for_head()
-        super().on_headers_complete()
+        self._answered = False
+        if not self._answer_hot():
+            super().on_headers_complete()
 
     def on_chunk_header(self) -> None:
         """Note the progress of the parser: a part of the body begins."""
@@ -147,7 +239,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """End the request."""
         self._progressed = True
-        super().on_message_complete()
+        if not self._answered:
+            super().on_message_complete()
 
     def _count(self, size: int) -> None:
         self._head_bytes += size

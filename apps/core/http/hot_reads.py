@@ -1,0 +1,307 @@
+"""GETs that are answered from kept bytes, on the event loop, before Django is asked.
+
+An endpoint declares one with `hot=HotRead(...)`. docs/speed.md shows how, and says what must never
+be one; docs/decisions/0028-hot-reads.md says why it works like this.
+"""
+
+import hashlib
+import time
+from asyncio import Future
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from django.conf import settings
+from django.utils.http import parse_etags, quote_etag
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from apps.core.addresses import network_of
+from apps.core.gather import Gather, InThread
+from apps.core.http.envelope import dumps, timestamp
+from apps.core.http.head_lines import head_lines
+from apps.core.http.middleware import address_behind, request_id
+from apps.core.http.request_log import log_request
+from apps.core.kept import Kept, LoadStart
+from apps.core.ratelimit import pass_network
+
+K = TypeVar("K", bound=Hashable)
+
+# Of how many queries and addresses the parsed form is remembered.
+REMEMBERED = 2048
+# A request with a longer header is left to the view, which knows what to do with it.
+LONGEST_VALUE = 512
+# The headers that change an answer. A request that has one of them twice is left to the view.
+USED = (
+    b"accept",
+    b"authorization",
+    b"host",
+    b"if-none-match",
+    b"origin",
+    b"user-agent",
+    b"x-forwarded-for",
+    b"x-forwarded-proto",
+    b"x-request-id",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What one GET shows: the JSON of its `data` and `pagination`, and the tags of all that is in
+    it. `revision` is that of the endpoint, and `subject` is what `seen` is told."""
+
+    data: bytes
+    tags: Sequence[str]
+    revision: str = ""
+    pagination: bytes = b""
+    subject: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads. `user_id` is None for an anonymous user."""
+
+    user_id: UUID | None
+    address: str
+    user_agent: str
+
+
+def everyone(key: Any, reader: Reader) -> bool:
+    """Return True: the answer is the same for every reader."""
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class HotRead(Generic[K]):
+    """How a GET is answered from kept bytes."""
+
+    # Returns the key of what is shown, given the variables of the path and the query string; None
+    # if the view must answer.
+    key: Callable[[Mapping[str, str], str], K | None]
+    # Returns what the keys show, without those that the view must answer. Runs in a thread.
+    load: Callable[[Sequence[K]], Mapping[K, Shown]]
+    # Returns whether a reader is shown the same as everyone; otherwise the view answers.
+    same_for: Callable[[K, Reader], bool] = everyone
+    # Is told the subject of what a reader was shown. It runs on the loop, so it must not block.
+    seen: Callable[[Any, Reader], None] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class HotRoute:
+    """A route with a hot read, and what all of its answers have in common."""
+
+    template: str
+    find: Callable[[str], Any]
+    message: str
+    allow: str
+    read: HotRead[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as it is kept: its body up to `meta`, its ETag or "", and what `seen` is told."""
+
+    body: bytes
+    etag: str
+    tags: Sequence[str]
+    subject: Any
+
+
+@dataclass(frozen=True, slots=True)
+class HotRequest:
+    """A request that can be answered here, if what it asks for is found."""
+
+    method: str
+    path: str
+    arrived: float
+    request_id: str
+    route: HotRoute
+    key: Hashable
+    reader: Reader
+    if_none_match: str
+    head_lines: bytes
+
+
+class HotReads:
+    """The hot reads of a process. Lives on its event loop.
+
+    `in_thread` runs a load. `known_user` returns the id of the user of an access token whose
+    session was found active seconds ago, and None for any other.
+    """
+
+    def __init__(
+        self,
+        routes: Iterable[HotRoute],
+        in_thread: InThread[Any, Any],
+        known_user: Callable[[str], UUID | None],
+    ) -> None:
+        self._cache = Kept[Answer](settings.CACHE_MEGABYTES * 1024 * 1024)
+        self._known_user = known_user
+        self._gathers = {
+            route: Gather[Any, Answer](
+                partial(_load, route), in_thread, self._cache, partial(self._keep, route)
+            )
+            for route in routes
+        }
+        self._find = lru_cache(REMEMBERED)(self._find_uncached)
+
+    def accept(
+        self, method: str, target: str, headers: Sequence[tuple[bytes, bytes]], peer: str
+    ) -> HotRequest | None:
+        """Return the request if it can be answered here, None if the view must answer it.
+
+        A request that is returned was counted by the limit on addresses.
+        """
+        arrived = time.time()
+        path, _, query = target.partition("?")
+        found = self._find(path, query)
+        given = None if found is None else _used(headers)
+        if found is None or given is None:
+            return None
+        route, key = found
+        lines = head_lines(
+            given.get(b"host", ""), given.get(b"origin"), given.get(b"x-forwarded-proto")
+        )
+        user_id = self._user_of(given.get(b"authorization"))
+        if lines is None or user_id is _UNKNOWN or not _accepts_json(given.get(b"accept", "")):
+            return None
+        address = _address_behind(peer, given.get(b"x-forwarded-for", ""))
+        reader = Reader(user_id, address, given.get(b"user-agent", ""))
+        if not (route.read.same_for(key, reader) and pass_network(network_of(address))):
+            return None
+        return HotRequest(
+            method,
+            path,
+            arrived,
+            request_id(given.get(b"x-request-id", "")),
+            route,
+            key,
+            reader,
+            given.get(b"if-none-match", ""),
+            lines,
+        )
+
+    def kept(self, request: HotRequest) -> Answer | None:
+        """Return the answer if it is kept."""
+        return self._cache.get((request.route, request.key))
+
+    def load(self, request: HotRequest) -> "Future[Answer | None]":
+        """Return the future of the answer, which is None if the view must answer."""
+        return self._gathers[request.route].get(request.key)
+
+    def _find_uncached(self, path: str, query: str) -> tuple[HotRoute, Any] | None:
+        for route in self._gathers:
+            if match := route.find(path):
+                key = route.read.key(match.groupdict(), query)
+                return None if key is None else (route, key)
+        return None
+
+    def _keep(self, route: HotRoute, key: Any, answer: Answer, start: LoadStart) -> None:
+        self._cache.keep((route, key), answer, tags=answer.tags, size=len(answer.body), start=start)
+
+    def _user_of(self, authorization: str | None) -> Any:
+        """Return the id of the user, None for an anonymous user, or _UNKNOWN."""
+        if authorization is None:
+            return None
+        scheme, _, token = authorization.partition(" ")
+        known = self._known_user(token.strip()) if scheme.lower() == "bearer" else None
+        return _UNKNOWN if known is None else known
+
+
+_UNKNOWN = object()
+
+
+def render(request: HotRequest, answer: Answer, default_lines: bytes) -> bytes:
+    """Return the whole response, log the request, and tell who saw what. `default_lines` are the
+    headers that the server adds to all responses."""
+    ms = (time.time() - request.arrived) * 1000
+    route = request.route
+    not_modified = bool(request.if_none_match and answer.etag) and _matches(
+        request.if_none_match, answer.etag
+    )
+    lines = [
+        STATUS_LINE[304 if not_modified else 200],
+        default_lines,
+        request.head_lines,
+        f"allow: {route.allow}\r\nx-request-id: {request.request_id}\r\n".encode(),
+    ]
+    if answer.etag:
+        lines.append(f"etag: {answer.etag}\r\n".encode())
+    if not not_modified:
+        meta = (
+            f'"meta":{{"requestId":"{request.request_id}","timestamp":"{timestamp()}",'
+            f'"path":{_quoted(request.path)},"method":"{request.method}",'
+            f'"version":{_quoted(settings.APP_VERSION)},"durationMs":{ms:.1f}}}}}'
+        ).encode()
+        length = len(answer.body) + len(meta)
+        lines.append(f"content-type: application/json\r\ncontent-length: {length}\r\n".encode())
+    lines.append(b"\r\n")
+    if not not_modified and request.method != "HEAD":
+        lines += [answer.body, meta]
+    if route.read.seen is not None:
+        route.read.seen(answer.subject, request.reader)
+    log_request(
+        method=request.method,
+        route=route.template,
+        status=304 if not_modified else 200,
+        ms=ms,
+        request_id=request.request_id,
+        user_id=str(request.reader.user_id or ""),
+    )
+    return b"".join(lines)
+
+
+def _load(route: HotRoute, keys: Sequence[Any]) -> dict[Any, Answer]:
+    return {key: _answer(route, shown) for key, shown in route.read.load(keys).items()}
+
+
+def _answer(route: HotRoute, shown: Shown) -> Answer:
+    pagination = b'"pagination":' + shown.pagination + b"," if shown.pagination else b""
+    body = b"".join(
+        [
+            b'{"success":true,"message":',
+            dumps(route.message),
+            b',"data":',
+            shown.data,
+            b",",
+            pagination,
+        ]
+    )
+    etag = ""
+    if shown.revision:
+        etag = quote_etag(f"{shown.revision}.{hashlib.sha256(shown.data).hexdigest()[:16]}")
+    return Answer(body, etag, shown.tags, shown.subject)
+
+
+def _used(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, str] | None:
+    """Return the headers that matter; None if one of them is longer or more often there than
+    usual."""
+    given: dict[bytes, str] = {}
+    for name, value in headers:
+        if name in USED:
+            if name in given or len(value) > LONGEST_VALUE:
+                return None
+            given[name] = value.decode("latin-1")
+    return given
+
+
+@lru_cache(REMEMBERED)
+def _accepts_json(accept: str) -> bool:
+    """Return whether the client surely takes JSON. The view decides what is more complicated."""
+    return not accept or "*/*" in accept.split(",") or "application/json" in accept.split(",")
+
+
+@lru_cache(REMEMBERED)
+def _address_behind(peer: str, forwarded_for: str) -> str:
+    return address_behind(peer, forwarded_for)
+
+
+@lru_cache(REMEMBERED)
+def _quoted(text: str) -> str:
+    return dumps(text).decode()
+
+
+def _matches(if_none_match: str, etag: str) -> bool:
+    tags = parse_etags(if_none_match)
+    return tags == ["*"] or etag in {tag.removeprefix("W/") for tag in tags}
