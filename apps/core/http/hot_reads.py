@@ -91,6 +91,7 @@ class HotRead(Generic[K]):
 class HotRoute:
     """A route with a hot read, and what all of its answers have in common."""
 
+    name: str
     template: str
     find: Callable[[str], Any]
     message: str
