@@ -29,7 +29,7 @@ def hot_routes() -> Iterator[HotRoute]:
         methods = {*view.actions, "head", "options"}
         allowed = [name.upper() for name in view.cls.http_method_names if name in methods]
         yield HotRoute(
-            name=pattern.name,
+            name=getattr(pattern, "name", ""),
             template=f"{PREFIX}{str(pattern.pattern).removeprefix('^').rstrip('$')}",
             find=found.search,
             message=endpoint.message,

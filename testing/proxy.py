@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from contextlib import suppress
 
 CHUNK = 65536
 
@@ -25,12 +26,19 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for one in (self._listener, *self._sockets):
-            one.close()
+        self.die()
 
     def fall_silent(self) -> None:
         """Stop forwarding on the connections that are open now."""
         self._generation += 1
+
+    def die(self) -> None:
+        """Close everything, as a server does that is killed."""
+        for one in (self._listener, *self._sockets):
+            # Another thread may be blocked in the socket, which a plain close() would not end.
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
 
     def _accept(self) -> None:
         while True:

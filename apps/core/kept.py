@@ -104,9 +104,7 @@ class Kept(Generic[V]):
         tags = tuple(tags)
         entry = _Entry(value, tags, size + OVERHEAD, start.at + settings.CACHE_SECONDS)
         with self._lock:
-            if start.drops < self._forgotten or any(
-                self._dropped.get(tag, 0) > start.drops for tag in tags
-            ):
+            if self._changed_since(start, tags):
                 return
             proven = key in self._proven
             self._remove(key)
@@ -141,6 +139,11 @@ class Kept(Generic[V]):
             self._proven.clear()
             self._by_tag.clear()
             self._new_bytes = self._proven_bytes = 0
+
+    def _changed_since(self, start: LoadStart, tags: Iterable[str]) -> bool:
+        """Return whether one of the tags was dropped since a load began, or may have been."""
+        last = max((self._dropped.get(tag, 0) for tag in tags), default=0)
+        return max(last, self._forgotten) > start.drops
 
     def _promote(self, key: Hashable, entry: _Entry[V]) -> None:
         del self._new[key]

@@ -90,7 +90,11 @@ class LocalLimiter:
 
     def take_now(self, key: str, limit: Limit) -> bool:
         """See Limiter."""
-        return limit.allows(self.take([key], limit)[0])
+        with self._lock:
+            now = time.monotonic()
+            taken = limit.allows(self._take(digest(key), limit, now))
+            self._forget_some(1, now)
+            return taken
 
     def _take(self, key: str, limit: Limit, now: float) -> float:
         wait = seconds_until_whole(self._whole_at.get(key, 0.0), now, limit)
@@ -162,7 +166,10 @@ def pass_network(network: str) -> bool:
 
 
 def _address_limit() -> Limit:
-    return Limit(settings.RATE_LIMIT_REQUESTS_PER_SECOND, settings.RATE_LIMIT_BURST)
+    return _limit(settings.RATE_LIMIT_REQUESTS_PER_SECOND, settings.RATE_LIMIT_BURST)
+
+
+_limit = lru_cache(Limit)
 
 
 def consume_address_locally(address: str) -> None:

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from rest_framework.renderers import BaseRenderer
 from rest_framework.response import Response
 
@@ -61,8 +61,16 @@ def rfc3339(moment: datetime) -> str:
 
 
 def timestamp() -> str:
-    """Return the present time as it is written on the wire."""
-    return rfc3339(timezone.now())
+    """Return the present time as it is written on the wire, to the microsecond."""
+    microseconds = time.time_ns() // 1000
+    second = microseconds // 1_000_000
+    return f"{_second_text(second)}.{microseconds - second * 1_000_000:06}Z"
+
+
+@lru_cache(2)
+def _second_text(second: int) -> str:
+    """Return a second since the epoch as text. A busy server asks for each a thousand times."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def dumps(value: Any) -> bytes:

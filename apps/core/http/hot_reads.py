@@ -58,7 +58,7 @@ class Shown:
     subject: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reader:
     """Who reads. `user_id` is None for an anonymous user."""
 
@@ -109,7 +109,7 @@ class Answer:
     subject: Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HotRequest:
     """A request that can be answered here, if what it asks for is found."""
 
@@ -229,9 +229,10 @@ def render(request: HotRequest, answer: Answer, default_lines: bytes) -> bytes:
     ]
     if answer.etag:
         lines.append(f"etag: {answer.etag}\r\n".encode())
+    at = timestamp()
     if not not_modified:
         meta = (
-            f'"meta":{{"requestId":"{request.request_id}","timestamp":"{timestamp()}",'
+            f'"meta":{{"requestId":"{request.request_id}","timestamp":"{at}",'
             f'"path":{_quoted(request.path)},"method":"{request.method}",'
             f'"version":{_quoted(settings.APP_VERSION)},"durationMs":{ms:.1f}}}}}'
         ).encode()
@@ -248,7 +249,8 @@ def render(request: HotRequest, answer: Answer, default_lines: bytes) -> bytes:
         status=304 if not_modified else 200,
         ms=ms,
         request_id=request.request_id,
-        user_id=str(request.reader.user_id or ""),
+        user_id=_text(request.reader.user_id),
+        at=at,
     )
     return b"".join(lines)
 
@@ -296,6 +298,11 @@ def _accepts_json(accept: str) -> bool:
 @lru_cache(REMEMBERED)
 def _address_behind(peer: str, forwarded_for: str) -> str:
     return address_behind(peer, forwarded_for)
+
+
+@lru_cache(REMEMBERED)
+def _text(user_id: UUID | None) -> str:
+    return "" if user_id is None else str(user_id)
 
 
 @lru_cache(REMEMBERED)

@@ -14,7 +14,7 @@ from apps.core.addresses import address_of, network_of
 from apps.core.errors import DomainError, PayloadTooLarge, RequestTimeout
 from apps.core.http.envelope import bare_refusal
 from apps.core.http.request_log import log_request
-from apps.core.ids import uuid7
+from apps.core.ids import new_request_id
 from apps.core.ratelimit import consume_address, consume_address_locally
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -26,7 +26,7 @@ LONGEST_CHAIN = 1024
 
 def request_id(given: str) -> str:
     """Return the client's own X-Request-ID if it is valid, else a new one."""
-    return given if _REQUEST_ID.fullmatch(given) else str(uuid7())
+    return given if given and _REQUEST_ID.fullmatch(given) else new_request_id()
 
 
 class RequestLog:

@@ -21,10 +21,17 @@ _root = logging.getLogger()
 
 
 def log_request(
-    *, method: str, route: str | None, status: int, ms: float, request_id: str, user_id: str = ""
+    *,
+    method: str,
+    route: str | None,
+    status: int,
+    ms: float,
+    request_id: str,
+    user_id: str = "",
+    at: str = "",
 ) -> None:
     """Log a request. `route` is the template of its path, None if it has none; `ms` is how many
-    milliseconds it took."""
+    milliseconds it took; `at` is the present time as text, if the caller has it."""
     if not _logger.isEnabledFor(logging.INFO):
         return
     fields: dict[str, Any] = {
@@ -38,26 +45,20 @@ def log_request(
         fields["user_id"] = user_id
     queue = _root.handlers[0] if len(_root.handlers) == 1 else None
     if isinstance(queue, LogQueue) and queue.form in _RENDERERS:
-        queue.write(_RENDERERS[queue.form](fields))
+        queue.write(_RENDERERS[queue.form](fields, at or timestamp()))
     else:
         # A terminal with colours, or a handler that somebody else added, such as that of a test.
         log.info(EVENT, **fields)
 
 
-def _json(fields: dict[str, Any]) -> str:
-    line = {
-        **fields,
-        "event": EVENT,
-        "level": "info",
-        "logger": NAME,
-        "timestamp": timestamp(),
-    }
+def _json(fields: dict[str, Any], at: str) -> str:
+    line = {**fields, "event": EVENT, "level": "info", "logger": NAME, "timestamp": at}
     return orjson.dumps(line).decode()
 
 
-def _console(fields: dict[str, Any]) -> str:
+def _console(fields: dict[str, Any], at: str) -> str:
     values = " ".join(f"{name}={value}" for name, value in sorted(fields.items()))
-    return f"{timestamp()} [info     ] {EVENT:<30} [{NAME}] {values}"
+    return f"{at} [info     ] {EVENT:<30} [{NAME}] {values}"
 
 
 _RENDERERS = {"json": _json, "console": _console}

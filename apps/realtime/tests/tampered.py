@@ -1,6 +1,7 @@
 """Server processes that PARLEY_TAMPER changes: to be faster, so that a test need not wait for a
 heartbeat, or to be broken on purpose, to show that a test catches the fault."""
 
+import asyncio
 import os
 import pkgutil
 import threading
@@ -53,6 +54,15 @@ def slow_heads(streams: Any) -> Any:
 def written_at_once(queue: Any, record: Any) -> None:
     """Write the line in the thread that logs it."""
     queue._write([queue.format(record)])
+
+
+async def slow_loads(load: Any, keys: Any) -> Any:
+    """Load what hot reads show, and return it late."""
+    from config.thread_pools import pool_of
+
+    found = await pool_of("GET", "/").run(load, keys)
+    await asyncio.sleep(0.1)
+    return found
 
 
 _reading = threading.Lock()
@@ -117,5 +127,9 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "real-hashes": [("django.conf:settings", "PASSWORD_HASHERS", HASHERS)],
     "replaces-early": [(HASHING, "hung", 0.0)],
     "waits-long": [(HASHING, "wait", 60.0)],
+    "slow-loads": [("config.hot_reads", "_in_reading_thread", slow_loads)],
+    "ignores-drops": [("apps.core.kept:Kept", "drop", lambda *_: None)],
+    "keeps-old-loads": [("apps.core.kept:Kept", "_changed_since", lambda *_: False)],
+    "joins-old-loads": [("apps.core.kept:Kept", "unchanged_since", lambda *_: True)],
     "never-renews": [(RELAY, "SILENCE_SECONDS", 3600.0)],
 }

@@ -1,0 +1,170 @@
+"""Requests that the protocol answers from kept bytes, and those that the application answers."""
+
+import asyncio
+import re
+import socket
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from apps.core.http.hot_reads import HotRead, HotReads, HotRoute, Shown
+from apps.core.http.protocol import answer_hot_reads
+from apps.core.tests.raw import Connect, received, send, serving
+
+LARGE = "x" * 200_000
+
+
+class Things:
+    """Things to read. Their loads wait while they are held."""
+
+    def __init__(self) -> None:
+        self.loaded: list[Sequence[str]] = []
+        self.failing = False
+        self.held = threading.Event()
+        self.held.set()
+
+    def load(self, keys: Sequence[str]) -> Mapping[str, Shown]:
+        """Return the things, without those whose names say that there are none."""
+        self.loaded.append(keys)
+        self.held.wait(20)
+        if self.failing:
+            raise RuntimeError
+        content = {key: LARGE if key == "large" else key for key in keys if key != "none"}
+        return {key: Shown(f'"{text}"'.encode(), (key,)) for key, text in content.items()}
+
+
+@pytest.fixture
+def things(settings: Any) -> Iterator[Things]:
+    settings.CACHE_SECONDS = 60
+    made = Things()
+    route = HotRoute(
+        name="thing",
+        template="/api/things/{name}",
+        find=re.compile(r"^/api/things/(?P<name>\w+)$").search,
+        message="Here it is",
+        allow="GET, HEAD",
+        read=HotRead(key=lambda path, _: path["name"], load=made.load),
+    )
+    answer_hot_reads(HotReads([route], asyncio.to_thread, lambda token: None))
+    yield made
+    made.held.set()
+    answer_hot_reads(None)
+
+
+@pytest.fixture
+def connect(things: Things) -> Iterator[Connect]:
+    """A function that connects to a server whose application answers "the view"."""
+    with serving() as serve:
+        yield serve(view)
+
+
+async def view(scope: Any, receive: Any, send: Any) -> None:
+    while (await receive()).get("more_body"):
+        pass
+    headers = [(b"content-length", b"8")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"the view"})
+
+
+def get(name: str, *lines: str, version: str = "1.1") -> bytes:
+    """Return a request for a thing."""
+    head = [f"GET /api/things/{name} HTTP/{version}", "Host: localhost", *lines]
+    return "\r\n".join([*head, "", ""]).encode()
+
+
+LAST = get("last", "Connection: close")
+
+
+def answers(connection: socket.socket) -> list[str]:
+    """Return which things were shown, and "view" for each answer of the application, in their
+    order, until the server closes the connection."""
+    found = re.findall(rb'"data":"(\w+)"|the (view)', received(connection))
+    return [(thing or by_view).decode() for thing, by_view in found]
+
+
+def test_requests_in_one_packet_are_answered_in_their_order(
+    connect: Connect, things: Things
+) -> None:
+    connection = connect()
+    names = ["a", "b", "none", "a", "a", "b"]
+    send(connection, b"".join(map(get, names)) + LAST)
+    assert answers(connection) == ["a", "view", "view", "view", "view", "view", "view"]
+    again = connect()
+    send(again, get("a") * 3 + get("a", "Content-Length: 0") + get("a") + LAST)
+    assert answers(again) == ["a", "a", "a", "view", "view", "view"]
+
+
+def test_hundred_requests_of_one_moment_load_once(connect: Connect, things: Things) -> None:
+    things.held.clear()
+    connections = [connect() for _ in range(100)]
+    for connection in connections:
+        send(connection, get("a"))
+    while not things.loaded:
+        pass
+    things.held.set()
+    for connection in connections:
+        send(connection, LAST)
+    assert [answers(connection) for connection in connections] == [["a", "view"]] * 100
+    assert things.loaded == [["a"]]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        get("a", "Connection: close"),
+        get("a", version="1.0"),
+        get("a", "Content-Length: 0", "Connection: close"),
+        get("a", "Accept: text/html", "Connection: close"),
+        get("a", "Host: localhost", "Connection: close"),
+        get("a", "Authorization: Bearer unknown", "Connection: close"),
+        get("none") + LAST,
+        get("other/path") + LAST,
+    ],
+    ids=["close", "1.0", "body", "type", "two hosts", "token", "not found", "no route"],
+)
+def test_application_answers_what_is_not_for_kept_bytes(
+    connect: Connect, things: Things, request_: bytes
+) -> None:
+    known = connect()
+    send(known, get("a"))
+    known.recv(65536)
+    connection = connect()
+    send(connection, request_)
+    assert set(answers(connection)) == {"view"}
+
+
+def test_application_answers_when_the_load_fails(connect: Connect, things: Things) -> None:
+    things.failing = True
+    connection = connect()
+    send(connection, get("a") + LAST)
+    assert answers(connection) == ["view", "view"]
+
+
+def test_client_that_leaves_while_its_answer_is_loaded_costs_others_nothing(
+    connect: Connect, things: Things
+) -> None:
+    things.held.clear()
+    leaving, staying = connect(), connect()
+    for connection in (leaving, staying):
+        send(connection, get("a"))
+    while not things.loaded:
+        pass
+    leaving.close()
+    things.held.set()
+    send(staying, LAST)
+    assert answers(staying) == ["a", "view"]
+
+
+def test_client_that_does_not_read_is_not_answered_without_end(
+    connect: Connect, things: Things
+) -> None:
+    connection = connect()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    send(connection, get("large"))
+    # The first answer is loaded, so that the others are kept.
+    assert connection.recv(16)
+    send(connection, get("large") * 2_000)
+    unread = len(received(connection))
+    assert unread < 60 * len(LARGE)
