@@ -46,5 +46,9 @@ def _seen(viewed: Viewed, reader: Reader) -> None:
     )
 
 
-POST_BY_ID = HotRead[UUID](key=lambda path, query: UUID(path["pk"]), load=_load_by_id, seen=_seen)
-POST_BY_SLUG = HotRead[str](key=lambda path, query: path["slug"], load=_load_by_slug, seen=_seen)
+POST_BY_ID: HotRead[UUID] = HotRead(
+    key=lambda path, query: UUID(path["pk"]), load=_load_by_id, seen=_seen
+)
+POST_BY_SLUG: HotRead[str] = HotRead(
+    key=lambda path, query: path["slug"], load=_load_by_slug, seen=_seen
+)
