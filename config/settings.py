@@ -57,11 +57,11 @@ MIDDLEWARE = [
     "apps.core.http.middleware.ApiHeaders",
     "corsheaders.middleware.CorsMiddleware",
     "apps.core.http.middleware.ApiMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "apps.core.http.pages.PageFiles",
+    "apps.core.http.pages.PageSessions",
+    "apps.core.http.pages.PageForms",
+    "apps.core.http.pages.PageUsers",
+    "apps.core.http.pages.PageMessages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
