@@ -297,9 +297,9 @@ def test_the_other_process_learns_at_once_what_has_changed(
     assert profile(there, tablet)[0] == 200
 
     set_status(bob.user, User.Status.BANNED)
-    for server in (here, there):
-        until(lambda server=server: profile(server, bob)[0] == 401)
-        assert refused(server, bob)
+    until(lambda: {profile(server, bob)[0] for server in (here, there)} == {401})
+    assert refused(here, bob)
+    assert refused(there, bob)
 
 
 def profile(server: ServerProcess, person: Person) -> tuple[int, str]:
