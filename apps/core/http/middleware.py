@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Mapping
+from random import getrandbits
 from typing import Any
 
 import structlog
@@ -26,7 +27,10 @@ LONGEST_CHAIN = 1024
 
 def request_id(given: str) -> str:
     """Return the client's own X-Request-ID if it is valid, else a new one."""
-    return given if _REQUEST_ID.fullmatch(given) else str(uuid7())
+    if _REQUEST_ID.fullmatch(given):
+        return given
+    # It is no secret. To ask the system for bits lets another thread take the interpreter.
+    return str(uuid7(getrandbits))
 
 
 class RequestLog:
