@@ -133,7 +133,7 @@ def database(default_path: Path, *, connect_timeout: int, lock_timeout: int) -> 
         options.update(parse_qsl(split.query))
     elif not parts["HOST"]:
         return _sqlite(default_path, lock_timeout)
-    return {"ENGINE": "django.db.backends.postgresql", "OPTIONS": options, **parts}
+    return {"ENGINE": "apps.core.db.postgresql", "OPTIONS": options, **parts}
 
 
 def redis_url() -> str:

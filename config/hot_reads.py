@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from django.db import close_old_connections
+
 from apps.accounts.known_sessions import known_user
 from apps.core.http.hot_reads import HotReads, HotRoute
 from apps.core.http.protocol import answer_hot_reads
@@ -41,4 +43,9 @@ def hot_routes() -> Iterator[HotRoute]:
 async def _in_reading_thread(
     load: Callable[[Sequence[Any]], Mapping[Any, Any]], keys: Sequence[Any]
 ) -> Mapping[Any, Any]:
-    return await pool_of("GET", PREFIX).run(load, keys)
+    def run() -> Mapping[Any, Any]:
+        # Replaces a connection that failed, as Django does before each request.
+        close_old_connections()
+        return load(keys)
+
+    return await pool_of("GET", PREFIX).run(run)

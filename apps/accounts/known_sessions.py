@@ -13,7 +13,7 @@ from django.db.models import Model
 
 from apps.accounts.models import Session, User, session_tag, user_tag
 from apps.accounts.selectors import session_active
-from apps.accounts.sessions import session_touch
+from apps.accounts.sessions import TOUCH_INTERVAL, session_touch
 from apps.accounts.tokens import read_access
 from apps.core.kept import Kept
 
@@ -27,7 +27,7 @@ SESSION_SIZE = 3_000
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A session that was active, and until when its token is valid, by time.time()."""
+    """A session that was active, and until when it need not be looked up, by time.time()."""
 
     user_id: UUID
     session: tuple[Any, ...]
@@ -47,7 +47,13 @@ def session_of_token(token: str) -> Session:
         claims = read_access(token)
         session = session_active(claims.session_id)
         session_touch(session)
-        known = _Known(session.user_id, _values(session), _values(session.user), claims.until)
+        # Its end by time, and when its use is to be written again, come without a drop.
+        until = min(
+            claims.until,
+            session.expires_at.timestamp(),
+            (session.last_used_at + TOUCH_INTERVAL).timestamp(),
+        )
+        known = _Known(session.user_id, _values(session), _values(session.user), until)
         tags = (session_tag(session.pk), user_tag(session.user_id))
         _known.keep(token, known, tags=tags, size=SESSION_SIZE, start=start)
         return session

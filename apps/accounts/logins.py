@@ -15,9 +15,10 @@ from apps.accounts import passwords
 from apps.accounts.errors import EmailTaken, InvalidCredentials, UserNotFound
 from apps.accounts.events import alert_failed_logins
 from apps.accounts.locks import user_locked
-from apps.accounts.models import Session, User
+from apps.accounts.models import Session, User, user_tag
 from apps.accounts.sessions import Device, Login, session_begin
 from apps.core.addresses import network_of
+from apps.core.kept import drop_when_committed
 from apps.core.ratelimit import action_refusals, consume_action
 
 # How long the server delays the response to a login beyond the account's limit.
@@ -111,6 +112,7 @@ def _authenticate(email: str, password: str, begin: Callable[[User], T]) -> T:
                 if comparison.new_hash is not None:
                     user.password = comparison.new_hash
                     user.save(update_fields=["password"])
+                    drop_when_committed(user_tag(user.pk))
                 return begin(user)
         # The hash has changed: the user has a new password, or another login has renewed the hash
         # of the same password. Only comparing again can tell.

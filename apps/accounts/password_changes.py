@@ -11,9 +11,10 @@ from django.db import transaction
 from apps.accounts import passwords
 from apps.accounts.errors import SessionOver, WrongPassword
 from apps.accounts.locks import sessions_locked, user_locked
-from apps.accounts.models import User
+from apps.accounts.models import User, user_tag
 from apps.accounts.selectors import active_sessions
 from apps.accounts.sessions import locked_sessions_end, sessions_end
+from apps.core.kept import drop_when_committed
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def password_change(actor: User, *, change: PasswordChange, session_id: UUID) ->
         raise SessionOver
     user.password = change.new_hash
     user.save(update_fields=["password", "updated_at"])
+    drop_when_committed(user_tag(user.pk))
     locked_sessions_end([one for one in active if one != session_id])
     return user
 
@@ -67,4 +69,5 @@ def password_set(*, user: User, new_password: str) -> None:
         locked = user_locked(user.pk)
         locked.password = new_hash
         locked.save(update_fields=["password", "updated_at"])
+        drop_when_committed(user_tag(locked.pk))
         sessions_end(active_sessions().filter(user=locked))

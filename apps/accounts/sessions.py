@@ -113,6 +113,7 @@ def session_touch(session: Session) -> None:
     if now - session.last_used_at > TOUCH_INTERVAL:
         with suppress(OperationalError), nowait_locks():
             Session.objects.filter(pk=session.pk).update(last_used_at=now)
+            session.last_used_at = now
 
 
 @transaction.atomic

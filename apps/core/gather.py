@@ -66,7 +66,8 @@ class Gather(Generic[K, V]):
         return flight.future
 
     def _begin(self) -> None:
-        if self._waiting and len(self._running) < MOST_LOADS:
+        # More may wait than one call takes, and no later call may come to begin the rest.
+        while self._waiting and len(self._running) < MOST_LOADS:
             keys, self._waiting = self._waiting[:LARGEST_LOAD], self._waiting[LARGEST_LOAD:]
             task = asyncio.get_running_loop().create_task(self._run(keys))
             self._running.add(task)
@@ -83,12 +84,12 @@ class Gather(Generic[K, V]):
             flight.start = start
         try:
             found = await self.in_thread(self.load, keys)
+            for key, value in found.items():
+                self.keep(key, value, start)
         except BaseException as error:  # noqa: BLE001
             failure = error
             self._settle(flights, lambda future, _: _fail(future, failure))
         else:
-            for key, value in found.items():
-                self.keep(key, value, start)
             self._settle(flights, lambda future, key: future.set_result(found.get(key)))
 
     def _settle(

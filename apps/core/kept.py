@@ -19,8 +19,10 @@ from django.db import transaction
 
 V = TypeVar("V")
 
-# What an entry takes besides its value, in bytes: its key, its tags, and places in three tables.
-OVERHEAD = 600
+# What an entry takes besides its value, in bytes: its key and its place in a table; and for each
+# tag that no other entry has, its text and the set of its keys.
+OVERHEAD = 450
+TAG_OVERHEAD = 350
 # The part of the bytes for entries that were asked for once. The rest is for those that were asked
 # for again, which a flood of other keys does not push out (segmented LRU, Karedla et al. 1994).
 NEW_PART = 0.2
@@ -75,17 +77,16 @@ class Kept(Generic[V]):
     def get(self, key: Hashable) -> V | None:
         """Return the value of a key, None if there is none."""
         with self._lock:
-            entry = self._proven.get(key)
-            if entry is not None:
-                self._proven.move_to_end(key)
-            else:
-                entry = self._new.get(key)
-                if entry is None:
-                    return None
-                self._promote(key, entry)
+            entry = self._proven.get(key) or self._new.get(key)
+            if entry is None:
+                return None
             if entry.until <= time.monotonic():
                 self._remove(key)
                 return None
+            if key in self._proven:
+                self._proven.move_to_end(key)
+            else:
+                self._promote(key, entry)
             return entry.value
 
     def begin(self) -> LoadStart:
@@ -102,7 +103,8 @@ class Kept(Generic[V]):
         """Keep a loaded value, unless one of its tags was dropped since its load began. `size` is
         that of the value in bytes."""
         tags = tuple(tags)
-        entry = _Entry(value, tags, size + OVERHEAD, start.at + settings.CACHE_SECONDS)
+        size += OVERHEAD + TAG_OVERHEAD * len(tags)
+        entry = _Entry(value, tags, size, start.at + settings.CACHE_SECONDS)
         with self._lock:
             if self._changed_since(start, tags):
                 return

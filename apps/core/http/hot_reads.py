@@ -22,6 +22,7 @@ from apps.core.gather import Gather, InThread
 from apps.core.http.envelope import dumps, timestamp
 from apps.core.http.head_lines import head_lines
 from apps.core.http.middleware import address_behind, request_id
+from apps.core.http.negotiation import surely_accepts_json
 from apps.core.http.request_log import log_request
 from apps.core.kept import Kept, LoadStart
 from apps.core.ratelimit import pass_network
@@ -165,7 +166,11 @@ class HotReads:
             given.get(b"host", ""), given.get(b"origin"), given.get(b"x-forwarded-proto")
         )
         user_id = self._user_of(given.get(b"authorization"))
-        if lines is None or user_id is _UNKNOWN or not _accepts_json(given.get(b"accept", "")):
+        if (
+            lines is None
+            or user_id is _UNKNOWN
+            or not surely_accepts_json(given.get(b"accept", "*/*"))
+        ):
             return None
         address = _address_behind(peer, given.get(b"x-forwarded-for", ""))
         reader = Reader(user_id, address, given.get(b"user-agent", ""))
@@ -287,12 +292,6 @@ def _used(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, str] | None:
                 return None
             given[name] = value.decode("latin-1")
     return given
-
-
-@lru_cache(REMEMBERED)
-def _accepts_json(accept: str) -> bool:
-    """Return whether the client surely takes JSON. The view decides what is more complicated."""
-    return not accept or "*/*" in accept.split(",") or "application/json" in accept.split(",")
 
 
 @lru_cache(REMEMBERED)

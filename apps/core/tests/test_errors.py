@@ -97,12 +97,14 @@ def test_every_route_answers_405_to_a_missing_method(alice: Person) -> None:
             refused(response, 405, "METHOD_NOT_ALLOWED")
 
 
-@pytest.mark.parametrize("accepted", ["text/html", "application/xml", "image/*"])
+@pytest.mark.parametrize("accepted", ["text/html", "application/xml", "image/*", ""])
 def test_a_client_that_accepts_no_json_gets_406(alice: Person, accepted: str) -> None:
     refused(alice.get("/auth/profile", Accept=accepted), 406, "NOT_ACCEPTABLE")
 
 
-@pytest.mark.parametrize("accepted", ["*/*", "application/*", "text/html, application/json;q=0.1"])
+@pytest.mark.parametrize(
+    "accepted", ["*/*", "application/*", "text/html, application/json;q=0.1", "text/html,*/*"]
+)
 def test_a_client_that_accepts_json_gets_it(alice: Person, accepted: str) -> None:
     assert alice.get("/auth/profile", Accept=accepted).status_code == 200
 
