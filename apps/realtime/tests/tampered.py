@@ -118,4 +118,6 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "replaces-early": [(HASHING, "hung", 0.0)],
     "waits-long": [(HASHING, "wait", 60.0)],
     "never-renews": [(RELAY, "SILENCE_SECONDS", 3600.0)],
+    "brief-patience": [("config.supervisor", "HUNG_BEATS", 1)],
+    "never-helps": [("config.supervised", "_help", nothing)],
 }
