@@ -107,7 +107,9 @@ class SupervisedProcess:
             if not said:
                 return
             silent = 0
-            self.served = self.served or BEAT in said
+            if BEAT in said and not self.served:
+                self.served = True
+                log.info("a process serves", pid=self.process.pid)
             self.last_words += said.replace(BEAT, b"").decode(errors="replace").strip()
         self.last_words = "A process hung and was killed."
         self.signal(signal.SIGKILL)

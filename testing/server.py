@@ -88,7 +88,7 @@ class ServerProcess:
     def __enter__(self) -> "ServerProcess":
         self.launch()
         try:
-            until(self._answers, seconds=30)
+            until(self._answers, seconds=60)
         except BaseException:
             self.kill()
             raise

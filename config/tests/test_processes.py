@@ -1,9 +1,11 @@
 """Several processes serve on one port, and their supervisor replaces those that end."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -17,6 +19,7 @@ from apps.accounts.tests.people import Person
 from apps.posts.tests.factories import published_by, row
 from apps.realtime.tests.test_losing_nothing import contents, send
 from config.management.commands.serve import NEEDS_BACKENDS
+from config.supervised import BEAT, end_with_supervisor
 from config.supervisor import LONGEST_DELAY_SECONDS, SOON_SECONDS, next_delay
 from testing.server import ServerProcess, free_port, run_python, until
 from testing.socket import TestSocket
@@ -30,6 +33,7 @@ on_both_backends = [
 
 Start = Callable[..., ServerProcess]
 BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}
+TWO = {"WEB_CONCURRENCY": "2", "LOG_LEVEL": "info"}
 HALF = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"
 # Of so many connections, each process gets at least one: the chance of the opposite is 2 in 2**20.
 MANY = 20
@@ -56,7 +60,7 @@ def _shared_processes(
 ) -> Iterator[ServerProcess]:
     with django_db_blocker.unblock():
         log = tmp_path_factory.mktemp("processes") / "log"
-        process = ServerProcess(log, {"WEB_CONCURRENCY": "2"})
+        process = ServerProcess(log, TWO)
     with process:
         yield process
 
@@ -68,24 +72,24 @@ def server(transactional_db: Any, _shared_processes: ServerProcess) -> Iterator[
     until(lambda: open_in_each(_shared_processes) == {0})
 
 
-def processes_on(port: int) -> dict[int, int]:
-    """Return the processes that serve on the port, and their supervisor: the parent of each."""
+def processes_on(port: int) -> set[int]:
+    """Return the processes that were started for the port, the supervisor among them."""
     listed = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-o", "pid=,args="], capture_output=True, text=True, check=True
     )
-    rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
-    return {int(pid): int(parent) for pid, parent, args in rows if f"--port {port}" in args}
+    rows = [line.split(maxsplit=1) for line in listed.stdout.splitlines()]
+    return {int(pid) for pid, command in rows if f"--port {port}" in command}
 
 
 def supervised_by(server: ServerProcess) -> set[int]:
-    """Return the two processes, as soon as there are two."""
+    """Return the two processes, as soon as two serve."""
 
     def both() -> set[int]:
-        found = processes_on(server.port)
-        children = {pid for pid, parent in found.items() if parent == server.pid}
-        return children if len(children) == 2 else set()
+        began = re.findall(r"a process serves .*pid=(\d+)", server.log.read_text())
+        serving = processes_on(server.port) & set(map(int, began))
+        return serving if len(serving) == 2 else set()
 
-    return until(both)
+    return until(both, seconds=60)
 
 
 @contextmanager
@@ -130,6 +134,7 @@ class TestSeveralProcesses:
     def test_both_serve_and_deliver_to_the_sockets_of_each_other(
         self, server: ServerProcess, alice: Person, bob: Person
     ) -> None:
+        supervised_by(server)
         with many_sockets(server, alice, bob) as sockets:
             counts = open_in_each(server)
             assert 0 not in counts
@@ -149,14 +154,13 @@ class TestSeveralProcesses:
             assert max(open_in_each(server)) in before
         until(lambda: first not in supervised_by(server))
         os.kill(second, signal.SIGKILL)
-        # No client was refused while there was no process, and now both are others.
         assert open_in_each(server) == {0}
         assert supervised_by(server).isdisjoint({first, second})
 
     def test_a_server_that_is_told_to_stop_ends_every_process_properly(
         self, start_server: Start, alice: Person, bob: Person
     ) -> None:
-        server = start_server(WEB_CONCURRENCY="2", SERVER_SHUTDOWN_TIMEOUT="3")
+        server = start_server(**TWO, SERVER_SHUTDOWN_TIMEOUT="3")
         posts = [published_by(alice) for _ in range(8)]
         address = ("127.0.0.1", server.port)
         with (
@@ -169,36 +173,33 @@ class TestSeveralProcesses:
             assert server.stop(signal.SIGTERM) == 0
             assert {each.closed_with() for each in sockets} == {1012}
         assert [row(post)["view_count"] for post in posts] == [1] * len(posts)
-        assert processes_on(server.port) == {}
+        assert not processes_on(server.port)
         assert server.log.read_text().endswith("Stopped.\n")
         assert server.log.read_text().count("Stopped.\n") == 1
 
     def test_the_processes_end_with_a_supervisor_that_is_killed(
         self, start_server: Start, alice: Person
     ) -> None:
-        server = start_server(WEB_CONCURRENCY="2")
+        server = start_server(**TWO)
         post = published_by(alice)
         supervised_by(server)
         server.call("GET", f"/api/v1/posts/{post.pk}", headers=BROWSER)
         server.kill()
-        until(lambda: processes_on(server.port) == {})
+        until(lambda: not processes_on(server.port))
         assert row(post)["view_count"] == 1
 
     def test_a_process_that_hangs_costs_no_new_client_anything(self, server: ServerProcess) -> None:
         hung, _ = supervised_by(server)
         with frozen(hung):
             for _ in range(MANY):
-                assert answers(server, patience=5)
+                assert answers(server, patience=10)
 
     def test_without_help_new_clients_wait_until_a_process_that_hangs_is_replaced(
         self, start_server: Start
     ) -> None:
         """The test above catches such a build."""
-        server = start_server(
-            WEB_CONCURRENCY="2",
-            SERVER_SHUTDOWN_TIMEOUT="1",
-            PARLEY_TAMPER="never-helps,brief-patience",
-        )
+        tampering = "never-helps,brief-patience"
+        server = start_server(**TWO, SERVER_SHUTDOWN_TIMEOUT="1", PARLEY_TAMPER=tampering)
         hung, _ = supervised_by(server)
         os.kill(hung, signal.SIGSTOP)
         assert not all(answers(server, patience=1) for _ in range(MANY))
@@ -206,6 +207,16 @@ class TestSeveralProcesses:
         assert "A process hung and was killed." in server.log.read_text()
         assert all(answers(server, patience=30) for _ in range(MANY))
         assert server.stop(signal.SIGINT) == 0
+
+
+def test_a_process_ends_with_a_supervisor_that_has_not_read_all_its_beats() -> None:
+    link, supervisor = socket.socketpair()
+    told = threading.Event()
+    end_with_supervisor(link, told.set, seconds=3600)
+    link.send(BEAT)
+    supervisor.close()
+    assert told.wait(15)
+    link.close()
 
 
 @pytest.mark.parametrize(
