@@ -83,6 +83,7 @@ TEMPLATES: list[dict[str, Any]] = [
 # --- Server --------------------------------------------------------------------------------------
 SERVER_HOST = env.text("SERVER_HOST", "0.0.0.0")  # noqa: S104
 SERVER_PORT = env.integer("SERVER_PORT", 8080, at_least=1, at_most=65535)
+WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 1, at_least=1, at_most=100)
 SERVER_READ_TIMEOUT = env.integer("SERVER_READ_TIMEOUT", 30, at_least=1)
 SERVER_WRITE_TIMEOUT = env.integer("SERVER_WRITE_TIMEOUT", 30, at_least=1)
 SERVER_SHUTDOWN_TIMEOUT = env.integer("SERVER_SHUTDOWN_TIMEOUT", 5, at_least=1)

@@ -87,7 +87,11 @@ class ServerProcess:
 
     def __enter__(self) -> "ServerProcess":
         self.launch()
-        until(self._answers, seconds=30)
+        try:
+            until(self._answers, seconds=60)
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def launch(self) -> None:

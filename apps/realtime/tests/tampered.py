@@ -132,4 +132,6 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "keeps-old-loads": [("apps.core.kept:Kept", "_changed_since", lambda *_: False)],
     "joins-old-loads": [("apps.core.kept:Kept", "unchanged_since", lambda *_: True)],
     "never-renews": [(RELAY, "SILENCE_SECONDS", 3600.0)],
+    "brief-patience": [("config.supervisor", "HUNG_BEATS", 1)],
+    "never-helps": [("config.supervised", "_help", nothing)],
 }

@@ -1,0 +1,204 @@
+"""The supervisor of `serve --processes`: it binds the port, starts the processes that serve on it,
+and replaces each that ends or hangs (docs/decisions/0033-processes.md)."""
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+import structlog
+from django.conf import settings
+
+from config.stopping import when_told_to_stop
+from config.supervised import BEAT, BEAT_SECONDS
+
+log = structlog.get_logger(__name__)
+
+# A process hangs that has not beaten for so many seconds, or not begun to serve. One that stops is
+# silent for up to SERVER_SHUTDOWN_TIMEOUT more, while it saves what it holds in memory.
+HUNG_BEATS = 10
+START_BEATS = 60
+# A process that ends sooner after its start than this is replaced late, and each time later.
+SOON_SECONDS = 10.0
+FIRST_DELAY_SECONDS = 0.5
+LONGEST_DELAY_SECONDS = 8.0
+
+
+def bind(host: str, port: int, count: int) -> list[socket.socket]:
+    """Return so many sockets that are bound to one port and do not listen yet. Linux divides new
+    connections among those that listen. Raises OSError if another program has the port."""
+    # Sockets with SO_REUSEPORT would share the port with another server of this account.
+    _bound(host, port).close()
+    return [_bound(host, port, shared=True) for _ in range(count)]
+
+
+def _bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def next_delay(delay: float, lived: float) -> float:
+    """Return how many seconds to wait before a process is replaced that lived for so many seconds,
+    and was itself started after that delay."""
+    if lived >= SOON_SECONDS:
+        return 0.0
+    return min(2 * delay, LONGEST_DELAY_SECONDS) or FIRST_DELAY_SECONDS
+
+
+class SupervisedProcess:
+    """One process that serves. `last_words` is what it reported at its end."""
+
+    def __init__(self, process: asyncio.subprocess.Process, link: socket.socket) -> None:
+        self.process = process
+        self.served = False
+        self.last_words = ""
+        self._link = link
+
+    @classmethod
+    async def start(cls, listeners: Sequence[socket.socket]) -> "SupervisedProcess":
+        """Start the command of the supervisor again, as a process that serves on the first of the
+        listeners and helps at the others. Raises OSError if the system has no room for it."""
+        ours, theirs = socket.socketpair()
+        inherited = [theirs.fileno(), *(listener.fileno() for listener in listeners)]
+        ours.setblocking(False)
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *sys.orig_argv[1:],
+                "--inherited",
+                ",".join(map(str, inherited)),
+                pass_fds=inherited,
+                # Ctrl-C of the terminal reaches the supervisor alone, which passes it on.
+                process_group=0,
+            )
+        return cls(process, ours)
+
+    async def wait(self) -> None:
+        """Wait until the process has ended, and kill it if it hangs."""
+        with self._link:
+            await self._listen()
+        await self.process.wait()
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        silent = 0
+        # The seconds are counted, not measured: after the whole machine stood still, a process gets
+        # its time too.
+        while silent < self._patience():
+            try:
+                said = await asyncio.wait_for(loop.sock_recv(self._link, 4096), BEAT_SECONDS)
+            except TimeoutError:
+                silent += 1
+                continue
+            if not said:
+                return
+            silent = 0
+            if BEAT in said and not self.served:
+                self.served = True
+                log.info("a process serves", pid=self.process.pid)
+            self.last_words += said.replace(BEAT, b"").decode(errors="replace").strip()
+        self.last_words = "A process hung and was killed."
+        self.signal(signal.SIGKILL)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the process a signal, unless it has ended."""
+        with suppress(ProcessLookupError):
+            self.process.send_signal(number)
+
+    def _patience(self) -> int:
+        return HUNG_BEATS + settings.SERVER_SHUTDOWN_TIMEOUT if self.served else START_BEATS
+
+
+class Supervisor:
+    """Keeps one process for each listener, and gives it `stop_seconds` to stop."""
+
+    def __init__(self, listeners: Sequence[socket.socket], stop_seconds: float) -> None:
+        self._listeners = listeners
+        self._stop_seconds = stop_seconds
+        self._running: set[SupervisedProcess] = set()
+        self._stopping = asyncio.Event()
+        self._failure = ""
+
+    async def run(self) -> str:
+        """Keep the processes until told to stop, and wait until all have ended. Return why it
+        failed, or an empty string."""
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            # The loop may be closed already.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._stop)
+
+        when_told_to_stop(stop)
+        numbers = range(len(self._listeners))
+        await asyncio.gather(*(self._keep(number) for number in numbers))
+        return self._failure
+
+    async def _keep(self, number: int) -> None:
+        """Start the process again each time it has ended, until told to stop."""
+        listeners = [*self._listeners[number:], *self._listeners[:number]]
+        delay, ever_served = 0.0, False
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            served, reason = await self._run_once(listeners)
+            ever_served = ever_served or served
+            if self._stopping.is_set():
+                return
+            if not ever_served:
+                # A mistake in the settings, say. It would not be repaired by trying again.
+                self._failure = reason
+                self._stop()
+                return
+            delay = next_delay(delay, time.monotonic() - began)
+            log.warning("a process ended", reason=reason, replaced_in=delay)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), delay)
+
+    async def _run_once(self, listeners: Sequence[socket.socket]) -> tuple[bool, str]:
+        """Start a process and wait until it has ended. Return whether it served, and the reason of
+        its end."""
+        try:
+            running = await SupervisedProcess.start(listeners)
+        except OSError as error:
+            return False, f"A process could not be started: {error}"
+        self._running.add(running)
+        if self._stopping.is_set():
+            running.signal(signal.SIGTERM)
+        await running.wait()
+        self._running.remove(running)
+        code = running.process.returncode
+        return running.served, running.last_words or f"A process ended with exit code {code}."
+
+    def _stop(self) -> None:
+        """Pass on that the server is to stop; the second time that it is to wait for no client."""
+        if self._stopping.is_set():
+            self._signal_all(signal.SIGINT)
+            return
+        self._stopping.set()
+        for listener in self._listeners:
+            listener.close()
+        self._signal_all(signal.SIGTERM)
+        asyncio.get_running_loop().call_later(self._stop_seconds, self._kill_all)
+
+    def _kill_all(self) -> None:
+        if self._running:
+            log.warning("processes did not stop in time", killed=len(self._running))
+        self._signal_all(signal.SIGKILL)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for running in self._running:
+            running.signal(number)

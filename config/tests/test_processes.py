@@ -1,0 +1,273 @@
+"""Several processes serve on one port, and their supervisor replaces those that end."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+
+from apps.accounts.tests.people import Person
+from apps.posts.tests.factories import published_by, row
+from apps.realtime.tests.test_losing_nothing import contents, send
+from config.management.commands.serve import NEEDS_BACKENDS
+from config.supervised import BEAT, end_with_supervisor
+from config.supervisor import LONGEST_DELAY_SECONDS, SOON_SECONDS, next_delay
+from testing.server import ServerProcess, free_port, run_python, until
+from testing.socket import TestSocket
+
+pytestmark = [pytest.mark.integration]
+
+on_both_backends = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(not settings.REDIS_URL, reason="Several processes need Redis."),
+]
+
+Start = Callable[..., ServerProcess]
+BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}
+TWO = {"WEB_CONCURRENCY": "2", "LOG_LEVEL": "info"}
+HALF = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"
+# Of so many connections, each process gets at least one: the chance of the opposite is 2 in 2**20.
+MANY = 20
+# Backends that no test uses: what is refused is refused before either is asked.
+POSTGRES, REDIS = "postgresql://nobody@127.0.0.1:1/none", "redis://127.0.0.1:1"
+
+# manage.py serve, with a first step that fails.
+CANNOT_START = """
+import sys
+from django.core.management import execute_from_command_line
+from config.health_checks import HealthChecks
+
+async def fails(self):
+    raise OSError("the disk is on fire")
+
+HealthChecks.start = fails
+execute_from_command_line(["manage.py", *sys.argv[1:]])
+"""
+
+
+@pytest.fixture(scope="module")
+def _shared_processes(
+    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
+    with django_db_blocker.unblock():
+        log = tmp_path_factory.mktemp("processes") / "log"
+        process = ServerProcess(log, TWO)
+    with process:
+        yield process
+
+
+@pytest.fixture
+def server(transactional_db: Any, _shared_processes: ServerProcess) -> Iterator[ServerProcess]:
+    """Two processes on one port, which several tests share."""
+    yield _shared_processes
+    until(lambda: open_in_each(_shared_processes) == {0})
+
+
+def processes_on(port: int) -> set[int]:
+    """Return the processes that were started for the port, the supervisor among them."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,args="], capture_output=True, text=True, check=True
+    )
+    rows = [line.split(maxsplit=1) for line in listed.stdout.splitlines()]
+    return {int(pid) for pid, command in rows if f"--port {port}" in command}
+
+
+def supervised_by(server: ServerProcess) -> set[int]:
+    """Return the two processes, as soon as two serve."""
+
+    def both() -> set[int]:
+        began = re.findall(r"a process serves .*pid=(\d+)", server.log.read_text())
+        serving = processes_on(server.port) & set(map(int, began))
+        return serving if len(serving) == 2 else set()
+
+    return until(both, seconds=60)
+
+
+@contextmanager
+def many_sockets(server: ServerProcess, *users: Person) -> Iterator[list[TestSocket]]:
+    """Open MANY sockets of the users, which are divided between the processes."""
+    with ExitStack() as opened:
+        sockets = [
+            opened.enter_context(TestSocket(server.url, token=users[n % len(users)].access))
+            for n in range(MANY)
+        ]
+        for each in sockets:
+            each.expect("connected")
+        yield sockets
+
+
+def open_in_each(server: ServerProcess) -> set[int]:
+    """Return how many sockets are open in each process, as /health of both says."""
+    return {server.open_sockets() for _ in range(MANY)}
+
+
+def answers(server: ServerProcess, *, patience: float) -> bool:
+    """Return whether a request on a new connection is answered within the seconds."""
+    try:
+        return httpx.get(f"{server.url}/health", timeout=patience).status_code == 200
+    except httpx.ReadTimeout:
+        return False
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """Stop a process: its connections stay open, and it answers nothing."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+class TestSeveralProcesses:
+    pytestmark = on_both_backends
+
+    def test_both_serve_and_deliver_to_the_sockets_of_each_other(
+        self, server: ServerProcess, alice: Person, bob: Person
+    ) -> None:
+        supervised_by(server)
+        with many_sockets(server, alice, bob) as sockets:
+            counts = open_in_each(server)
+            assert 0 not in counts
+            assert sum(counts) in {MANY, MANY // 2}
+            send(server, alice, bob, "Hello")
+            for bob_socket in sockets[1::2]:
+                assert contents([bob_socket.expect("chat_message")]) == ["Hello"]
+
+    def test_a_process_that_is_killed_costs_its_own_sockets_alone_and_is_replaced(
+        self, server: ServerProcess, alice: Person, bob: Person
+    ) -> None:
+        first, second = supervised_by(server)
+        with many_sockets(server, alice, bob):
+            before = open_in_each(server)
+            os.kill(first, signal.SIGKILL)
+            # None is refused or waits for the process that is gone.
+            assert max(open_in_each(server)) in before
+        until(lambda: first not in supervised_by(server))
+        os.kill(second, signal.SIGKILL)
+        assert open_in_each(server) == {0}
+        assert supervised_by(server).isdisjoint({first, second})
+
+    def test_a_server_that_is_told_to_stop_ends_every_process_properly(
+        self, start_server: Start, alice: Person, bob: Person
+    ) -> None:
+        server = start_server(**TWO, SERVER_SHUTDOWN_TIMEOUT="3")
+        posts = [published_by(alice) for _ in range(8)]
+        address = ("127.0.0.1", server.port)
+        with (
+            many_sockets(server, alice, bob) as sockets,
+            socket.create_connection(address) as half,
+        ):
+            half.sendall(HALF)
+            for post in posts:
+                server.call("GET", f"/api/v1/posts/{post.pk}", headers=BROWSER)
+            assert server.stop(signal.SIGTERM) == 0
+            assert {each.closed_with() for each in sockets} == {1012}
+        assert [row(post)["view_count"] for post in posts] == [1] * len(posts)
+        assert not processes_on(server.port)
+        assert server.log.read_text().endswith("Stopped.\n")
+        assert server.log.read_text().count("Stopped.\n") == 1
+
+    def test_the_processes_end_with_a_supervisor_that_is_killed(
+        self, start_server: Start, alice: Person
+    ) -> None:
+        server = start_server(**TWO)
+        post = published_by(alice)
+        supervised_by(server)
+        server.call("GET", f"/api/v1/posts/{post.pk}", headers=BROWSER)
+        server.kill()
+        until(lambda: not processes_on(server.port))
+        assert row(post)["view_count"] == 1
+
+    def test_a_process_that_hangs_costs_no_new_client_anything(self, server: ServerProcess) -> None:
+        hung, _ = supervised_by(server)
+        with frozen(hung):
+            for _ in range(MANY):
+                assert answers(server, patience=10)
+
+    def test_without_help_new_clients_wait_until_a_process_that_hangs_is_replaced(
+        self, start_server: Start
+    ) -> None:
+        """The test above catches such a build."""
+        tampering = "never-helps,brief-patience"
+        server = start_server(**TWO, SERVER_SHUTDOWN_TIMEOUT="1", PARLEY_TAMPER=tampering)
+        hung, _ = supervised_by(server)
+        os.kill(hung, signal.SIGSTOP)
+        assert not all(answers(server, patience=1) for _ in range(MANY))
+        until(lambda: hung not in supervised_by(server))
+        assert "A process hung and was killed." in server.log.read_text()
+        assert all(answers(server, patience=30) for _ in range(MANY))
+        assert server.stop(signal.SIGINT) == 0
+
+
+def test_a_process_ends_with_a_supervisor_that_has_not_read_all_its_beats() -> None:
+    link, supervisor = socket.socketpair()
+    told = threading.Event()
+    end_with_supervisor(link, told.set, seconds=3600)
+    link.send(BEAT)
+    supervisor.close()
+    assert told.wait(15)
+    link.close()
+
+
+@pytest.mark.parametrize(
+    ("argument", "environment"),
+    [
+        ("--processes=2", {"DATABASE_URL": "", "REDIS_URL": REDIS}),
+        ("--processes=2", {"DATABASE_URL": POSTGRES, "REDIS_URL": ""}),
+        ("--port=1", {"DATABASE_URL": "", "REDIS_URL": "", "WEB_CONCURRENCY": "2"}),
+    ],
+)
+def test_an_embedded_server_refuses_to_be_several_processes(
+    argument: str, environment: dict[str, str]
+) -> None:
+    ended = run_python("manage.py", "serve", argument, **environment)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.splitlines()[-1] == NEEDS_BACKENDS
+
+
+def serve_two(*how: str, port: int) -> subprocess.CompletedProcess[str]:
+    """Run two processes until the server ends by itself."""
+    arguments = ["serve", "--port", str(port), "--processes", "2"]
+    return run_python(*how, *arguments, DATABASE_URL=POSTGRES, REDIS_URL=REDIS)
+
+
+def test_processes_that_cannot_start_end_the_server_with_one_sentence() -> None:
+    ended = serve_two("-c", CANNOT_START, port=free_port())
+    assert ended.returncode == 1
+    assert ended.stderr == "The server could not start: OSError: the disk is on fire\n"
+
+
+def test_processes_do_not_share_the_port_of_another_server() -> None:
+    with socket.create_server(("0.0.0.0", 0), reuse_port=True) as other:  # noqa: S104
+        port = other.getsockname()[1]
+        ended = serve_two("manage.py", port=port)
+    sentence = f"Could not serve on port {port}. Set SERVER_PORT to a free one.\n"
+    assert (ended.returncode, ended.stderr) == (1, sentence)
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "two", "101"])
+def test_a_number_of_processes_that_cannot_be_is_refused(number: str) -> None:
+    with pytest.raises(CommandError, match="--processes: use a whole number from 1 to 100"):
+        call_command("serve", f"--processes={number}")
+
+
+def test_a_process_that_ends_again_and_again_is_replaced_later_each_time() -> None:
+    delays = [0.0]
+    for _ in range(8):
+        delays.append(next_delay(delays[-1], lived=SOON_SECONDS / 2))
+    assert delays[:4] == [0.0, 0.5, 1.0, 2.0]
+    assert delays[-1] == LONGEST_DELAY_SECONDS
+
+
+def test_a_process_that_lived_for_a_while_is_replaced_at_once() -> None:
+    assert next_delay(LONGEST_DELAY_SECONDS, lived=SOON_SECONDS) == 0.0
