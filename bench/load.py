@@ -32,7 +32,8 @@ class Load:
     connection is answered.
 
     It takes so many seconds, or with `seconds` None until each request was answered once. `first`
-    is the place of the first request. The connections go to the ports in turn.
+    is the place of the first request. The connections go to the ports in turn, and each comes from
+    an address of its own, like clients on the internet.
     """
 
     ports: Sequence[int]
@@ -66,6 +67,16 @@ def request(method: str, path: str, *, token: str = "", body: bytes | None = Non
     return "\r\n".join([*lines, "", ""]).encode() + (body or b"")
 
 
+def response(port: int, sent: bytes) -> bytes:
+    """Send one request and return its whole response."""
+    one = _Open(port)
+    one.send(sent)
+    while not (data := one.response()):
+        pass
+    one.socket.close()
+    return data
+
+
 class Running:
     """A load whose process runs."""
 
@@ -77,7 +88,8 @@ class Running:
         sent.close()
 
     def result(self) -> Answered:
-        """Wait for the end and return the responses; raise RuntimeError if the load failed."""
+        """Wait for the end and return the responses; raise RuntimeError if the load failed. Prints
+        how many responses were failures."""
         try:
             found = self._received.recv()
         except EOFError:
@@ -86,15 +98,14 @@ class Running:
         if isinstance(found, Exception):
             raise found
         assert isinstance(found, Answered)
+        if found.failures:
+            print(f"== FAILED: {dict(found.failures)} of {found.count}", flush=True)
         return found
 
 
 def run(load: Load) -> Answered:
-    """Run a load and return the responses; print how many failed."""
-    answered = Running(load).result()
-    if answered.failures:
-        print(f"== FAILED: {dict(answered.failures)} of {answered.count}", flush=True)
-    return answered
+    """Run a load and return the responses."""
+    return Running(load).result()
 
 
 def _run_in_process(load: Load, result: Connection) -> None:
@@ -111,8 +122,10 @@ class _Open:
 
     __slots__ = ("_rest", "number", "receive", "send", "sent_at", "socket")
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection((HOST, port), PATIENCE_SECONDS)
+    def __init__(self, port: int, number: int = 0) -> None:
+        # All of 127.0.0.0/8 are addresses of this machine, on Linux.
+        address = f"127.0.1.{number + 1}"
+        self.socket = socket.create_connection((HOST, port), PATIENCE_SECONDS, (address, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.number = self.socket.fileno()
         self.send = self.socket.sendall
@@ -139,7 +152,7 @@ class _Generator:
     def __init__(self, load: Load) -> None:
         self._load = load
         self._requests = _numbered(load)
-        self._opened = [_Open(load.ports[n % len(load.ports)]) for n in range(load.connections)]
+        self._opened = [_Open(load.ports[n % len(load.ports)], n) for n in range(load.connections)]
         self._took: list[float] = []
         self._failures: Counter[int] = Counter()
 
@@ -212,7 +225,9 @@ def is_complete(data: bytes) -> bool:
         return len(data) - head - 4 >= int(data[start : data.index(b"\r", start)])
     # Some servers write it with capitals, or send the body in chunks.
     length = _LENGTH.search(data, 0, head + 2)
-    return len(data) - head - 4 >= int(length[1]) if length else data.endswith(b"0\r\n\r\n")
+    if length is None:
+        return data.endswith(b"0\r\n\r\n", head + 4)
+    return len(data) - head - 4 >= int(length[1])
 
 
 def _numbered(load: Load) -> Iterator[bytes]:
