@@ -151,7 +151,7 @@ class _Generator:
 
     def __init__(self, load: Load) -> None:
         self._load = load
-        self._requests = _numbered(load)
+        self._requests = requests_of(load)
         self._opened = [_Open(load.ports[n % len(load.ports)], n) for n in range(load.connections)]
         self._took: list[float] = []
         self._failures: Counter[int] = Counter()
@@ -230,7 +230,7 @@ def is_complete(data: bytes) -> bool:
     return len(data) - head - 4 >= int(length[1])
 
 
-def _numbered(load: Load) -> Iterator[bytes]:
+def requests_of(load: Load) -> Iterator[bytes]:
     """Yield the requests, each with numbers of its own in place of UNIQUE."""
     first = load.first % len(load.requests)
     if load.seconds is None:

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,12 @@ def store_posts(
     pgbench: Path, backend: Backend, seconds: int, *, published: bool, clients: int
 ) -> Stored:
     """Store as many posts as possible, each in a transaction of its own."""
-    variables = {"authors": AUTHORS, "texts": TEXTS, "published": int(published)}
+    variables = {
+        "authors": AUTHORS,
+        "texts": TEXTS,
+        "published": int(published),
+        "posts": time.time_ns() // 1000,
+    }
     return _store(pgbench, backend, POSTS, seconds, variables, clients=clients)
 
 

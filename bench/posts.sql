@@ -1,9 +1,11 @@
 -- The rows that one new post takes, as one transaction, so that pgbench measures what the database
 -- alone takes: the post, its slug, and if :published is 1 its event and the head of the feed.
 -- bench/pgbench.py makes bench_author, bench_post and bench_id(), which turns a number into an id.
+-- Ids ascend, as Parley's do: :posts begins with the time, and each client counts on from there.
 \set author random(1, :authors)
 \set text random(1, :texts)
-\set number random(1000000, 9000000000000000000)
+\set posts :posts + 1
+\set number :posts * 1000 + :client_id
 BEGIN;
 INSERT INTO posts_postslug (slug, post_id, created_at)
     VALUES ('bench-post-' || :number, bench_id(:number), now());
@@ -11,8 +13,8 @@ INSERT INTO posts_post
     (id, author_id, title, content, slug, status, tags, view_count, like_count, comment_count,
         version, published_at, created_at, updated_at)
     SELECT bench_id(:number), bench_author.id, bench_post.title, bench_post.content,
-        'bench-post-' || :number, CASE :published WHEN 1 THEN 'published' ELSE 'draft' END,
-        bench_post.tags, 0, 0, 0, 1, CASE :published WHEN 1 THEN now() END, now(), now()
+        'bench-post-' || :number, CASE :published::int WHEN 1 THEN 'published' ELSE 'draft' END,
+        bench_post.tags, 0, 0, 0, 1, CASE :published::int WHEN 1 THEN now() END, now(), now()
     FROM bench_author, bench_post
     WHERE bench_author.number = :author AND bench_post.number = :text;
 \if :published
