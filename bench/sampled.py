@@ -7,7 +7,6 @@ build, so it uses no other module of the benchmarks.
 """
 
 import asyncio
-import contextvars
 import json
 import os
 import re
@@ -84,26 +83,29 @@ class Samples:
 
 
 def run_in_the_loop() -> None:
-    """Let the pools of threads run their work at once, where they are called."""
+    """Let the pools of threads run their work at once, on the loop's thread."""
     from apps.core.threads import BoundedPool
 
-    # Django has a connection for each context, and a thread of a pool is one of them.
-    context = contextvars.copy_context()
-
     async def run(pool: Any, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        # What has arrived already may join, as it may while a thread is woken.
         await asyncio.sleep(0)
-        return context.run(work, *args, **kwargs)
+        loop = asyncio.get_running_loop()
+        # The work finds no loop, as in a thread of a pool.
+        asyncio._set_running_loop(None)
+        try:
+            return work(*args, **kwargs)
+        finally:
+            asyncio._set_running_loop(loop)
 
     async def run_for(pool: Any, owner: str, work: Callable[[], Any]) -> Any:
         return await run(pool, work)
 
-    BoundedPool.run = run  # type: ignore[method-assign]
-    BoundedPool.run_for = run_for  # type: ignore[method-assign]
+    BoundedPool.run = run  # type: ignore[method-assign, assignment]
+    BoundedPool.run_for = run_for  # type: ignore[method-assign, assignment]
 
 
 def main() -> None:
     """Serve, and take samples."""
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     run_in_the_loop()
     samples = Samples(Path(os.environ["PARLEY_SAMPLES"]))
     signal.signal(signal.SIGUSR2, samples.write)

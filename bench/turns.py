@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isnan
 
 from bench.load import Answered, Load, run
 from bench.report import Row, median_of, spread
@@ -87,10 +88,10 @@ def row(what: str, turns: Mapping[str, Turns], comparison: Comparison) -> Row:
     if limit:
         found |= {
             "ratio": median_of(rates) / median_of(_rates(limit)),
-            "cpu ratio": _cpu(limit) / _cpu(ours),
+            "cpu ratio": _known(_cpu(limit) / _cpu(ours)),
             "limit's requests/s": median_of(_rates(limit)),
             "limit's from..to": spread(_rates(limit)),
-            "limit's cpu µs": _cpu(limit),
+            "limit's cpu µs": _known(_cpu(limit)),
         }
     return found
 
@@ -109,3 +110,7 @@ def _rates(turns: Turns) -> list[float]:
 
 def _cpu(turns: Turns) -> float:
     return median_of([one.server_cpu * 1e6 for one in turns])
+
+
+def _known(figure: float) -> float | None:
+    return None if isnan(figure) else figure

@@ -112,7 +112,7 @@ def sent(asked: Asked, servers: Servers, program: Path | None, backend: Backend)
             sides[PARLEY]()
             pgbench.prepare_messages(backend)
             sides[PGBENCH] = lambda: _turn(pgbench.store_messages(program, backend, SECONDS, None))
-        comparisons = [Comparison(PARLEY, BEFORE)]
+        comparisons = [Comparison(PARLEY, BEFORE, "1,000/s")]
         if PGBENCH in sides:
             comparisons.append(Comparison(PARLEY, PGBENCH))
         found += rows(f"message, {_counted(connections)}", sides, *comparisons)

@@ -25,6 +25,12 @@ def test_a_limit_that_was_not_measured_is_named_so() -> None:
     assert found["requests/s"] == 600
 
 
+def test_a_limit_without_a_server_has_no_ratio_of_processor_times() -> None:
+    turns = {"Parley": [turn(600, 0.001)], "pgbench": [turn(1_200, nan)]}
+    found = row("create", turns, Comparison("Parley", "pgbench"))
+    assert (found["ratio"], found["cpu ratio"], found["limit's cpu µs"]) == (0.5, None, None)
+
+
 def test_failures_of_all_turns_are_counted() -> None:
     turns = {"Parley": [turn(600, 0.001, failures=2), turn(600, nan)]}
     assert row("one post", turns, Comparison("Parley", "before"))["failed"] == 2
