@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import psycopg
 
-from bench.asked import Asked
 from bench.load import Load
 from bench.load import run as run_load
 from bench.report import Report
 from bench.servers import NEVER_REFUSED, Backend, Server, parley, start_backend
+from bench.workload import Workload
 
 POSTS = 100_000
 KEYS = 1_000_000
@@ -35,11 +35,11 @@ def run() -> Report:
         f"growth of at most CACHE_MEGABYTES + {MORE} MB",
     )
     with start_backend(NEVER_REFUSED) as backend:
-        asked = Asked(backend.community(POSTS))
-        requests = asked.slugs(_slugs(backend, KEYS))
+        workload = Workload(backend.community(POSTS))
+        requests = workload.slugs(_slugs(backend, KEYS))
         with parley(backend, CACHE_MEGABYTES=str(MEGABYTES)) as server:
             # What a process needs once does not count.
-            run_load(Load([server.port], asked.hot_list() + asked.hot_post() * 1_000))
+            run_load(Load([server.port], workload.hot_list() + workload.hot_post() * 1_000))
             before = server.resident_bytes()
             ask_for_all(server, requests)
             after, peak = server.resident_bytes(), server.peak_bytes()

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from bench.asked import DEEP_PAGES, FIRST_PAGES, Asked
 from bench.before import COMMIT, build_before
 from bench.http import gunicorn
 from bench.load import Load, Running, request, response
@@ -23,6 +22,7 @@ from bench.servers import (
     start_backend,
 )
 from bench.turns import ROUNDS, Comparison, Side, Turn, in_turn, row, rows, side
+from bench.workload import DEEP_PAGES, FIRST_PAGES, Workload
 
 POSTS = 100_000
 SETTINGS = "bench.settings"
@@ -46,7 +46,8 @@ NOTES = (
     "Never kept: no post and no page is asked for again before the others were, with "
     "CACHE_MEGABYTES=1. The limit per address is consumed as always, and never reached.",
     f"Misses and creates: {MISSING} connections that read posts at random, and {CREATING} that "
-    f"publish posts, while {HITTING} are timed.",
+    f"publish posts, while {HITTING} are timed. The server's processor time of that row has theirs in "
+    "it.",
 )
 
 Servers = Mapping[str, Server]
@@ -61,7 +62,7 @@ def run() -> Report:
     )
     with ExitStack() as stack:
         backend = stack.enter_context(start_backend({**NEVER_REFUSED, **TOKENS_LAST}))
-        asked = Asked(backend.community(POSTS))
+        workload = Workload(backend.community(POSTS))
         bare = same_uvicorn("bench.bare_asgi:application", backend.environment)
         servers = {
             PARLEY: stack.enter_context(parley(backend, SETTINGS)),
@@ -70,25 +71,25 @@ def run() -> Report:
         }
         if before := stack.enter_context(build_before(backend)):
             servers[BEFORE] = stack.enter_context(parley(before, SETTINGS))
-        report.rows += kept(asked, servers)
-        report.rows += [hits_among_others(asked, servers[PARLEY])]
+        report.rows += kept(workload, servers)
+        report.rows += [hits_among_others(workload, servers[PARLEY])]
         # It keeps less than is asked for until the same is asked for again.
         small = stack.enter_context(parley(backend, SETTINGS, CACHE_MEGABYTES="1"))
-        report.rows += through_the_database(asked, {**servers, PARLEY: small})
-        report.rows += pages(asked, {**servers, PARLEY: small})
-        report.rows += two_processes(asked, backend, servers[PARLEY])
+        report.rows += through_the_database(workload, {**servers, PARLEY: small})
+        report.rows += pages(workload, {**servers, PARLEY: small})
+        report.rows += two_processes(workload, backend, servers[PARLEY])
         report.versions["PostgreSQL"] = str(backend.query("SHOW server_version")).split()[0]
     report.notes += NOTES
     return report
 
 
-def kept(asked: Asked, servers: Servers) -> list[Row]:
+def kept(workload: Workload, servers: Servers) -> list[Row]:
     """Measure what is answered from kept bytes, compared with a bare function and as many bytes."""
     parley_, bare = servers[PARLEY], servers[BARE]
-    post, listed = asked.hot_post(), asked.hot_list()
+    post, listed = workload.hot_post(), workload.hot_list()
     of_post = {
         PARLEY: _side(parley_, post),
-        SIGNED_IN: _side(parley_, asked.hot_post(readers=16)),
+        SIGNED_IN: _side(parley_, workload.hot_post(readers=16)),
         BARE: _side(bare, _as_many_bytes(parley_, post[0])),
     }
     of_list = {
@@ -106,10 +107,10 @@ def kept(asked: Asked, servers: Servers) -> list[Row]:
     ]
 
 
-def hits_among_others(asked: Asked, server: Server) -> Row:
+def hits_among_others(workload: Workload, server: Server) -> Row:
     """Measure how long a hit takes while other clients miss and create."""
-    posts, creates = asked.posts(), asked.creates("published")
-    load = Load([server.port], asked.hot_post(), connections=HITTING, seconds=2 * SECONDS)
+    posts, creates = workload.posts(), workload.creates("published")
+    load = Load([server.port], workload.hot_post(), connections=HITTING, seconds=2 * SECONDS)
     alone = side(load, server)
 
     def disturbed() -> Turn:
@@ -139,14 +140,14 @@ def hits_among_others(asked: Asked, server: Server) -> Row:
     return found
 
 
-def through_the_database(asked: Asked, servers: Servers) -> list[Row]:
+def through_the_database(workload: Workload, servers: Servers) -> list[Row]:
     """Measure what is not kept, compared with the build before and with the view on gunicorn."""
     found: list[Row] = []
     for what, requests, goal, status in (
-        ("one post, never kept", asked.posts(), "≥ 12", 200),
-        ("list of 20 by cursor, never kept", asked.by_cursor(), "≥ 8", 200),
-        ("own profile, signed in", asked.profiles(), "≥ 3", 200),
-        ("unknown route", asked.unknown_route(), "", 404),
+        ("one post, never kept", workload.posts(), "≥ 12", 200),
+        ("list of 20 by cursor, never kept", workload.by_cursor(), "≥ 8", 200),
+        ("own profile, signed in", workload.profiles(), "≥ 3", 200),
+        ("unknown route", workload.unknown_route(), "", 404),
     ):
         compared = [name for name in (PARLEY, BEFORE, GUNICORN) if name in servers]
         found += rows(
@@ -158,10 +159,10 @@ def through_the_database(asked: Asked, servers: Servers) -> list[Row]:
     return found
 
 
-def pages(asked: Asked, servers: Servers) -> list[Row]:
+def pages(workload: Workload, servers: Servers) -> list[Row]:
     """Measure deep pages, compared with the first ones and with the build before."""
     sides = {
-        f"{name}, {pages}": _side(servers[name], asked.pages(numbers))
+        f"{name}, {pages}": _side(servers[name], workload.pages(numbers))
         for name in (PARLEY, BEFORE)
         if name in servers
         for pages, numbers in ((FIRST, FIRST_PAGES), (DEEP, DEEP_PAGES))
@@ -176,13 +177,13 @@ def pages(asked: Asked, servers: Servers) -> list[Row]:
     )
 
 
-def two_processes(asked: Asked, backend: Backend, one: Server) -> list[Row]:
+def two_processes(workload: Workload, backend: Backend, one: Server) -> list[Row]:
     """Measure two processes, compared with one."""
     found: list[Row] = []
     with _two_processes(backend) as both:
         for what, requests in (
-            ("one post, never kept", asked.posts()),
-            ("own profile, signed in", asked.profiles()),
+            ("one post, never kept", workload.posts()),
+            ("own profile, signed in", workload.profiles()),
         ):
             ports = [server.port for server in both]
             load = Load(ports, requests, connections=64, seconds=SECONDS)
@@ -212,7 +213,7 @@ def _side(server: Server, requests: Sequence[bytes], status: int = 200) -> Side:
     return side(Load([server.port], requests, seconds=SECONDS, status=status), server)
 
 
-def _as_many_bytes(server: Server, asked: bytes) -> list[bytes]:
+def _as_many_bytes(server: Server, sent: bytes) -> list[bytes]:
     """Return the request for as many bytes as the body of the server's response has."""
-    body = response(server.port, asked).partition(b"\r\n\r\n")[2]
+    body = response(server.port, sent).partition(b"\r\n\r\n")[2]
     return [request("GET", f"/{len(body)}")]

@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.asked import Asked
 from bench.before import COMMIT, build_before
 from bench.load import Load
 from bench.load import run as run_load
@@ -31,6 +30,7 @@ from bench.servers import (
     start_backend,
 )
 from bench.turns import side
+from bench.workload import Workload
 
 POSTS = 20_000
 SETTINGS = "bench.settings"
@@ -68,12 +68,12 @@ def run() -> Report:
     )
     with ExitStack() as stack:
         backend = stack.enter_context(start_backend({**NEVER_REFUSED, **TOKENS_LAST}))
-        asked = Asked(backend.community(POSTS))
+        workload = Workload(backend.community(POSTS))
         builds = {"now": backend}
         if before := stack.enter_context(build_before(backend)):
             shutil.copy(ROOT / "bench" / "sampled.py", before.folder / "bench")
             builds = {"before": before, **builds}
-        kinds = kinds_of(asked)
+        kinds = kinds_of(workload)
         for name, build in builds.items():
             for kept in (True, False):
                 report.rows += [
@@ -101,20 +101,20 @@ def run() -> Report:
 Kind = tuple[str, Sequence[bytes], int, bool]
 
 
-def kinds_of(asked: Asked) -> list[Kind]:
+def kinds_of(workload: Workload) -> list[Kind]:
     """Return the kinds of requests: each with its requests, its status, and whether it is to be
     answered from kept bytes."""
     return [
-        ("one post, kept", asked.hot_post(), 200, True),
-        ("one post, kept, signed in", asked.hot_post(readers=16), 200, True),
-        ("list of 20, kept", asked.hot_list(), 200, True),
-        ("one post, never kept", asked.posts(), 200, False),
-        ("list of 20 by cursor, never kept", asked.by_cursor(), 200, False),
-        ("own profile, signed in", asked.profiles(), 200, True),
-        ("unknown route", asked.unknown_route(), 404, True),
-        ("create, draft", asked.creates("draft"), 201, True),
-        ("create, published", asked.creates("published"), 201, True),
-        ("message", asked.messages(), 201, True),
+        ("one post, kept", workload.hot_post(), 200, True),
+        ("one post, kept, signed in", workload.hot_post(readers=16), 200, True),
+        ("list of 20, kept", workload.hot_list(), 200, True),
+        ("one post, never kept", workload.posts(), 200, False),
+        ("list of 20 by cursor, never kept", workload.by_cursor(), 200, False),
+        ("own profile, signed in", workload.profiles(), 200, True),
+        ("unknown route", workload.unknown_route(), 404, True),
+        ("create, draft", workload.creates("draft"), 201, True),
+        ("create, published", workload.creates("published"), 201, True),
+        ("message", workload.messages(), 201, True),
     ]
 
 

@@ -6,13 +6,13 @@ from math import nan
 from pathlib import Path
 
 from bench import pgbench
-from bench.asked import Asked
 from bench.before import COMMIT, build_before
 from bench.load import Answered, Load
 from bench.pgbench import Stored
 from bench.report import Report, Row, percentile
 from bench.servers import NEVER_REFUSED, TOKENS_LAST, Backend, Server, parley, start_backend
 from bench.turns import ROUNDS, Comparison, Side, Turn, rows, side
+from bench.workload import Workload
 
 POSTS = 100_000
 SETTINGS = "bench.settings"
@@ -47,7 +47,7 @@ def run() -> Report:
     )
     with ExitStack() as stack:
         backend = stack.enter_context(start_backend({**NEVER_REFUSED, **TOKENS_LAST}))
-        asked = Asked(backend.community(POSTS))
+        workload = Workload(backend.community(POSTS))
         servers = {PARLEY: stack.enter_context(parley(backend, SETTINGS))}
         if before := stack.enter_context(build_before(backend)):
             servers[BEFORE] = stack.enter_context(parley(before, SETTINGS))
@@ -58,16 +58,16 @@ def run() -> Report:
             pgbench.prepare_posts(backend)
         for status in ("draft", "published"):
             for connections in CONNECTIONS:
-                report.rows += created(asked, servers, status, connections, program, backend)
-        report.rows += changed(asked, servers)
-        report.rows += sent(asked, servers, program, backend)
+                report.rows += created(workload, servers, status, connections, program, backend)
+        report.rows += changed(workload, servers)
+        report.rows += sent(workload, servers, program, backend)
         report.versions["PostgreSQL"] = str(backend.query("SHOW server_version")).split()[0]
     report.notes += NOTES
     return report
 
 
 def created(
-    asked: Asked,
+    workload: Workload,
     servers: Servers,
     status: str,
     connections: int,
@@ -75,7 +75,7 @@ def created(
     backend: Backend,
 ) -> list[Row]:
     """Measure new posts."""
-    requests = asked.creates(status)
+    requests = workload.creates(status)
     sides = _sides(servers, requests, connections, status=201)
     if program:
         sides[PGBENCH] = lambda: _turn(
@@ -95,15 +95,15 @@ def created(
     )
 
 
-def changed(asked: Asked, servers: Servers) -> list[Row]:
+def changed(workload: Workload, servers: Servers) -> list[Row]:
     """Measure changes of posts by their authors."""
-    sides = _sides(servers, asked.changes(), 16, status=200)
+    sides = _sides(servers, workload.changes(), 16, status=200)
     return rows(f"change, {_counted(16)}", sides, Comparison(PARLEY, BEFORE))
 
 
-def sent(asked: Asked, servers: Servers, program: Path | None, backend: Backend) -> list[Row]:
+def sent(workload: Workload, servers: Servers, program: Path | None, backend: Backend) -> list[Row]:
     """Measure messages."""
-    requests = asked.messages()
+    requests = workload.messages()
     found: list[Row] = []
     for connections in (16, 64):
         sides = _sides(servers, requests, connections, status=201)

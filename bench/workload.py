@@ -20,7 +20,7 @@ USERS = 200
 TEXTS = 1_000
 
 
-class Asked:
+class Workload:
     """Requests for the posts of a community."""
 
     def __init__(self, community: Community) -> None:
