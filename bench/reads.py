@@ -46,8 +46,8 @@ NOTES = (
     "Never kept: no post and no page is asked for again before the others were, with "
     "CACHE_MEGABYTES=1. The limit per address is consumed as always, and never reached.",
     f"Misses and creates: {MISSING} connections that read posts at random, and {CREATING} that "
-    f"publish posts, while {HITTING} are timed. The server's processor time of that row has theirs in "
-    "it.",
+    f"publish posts, while {HITTING} are timed. The server's processor time in that row includes "
+    "theirs.",
 )
 
 Servers = Mapping[str, Server]
