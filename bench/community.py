@@ -63,7 +63,7 @@ class Writer:
         drawn = self.random.lognormvariate(LENGTH_MEAN, LENGTH_DEVIATION)
         length = min(max(int(drawn), SHORTEST), LONGEST)
         sentences: list[str] = []
-        while length > 0:
+        while length >= 0:
             sentences.append(self._sentences[int(self.random.random() * len(self._sentences))])
             length -= len(sentences[-1]) + 1
         return " ".join(sentences)
@@ -86,7 +86,7 @@ def fill(authors: Sequence[str], count: int) -> list[Written]:
     written: list[Written] = []
 
     def posts() -> Iterator[Post]:
-        for post, author in _posts(authors, count):
+        for post, author in posts_of(authors, count):
             written.append(Written(str(post.pk), post.slug, author, post.status))
             yield post
 
@@ -98,7 +98,8 @@ def fill(authors: Sequence[str], count: int) -> list[Written]:
     return written
 
 
-def _posts(authors: Sequence[str], count: int) -> Iterator[tuple[Any, int]]:
+def posts_of(authors: Sequence[str], count: int) -> Iterator[tuple[Any, int]]:
+    """Yield so many posts, which are not stored, each with the place of its author."""
     from apps.posts.models import Post
     from apps.posts.slugs import slug_of
 
