@@ -118,4 +118,5 @@ def _store(
         ]
     # client, number, microseconds, script, time in seconds, and its microseconds
     ends = sorted(int(line[4]) + int(line[5]) / 1e6 for line in lines)
-    return Stored(len(lines) / (ends[-1] - ends[0]), [int(line[2]) / 1e6 for line in lines])
+    span = ends[-1] - ends[0] if len(ends) > 1 else seconds
+    return Stored(len(lines) / span, [int(line[2]) / 1e6 for line in lines])

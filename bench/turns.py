@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isnan
+from math import isnan, nan
 
 from bench.load import Answered, Load, run
 from bench.report import Row, median_of, spread
@@ -87,7 +87,7 @@ def row(what: str, turns: Mapping[str, Turns], comparison: Comparison) -> Row:
     }
     if limit:
         found |= {
-            "ratio": median_of(rates) / median_of(_rates(limit)),
+            "ratio": _known(median_of(rates) / (median_of(_rates(limit)) or nan)),
             "cpu ratio": _known(_cpu(limit) / _cpu(ours)),
             "limit's requests/s": median_of(_rates(limit)),
             "limit's from..to": spread(_rates(limit)),
