@@ -7,7 +7,17 @@ from importlib import import_module
 from bench.report import Report
 from testing.binaries import ServerUnavailable
 
-NAMES = ("http", "fanout", "memory", "messages", "neighbours")
+NAMES = (
+    "reads",
+    "writes",
+    "split",
+    "kept",
+    "http",
+    "fanout",
+    "memory",
+    "messages",
+    "neighbours",
+)
 
 
 def main(names: list[str]) -> int:

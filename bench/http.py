@@ -3,25 +3,16 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
-from bench.load import CONNECTIONS, Answered, generator, load
+from bench.load import Load, request
 from bench.report import Report, median_of, spread
 from bench.servers import Backend, Server, free_port, parley, running, same_uvicorn, start_backend
+from bench.turns import Turns, in_turn, side
 
 SETTINGS = "bench.settings"
 SECONDS = 1
 ROUNDS = 7
 LIMIT, FASTEST = "gunicorn", "granian"
-
-
-@dataclass(frozen=True)
-class Slice:
-    """What one server did in one turn."""
-
-    answered: Answered
-    # The server's processor time per request. Unlike the rate it hardly depends on other programs.
-    cpu: float
 
 
 def run() -> Report:
@@ -41,17 +32,16 @@ def run() -> Report:
         servers = {
             "Parley": stack.enter_context(parley(backend, SETTINGS)),
             "a2wsgi": stack.enter_context(_a2wsgi(backend)),
-            LIMIT: stack.enter_context(_gunicorn(backend, threads)),
+            LIMIT: stack.enter_context(gunicorn(backend, threads)),
             FASTEST: stack.enter_context(_granian(backend, threads)),
         }
         for what, path in paths.items():
-            slices = measure(servers, path)
-            report.rows += rows(what, slices)
+            sides = {name: side(_load(server, path), server) for name, server in servers.items()}
+            report.rows += rows(what, in_turn(sides, ROUNDS))
             print(*report.rows[-len(servers) :], sep="\n", flush=True)
     report.notes += [
-        f"{CONNECTIONS} persistent connections, load by {generator()}; medians of {ROUNDS} "
-        f"turns of {SECONDS} s each, the servers in turn. Load, servers and databases share "
-        "the cores.",
+        f"16 persistent connections; medians of {ROUNDS} turns of {SECONDS} s each, the servers "
+        "in turn. Load, servers and databases share the cores.",
         "Parley is `manage.py serve`; a2wsgi the same uvicorn with that package in place of our "
         f"bridge; {LIMIT} (gthread) is the usual plain WSGI server, and {FASTEST} the fastest: its "
         f"HTTP is not Python. Each has one process, {threads} threads and the same WSGI "
@@ -63,22 +53,9 @@ def run() -> Report:
     return report
 
 
-def measure(servers: Mapping[str, Server], path: str) -> dict[str, list[Slice]]:
-    """Load the servers in turn. The first turn of each, which warms it up, does not count."""
-    slices: dict[str, list[Slice]] = {name: [] for name in servers}
-    for number in range(ROUNDS + 1):
-        for name, server in servers.items():
-            before = server.cpu_seconds()
-            answered = load(server.port, path, SECONDS)
-            cpu = (server.cpu_seconds() - before) / (answered.per_second * SECONDS)
-            if number:
-                slices[name].append(Slice(answered, cpu))
-    return slices
-
-
-def rows(what: str, slices: Mapping[str, Sequence[Slice]]) -> list[dict[str, object]]:
+def rows(what: str, turns: Mapping[str, Turns]) -> list[dict[str, object]]:
     """Return the table's rows of one path."""
-    rates = {name: [one.answered.per_second for one in found] for name, found in slices.items()}
+    rates = {name: [one.answered.per_second for one in found] for name, found in turns.items()}
     return [
         {
             "request": what,
@@ -88,10 +65,14 @@ def rows(what: str, slices: Mapping[str, Sequence[Slice]]) -> list[dict[str, obj
             f"/ {LIMIT}": median_of(rates[name]) / median_of(rates[LIMIT]),
             f"/ {FASTEST}": median_of(rates[name]) / median_of(rates[FASTEST]),
             "p50 ms": median_of([one.answered.p50 * 1000 for one in found]),
-            "server cpu µs": median_of([one.cpu * 1e6 for one in found]),
+            "server cpu µs": median_of([one.server_cpu * 1e6 for one in found]),
         }
-        for name, found in slices.items()
+        for name, found in turns.items()
     ]
+
+
+def _load(server: Server, path: str) -> Load:
+    return Load([server.port], [request("GET", path)], seconds=SECONDS)
 
 
 @contextmanager
@@ -102,7 +83,8 @@ def _a2wsgi(backend: Backend) -> Iterator[Server]:
 
 
 @contextmanager
-def _gunicorn(backend: Backend, threads: int) -> Iterator[Server]:
+def gunicorn(backend: Backend, threads: int) -> Iterator[Server]:
+    """Yield the usual plain WSGI server with the same application and one process."""
     port = free_port()
     command = [
         sys.executable, "-m", "gunicorn", "config.wsgi", "--worker-class=gthread", "--workers=1",

@@ -79,7 +79,7 @@ def run() -> Report:
             for number in range(ROUNDS):
                 ours.append(offer(setup, rate, SECONDS, f"{rate}-{number}"))
                 if limit:
-                    theirs.append(pgbench.store(limit, backend, SECONDS, rate))
+                    theirs.append(pgbench.store_messages(limit, backend, SECONDS, rate))
                 crowd.idle(0.2)
             report.rows += rows(rate, ours, theirs)
             print(*report.rows[-2:], sep="\n", flush=True)
@@ -108,7 +108,7 @@ def limit_program(backend: Backend, report: Report) -> Path | None:
         print(f"== {missing}", flush=True)
         report.notes.append(missing)
         return None
-    pgbench.prepare(backend)
+    pgbench.prepare_messages(backend)
     return found
 
 

@@ -1,8 +1,10 @@
-"""The limit of storing messages: pgbench with the same statements on the same server."""
+"""The limit of storing: pgbench with the same statements on the same server."""
 
 import shutil
 import subprocess
 import tempfile
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,20 +13,35 @@ import psycopg
 from bench.servers import Backend
 from testing.binaries import postgres_folder
 
-SCRIPT = Path(__file__).with_name("messages.sql")
+MESSAGES = Path(__file__).with_name("messages.sql")
+POSTS = Path(__file__).with_name("posts.sql")
 PAIRS = 200
+AUTHORS, TEXTS = 200, 1_000
 # Enough that several wait at once; with fewer, each would wait for a flush to disk of its own.
 CLIENTS = 16
 
-PREPARE = """
-CREATE FUNCTION bench_id(bigint) RETURNS uuid IMMUTABLE LANGUAGE sql
+BENCH_ID = """
+CREATE OR REPLACE FUNCTION bench_id(bigint) RETURNS uuid IMMUTABLE LANGUAGE sql
     AS $$ SELECT lpad(to_hex($1), 32, '0')::uuid $$;
+"""
+PREPARE_MESSAGES = """
 INSERT INTO accounts_user
     SELECT (jsonb_populate_record(NULL::accounts_user, to_jsonb(someone) || jsonb_build_object(
         'id', bench_id(n), 'email', 'bench' || n || '@example.com'))).*
     FROM (SELECT * FROM accounts_user LIMIT 1) AS someone, generate_series(2, %d) AS n;
 CREATE TABLE bench_event AS
     SELECT data FROM realtime_event WHERE type = 'chat_message' LIMIT 1;
+"""
+PREPARE_POSTS = """
+CREATE TABLE bench_author AS
+    SELECT row_number() OVER () AS number, id, name
+    FROM (SELECT * FROM accounts_user LIMIT %d) AS u;
+CREATE TABLE bench_post AS
+    SELECT row_number() OVER () AS number, title, content, tags
+    FROM (SELECT * FROM posts_post LIMIT %d) AS p;
+ALTER TABLE bench_author ADD PRIMARY KEY (number);
+ALTER TABLE bench_post ADD PRIMARY KEY (number);
+ANALYZE bench_author, bench_post;
 """
 
 
@@ -45,18 +62,51 @@ def program() -> Path | None:
     return Path(on_path) if on_path else None
 
 
-def prepare(backend: Backend) -> None:
-    """Make the users of the script. One message must have been sent, whose event it copies."""
+def prepare_messages(backend: Backend) -> None:
+    """Make the users of messages.sql. One message must have been sent, whose event it copies."""
     with psycopg.connect(backend.database_url) as connection:
-        connection.execute((PREPARE % (2 * PAIRS + 1)).encode())
+        connection.execute((BENCH_ID + PREPARE_MESSAGES % (2 * PAIRS + 1)).encode())
 
 
-def store(pgbench: Path, backend: Backend, seconds: int, rate: int | None) -> Stored:
+def prepare_posts(backend: Backend) -> None:
+    """Make the authors and texts of posts.sql, from those that are there."""
+    with psycopg.connect(backend.database_url) as connection:
+        connection.execute((BENCH_ID + PREPARE_POSTS % (AUTHORS, TEXTS)).encode())
+
+
+def store_messages(pgbench: Path, backend: Backend, seconds: int, rate: int | None) -> Stored:
     """Store messages for so long: so many offered per second, or as many as possible."""
+    return _store(pgbench, backend, MESSAGES, seconds, {"pairs": PAIRS}, rate=rate)
+
+
+def store_posts(
+    pgbench: Path, backend: Backend, seconds: int, *, published: bool, clients: int
+) -> Stored:
+    """Store as many posts as possible, each in a transaction of its own."""
+    variables = {
+        "authors": AUTHORS,
+        "texts": TEXTS,
+        "published": int(published),
+        "posts": time.time_ns() // 1000,
+    }
+    return _store(pgbench, backend, POSTS, seconds, variables, clients=clients)
+
+
+def _store(
+    pgbench: Path,
+    backend: Backend,
+    script: Path,
+    seconds: int,
+    variables: Mapping[str, int],
+    *,
+    clients: int = CLIENTS,
+    rate: int | None = None,
+) -> Stored:
     with tempfile.TemporaryDirectory() as folder:
         command = [
-            str(pgbench), "--no-vacuum", "--protocol=prepared", f"--file={SCRIPT}",
-            f"--define=pairs={PAIRS}", f"--client={CLIENTS}", f"--time={seconds}", "--log",
+            str(pgbench), "--no-vacuum", "--protocol=prepared", f"--file={script}",
+            *(f"--define={name}={value}" for name, value in variables.items()),
+            f"--client={clients}", f"--time={seconds}", "--log",
             *([f"--rate={rate}"] if rate else []),
             backend.database_url,
         ]  # fmt: skip
@@ -68,4 +118,5 @@ def store(pgbench: Path, backend: Backend, seconds: int, rate: int | None) -> St
         ]
     # client, number, microseconds, script, time in seconds, and its microseconds
     ends = sorted(int(line[4]) + int(line[5]) / 1e6 for line in lines)
-    return Stored(len(lines) / (ends[-1] - ends[0]), [int(line[2]) / 1e6 for line in lines])
+    span = ends[-1] - ends[0] if len(ends) > 1 else seconds
+    return Stored(len(lines) / span, [int(line[2]) / 1e6 for line in lines])

@@ -1,4 +1,4 @@
-"""Fill the database before a measurement: python -m bench.seed users|posts COUNT.
+"""Fill the database before a measurement: python -m bench.seed users|posts|community COUNT.
 
 Prints the rows that it has made as JSON.
 """
@@ -6,12 +6,15 @@ Prints the rows that it has made as JSON.
 import json
 import secrets
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import django
 from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 from rest_framework_simplejwt.settings import api_settings
+
+from bench.community import AUTHORS, fill
 
 TEXT = "Parley is a place to write and to talk. " * 20
 
@@ -60,10 +63,17 @@ def posts(count: int) -> list[str]:
     ]
 
 
+def community(count: int) -> dict[str, list[dict[str, Any]]]:
+    """Make realistic posts of many authors, who are logged in."""
+    authors = users(AUTHORS)
+    written = fill([author["id"] for author in authors], count)
+    return {"users": authors, "posts": [asdict(post) for post in written]}
+
+
 def main(what: str, count: int) -> None:
     """Make the rows and print them."""
     django.setup()
-    makers: dict[str, Any] = {"users": users, "posts": posts}
+    makers: dict[str, Any] = {"users": users, "posts": posts, "community": community}
     print(json.dumps(makers[what](count)))
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import psycopg
 
+from bench.community import Written
 from testing.servers import PrivatePostgres, private_redis
 
 ROOT = Path(__file__).parent.parent
@@ -43,11 +44,21 @@ class User:
 
 
 @dataclass(frozen=True)
+class Community:
+    """Users who are logged in, and their posts."""
+
+    users: list[User]
+    posts: list[Written]
+
+
+@dataclass(frozen=True)
 class Backend:
-    """PostgreSQL and Redis with Parley's tables, and the environment that names them."""
+    """PostgreSQL and Redis with Parley's tables, the environment that names them, and the folder
+    of the code that serves from them."""
 
     database_url: str
     environment: Mapping[str, str]
+    folder: Path = ROOT
 
     def users(self, count: int) -> list[User]:
         """Make so many users, each with a session."""
@@ -56,6 +67,13 @@ class Backend:
     def posts(self, count: int) -> list[str]:
         """Publish so many posts and return their ids."""
         return list(self._seed("posts", count))
+
+    def community(self, posts: int) -> Community:
+        """Make so many realistic posts of 6,000 authors."""
+        made = self._seed("community", posts)
+        return Community(
+            [User(**user) for user in made["users"]], [Written(**post) for post in made["posts"]]
+        )
 
     def setting(self, name: str) -> int:
         """Return a number from Parley's settings."""
@@ -88,8 +106,8 @@ class Server:
     pid: int
 
     def cpu_seconds(self) -> float:
-        """Return the processor time that the process and its children have taken."""
-        return sum(_cpu_seconds(pid) for pid in (self.pid, *_children(self.pid)))
+        """Return the processor time that the process and all below it have taken."""
+        return sum(_cpu_seconds(pid) for pid in _with_descendants(self.pid))
 
     def resident_bytes(self) -> int:
         """Return how much memory the process holds. Only Linux has this in a file."""
@@ -112,8 +130,12 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def _with_descendants(pid: int) -> Iterator[int]:
+    yield pid
+    # A process is listed under the thread that started it.
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in children.read_text().split():
+            yield from _with_descendants(int(child))
 
 
 # All load comes from one address. Its limits are consumed as always, and never reached.
@@ -124,11 +146,16 @@ NEVER_REFUSED = {
 }
 
 
+# Longer than any benchmark.
+TOKENS_LAST = {"JWT_ACCESS_EXPIRY": "120"}
+
+
 @contextmanager
 def start_backend(limits: Mapping[str, str] = NEVER_REFUSED) -> Iterator[Backend]:
     """Yield a fresh backend; raises ServerUnavailable.
 
-    `limits` are the settings that limit one address; without them Parley's own defaults apply.
+    `limits` are settings, such as those that limit one address; without them Parley's own defaults
+    apply.
     """
     with DurablePostgres() as postgres, private_redis() as redis_url:
         environment = {
@@ -154,13 +181,17 @@ def start_backend(limits: Mapping[str, str] = NEVER_REFUSED) -> Iterator[Backend
 
 
 @contextmanager
-def parley(backend: Backend, settings: str = "config.settings") -> Iterator[Server]:
-    """Yield Parley as it is started in production: `manage.py serve`."""
+def parley(
+    backend: Backend, settings: str = "config.settings", *options: str, **changed: str
+) -> Iterator[Server]:
+    """Yield Parley as it is started in production: `manage.py serve`, with these options.
+
+    `changed` are variables of its environment.
+    """
     port = free_port()
-    command = [sys.executable, "manage.py", "serve", "--port", str(port)]
-    with running(
-        command, port, {**backend.environment, "DJANGO_SETTINGS_MODULE": settings}
-    ) as server:
+    command = [sys.executable, "manage.py", "serve", "--port", str(port), *options]
+    environment = {**backend.environment, "DJANGO_SETTINGS_MODULE": settings, **changed}
+    with running(command, port, environment, backend.folder) as server:
         yield server
 
 
@@ -174,11 +205,13 @@ def same_uvicorn(application: str, environment: Mapping[str, str]) -> Iterator[S
 
 
 @contextmanager
-def running(command: Sequence[str], port: int, environment: Mapping[str, str]) -> Iterator[Server]:
+def running(
+    command: Sequence[str], port: int, environment: Mapping[str, str], folder: Path = ROOT
+) -> Iterator[Server]:
     """Yield a server process that answers on the port, and end it afterwards in any case."""
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            command, env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
         try:
             _wait_for_answer(process, port, log)

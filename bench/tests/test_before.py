@@ -1,0 +1,15 @@
+"""Without the commit of the build before, the benchmarks run and say so."""
+
+import pytest
+
+from bench import before
+from bench.servers import Backend
+
+
+def test_a_commit_that_is_not_there_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(before, "COMMIT", "f" * 40)
+    with before.build_before(Backend("", {})) as found:
+        assert found is None
+    assert f"does not have {'f' * 40}" in capsys.readouterr().out
