@@ -13,6 +13,9 @@ from apps.accounts.emails import MAX_EMAIL_LENGTH, IsPrintableAscii, canonical_e
 from apps.accounts.passwords import compare, normalized
 from apps.core.ids import uuid7
 
+# The tag of what depends on which users are active.
+USERS_TAG = "users"
+
 
 class UserManager(BaseUserManager["User"]):
     """Creates users for Django's own commands. The API calls services instead."""

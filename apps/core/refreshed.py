@@ -9,23 +9,29 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from django.conf import settings
 
 V = TypeVar("V")
 
 
+class Found(NamedTuple, Generic[V]):
+    """A value, and when it was asked for, by time.monotonic(). Changes since may not be in it."""
+
+    value: V
+    at: float
+
+
 @dataclass(slots=True)
 class _Entry(Generic[V]):
-    value: V | None = None
-    # When the value was asked for, by time.monotonic().
-    at: float = 0.0
+    found: Found[V] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def value_within(self, seconds: float) -> V | None:
-        """Return the value if it is not older than that."""
-        return self.value if time.monotonic() - self.at < seconds else None
+    def found_within(self, seconds: float) -> Found[V] | None:
+        """Return what was found out if it is not older than that."""
+        found = self.found
+        return None if found is None or time.monotonic() - found.at >= seconds else found
 
 
 class Refreshed(Generic[V]):
@@ -40,23 +46,22 @@ class Refreshed(Generic[V]):
         self._entries: OrderedDict[Hashable, _Entry[V]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, find_out: Callable[[], V]) -> V:
+    def get(self, key: Hashable, find_out: Callable[[], V]) -> Found[V]:
         """Return the value of a key. It is found out anew after half of CACHE_SECONDS, so that the
         others may get it meanwhile and never get an older one."""
         if not settings.CACHE_SECONDS:
-            return find_out()
+            return Found(at=time.monotonic(), value=find_out())
         entry = self._entry(key)
-        value = entry.value_within(settings.CACHE_SECONDS / 2)
-        if value is not None:
-            return value
-        usable = entry.value_within(settings.CACHE_SECONDS)
+        if (fresh := entry.found_within(settings.CACHE_SECONDS / 2)) is not None:
+            return fresh
+        usable = entry.found_within(settings.CACHE_SECONDS)
         if not entry.lock.acquire(blocking=usable is None):
             assert usable is not None
             return usable
         try:
             # Another caller may have found it out while this one waited.
-            value = entry.value_within(settings.CACHE_SECONDS / 2)
-            return self._find_out(key, entry, find_out) if value is None else value
+            fresh = entry.found_within(settings.CACHE_SECONDS / 2)
+            return self._find_out(key, entry, find_out) if fresh is None else fresh
         finally:
             entry.lock.release()
 
@@ -73,12 +78,11 @@ class Refreshed(Generic[V]):
                 self._entries.popitem(last=False)
             return entry
 
-    def _find_out(self, key: Hashable, entry: _Entry[V], find_out: Callable[[], V]) -> V:
-        at = time.monotonic()
-        value = find_out()
-        if self._worth_keeping(value):
-            entry.value, entry.at = value, at
+    def _find_out(self, key: Hashable, entry: _Entry[V], find_out: Callable[[], V]) -> Found[V]:
+        found = Found(at=time.monotonic(), value=find_out())
+        if self._worth_keeping(found.value):
+            entry.found = found
         else:
             with self._lock:
                 self._entries.pop(key, None)
-        return value
+        return found

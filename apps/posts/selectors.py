@@ -10,7 +10,6 @@ from django.db.models.functions import Left
 
 from apps.accounts.models import User
 from apps.accounts.shapes import USER_COLUMNS
-from apps.core.http.pagination import Listing
 from apps.posts.errors import PostNotFound
 from apps.posts.models import Post
 from apps.posts.policies import unpublished_visible_to, visible_to
@@ -23,25 +22,18 @@ UserRow = namedtuple("UserRow", USER_COLUMNS)  # type: ignore[misc]
 # The columns of a post in a list: as POST_COLUMNS, but of the content only as much as tells whether
 # it is longer than its excerpt. Reading the whole content of each would take longer than the rest.
 _ITEM_COLUMNS = tuple(name for name in POST_COLUMNS if name != "content")
-_ITEM_FIELDS = (*_ITEM_COLUMNS, "content", "author")
-PostItem = namedtuple("PostItem", _ITEM_FIELDS)  # type: ignore[misc]
+PostItem: Any = namedtuple("PostItem", (*_ITEM_COLUMNS, "content", "author"))
 
 
 def posts_visible(
     viewer: User | None, *, status: str | None = None, author_id: UUID | None = None
-) -> Listing[Any]:
-    """Return the posts of a list as PostItems, the newest first.
+) -> QuerySet[Post]:
+    """Return the posts of a list, the newest first.
 
     Without a status the list has published posts only, except that authors see all of their own.
+    The conditions are no more than each list needs, so that one index has its posts in order, and
+    their number.
     """
-    return Listing(
-        _listed(viewer, status, author_id).order_by("-id"), columns=_item_columns, shown=_items
-    )
-
-
-def _listed(viewer: User | None, status: str | None, author_id: UUID | None) -> QuerySet[Post]:
-    """Return the posts of a list. Its conditions are no more than it needs, so that one index has
-    its posts in order, and their number."""
     own = viewer is not None and author_id == viewer.pk
     if status is None and not own:
         status = Post.Status.PUBLISHED
@@ -52,17 +44,19 @@ def _listed(viewer: User | None, status: str | None, author_id: UUID | None) -> 
         posts = posts.filter(status=status)
     if status != Post.Status.PUBLISHED and not own:
         posts = posts.filter(unpublished_visible_to(viewer))
-    return posts
+    return posts.order_by("-id")
 
 
-def _item_columns(posts: QuerySet[Post]) -> QuerySet[Post, Any]:
+def post_item_columns(posts: QuerySet[Post]) -> QuerySet[Post, Any]:
+    """Return the rows of posts in a list, for post_items()."""
     authors = (f"author__{name}" for name in USER_COLUMNS)
     return posts.annotate(beginning=Left("content", EXCERPT + 1)).values_list(
         *_ITEM_COLUMNS, "beginning", *authors, named=True
     )
 
 
-def _items(rows: Sequence[Any]) -> list[Any]:
+def post_items(rows: Sequence[Any]) -> list[Any]:
+    """Return PostItems of the rows that post_item_columns() reads."""
     columns = len(_ITEM_COLUMNS) + 1
     return [PostItem(*row[:columns], UserRow(*row[columns:])) for row in rows]
 

@@ -30,12 +30,13 @@ class PostViewSet(ApiViewSet):
         message="Posts retrieved successfully",
         query=PostQuery,
         output=PostListItemOutput,
-        per_page=10,
+        per_page=hot_reads.PER_PAGE,
         access=Access.ANYONE,
+        hot=hot_reads.POST_LIST,
     )
     def list(self, request: Request, **filters: Any) -> Listing[Any]:
         """List posts, the newest first."""
-        return selectors.posts_visible(current_user(request), **filters)
+        return hot_reads.listing(selectors.posts_visible(current_user(request), **filters))
 
     @Endpoint(
         message="Post created successfully",

@@ -5,12 +5,13 @@ docs/decisions/0030-lists.md says how old a total may be, and what a page shows 
 
 import base64
 import binascii
+import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial, reduce
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 import orjson
@@ -71,10 +72,34 @@ class Listing(Generic[R]):
 
 @dataclass(frozen=True)
 class Page(Generic[R]):
-    """Some rows of a list, and the `pagination` of their answer."""
+    """Some rows of a list, and the `pagination` of their answer. `as_of` is since when changes may
+    be missing, by time.monotonic()."""
 
     rows: list[R]
     pagination: dict[str, Any]
+    as_of: float
+
+
+class Paging(NamedTuple):
+    """Which page of a list is asked for: by the cursor, unless that is None."""
+
+    page: int
+    limit: int
+    cursor: str | None
+
+    def as_query(self) -> dict[str, Any]:
+        """Return it as a validated ListQuery."""
+        if self.cursor is not None:
+            return {"cursor": self.cursor, "limit": self.limit}
+        return {"page": self.page, "limit": self.limit}
+
+
+def paging_of(query: Mapping[str, Any], per_page: int) -> Paging:
+    """Return the page that a validated ListQuery asks for, in the same form however it says so."""
+    limit = query.get("limit") or per_page
+    if "cursor" in query:
+        return Paging(1, limit, query["cursor"])
+    return Paging(query.get("page") or 1, limit, None)
 
 
 def paginate(
@@ -92,17 +117,18 @@ def paginate(
     Beyond FEW rows the total, and what lies before a page, may be CACHE_SECONDS old.
     """
     _keys(queryset)
-    limit = query.get("limit") or per_page
-    if "cursor" in query:
-        return _by_cursor(queryset, query["cursor"], limit, columns)
-    page = query.get("page") or 1
+    paging = paging_of(query, per_page)
+    if paging.cursor is not None:
+        return _by_cursor(queryset, paging.cursor, paging.limit, columns)
+    page, limit = paging.page, paging.limit
     key = _key(queryset)
-    total = _totals.get(key, queryset.count)
+    total, as_of = _totals.get(key, queryset.count)
     start = (page - 1) * limit
     rows: list[Any] = []
     if start < total:
-        after, skipped = _after(queryset, key, start)
+        after, skipped, found_at = _after(queryset, key, start)
         rows = list(columns(after)[skipped : skipped + limit])
+        as_of = min(as_of, found_at)
     pages = -(-total // limit)
     pagination = {
         "total": total,
@@ -113,7 +139,7 @@ def paginate(
         "hasPrev": page > 1,
         "nextCursor": _encode(FORWARD, queryset, rows[-1]) if rows and page < pages else None,
     }
-    return Page(rows, pagination)
+    return Page(rows, pagination, as_of)
 
 
 _totals = Refreshed[int](LISTS, worth_keeping=lambda total: total > FEW)
@@ -136,20 +162,23 @@ def _key(queryset: QuerySet[Any, Any]) -> Hashable:
 
 def _after(
     queryset: QuerySet[Any, Any], key: Hashable, start: int
-) -> tuple[QuerySet[Any, Any], int]:
-    """Return the list from a remembered position on, and how many rows are still to be skipped up
-    to `start`. The database would read all rows that an offset skips."""
+) -> tuple[QuerySet[Any, Any], int, float]:
+    """Return the list from a remembered position on, how many rows are still to be skipped up to
+    `start`, and when the position was found. The database would read all rows that an offset
+    skips."""
+    now = time.monotonic()
     if start <= FEW or not settings.CACHE_SECONDS:
-        return queryset, start
+        return queryset, start, now
     # A power of two, so that the pages of a list share a few rows of positions.
     depth = 1 << start.bit_length()
     stride = max(depth // POSITIONS, 1)
-    positions = _positions.get((key, depth), partial(_walk, queryset, stride))
+    positions, found_at = _positions.get((key, depth), partial(_walk, queryset, stride))
     # There are fewer if rows were added since.
     number = min(start // stride, len(positions))
     if not number:
-        return queryset, start
-    return queryset.filter(_beyond(queryset, positions[number - 1])), start - number * stride
+        return queryset, start, now
+    after = queryset.filter(_beyond(queryset, positions[number - 1]))
+    return after, start - number * stride, found_at
 
 
 def _walk(queryset: QuerySet[Any, Any], stride: int) -> Sequence[Position]:
@@ -170,6 +199,7 @@ def _by_cursor(
         queryset = queryset.reverse()
     if position is not None:
         queryset = queryset.filter(_beyond(queryset, position))
+    as_of = time.monotonic()
     rows = list(columns(queryset)[: limit + 1])
     more, rows = len(rows) > limit, rows[:limit]
     if direction == BACKWARD:
@@ -187,6 +217,7 @@ def _by_cursor(
             "hasNext": has_next,
             "hasPrev": has_previous,
         },
+        as_of,
     )
 
 

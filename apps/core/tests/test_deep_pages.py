@@ -112,6 +112,13 @@ def test_the_total_of_a_long_list_may_be_some_seconds_old(
     assert paginate(sessions, {}).pagination["total"] == ROWS + 1
 
 
+def test_a_page_says_since_when_changes_may_be_missing(sessions: QuerySet[Session]) -> None:
+    """An answer is kept no longer than its oldest part may be."""
+    first = paginate(sessions, {"page": 9, "limit": 5})
+    again = paginate(sessions, {"page": 9, "limit": 5})
+    assert again.as_of == first.as_of < paginate(sessions, {"cursor": ""}).as_of
+
+
 def test_lists_with_other_filters_have_totals_of_their_own(
     sessions: QuerySet[Session], alice: Person, bob: Person
 ) -> None:

@@ -33,7 +33,7 @@ def test_the_database_refuses_invalid_posts(alice: Person, change: dict[str, Any
 def test_lists_use_an_index(alice: Person, own: bool, index: str) -> None:
     """A scan and a sort would make every list slower as posts grow in number."""
     draft_of(alice)
-    posts = posts_visible(alice.user, author_id=alice.user.pk if own else None).rows
+    posts = posts_visible(alice.user, author_id=alice.user.pk if own else None)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             # PostgreSQL would scan a table of so few rows.
