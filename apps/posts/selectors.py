@@ -22,7 +22,8 @@ UserRow = namedtuple("UserRow", USER_COLUMNS)  # type: ignore[misc]
 # The columns of a post in a list: as POST_COLUMNS, but of the content only as much as tells whether
 # it is longer than its excerpt. Reading the whole content of each would take longer than the rest.
 _ITEM_COLUMNS = tuple(name for name in POST_COLUMNS if name != "content")
-PostItem: Any = namedtuple("PostItem", (*_ITEM_COLUMNS, "content", "author"))
+_ITEM_FIELDS = (*_ITEM_COLUMNS, "content", "author")
+PostItem = namedtuple("PostItem", _ITEM_FIELDS)  # type: ignore[misc]
 
 
 def posts_visible(
@@ -58,7 +59,7 @@ def post_item_columns(posts: QuerySet[Post]) -> QuerySet[Post, Any]:
 def post_items(rows: Sequence[Any]) -> list[Any]:
     """Return PostItems of the rows that post_item_columns() reads."""
     columns = len(_ITEM_COLUMNS) + 1
-    return [PostItem(*row[:columns], UserRow(*row[columns:])) for row in rows]
+    return [PostItem._make([*row[:columns], UserRow(*row[columns:])]) for row in rows]
 
 
 def post_get(viewer: User | None, post_id: UUID) -> Post:
