@@ -15,7 +15,7 @@ from apps.accounts import passwords
 from apps.accounts.errors import EmailTaken, InvalidCredentials, UserNotFound
 from apps.accounts.events import alert_failed_logins
 from apps.accounts.locks import user_locked
-from apps.accounts.models import Session, User, user_tag
+from apps.accounts.models import USERS_TAG, Session, User, user_tag
 from apps.accounts.sessions import Device, Login, session_begin
 from apps.core.addresses import network_of
 from apps.core.kept import drop_when_committed
@@ -40,6 +40,7 @@ def user_register(*, name: str, email: str, password: str, device: Device) -> Lo
                 user.save(force_insert=True)
         except IntegrityError as error:
             raise EmailTaken from error
+        drop_when_committed(USERS_TAG)
         return Login.of(session_begin(user, device))
 
 

@@ -13,6 +13,9 @@ from apps.accounts.emails import MAX_EMAIL_LENGTH, IsPrintableAscii, canonical_e
 from apps.accounts.passwords import compare, normalized
 from apps.core.ids import uuid7
 
+# The tag of what depends on which users are active.
+USERS_TAG = "users"
+
 
 class UserManager(BaseUserManager["User"]):
     """Creates users for Django's own commands. The API calls services instead."""
@@ -75,6 +78,12 @@ class User(AbstractBaseUser):
                 condition=models.Q(status__in=["active", "suspended", "banned", "pending"]),
                 name="user_status_known",
             ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            # Ids sort by time, so this index serves "newest first" without a second column.
+            models.Index(
+                fields=["-id"], name="user_active_newest", condition=models.Q(status="active")
+            )
         ]
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -9,6 +10,7 @@ from django.utils import timezone
 
 from apps.accounts.errors import SessionOver, UserNotFound
 from apps.accounts.models import Session, User
+from apps.accounts.shapes import USER_COLUMNS
 from apps.realtime.presence import presence_store
 
 
@@ -59,6 +61,11 @@ def user_get(user_id: UUID) -> User:
     if user is None:
         raise UserNotFound
     return user
+
+
+def user_columns(users: QuerySet[User]) -> QuerySet[User, Any]:
+    """Return the columns of users that everyone is shown, and their versions."""
+    return users.values_list(*USER_COLUMNS, "version", named=True)
 
 
 def users_visible(search: str = "") -> QuerySet[User]:

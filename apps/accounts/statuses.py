@@ -5,7 +5,7 @@ from django.db.models import F
 
 from apps.accounts.errors import MayNotSetStatus
 from apps.accounts.locks import user_locked
-from apps.accounts.models import Session, User, user_tag
+from apps.accounts.models import USERS_TAG, Session, User, user_tag
 from apps.accounts.policies import may_set_status
 from apps.accounts.sessions import sessions_end
 from apps.core.errors import require
@@ -24,6 +24,6 @@ def user_set_status(actor: User, *, user: User, status: str) -> None:
     locked.status = status
     locked.version = F("version") + 1
     locked.save(update_fields=["status", "version", "updated_at"])
-    drop_when_committed(user_tag(locked.pk))
+    drop_when_committed(user_tag(locked.pk), USERS_TAG)
     if status != User.Status.ACTIVE:
         sessions_end(Session.objects.filter(user=locked, ended_at=None))

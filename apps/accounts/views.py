@@ -5,11 +5,18 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
 from rest_framework.decorators import action
 from rest_framework.request import Request
 
-from apps.accounts import logins, password_changes, profiles, selectors, sessions, tickets
+from apps.accounts import (
+    hot_reads,
+    logins,
+    password_changes,
+    profiles,
+    selectors,
+    sessions,
+    tickets,
+)
 from apps.accounts.models import Session, User
 from apps.accounts.requests import UserRequest, delay_response, device_of
 from apps.accounts.serializers import (
@@ -164,21 +171,23 @@ class UserViewSet(ApiViewSet):
         message="Users retrieved successfully",
         query=UserQuery,
         output=UserOutput,
-        per_page=10,
+        per_page=hot_reads.PER_PAGE,
         access=Access.ANYONE,
+        hot=hot_reads.USER_LIST,
     )
-    def list(self, request: Request, search: str = "") -> QuerySet[User]:
+    def list(self, request: Request, search: str = "") -> Listing[Any]:
         """List users, the newest first. `search` is a part of the name."""
         if search:
             # A search reads every name.
             consume_action("search_users", network_of(client_address(request)))
-        return selectors.users_visible(search)
+        return hot_reads.listing(selectors.users_visible(search))
 
     @Endpoint(
         message="User retrieved successfully",
         output=UserOutput,
         access=Access.ANYONE,
         revision="version",
+        hot=hot_reads.USER_BY_ID,
     )
     def retrieve(self, request: Request, pk: UUID) -> User:
         """Return one user."""

@@ -1,17 +1,26 @@
-"""Reads of posts that are answered from kept bytes: published posts, which everyone sees alike."""
+"""Reads of posts that are answered from kept bytes: published posts, which everyone sees alike, and
+lists of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 from uuid import UUID
+
+from django.db.models import QuerySet
 
 from apps.accounts.models import user_tag
 from apps.core.http.envelope import dumps
+from apps.core.http.hot_lists import page_shown, read_query
 from apps.core.http.hot_reads import HotRead, Reader, Shown
+from apps.core.http.pagination import Listing, Paging, paging_of
 from apps.posts import selectors
-from apps.posts.models import post_tag
+from apps.posts.models import POSTS_TAG, Post, post_tag
 from apps.posts.selectors import PublicPost
-from apps.posts.shapes import post_shape
+from apps.posts.serializers import PostQuery
+from apps.posts.shapes import post_item_shape, post_shape
 from apps.posts.view_counts import view_counter
+
+PER_PAGE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +61,49 @@ POST_BY_ID: HotRead[UUID] = HotRead(
 POST_BY_SLUG: HotRead[str] = HotRead(
     key=lambda path, query: path["slug"], load=_load_by_slug, seen=_seen
 )
+
+
+class PublicList(NamedTuple):
+    """A page of the published posts of one author, or of all."""
+
+    author_id: UUID | None
+    paging: Paging
+
+
+def listing(posts: QuerySet[Post]) -> Listing[Any]:
+    """Return the list of the posts."""
+    return Listing(posts, selectors.post_items, selectors.post_item_columns)
+
+
+def _list_asked_for(path: Mapping[str, str], query: str) -> PublicList | None:
+    given = read_query(PostQuery, query)
+    if given is None or given.get("status", Post.Status.PUBLISHED) != Post.Status.PUBLISHED:
+        return None
+    return PublicList(given.get("author_id"), paging_of(given, PER_PAGE))
+
+
+def _load_lists(lists: Sequence[PublicList]) -> Mapping[PublicList, Shown]:
+    shown = {one: _list_shown(one) for one in lists}
+    return {one: page for one, page in shown.items() if page is not None}
+
+
+def _list_shown(asked: PublicList) -> Shown | None:
+    posts = listing(selectors.posts_visible(None, author_id=asked.author_id))
+    return page_shown(
+        posts, asked.paging, lambda post: post_item_shape(post, post.author), _list_tags
+    )
+
+
+def _list_tags(posts: Sequence[Any]) -> Iterator[str]:
+    yield POSTS_TAG
+    for post in posts:
+        yield post_tag(post.id)
+        yield user_tag(post.author_id)
+
+
+def _is_not_their_own(asked: PublicList, reader: Reader) -> bool:
+    """Return whether the reader is shown what all are: authors also see their own drafts."""
+    return reader.user_id is None or reader.user_id != asked.author_id
+
+
+POST_LIST: HotRead[PublicList] = HotRead(key=_list_asked_for, load=_load_lists, same_for=_is_not_their_own)

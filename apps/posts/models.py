@@ -59,8 +59,18 @@ class Post(models.Model):
                 condition=models.Q(status="published", deleted_at=None),
             ),
             models.Index(
+                fields=["status", "-id"],
+                name="post_unpublished_newest",
+                condition=models.Q(deleted_at=None) & ~models.Q(status="published"),
+            ),
+            models.Index(
                 fields=["author", "-id"],
                 name="post_of_author_newest",
+                condition=models.Q(deleted_at=None),
+            ),
+            models.Index(
+                fields=["author", "status", "-id"],
+                name="post_of_author_by_status",
                 condition=models.Q(deleted_at=None),
             ),
         ]

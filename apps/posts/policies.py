@@ -9,11 +9,16 @@ from apps.posts.models import Post
 def visible_to(viewer: User | None) -> Q:
     """Return the condition for posts that the viewer may see: published posts and their own;
     moderators see all."""
-    if viewer is None:
-        return Q(status=Post.Status.PUBLISHED)
-    if viewer.is_moderator:
+    if viewer is not None and viewer.is_moderator:
         return Q()
-    return Q(status=Post.Status.PUBLISHED) | Q(author=viewer)
+    return Q(status=Post.Status.PUBLISHED) | unpublished_visible_to(viewer)
+
+
+def unpublished_visible_to(viewer: User | None) -> Q:
+    """Return the condition for those posts that are not published which the viewer may see."""
+    if viewer is None:
+        return Q(pk__in=())
+    return Q() if viewer.is_moderator else Q(author=viewer)
 
 
 def may_edit(actor: User, post: Post) -> bool:

@@ -6,16 +6,24 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.db.models.functions import Left
 
 from apps.accounts.models import User
 from apps.accounts.shapes import USER_COLUMNS
 from apps.posts.errors import PostNotFound
 from apps.posts.models import Post
-from apps.posts.policies import visible_to
-from apps.posts.shapes import POST_COLUMNS
+from apps.posts.policies import unpublished_visible_to, visible_to
+from apps.posts.shapes import EXCERPT, POST_COLUMNS
 
 PostRow = namedtuple("PostRow", POST_COLUMNS)  # type: ignore[misc]
 UserRow = namedtuple("UserRow", USER_COLUMNS)  # type: ignore[misc]
+
+
+# The columns of a post in a list: as POST_COLUMNS, but of the content only as much as tells whether
+# it is longer than its excerpt. Reading the whole content of each would take longer than the rest.
+_ITEM_COLUMNS = tuple(name for name in POST_COLUMNS if name != "content")
+_ITEM_FIELDS = (*_ITEM_COLUMNS, "content", "author")
+PostItem = namedtuple("PostItem", _ITEM_FIELDS)  # type: ignore[misc]
 
 
 def posts_visible(
@@ -24,15 +32,34 @@ def posts_visible(
     """Return the posts of a list, the newest first.
 
     Without a status the list has published posts only, except that authors see all of their own.
+    The conditions are no more than each list needs, so that one index has its posts in order, and
+    their number.
     """
-    posts = _existing().filter(visible_to(viewer))
+    own = viewer is not None and author_id == viewer.pk
+    if status is None and not own:
+        status = Post.Status.PUBLISHED
+    posts = Post.objects.filter(deleted_at=None)
     if author_id is not None:
         posts = posts.filter(author_id=author_id)
     if status is not None:
         posts = posts.filter(status=status)
-    elif viewer is None or author_id != viewer.pk:
-        posts = posts.filter(status=Post.Status.PUBLISHED)
+    if status != Post.Status.PUBLISHED and not own:
+        posts = posts.filter(unpublished_visible_to(viewer))
     return posts.order_by("-id")
+
+
+def post_item_columns(posts: QuerySet[Post]) -> QuerySet[Post, Any]:
+    """Return the rows of posts in a list, for post_items()."""
+    authors = (f"author__{name}" for name in USER_COLUMNS)
+    return posts.annotate(beginning=Left("content", EXCERPT + 1)).values_list(
+        *_ITEM_COLUMNS, "beginning", *authors, named=True
+    )
+
+
+def post_items(rows: Sequence[Any]) -> list[Any]:
+    """Return PostItems of the rows that post_item_columns() reads."""
+    columns = len(_ITEM_COLUMNS) + 1
+    return [PostItem._make([*row[:columns], UserRow(*row[columns:])]) for row in rows]
 
 
 def post_get(viewer: User | None, post_id: UUID) -> Post:

@@ -89,8 +89,8 @@ class PostListItemOutput(_PostOutput):
     excerpt = serializers.SerializerMethodField()
 
     @classmethod
-    def dump(cls, thing: Post) -> dict[str, Any]:
-        """Return a post as it is sent in lists."""
+    def dump(cls, thing: Any) -> dict[str, Any]:
+        """Return a post, or a PostItem, as it is sent in lists."""
         return post_item_shape(thing, thing.author)
 
     def get_excerpt(self, post: Post) -> str:

@@ -3,13 +3,13 @@
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
 from rest_framework.decorators import action
 from rest_framework.request import Request
 
 from apps.accounts.requests import UserRequest, current_user
 from apps.core.http.endpoints import Access, Endpoint
 from apps.core.http.middleware import client_address
+from apps.core.http.pagination import Listing
 from apps.core.http.viewsets import ApiViewSet
 from apps.posts import hot_reads, selectors, services
 from apps.posts.models import Post
@@ -30,12 +30,13 @@ class PostViewSet(ApiViewSet):
         message="Posts retrieved successfully",
         query=PostQuery,
         output=PostListItemOutput,
-        per_page=10,
+        per_page=hot_reads.PER_PAGE,
         access=Access.ANYONE,
+        hot=hot_reads.POST_LIST,
     )
-    def list(self, request: Request, **filters: Any) -> QuerySet[Post]:
+    def list(self, request: Request, **filters: Any) -> Listing[Any]:
         """List posts, the newest first."""
-        return selectors.posts_visible(current_user(request), **filters)
+        return hot_reads.listing(selectors.posts_visible(current_user(request), **filters))
 
     @Endpoint(
         message="Post created successfully",

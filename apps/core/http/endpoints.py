@@ -136,7 +136,7 @@ class Endpoint:
             return answer(self.message, status=self.status)
         if self.per_page:
             listing = result if isinstance(result, Listing) else Listing(result)
-            page = paginate(listing.rows, query, self.per_page)
+            page = paginate(listing.rows, query, self.per_page, listing.columns)
             shown = self.output.dump_all(listing.shown(page.rows))
             return answer(self.message, shown, pagination=page.pagination, status=self.status)
         if self.revision:

@@ -8,8 +8,9 @@ import hashlib
 import time
 from asyncio import Future
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from math import inf
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -50,13 +51,15 @@ USED = (
 @dataclass(frozen=True, slots=True)
 class Shown:
     """What one GET shows: the JSON of its `data` and `pagination`, and the tags of all that is in
-    it. `revision` is that of the endpoint, and `subject` is what `seen` is told."""
+    it. `revision` is that of the endpoint, and `subject` is what `seen` is told. `as_of` is since
+    when changes may be missing in it, by time.monotonic(), if that was before it was loaded."""
 
     data: bytes
     tags: Sequence[str]
     revision: str = ""
     pagination: bytes = b""
     subject: Any = None
+    as_of: float = inf
 
 
 @dataclass(slots=True)
@@ -102,12 +105,14 @@ class HotRoute:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer as it is kept: its body up to `meta`, its ETag or "", and what `seen` is told."""
+    """An answer as it is kept: its body up to `meta`, its ETag or "", its tags, what `seen` is
+    told, and since when changes may be missing."""
 
     body: bytes
     etag: str
     tags: Sequence[str]
     subject: Any
+    as_of: float
 
 
 @dataclass(slots=True)
@@ -204,6 +209,7 @@ class HotReads:
         return None
 
     def _keep(self, route: HotRoute, key: Any, answer: Answer, start: LoadStart) -> None:
+        start = replace(start, at=min(start.at, answer.as_of))
         self._cache.keep((route, key), answer, tags=answer.tags, size=len(answer.body), start=start)
 
     def _user_of(self, authorization: str | None) -> Any:
@@ -279,7 +285,7 @@ def _answer(route: HotRoute, shown: Shown) -> Answer:
     etag = ""
     if shown.revision:
         etag = quote_etag(f"{shown.revision}.{hashlib.sha256(shown.data).hexdigest()[:16]}")
-    return Answer(body, etag, shown.tags, shown.subject)
+    return Answer(body, etag, shown.tags, shown.subject, shown.as_of)
 
 
 def _used(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, str] | None:

@@ -1,24 +1,44 @@
-"""Lists: by page with a total, or by cursor at the same cost at any depth."""
+"""Lists: by page with a total, or by cursor, at the same cost at any depth.
+
+docs/decisions/0030-lists.md says how old a total may be, and what a page shows meanwhile.
+"""
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import reduce
-from typing import Any, Generic, TypeVar
+from functools import partial, reduce
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 import orjson
-from django.db.models import DateTimeField, Field, Model, Q, QuerySet, UUIDField
+from django.conf import settings
+from django.core.exceptions import EmptyResultSet
+from django.db.models import DateTimeField, F, Field, Q, QuerySet, RowRange, UUIDField, Window
+from django.db.models.functions import RowNumber
 from rest_framework import serializers
 
 from apps.core.errors import Invalid
+from apps.core.refreshed import Refreshed
 from apps.core.serializers import CamelSerializer
 
-M = TypeVar("M", bound=Model)
+# A row: an instance of the model, or a named tuple with the columns that are shown.
+R = TypeVar("R")
 
 FORWARD, BACKWARD = "n", "p"
+# Up to so many rows a list is counted for each page and skipped through: that takes the database
+# less than the page itself.
+FEW = 1_000
+# Of how many lists the totals and the positions are remembered, and how many positions of each:
+# some 15 MB at most.
+LISTS = 100
+POSITIONS = 1_024
+
+# The key values of a row, in the order of the list.
+Position = Sequence[Any]
 
 
 class ListQuery(CamelSerializer):
@@ -29,38 +49,86 @@ class ListQuery(CamelSerializer):
     cursor = serializers.CharField(max_length=500, required=False, allow_blank=True)
 
 
-@dataclass(frozen=True)
-class Listing(Generic[M]):
-    """A whole list, and a function that turns the rows of a page into what is shown. It gets all
-    rows of the page at once, so that related data takes one query."""
+Columns = Callable[[QuerySet[Any, Any]], QuerySet[Any, Any]]
 
-    rows: QuerySet[M]
-    shown: Callable[[list[M]], Sequence[Any]] = list
+
+def _as_they_are(rows: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
+    return rows
 
 
 @dataclass(frozen=True)
-class Page(Generic[M]):
-    """Some rows of a list, and the `pagination` of their answer."""
+class Listing(Generic[R]):
+    """A whole list, and two functions for the rows of a page.
 
-    rows: list[M]
+    `columns` adds what is read of them, above all what takes a join: the list is counted without
+    it. `shown` turns them into what is shown. It gets all rows of the page at once, so that related
+    data takes one query.
+    """
+
+    rows: QuerySet[Any, Any]
+    shown: Callable[[list[R]], Sequence[Any]] = list
+    columns: Columns = _as_they_are
+
+
+@dataclass(frozen=True)
+class Page(Generic[R]):
+    """Some rows of a list, and the `pagination` of their answer. `as_of` is since when changes may
+    be missing, by time.monotonic()."""
+
+    rows: list[R]
     pagination: dict[str, Any]
+    as_of: float
 
 
-def paginate(queryset: QuerySet[M], query: Mapping[str, Any], per_page: int = 10) -> Page[M]:
-    """Return the rows that a validated ListQuery selects; `per_page` is its default limit.
+class Paging(NamedTuple):
+    """Which page of a list is asked for: by the cursor, unless that is None."""
+
+    page: int
+    limit: int
+    cursor: str | None
+
+    def as_query(self) -> dict[str, Any]:
+        """Return it as a validated ListQuery."""
+        if self.cursor is not None:
+            return {"cursor": self.cursor, "limit": self.limit}
+        return {"page": self.page, "limit": self.limit}
+
+
+def paging_of(query: Mapping[str, Any], per_page: int) -> Paging:
+    """Return the page that a validated ListQuery asks for, in the same form however it says so."""
+    limit = query.get("limit") or per_page
+    if "cursor" in query:
+        return Paging(1, limit, query["cursor"])
+    return Paging(query.get("page") or 1, limit, None)
+
+
+def paginate(
+    queryset: QuerySet[Any, Any],
+    query: Mapping[str, Any],
+    per_page: int = 10,
+    columns: Columns = _as_they_are,
+) -> Page[Any]:
+    """Return the rows that a validated ListQuery selects, with their `columns`; `per_page` is its
+    default limit.
 
     With a `cursor`, even an empty one, the list is paged by keyset. Otherwise a page with the total
     is returned, and a cursor that continues from its end. The queryset must be ordered by columns
     that are unique together and all have the same direction, or pages would skip and repeat rows.
+    Beyond FEW rows the total, and what lies before a page, may be CACHE_SECONDS old.
     """
     _keys(queryset)
-    limit = query.get("limit") or per_page
-    if "cursor" in query:
-        return _by_cursor(queryset, query["cursor"], limit)
-    page = query.get("page") or 1
-    total = queryset.count()
+    paging = paging_of(query, per_page)
+    if paging.cursor is not None:
+        return _by_cursor(queryset, paging.cursor, paging.limit, columns)
+    page, limit = paging.page, paging.limit
+    key = _key(queryset)
+    total, as_of = _totals.get(key, queryset.count)
     start = (page - 1) * limit
-    rows = list(queryset[start : start + limit]) if start < total else []
+    rows: list[Any] = []
+    if start < total:
+        after, skipped, found_at = _after(queryset, key, start)
+        rows = list(columns(after)[skipped : skipped + limit])
+        as_of = min(as_of, found_at)
     pages = -(-total // limit)
     pagination = {
         "total": total,
@@ -71,16 +139,68 @@ def paginate(queryset: QuerySet[M], query: Mapping[str, Any], per_page: int = 10
         "hasPrev": page > 1,
         "nextCursor": _encode(FORWARD, queryset, rows[-1]) if rows and page < pages else None,
     }
-    return Page(rows, pagination)
+    return Page(rows, pagination, as_of)
 
 
-def _by_cursor(queryset: QuerySet[M], cursor: str, limit: int) -> Page[M]:
+_totals = Refreshed[int](LISTS, worth_keeping=lambda total: total > FEW)
+_positions = Refreshed[Sequence[Position]](LISTS)
+
+
+def forget_lists() -> None:
+    """Forget the totals and positions of all lists."""
+    _totals.clear()
+    _positions.clear()
+
+
+def _key(queryset: QuerySet[Any, Any]) -> Hashable:
+    """Return what tells a list from all others: its statement."""
+    names, _ = _keys(queryset)
+    with suppress(EmptyResultSet):
+        return queryset.values_list(*names).query.sql_with_params()
+    return None
+
+
+def _after(
+    queryset: QuerySet[Any, Any], key: Hashable, start: int
+) -> tuple[QuerySet[Any, Any], int, float]:
+    """Return the list from a remembered position on, how many rows are still to be skipped up to
+    `start`, and when the position was found. The database would read all rows that an offset
+    skips."""
+    now = time.monotonic()
+    if start <= FEW or not settings.CACHE_SECONDS:
+        return queryset, start, now
+    # A power of two, so that the pages of a list share a few rows of positions.
+    depth = 1 << start.bit_length()
+    stride = max(depth // POSITIONS, 1)
+    positions, found_at = _positions.get((key, depth), partial(_walk, queryset, stride))
+    # There are fewer if rows were added since.
+    number = min(start // stride, len(positions))
+    if not number:
+        return queryset, start, now
+    after = queryset.filter(_beyond(queryset, positions[number - 1]))
+    return after, start - number * stride, found_at
+
+
+def _walk(queryset: QuerySet[Any, Any], stride: int) -> Sequence[Position]:
+    """Return the position of every stride-th row, at most POSITIONS of them. The database reads the
+    rows before the last one, but only in the index."""
+    names, descending = _keys(queryset)
+    order = [F(name).desc() if descending else F(name).asc() for name in names]
+    number = Window(RowNumber(), order_by=order, frame=RowRange(end=0))
+    rows = queryset.alias(rest=number % stride).filter(rest=0)
+    return list(rows.values_list(*names)[:POSITIONS])
+
+
+def _by_cursor(
+    queryset: QuerySet[Any, Any], cursor: str, limit: int, columns: Columns
+) -> Page[Any]:
     direction, position = _decode(cursor, queryset) if cursor else (FORWARD, None)
     if direction == BACKWARD:
         queryset = queryset.reverse()
     if position is not None:
         queryset = queryset.filter(_beyond(queryset, position))
-    rows = list(queryset[: limit + 1])
+    as_of = time.monotonic()
+    rows = list(columns(queryset)[: limit + 1])
     more, rows = len(rows) > limit, rows[:limit]
     if direction == BACKWARD:
         rows.reverse()
@@ -97,10 +217,11 @@ def _by_cursor(queryset: QuerySet[M], cursor: str, limit: int) -> Page[M]:
             "hasNext": has_next,
             "hasPrev": has_previous,
         },
+        as_of,
     )
 
 
-def _keys(queryset: QuerySet[M]) -> tuple[list[str], bool]:
+def _keys(queryset: QuerySet[Any, Any]) -> tuple[list[str], bool]:
     order = [str(name) for name in queryset.query.order_by or queryset.model._meta.ordering or ()]
     descending = [name.startswith("-") for name in order]
     if not order or len(set(descending)) > 1:
@@ -109,7 +230,7 @@ def _keys(queryset: QuerySet[M]) -> tuple[list[str], bool]:
     return [name.lstrip("-") for name in order], descending[0] == queryset.query.standard_ordering
 
 
-def _beyond(queryset: QuerySet[M], position: Sequence[Any]) -> Q:
+def _beyond(queryset: QuerySet[Any, Any], position: Sequence[Any]) -> Q:
     """Return the condition (a, b) > position in a form for which both databases use the index."""
     names, descending = _keys(queryset)
     operator = "lt" if descending else "gt"
@@ -124,18 +245,18 @@ def _beyond(queryset: QuerySet[M], position: Sequence[Any]) -> Q:
     return bound & reduce(Q.__or__, alternatives)
 
 
-def _field(queryset: QuerySet[M], name: str) -> "Field[Any, Any]":
+def _field(queryset: QuerySet[Any, Any], name: str) -> "Field[Any, Any]":
     field = queryset.model._meta.get_field(name.removesuffix("_id"))
     assert isinstance(field, Field)
     return field
 
 
-def _encode(direction: str, queryset: QuerySet[M], row: M) -> str:
+def _encode(direction: str, queryset: QuerySet[Any, Any], row: Any) -> str:
     values = [getattr(row, name) for name in _keys(queryset)[0]]
     return base64.urlsafe_b64encode(orjson.dumps([direction, *values])).decode().rstrip("=")
 
 
-def _decode(cursor: str, queryset: QuerySet[M]) -> tuple[str, list[Any]]:
+def _decode(cursor: str, queryset: QuerySet[Any, Any]) -> tuple[str, list[Any]]:
     names = _keys(queryset)[0]
     try:
         direction, *values = orjson.loads(

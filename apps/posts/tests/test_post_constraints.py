@@ -27,6 +27,10 @@ def test_the_database_refuses_invalid_posts(alice: Person, change: dict[str, Any
     assert row(post) == before
 
 
+@pytest.mark.skipif(
+    connection.vendor == "postgresql",
+    reason="config/tests/test_list_plans.py has many rows for it.",
+)
 @pytest.mark.parametrize(
     ("own", "index"), [(False, "post_published_newest"), (True, "post_of_author_newest")]
 )
@@ -34,11 +38,6 @@ def test_lists_use_an_index(alice: Person, own: bool, index: str) -> None:
     """A scan and a sort would make every list slower as posts grow in number."""
     draft_of(alice)
     posts = posts_visible(alice.user, author_id=alice.user.pk if own else None)
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            # PostgreSQL would scan a table of so few rows.
-            cursor.execute("SET LOCAL enable_seqscan = off")
     plan = posts[:10].explain()
     assert index in plan
-    assert "sort" not in plan.lower()
     assert "temp b-tree" not in plan.lower()

@@ -1,0 +1,140 @@
+"""How PostgreSQL finds the rows of every list, among many others."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.accounts.tests.people import Person
+from apps.core.http.pagination import forget_lists
+from testing.client import ContractClient
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="It reads PostgreSQL's plans."),
+]
+
+# As many rows a statement may read in vain, or sort. The tables have far more.
+SOME = 1_000
+
+# 100,000 posts of 10,000 users. The newest posts are drafts and the newest users banned, so that
+# a scan from the newest row on finds nothing for a long time. Alice and Bob have thousands of each
+# thing, of which others have many more.
+ROWS = """
+CREATE FUNCTION pg_temp.id(number integer) RETURNS uuid IMMUTABLE LANGUAGE sql
+RETURN ('01000000-0000-7000-8000-' || lpad(number::text, 12, '0'))::uuid;
+
+INSERT INTO accounts_user (id, name, email, email_verified, role, status, bio, avatar_url, version,
+    password, created_at, updated_at)
+SELECT pg_temp.id(n), 'User ' || n, 'user' || n || '@example.com', true, 'user',
+    CASE WHEN n <= 6000 THEN 'active' ELSE 'banned' END, '', '', 1, 'x', now(), now()
+FROM generate_series(1, 10000) n;
+
+INSERT INTO accounts_session (id, user_id, refresh_jti, address, user_agent, created_at,
+    refreshed_at, last_used_at, expires_at)
+SELECT gen_random_uuid(), pg_temp.id(n), 'x', '', '', now(), now(), now(), now() + interval '1 day'
+FROM generate_series(1, 5000) n;
+
+INSERT INTO posts_post (id, author_id, title, content, slug, status, tags, view_count, like_count,
+    comment_count, version, published_at, created_at, updated_at)
+SELECT pg_temp.id(n),
+    CASE n %% 5 WHEN 0 THEN %(alice)s WHEN 1 THEN %(bob)s ELSE pg_temp.id(1 + n %% 6000) END,
+    'Harbour lights', 'The lighthouse keeper counts the boats.', 'post-' || n,
+    CASE WHEN n > 85000 THEN 'draft' WHEN n %% 10000 < 10 THEN 'archived' ELSE 'published' END,
+    '[]', 0, 0, 0, 1, now(), now(), now()
+FROM generate_series(1, 100000) n;
+
+INSERT INTO chat_conversation (id, kind, title, first_id, second_id, last_seq, last_message_at,
+    member_count)
+SELECT gen_random_uuid(), 'direct', '', least(one, other), greatest(one, other), 1,
+    now() - random() * interval '100 days', 2
+FROM (
+    SELECT pg_temp.id(n) one, pg_temp.id(n + 1) other FROM generate_series(1, 6000) n
+    UNION SELECT pg_temp.id(n), %(alice)s FROM generate_series(1, 1500) n
+    UNION SELECT %(alice)s, %(bob)s
+) pair;
+
+INSERT INTO chat_membership (id, conversation_id, user_id, role, joined_seq, joined_event, read_seq,
+    delivered_seq, incoming_seq, last_message_at)
+SELECT gen_random_uuid(), id, unnest(ARRAY[first_id, second_id]), 'member', 0, 0, 0, 0, 1,
+    last_message_at
+FROM chat_conversation;
+
+INSERT INTO chat_message (id, conversation_id, seq, sender_id, content, type, created_at)
+SELECT gen_random_uuid(), one.id, n, one.first_id, 'Ahoy', 'text', now()
+FROM chat_conversation one,
+    generate_series(1, CASE WHEN %(bob)s IN (one.first_id, one.second_id) THEN 1500 ELSE 1 END) n;
+"""
+TABLES = (
+    "accounts_user, accounts_session, posts_post, chat_conversation, chat_membership, chat_message"
+)
+
+
+@pytest.fixture
+def many_rows(alice: Person, bob: Person, settings: Any) -> Iterator[None]:
+    settings.CACHE_SECONDS = 600
+    forget_lists()
+    with connection.cursor() as cursor:
+        cursor.execute(ROWS, {"alice": alice.user.pk, "bob": bob.user.pk})
+        cursor.execute(f"VACUUM (ANALYZE) {TABLES}")
+    yield
+    forget_lists()
+
+
+def test_every_list_finds_its_rows_by_an_index_and_in_order(
+    many_rows: None, alice: Person, bob: Person, moderator: Person, anonymous: ContractClient
+) -> None:
+    users = {"anonymous": anonymous, "alice": alice.client, "moderator": moderator.client}
+    wrong = []
+    for who, client in users.items():
+        for path in paths(alice, bob, signed_in=client is not anonymous):
+            for page in ("", "page=2", "page=60&limit=20", "cursor=", "cursor"):
+                found = problems(client, path, page)
+                wrong += [f"{who} {path}{page}: {problem}" for problem in found]
+    assert not wrong, "\n".join(wrong)
+
+
+def paths(alice: Person, bob: Person, *, signed_in: bool) -> Iterator[str]:
+    """Yield every list with each combination of its filters. A search is not among them: it reads
+    all names, and has a limit for that reason (docs/decisions/0030-lists.md)."""
+    yield "/api/v1/users?"
+    for author in ("", f"authorId={alice.id}&", f"authorId={bob.id}&"):
+        for status in ("", "status=draft&", "status=published&", "status=archived&"):
+            yield f"/api/v1/posts?{author}{status}"
+    if signed_in:
+        yield "/api/v1/auth/sessions?"
+        yield "/api/v1/messages/conversations?"
+        yield f"/api/v1/messages?userId={bob.id}&"
+
+
+def problems(client: Any, path: str, page: str) -> Iterator[str]:
+    """Yield what is wrong with the plans of the statements that a page of a list runs."""
+    if page == "cursor":
+        page = f"cursor={client.get(f'{path}limit=1').json()['pagination']['nextCursor'] or ''}"
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(f"{path}{page}").status_code == 200
+    for statement in [query["sql"] for query in captured]:
+        if statement.startswith("SELECT"):
+            with connection.cursor() as cursor:
+                cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}")
+                [[[explained]]] = cursor.fetchall()
+            for problem in found_in(explained["Plan"]):
+                yield f"{problem}\n    {statement}"
+
+
+def found_in(node: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a plan: a scan of a whole table, a sort of more than some rows, or
+    that more than some rows are read in vain."""
+    parts = node.get("Plans", [])
+    in_vain = (node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+    read = node["Actual Rows"] * node["Actual Loops"] + in_vain
+    if node["Node Type"] == "Seq Scan" and read > SOME:
+        yield f"reads all of {node['Relation Name']}"
+    elif in_vain > SOME and node["Node Type"] != "Subquery Scan":
+        yield f"reads {in_vain:.0f} rows of {node.get('Index Name')} in vain"
+    if "Sort" in node["Node Type"] and parts[0]["Actual Rows"] > SOME:
+        yield f"sorts {parts[0]['Actual Rows']} rows"
+    for part in parts:
+        yield from found_in(part)
