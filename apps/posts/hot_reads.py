@@ -106,4 +106,6 @@ def _is_not_their_own(asked: PublicList, reader: Reader) -> bool:
     return reader.user_id is None or reader.user_id != asked.author_id
 
 
-POST_LIST: HotRead[PublicList] = HotRead(key=_list_asked_for, load=_load_lists, same_for=_is_not_their_own)
+POST_LIST: HotRead[PublicList] = HotRead(
+    key=_list_asked_for, load=_load_lists, same_for=_is_not_their_own
+)
