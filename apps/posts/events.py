@@ -1,6 +1,6 @@
 """The events of posts, on the public feed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +31,9 @@ class PostPublished(Event):
     post: Mapping[str, Any]
 
 
-def post_published(post: Post) -> None:
-    """Tell the subscribers of the feed that a post is public now."""
-    publish(PostPublished(post=PostListItemOutput.dump(post), subject=post.pk))
+def posts_published(posts: Iterable[Post]) -> None:
+    """Tell the subscribers of the feed that posts are public now."""
+    publish(*(PostPublished(post=PostListItemOutput.dump(one), subject=one.pk) for one in posts))
 
 
 def post_changed(post: Post) -> None:

@@ -77,9 +77,9 @@ class PostViewSet(ApiViewSet):
         output=PostOutput,
         revision="version",
     )
-    def partial_update(self, request: UserRequest, pk: UUID, **changes: Any) -> Post:
+    def partial_update(self, request: UserRequest, pk: str, **changes: Any) -> Post:
         """Change the given fields of a post."""
-        return services.post_update(request.user, post_id=pk, **changes)
+        return services.post_update(request.user, post_id=UUID(pk), **changes)
 
     update = partial_update
 
