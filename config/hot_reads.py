@@ -1,6 +1,5 @@
 """The hot reads of all features, and the threads in which they are loaded."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -8,9 +7,8 @@ from apps.accounts.known_sessions import known_user
 from apps.core.http.hot_reads import HotReads, HotRoute
 from apps.core.http.protocol import answer_hot_reads
 from config.api import router
+from config.route_patterns import PREFIX, allow, finder, template
 from config.thread_pools import pool_of
-
-PREFIX = "/api/v1/"
 
 
 async def start_hot_reads() -> None:
@@ -25,15 +23,12 @@ def hot_routes() -> Iterator[HotRoute]:
         endpoint = getattr(getattr(view.cls, view.actions.get("get", ""), None), "endpoint", None)
         if endpoint is None or endpoint.hot is None:
             continue
-        found = re.compile(f"{re.escape(PREFIX)}{pattern.pattern.regex.pattern.removeprefix('^')}")
-        methods = {*view.actions, "head", "options"}
-        allowed = [name.upper() for name in view.cls.http_method_names if name in methods]
         yield HotRoute(
             name=pattern.name,
-            template=f"{PREFIX}{str(pattern.pattern).removeprefix('^').rstrip('$')}",
-            find=found.search,
+            template=template(pattern),
+            find=finder(pattern),
             message=endpoint.message,
-            allow=", ".join(allowed),
+            allow=allow(pattern),
             read=endpoint.hot,
         )
 

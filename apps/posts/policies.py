@@ -18,7 +18,9 @@ def visible_to(viewer: User | None) -> Q:
 
 def may_see(viewer: User, post: Post) -> bool:
     """Return whether visible_to() holds for a user and a post."""
-    return post.status == Post.Status.PUBLISHED or post.author_id == viewer.pk or viewer.is_moderator
+    return (
+        post.status == Post.Status.PUBLISHED or post.author_id == viewer.pk or viewer.is_moderator
+    )
 
 
 def may_edit(actor: User, post: Post) -> bool:

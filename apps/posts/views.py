@@ -13,6 +13,7 @@ from apps.core.http.middleware import client_address
 from apps.core.http.viewsets import ApiViewSet
 from apps.posts import hot_reads, selectors, services
 from apps.posts.models import Post
+from apps.posts.post_commits import post_create_grouped, post_update_grouped
 from apps.posts.serializers import (
     PostChangeInput,
     PostInput,
@@ -43,6 +44,7 @@ class PostViewSet(ApiViewSet):
         input=PostInput,
         output=PostOutput,
         limit="create_post",
+        grouped=post_create_grouped,
     )
     def create(self, request: UserRequest, **data: Any) -> Post:
         """Create a post, as a draft or published at once."""
@@ -76,6 +78,7 @@ class PostViewSet(ApiViewSet):
         input=PostChangeInput,
         output=PostOutput,
         revision="version",
+        grouped=post_update_grouped,
     )
     def partial_update(self, request: UserRequest, pk: str, **changes: Any) -> Post:
         """Change the given fields of a post."""

@@ -165,7 +165,7 @@ class HotReads:
             given.get(b"host", ""), given.get(b"origin"), given.get(b"x-forwarded-proto")
         )
         user_id = self._user_of(given.get(b"authorization"))
-        if lines is None or user_id is _UNKNOWN or not _accepts_json(given.get(b"accept", "")):
+        if lines is None or user_id is _UNKNOWN or not accepts_json(given.get(b"accept", "")):
             return None
         address = _address_behind(peer, given.get(b"x-forwarded-for", ""))
         reader = Reader(user_id, address, given.get(b"user-agent", ""))
@@ -288,7 +288,7 @@ def _used(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, str] | None:
 
 
 @lru_cache(REMEMBERED)
-def _accepts_json(accept: str) -> bool:
+def accepts_json(accept: str) -> bool:
     """Return whether the client surely takes JSON. The view decides what is more complicated."""
     return not accept or "*/*" in accept.split(",") or "application/json" in accept.split(",")
 

@@ -1,0 +1,38 @@
+"""The grouped writes of all features."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from apps.accounts.known_sessions import UsersOfTokens
+from apps.core.http.grouped_writes import GroupedRoute, GroupedWrites
+from config.api import router
+from config.route_patterns import PREFIX, allow, finder, template
+from config.thread_pools import pool_of
+
+
+def grouped_writes() -> GroupedWrites:
+    """Return what answers the grouped writes of a process."""
+    return GroupedWrites(grouped_routes(), UsersOfTokens(_in_reading_thread).find)
+
+
+def grouped_routes() -> Iterator[GroupedRoute]:
+    """Yield the methods of routes that declare a grouped write."""
+    for pattern in router.urls:
+        view: Any = pattern.callback
+        for method, action in view.actions.items():
+            endpoint = getattr(getattr(view.cls, action), "endpoint", None)
+            if endpoint is not None and endpoint.grouped is not None:
+                yield GroupedRoute(
+                    name=pattern.name,
+                    method=method.upper(),
+                    template=template(pattern),
+                    find=finder(pattern),
+                    allow=allow(pattern),
+                    endpoint=endpoint,
+                )
+
+
+async def _in_reading_thread(
+    load: Callable[[Sequence[Any]], Mapping[Any, Any]], keys: Sequence[Any]
+) -> Mapping[Any, Any]:
+    return await pool_of("GET", PREFIX).run(load, keys)
