@@ -21,14 +21,15 @@ def grouped_routes() -> Iterator[GroupedRoute]:
         view: Any = pattern.callback
         for method, action in view.actions.items():
             endpoint = getattr(getattr(view.cls, action), "endpoint", None)
-            if endpoint is not None and endpoint.grouped is not None:
+            if endpoint is not None and endpoint.grouped and endpoint.input:
                 yield GroupedRoute(
-                    name=pattern.name,
                     method=method.upper(),
                     template=template(pattern),
                     find=finder(pattern),
                     allow=allow(pattern),
                     endpoint=endpoint,
+                    write=endpoint.grouped,
+                    input=endpoint.input,
                 )
 
 

@@ -36,6 +36,7 @@ from apps.chat.queries import (
     with_users,
 )
 from apps.chat.serializers import MessageOutput
+from apps.core.db.sql import insert_objects
 from apps.core.errors import DomainError, require
 from apps.core.http import idempotency
 
@@ -202,7 +203,7 @@ def _store(drafts: Sequence[Draft], context: _Context) -> list[Sent]:
         Conversation.objects.number_in_groups(in_groups)
     if direct:
         Conversation.objects.number_direct(direct, context.users)
-    Message.objects.bulk_create(messages)
+    insert_objects(messages)
     if direct:
         Membership.objects.update_direct(direct.values())
     sent = [_sent(message, created=True) for message in messages]

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.core.db.sql import insert
+from apps.core.db.sql import insert_objects
 from apps.core.errors import DomainError, require
 from apps.core.http import idempotency
 from apps.core.http.conditional import require_match
@@ -33,7 +33,6 @@ from apps.posts.models import POSTS_TAG, Post, post_tag
 from apps.posts.policies import may_change_status, may_delete, may_edit, may_see, visible_to
 from apps.posts.slugs import claim_other_slug, claim_slugs, slug_of
 
-COLUMNS = [field.attname for field in Post._meta.concrete_fields]
 # What a kept answer to the author shows of a deleted post.
 REDACTED_POST = {"title": "", "slug": "", "content": "", "tags": []}
 
@@ -86,7 +85,7 @@ def posts_create(new: Sequence[NewPost]) -> list[Post]:
     posts = [_made(one) for one in new]
     # A slug refers to a row that is inserted later: foreign keys are checked at the commit.
     claim_slugs(posts)
-    insert(Post, COLUMNS, ([getattr(post, name) for name in COLUMNS] for post in posts))
+    insert_objects(posts)
     _drop_kept(posts)
     events.posts_published(post for post in posts if post.published_at is not None)
     return posts
@@ -97,7 +96,6 @@ def _made(new: NewPost) -> Post:
     post = Post(author=new.author, title=new.title, content=new.content, tags=list(new.tags))
     if new.status == Post.Status.PUBLISHED:
         _publish(post)
-    post._state.adding = False
     return post
 
 

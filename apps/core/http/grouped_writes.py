@@ -25,6 +25,7 @@ from apps.core.http.hot_reads import accepts_json
 from apps.core.http.middleware import address_in, request_id
 from apps.core.http.request_log import log_request
 from apps.core.ratelimit import pass_network
+from apps.core.serializers import CamelSerializer
 
 Environ = dict[str, Any]
 
@@ -37,12 +38,13 @@ JSON = {"application/json", "application/json; charset=utf-8", "application/json
 class GroupedRoute:
     """A method of a route whose endpoint declares a grouped write."""
 
-    name: str
     method: str
     template: str
     find: Callable[[str], "re.Match[str] | None"]
     allow: str
     endpoint: Endpoint
+    write: Callable[..., Awaitable[Any]]
+    input: type[CamelSerializer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class GroupedWrites:
         endpoint = accepted.route.endpoint
         headers = [*accepted.headers, (b"allow", accepted.route.allow.encode())]
         try:
-            result = await endpoint.grouped(user, **accepted.given)
+            result = await accepted.route.write(user, **accepted.given)
         except Exception as error:  # noqa: BLE001
             refusal = as_domain_error(error)
             status, body = refusal.status, {"success": False, **refusal.as_dict()}
@@ -128,7 +130,7 @@ class GroupedWrites:
             environ.get("HTTP_ORIGIN"),
             environ.get("HTTP_X_FORWARDED_PROTO"),
         )
-        given = None if found is None else _given(found[0].endpoint, environ)
+        given = None if found is None else _given(found[0], environ)
         if found is None or headers is None or given is None:
             return None
         route, variables = found
@@ -141,17 +143,17 @@ class GroupedWrites:
         return None
 
 
-def _given(endpoint: Endpoint, environ: Environ) -> dict[str, Any] | None:
+def _given(route: GroupedRoute, environ: Environ) -> dict[str, Any] | None:
     """Return what the body and the headers give to the write; None if the body is not valid."""
     stream = environ["wsgi.input"]
     try:
         body = orjson.loads(stream.read())
-        given = endpoint.input.load(body) if isinstance(body, dict) else None
+        given = route.input.load(body) if isinstance(body, dict) else None
     except (orjson.JSONDecodeError, ValidationError):
         given = None
     # The view, if it answers, reads from the beginning.
     stream.seek(0)
-    if given is not None and endpoint.revision and environ["REQUEST_METHOD"] in CHANGES:
+    if given is not None and route.endpoint.revision and route.method in CHANGES:
         given["if_match"] = environ.get("HTTP_IF_MATCH", "")
     return given
 

@@ -166,7 +166,7 @@ def test_a_post_that_cannot_be_saved_is_not_announced(
     def fail(*_: object, **__: object) -> None:
         raise ValueError("disk full")
 
-    monkeypatch.setattr(services, "insert", fail)
+    monkeypatch.setattr(services, "insert_objects", fail)
     response = alice.post("/posts", {**BODY, "status": "published"})
     assert response.status_code == 500
     assert "disk" not in response.content.decode()
