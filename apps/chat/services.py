@@ -239,5 +239,5 @@ def message_delete(actor: User, *, message_id: UUID) -> None:
         conversation.last_message_at = (last or message).created_at
         conversation.save(update_fields=["last_message_at"])
         memberships.update(last_message_at=last and last.created_at)
-    idempotency.redact_answers([message.pk], {"data": {"content": ""}})
+    idempotency.redact_answers({message.pk: {"data": {"content": ""}}})
     events.message_deleted(message)

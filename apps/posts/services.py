@@ -124,7 +124,7 @@ def posts_update(changes: Sequence[PostChange]) -> list[Post | DomainError]:
         except DomainError as refusal:
             outcomes.append(refusal)
     changed = {one.pk for one in outcomes if isinstance(one, Post)}
-    _announce([posts[pk] for pk in sorted(changed)], announced)
+    _announce([post for pk, post in posts.items() if pk in changed], announced)
     return outcomes
 
 
@@ -179,9 +179,9 @@ def post_delete(actor: User, *, post_id: UUID, if_match: str = "") -> None:
     require_match(if_match, str(post.version))
     post.deleted_at = timezone.now()
     _save_edit(post, ["deleted_at"])
-    idempotency.redact_answers([post.pk], {"data": REDACTED_POST})
+    idempotency.redact_answers({post.pk: {"data": REDACTED_POST}})
     if post.published_at is not None:
-        events.post_changed(post)
+        events.posts_changed([post])
 
 
 def _locked(actor: User, post_id: UUID) -> Post:
@@ -219,12 +219,10 @@ def _drop_kept(posts: Sequence[Post]) -> None:
         drop_when_committed(*public, POSTS_TAG)
 
 
-def _announce(posts: Sequence[Post], announced: Collection[UUID]) -> None:
+def _announce(posts: Iterable[Post], announced: Collection[UUID]) -> None:
     """Announce the posts that are public for the first time, and correct what was announced
     before."""
-    for post in posts:
-        if post.pk in announced:
-            events.post_changed(post)
-    events.posts_published(
-        post for post in posts if post.published_at is not None and post.pk not in announced
-    )
+    known = [post for post in posts if post.published_at is not None]
+    if changed := [post for post in known if post.pk in announced]:
+        events.posts_changed(changed)
+    events.posts_published(post for post in known if post.pk not in announced)
