@@ -9,6 +9,7 @@ from django.conf import settings
 from apps.core.features import features
 from apps.core.http.bridge import WsgiBridge
 from apps.core.http.middleware import check_address_limit
+from config.grouped_writes import grouped_writes
 from config.health import HealthEndpoints
 from config.health_checks import health_checks
 from config.hot_reads import start_hot_reads
@@ -28,7 +29,7 @@ lifespan = Lifespan([checks.start, open_hub, start_hot_reads, *steps_of_features
 application = ProtocolTypeRouter(
     {
         "http": HealthEndpoints(
-            WsgiBridge(wsgi_application, pool_of, check_address_limit),
+            WsgiBridge(wsgi_application, pool_of, check_address_limit, grouped_writes().answer),
             checks,
             Readiness(database_state),
         ),

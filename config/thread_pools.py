@@ -1,7 +1,11 @@
 """The thread pool that each request runs in, so that requests that wait for locks, or hash
 passwords, do not delay the others."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 from django.conf import settings
+from django.db import close_old_connections
 from django.urls import reverse
 
 from apps.core.http.endpoint_checks import routes_of
@@ -37,3 +41,16 @@ def pool_of(method: str, path: str) -> BoundedPool:
     if (method, path) in HASHING:
         return _POOLS["hashing"]
     return _POOLS["reading" if method in SAFE else "writing"]
+
+
+async def in_reading_thread(
+    load: Callable[[Sequence[Any]], Mapping[Any, Any]], keys: Sequence[Any]
+) -> Mapping[Any, Any]:
+    """Return what a load of the event loop reads, in a thread for reads; raise Busy."""
+
+    def run() -> Mapping[Any, Any]:
+        # Replaces a connection that failed, as Django does before each request.
+        close_old_connections()
+        return load(keys)
+
+    return await _POOLS["reading"].run(run)

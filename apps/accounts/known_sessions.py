@@ -4,18 +4,24 @@ Looking up a session takes a query, and a client sends its token with each reque
 ends, and a user who changes, are dropped at once (core.kept).
 """
 
+import asyncio
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import Model
 
+from apps.accounts.errors import InvalidToken
 from apps.accounts.models import Session, User, session_tag, user_tag
-from apps.accounts.selectors import session_active
-from apps.accounts.sessions import TOUCH_INTERVAL, session_touch
-from apps.accounts.tokens import read_access
-from apps.core.kept import Kept
+from apps.accounts.selectors import session_active, sessions_active
+from apps.accounts.sessions import TOUCH_INTERVAL, needs_touch, session_touch
+from apps.accounts.tokens import Claims, read_access
+from apps.core.gather import Gather, InThread
+from apps.core.kept import Kept, LoadStart
 
 M = TypeVar("M", bound=Model)
 
@@ -29,6 +35,7 @@ SESSION_SIZE = 3_000
 class _Known:
     """A session that was active, and until when it need not be looked up, by time.time()."""
 
+    session_id: UUID
     user_id: UUID
     session: tuple[Any, ...]
     user: tuple[Any, ...]
@@ -47,15 +54,7 @@ def session_of_token(token: str) -> Session:
         claims = read_access(token)
         session = session_active(claims.session_id)
         session_touch(session)
-        # Its end by time, and when its use is to be written again, come without a drop.
-        until = min(
-            claims.until,
-            session.expires_at.timestamp(),
-            (session.last_used_at + TOUCH_INTERVAL).timestamp(),
-        )
-        known = _Known(session.user_id, _values(session), _values(session.user), until)
-        tags = (session_tag(session.pk), user_tag(session.user_id))
-        _known.keep(token, known, tags=tags, size=SESSION_SIZE, start=start)
+        _keep(token, _known_of(session, claims), start)
         return session
     # Objects of its own for each caller, since callers change them.
     session = _made(Session, known.session)
@@ -69,15 +68,68 @@ def known_user(token: str) -> UUID | None:
     return None if known is None else known.user_id
 
 
+class UsersOfTokens:
+    """Finds the users of access tokens on the event loop. Tokens that are not known are looked up
+    together with those that wait at the same moment, `in_thread`."""
+
+    def __init__(self, in_thread: InThread[str, _Known]) -> None:
+        self._sessions = Gather[str, _Known](_load, in_thread, _known, _keep)
+
+    async def find(self, token: str) -> User | None:
+        """Return the user of a token, None if session_of_token() must say what is wrong with it, or
+        write that its session is in use."""
+        known = _find(token)
+        if known is None:
+            future = self._sessions.get(token)
+            # Others may wait for it as well, so a caller who is cancelled must not cancel it.
+            await asyncio.wait([future])
+            known = None if future.exception() else future.result()
+        return None if known is None else _made(User, known.user)
+
+
+def _load(tokens: Sequence[str]) -> dict[str, _Known]:
+    """Return the sessions of those tokens that are valid and need no write."""
+    claims = {}
+    for token in tokens:
+        with suppress(InvalidToken):
+            claims[token] = read_access(token)
+    ids = {one.session_id for one in claims.values()}
+    found = {one.pk: one for one in sessions_active(ids) if not needs_touch(one)}
+    return {
+        token: _known_of(found[one.session_id], one)
+        for token, one in claims.items()
+        if one.session_id in found
+    }
+
+
+def _known_of(session: Session, claims: Claims) -> _Known:
+    # Its end by time, and when its use is to be written again, come without a drop.
+    until = min(
+        claims.until,
+        session.expires_at.timestamp(),
+        (session.last_used_at + TOUCH_INTERVAL).timestamp(),
+    )
+    return _Known(session.pk, session.user_id, _values(session), _values(session.user), until)
+
+
+def _keep(token: str, known: _Known, start: LoadStart) -> None:
+    tags = (session_tag(known.session_id), user_tag(known.user_id))
+    _known.keep(token, known, tags=tags, size=SESSION_SIZE, start=start)
+
+
 def _find(token: str) -> _Known | None:
     known = _known.get(token)
     return known if known is not None and time.time() < known.until else None
 
 
 def _values(row: Model) -> tuple[Any, ...]:
-    return tuple(getattr(row, field.attname) for field in row._meta.concrete_fields)
+    return tuple(getattr(row, name) for name in _names(type(row)))
 
 
 def _made(model: type[M], values: tuple[Any, ...]) -> M:
-    names = [field.attname for field in model._meta.concrete_fields]
-    return model.from_db(None, names, values)
+    return model.from_db(None, _names(model), values)
+
+
+@cache
+def _names(model: type[Model]) -> list[str]:
+    return [field.attname for field in model._meta.concrete_fields]

@@ -29,6 +29,11 @@ def session_active(session_id: UUID) -> Session:
     return session
 
 
+def sessions_active(session_ids: Iterable[UUID]) -> list[Session]:
+    """Return those of the sessions that are active, with their users."""
+    return list(active_sessions().select_related("user").filter(pk__in=list(session_ids)))
+
+
 def active_sessions_among(session_ids: Iterable[UUID]) -> set[UUID]:
     """Return which of the sessions are active."""
     return set(active_sessions().filter(pk__in=list(session_ids)).values_list("pk", flat=True))

@@ -109,11 +109,16 @@ def session_touch(session: Session) -> None:
     If the session's row is locked, or on SQLite the database, this does nothing, so that no read
     waits: a later request writes it.
     """
-    now = timezone.now()
-    if now - session.last_used_at > TOUCH_INTERVAL:
+    if needs_touch(session):
         with suppress(OperationalError), nowait_locks():
+            now = timezone.now()
             Session.objects.filter(pk=session.pk).update(last_used_at=now)
             session.last_used_at = now
+
+
+def needs_touch(session: Session) -> bool:
+    """Return whether session_touch() would write."""
+    return timezone.now() - session.last_used_at > TOUCH_INTERVAL
 
 
 @transaction.atomic

@@ -114,7 +114,7 @@ def messages_sent(messages: Iterable[tuple[Message, Mapping[str, Any]]]) -> None
 
 def message_deleted(message: Message) -> None:
     """Publish to all members that a message is deleted, and take its words out of the log."""
-    redact([message.pk], {"message": {"content": ""}})
+    redact({message.pk: {"message": {"content": ""}}})
     sender, receiver = message.sender_id, message.receiver_id
     kind = GroupMessageDeleted if receiver is None else MessageDeleted
     to = [message.conversation_id] if receiver is None else [sender, receiver]

@@ -1,8 +1,11 @@
 """Messages that wait in a process at one moment are sent in one transaction."""
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
+from apps.accounts.models import User
 from apps.chat.errors import TooManyWaiting
+from apps.chat.models import Message
 from apps.chat.services import Draft, Sent, messages_send
 from apps.core.errors import DomainError
 from apps.core.ratelimit import action_refusals
@@ -13,6 +16,13 @@ async def message_send_grouped(draft: Draft) -> Sent:
     """Send a message with those that wait at the same moment; raise what message_send() raises,
     RateLimited or TooManyWaiting."""
     return await message_commits().submit(draft)
+
+
+async def message_create_grouped(actor: User, **given: Any) -> tuple[Message, bool]:
+    """Send a message of a request with those that wait at the same moment, and return it and
+    whether it is new; raise what message_send_grouped() raises."""
+    sent = await message_send_grouped(Draft(sender_id=actor.pk, **given))
+    return sent.message, sent.created
 
 
 @one_per_loop

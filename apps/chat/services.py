@@ -36,6 +36,7 @@ from apps.chat.queries import (
     with_users,
 )
 from apps.chat.serializers import MessageOutput
+from apps.core.db.sql import insert_objects
 from apps.core.errors import DomainError, require
 from apps.core.http import idempotency
 
@@ -202,7 +203,7 @@ def _store(drafts: Sequence[Draft], context: _Context) -> list[Sent]:
         Conversation.objects.number_in_groups(in_groups)
     if direct:
         Conversation.objects.number_direct(direct, context.users)
-    Message.objects.bulk_create(messages)
+    insert_objects(messages)
     if direct:
         Membership.objects.update_direct(direct.values())
     sent = [_sent(message, created=True) for message in messages]
@@ -238,5 +239,5 @@ def message_delete(actor: User, *, message_id: UUID) -> None:
         conversation.last_message_at = (last or message).created_at
         conversation.save(update_fields=["last_message_at"])
         memberships.update(last_message_at=last and last.created_at)
-    idempotency.redact_answers([message.pk], {"data": {"content": ""}})
+    idempotency.redact_answers({message.pk: {"data": {"content": ""}}})
     events.message_deleted(message)

@@ -10,6 +10,7 @@ from rest_framework.decorators import action
 
 from apps.accounts.requests import UserRequest
 from apps.chat import receipts, selectors, services
+from apps.chat.message_commits import message_create_grouped
 from apps.chat.models import Membership, Message
 from apps.chat.serializers import (
     ConversationOutput,
@@ -35,6 +36,7 @@ class MessageViewSet(ApiViewSet):
         input=MessageInput,
         output=MessageOutput,
         limit="send_message",
+        grouped=message_create_grouped,
     )
     def create(self, request: UserRequest, **data: Any) -> tuple[Message, bool]:
         """Send a message. One that was sent before with the same clientId is returned with 200."""

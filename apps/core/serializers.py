@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 from rest_framework import serializers
+from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 INVISIBLE = {"Cc", "Cf", "Zs", "Zl", "Zp"}
 
@@ -77,8 +78,27 @@ def has_visible_characters(text: str) -> bool:
     return any(unicodedata.category(character) not in INVISIBLE for character in text)
 
 
+class _NoSurrogates(ProhibitSurrogateCharactersValidator):
+    """REST framework's check, which looks at one character after the other, for texts that need
+    it."""
+
+    def __call__(self, value: Any) -> None:
+        """Fail for a text with half a pair of surrogates."""
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            super().__call__(value)
+
+
 class Text(serializers.CharField):
     """A string: numbers are not converted, and white space around it is removed."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.validators = [
+            _NoSurrogates() if isinstance(one, ProhibitSurrogateCharactersValidator) else one
+            for one in self.validators
+        ]
 
     def to_internal_value(self, data: Any) -> str:
         """Return the string; fail for any other type, and for a string with no visible character,

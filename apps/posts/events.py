@@ -1,6 +1,6 @@
 """The events of posts, on the public feed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,12 +31,16 @@ class PostPublished(Event):
     post: Mapping[str, Any]
 
 
-def post_published(post: Post) -> None:
-    """Tell the subscribers of the feed that a post is public now."""
-    publish(PostPublished(post=PostListItemOutput.dump(post), subject=post.pk))
+def posts_published(posts: Iterable[Post]) -> None:
+    """Tell the subscribers of the feed that posts are public now."""
+    publish(*(PostPublished(post=PostListItemOutput.dump(one), subject=one.pk) for one in posts))
 
 
-def post_changed(post: Post) -> None:
-    """Overwrite the logged event of a post with what everyone may read of the post now."""
+def posts_changed(posts: Iterable[Post]) -> None:
+    """Overwrite the logged events of posts with what everyone may read of the posts now."""
+    redact({post.pk: {"post": _public(post)} for post in posts})
+
+
+def _public(post: Post) -> Mapping[str, Any]:
     public = post.status == Post.Status.PUBLISHED and post.deleted_at is None
-    redact([post.pk], {"post": PostListItemOutput.dump(post) if public else REDACTED_LIST_ITEM})
+    return PostListItemOutput.dump(post) if public else REDACTED_LIST_ITEM

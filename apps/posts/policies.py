@@ -21,6 +21,13 @@ def unpublished_visible_to(viewer: User | None) -> Q:
     return Q() if viewer.is_moderator else Q(author=viewer)
 
 
+def may_see(viewer: User, post: Post) -> bool:
+    """Return whether visible_to() holds for a user and a post."""
+    return (
+        post.status == Post.Status.PUBLISHED or post.author_id == viewer.pk or viewer.is_moderator
+    )
+
+
 def may_edit(actor: User, post: Post) -> bool:
     """Return whether the actor may change or publish the post: only its author may."""
     return post.author_id == actor.pk

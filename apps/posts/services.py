@@ -3,14 +3,18 @@
 Lock order: the post's row, its slugs, kept answers by id, then the stream of the feed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.core.errors import require
+from apps.core.db.sql import insert_objects
+from apps.core.errors import DomainError, require
 from apps.core.http import idempotency
 from apps.core.http.conditional import require_match
 from apps.core.kept import drop_when_committed
@@ -26,73 +30,129 @@ from apps.posts.errors import (
     PublishedCannotBecomeDraft,
 )
 from apps.posts.models import POSTS_TAG, Post, post_tag
-from apps.posts.policies import may_change_status, may_delete, may_edit, visible_to
-from apps.posts.slugs import claim_slug, slug_of
+from apps.posts.policies import may_change_status, may_delete, may_edit, may_see, visible_to
+from apps.posts.slugs import claim_other_slug, claim_slugs, slug_of
 
 # What a kept answer to the author shows of a deleted post.
 REDACTED_POST = {"title": "", "slug": "", "content": "", "tags": []}
 
 
-@transaction.atomic
-def post_create(
-    actor: User,
-    *,
-    title: str,
-    content: str,
-    status: str = Post.Status.DRAFT,
-    tags: Sequence[str] = (),
-) -> Post:
-    """Create a post and return it; announce it if it is published."""
-    post = Post(author=actor, title=title, content=content, tags=list(tags))
-    # The slug refers to a row that is inserted later: foreign keys are checked at the commit.
-    post.slug = claim_slug(post)
-    if status == Post.Status.PUBLISHED:
-        _publish(post)
-    post.save(force_insert=True)
-    _announce(post, first_time=post.published_at is not None)
-    _drop_kept(post)
+@dataclass(frozen=True)
+class NewPost:
+    """A post to create."""
+
+    author: User
+    title: str
+    content: str
+    status: str = Post.Status.DRAFT
+    tags: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class PostChange:
+    """What an actor changes of a post. A field that is None stays as it is.
+
+    `version` and the If-Match header name the post that the actor has read.
+    """
+
+    actor: User
+    post_id: UUID
+    title: str | None = None
+    content: str | None = None
+    status: str | None = None
+    tags: Sequence[str] | None = None
+    version: int | None = None
+    if_match: str = ""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Return the new values by the names of their fields."""
+        values = {name: getattr(self, name) for name in ("title", "content", "tags", "status")}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def post_create(actor: User, **given: Any) -> Post:
+    """Create a post and return it; announce it if it is published. What is given are the fields of
+    NewPost."""
+    [post] = posts_create([NewPost(actor, **given)])
     return post
 
 
 @transaction.atomic
-def post_update(
-    actor: User,
-    *,
-    post_id: UUID,
-    title: str | None = None,
-    content: str | None = None,
-    status: str | None = None,
-    tags: Sequence[str] | None = None,
-    version: int | None = None,
-    if_match: str = "",
-) -> Post:
-    """Change the given fields of a post and return it.
+def posts_create(new: Sequence[NewPost]) -> list[Post]:
+    """Create posts in one transaction, with one statement for each table, and return them in their
+    order; announce those that are published."""
+    posts = [_made(one) for one in new]
+    # A slug refers to a row that is inserted later: foreign keys are checked at the commit.
+    claim_slugs(posts)
+    insert_objects(posts)
+    _drop_kept(posts)
+    events.posts_published(post for post in posts if post.published_at is not None)
+    return posts
+
+
+def _made(new: NewPost) -> Post:
+    """Return a post as its row will be, but without a slug."""
+    post = Post(author=new.author, title=new.title, content=new.content, tags=list(new.tags))
+    if new.status == Post.Status.PUBLISHED:
+        _publish(post)
+    return post
+
+
+def post_update(actor: User, *, post_id: UUID, **given: Any) -> Post:
+    """Change the given fields of a post, which are those of PostChange, and return it.
 
     Raises PostNotFound, NotYourPostToUpdate, PreconditionFailed for a stale If-Match, PostChanged
-    for a stale version, NothingToChange or PublishedCannotBecomeDraft. Only the given fields are
-    written, so that a concurrent change of the view count is not overwritten.
+    for a stale version, NothingToChange or PublishedCannotBecomeDraft.
     """
-    post = _locked(actor, post_id)
-    require(may_edit(actor, post), NotYourPostToUpdate)
-    require_match(if_match, str(post.version))
-    if version is not None and version != post.version:
+    [outcome] = posts_update([PostChange(actor, post_id, **given)])
+    if isinstance(outcome, DomainError):
+        raise outcome
+    return outcome
+
+
+@transaction.atomic
+def posts_update(changes: Sequence[PostChange]) -> list[Post | DomainError]:
+    """Make changes in one transaction, in their order; return for each the post as it was then, or
+    why the change is refused."""
+    posts = _locked_by_id({change.post_id for change in changes})
+    announced = {post.pk for post in posts.values() if post.published_at is not None}
+    outcomes: list[Post | DomainError] = []
+    for change in changes:
+        try:
+            outcomes.append(copy(_update(change, posts.get(change.post_id))))
+        except DomainError as refusal:
+            outcomes.append(refusal)
+    changed = {one.pk for one in outcomes if isinstance(one, Post)}
+    _announce([post for pk, post in posts.items() if pk in changed], announced)
+    return outcomes
+
+
+def _update(change: PostChange, post: Post | None) -> Post:
+    """Make a change of a locked post and return it; raise what post_update() raises.
+
+    Only the given fields are written, so that a concurrent change of the view count is not
+    overwritten.
+    """
+    if post is None or not may_see(change.actor, post):
+        raise PostNotFound
+    require(may_edit(change.actor, post), NotYourPostToUpdate)
+    require_match(change.if_match, str(post.version))
+    if change.version is not None and change.version != post.version:
         raise PostChanged
-    given = {"title": title, "content": content, "tags": tags, "status": status}
-    changes = {name: value for name, value in given.items() if value is not None}
-    if not changes:
+    fields = change.fields
+    if not fields:
         raise NothingToChange
-    if status is not None and not may_change_status(post, status):
+    if change.status is not None and not may_change_status(post, change.status):
         raise PublishedCannotBecomeDraft
-    first_time = status == Post.Status.PUBLISHED and post.published_at is None
-    renamed = title is not None and slug_of(title) != slug_of(post.title)
-    for name, value in changes.items():
+    renamed = change.title is not None and slug_of(change.title) != slug_of(post.title)
+    for name, value in fields.items():
         setattr(post, name, value)
     if renamed:
-        post.slug = claim_slug(post)
-    if first_time:
+        claim_other_slug(post)
+    if post.status == Post.Status.PUBLISHED:
         _publish(post)
-    _save_edit(post, [*changes, "slug", "published_at"])
-    _announce(post, first_time=first_time)
+    _save_edit(post, [*fields, "slug", "published_at"])
     return post
 
 
@@ -103,10 +163,10 @@ def post_publish(actor: User, *, post_id: UUID) -> Post:
     require(may_edit(actor, post), NotYourPostToPublish)
     if post.status == Post.Status.PUBLISHED:
         raise AlreadyPublished
-    first_time = post.published_at is None
+    announced = {post.pk} if post.published_at is not None else set()
     _publish(post)
     _save_edit(post, ["status", "published_at"])
-    _announce(post, first_time=first_time)
+    _announce([post], announced)
     return post
 
 
@@ -119,8 +179,9 @@ def post_delete(actor: User, *, post_id: UUID, if_match: str = "") -> None:
     require_match(if_match, str(post.version))
     post.deleted_at = timezone.now()
     _save_edit(post, ["deleted_at"])
-    idempotency.redact_answers([post.pk], {"data": REDACTED_POST})
-    _announce(post, first_time=False)
+    idempotency.redact_answers({post.pk: {"data": REDACTED_POST}})
+    if post.published_at is not None:
+        events.posts_changed([post])
 
 
 def _locked(actor: User, post_id: UUID) -> Post:
@@ -132,6 +193,13 @@ def _locked(actor: User, post_id: UUID) -> Post:
     return post
 
 
+def _locked_by_id(ids: Iterable[UUID]) -> dict[UUID, Post]:
+    """Lock and return those of the posts that exist, in the order of their ids."""
+    posts = Post.objects.select_for_update(of=("self",)).select_related("author")
+    found = posts.filter(pk__in=list(ids), deleted_at=None).order_by("pk")
+    return {post.pk: post for post in found}
+
+
 def _publish(post: Post) -> None:
     post.status = Post.Status.PUBLISHED
     post.published_at = post.published_at or timezone.now()
@@ -141,17 +209,20 @@ def _save_edit(post: Post, fields: Sequence[str]) -> None:
     post.version += 1
     post.updated_at = timezone.now()
     post.save(update_fields=[*fields, "version", "updated_at"])
-    _drop_kept(post)
+    _drop_kept([post])
 
 
-def _drop_kept(post: Post) -> None:
-    """Let no process show the post, or a list without the change, any more."""
-    if post.published_at is not None:
-        drop_when_committed(post_tag(post.pk), POSTS_TAG)
+def _drop_kept(posts: Sequence[Post]) -> None:
+    """Let no process show the posts, or a list without their changes, any more."""
+    public = [post_tag(post.pk) for post in posts if post.published_at is not None]
+    if public:
+        drop_when_committed(*public, POSTS_TAG)
 
 
-def _announce(post: Post, *, first_time: bool) -> None:
-    if first_time:
-        events.post_published(post)
-    elif post.published_at is not None:
-        events.post_changed(post)
+def _announce(posts: Iterable[Post], announced: Collection[UUID]) -> None:
+    """Announce the posts that are public for the first time, and correct what was announced
+    before."""
+    known = [post for post in posts if post.published_at is not None]
+    if changed := [post for post in known if post.pk in announced]:
+        events.posts_changed(changed)
+    events.posts_published(post for post in known if post.pk not in announced)

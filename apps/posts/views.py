@@ -13,6 +13,7 @@ from apps.core.http.pagination import Listing
 from apps.core.http.viewsets import ApiViewSet
 from apps.posts import hot_reads, selectors, services
 from apps.posts.models import Post
+from apps.posts.post_commits import post_create_grouped, post_update_grouped
 from apps.posts.serializers import (
     PostChangeInput,
     PostInput,
@@ -44,6 +45,7 @@ class PostViewSet(ApiViewSet):
         input=PostInput,
         output=PostOutput,
         limit="create_post",
+        grouped=post_create_grouped,
     )
     def create(self, request: UserRequest, **data: Any) -> Post:
         """Create a post, as a draft or published at once."""
@@ -77,10 +79,11 @@ class PostViewSet(ApiViewSet):
         input=PostChangeInput,
         output=PostOutput,
         revision="version",
+        grouped=post_update_grouped,
     )
-    def partial_update(self, request: UserRequest, pk: UUID, **changes: Any) -> Post:
+    def partial_update(self, request: UserRequest, pk: str, **changes: Any) -> Post:
         """Change the given fields of a post."""
-        return services.post_update(request.user, post_id=pk, **changes)
+        return services.post_update(request.user, post_id=UUID(pk), **changes)
 
     update = partial_update
 

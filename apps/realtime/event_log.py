@@ -108,9 +108,10 @@ def heads(streams: Iterable[str]) -> dict[str, tuple[int, str]]:
     return dict.fromkeys(names, (0, "")) | {name: (head, epoch) for name, head, epoch in rows}
 
 
-def redact(subjects: Iterable[UUID], overlay: Overlay) -> None:
-    """Overwrite parts of the logged payloads that are about something that was deleted."""
-    redact_json(LoggedEvent.objects.filter(subject__in=list(subjects)), "data", overlay)
+def redact(overlays: Mapping[UUID, Overlay]) -> None:
+    """Overwrite parts of the logged payloads that are about these subjects, which were deleted or
+    have changed."""
+    redact_json(LoggedEvent, "data", overlays)
 
 
 def events_prune() -> int:

@@ -22,6 +22,7 @@ from urllib.parse import unquote_to_bytes
 from django.conf import settings
 
 from apps.core.errors import Busy, RateLimited
+from apps.core.http.grouped_writes import Written
 from apps.core.threads import BoundedPool
 
 Scope = dict[str, Any]
@@ -73,6 +74,12 @@ class Reply:
                 self._add_length(len(part))
             return part, more
 
+    def set(self, written: Written) -> tuple[bytes, bool]:
+        """Take an answer that was made without the application; return what read() returns."""
+        self.status, self.headers = written.status, written.headers
+        self._close()
+        return written.body, False
+
     def read(self) -> tuple[bytes, bool]:
         """Return the next part of the body and whether there is more; close after the last."""
         with self._lock:
@@ -117,7 +124,8 @@ class WsgiBridge:
 
     `pool_of` returns the threads for a method and a path. `check_limit` reads the head of a
     request, on the loop, and returns the owner in whose share of the threads it runs; it raises
-    RateLimited for a request that must not even wait for a thread.
+    RateLimited for a request that must not even wait for a thread. `answer` returns the answer to a
+    request that needs neither a thread nor the application, None for any other.
     """
 
     def __init__(
@@ -125,10 +133,12 @@ class WsgiBridge:
         application: Application,
         pool_of: Callable[[str, str], BoundedPool],
         check_limit: Callable[[Environ], str],
+        answer: Callable[[Environ], Awaitable[Written | None]] | None = None,
     ) -> None:
         self._application = application
         self._pool_of = pool_of
         self._check_limit = check_limit
+        self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -162,6 +172,8 @@ class WsgiBridge:
         try:
             owner = self._check_limit(environ)
             await _read_body(environ, receive)
+            if self._answer and (written := await self._answer(environ)):
+                return reply.set(written)
             return await pool.run_for(owner, reply.begin)
         except (RateLimited, Busy) as refusal:
             # This runs on the loop. It is safe because the application refuses first of all, and

@@ -8,7 +8,7 @@ of `manage.py check` (endpoint_checks.py).
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial, wraps
@@ -85,6 +85,9 @@ class Endpoint:
     hashes: bool = False
     # How a GET is answered from kept bytes, where everyone is shown the same.
     hot: HotRead[Any] | None = None
+    # The method's twin that commits a write together with those that wait at the same moment. It is
+    # given the user in place of view and request, and consumes the limit itself.
+    grouped: Callable[..., Awaitable[Any]] | None = None
 
     @property
     def keeps_answers(self) -> bool:
@@ -131,6 +134,16 @@ class Endpoint:
             given["if_match"] = request.headers.get("If-Match", "")
         return given, query
 
+    def shown(self, result: Any) -> tuple[int, dict[str, Any]]:
+        """Return the status and the data of a success, given what the method returned for one
+        object."""
+        assert self.output is not None
+        status = self.status
+        if self.existing_status:
+            result, is_new = result
+            status = self.status if is_new else self.existing_status
+        return status, self.output.dump(result)
+
     def _answer(self, request: Request, result: Any, query: Mapping[str, Any]) -> Response:
         if self.output is None:
             return answer(self.message, status=self.status)
@@ -142,11 +155,8 @@ class Endpoint:
         if self.revision:
             revision = str(getattr(result, self.revision))
             return conditional_answer(request, self.message, self.output.dump(result), revision)
-        status = self.status
-        if self.existing_status:
-            result, is_new = result
-            status = self.status if is_new else self.existing_status
-        return answer(self.message, self.output.dump(result), status=status)
+        status, data = self.shown(result)
+        return answer(self.message, data, status=status)
 
     def _contradictions(self) -> list[str]:
         """Return how the declaration contradicts itself."""
@@ -163,6 +173,12 @@ class Endpoint:
             "has a revision and is secret": self.revision and self.secret,
             "has a hot read but is not for anyone": self.hot and self.access is not Access.ANYONE,
             "has a hot read but no output": self.hot and self.output is None,
+            "has a grouped write but is not for users": (
+                self.grouped and self.access is not Access.USERS
+            ),
+            "has a grouped write but no input, no output or a query": (
+                self.grouped and not (self.input and self.output and self.query is None)
+            ),
             "has the status of a refusal, which is raised": not statuses <= set(range(200, 300)),
         }
         return [sentence for sentence, is_so in wrong.items() if is_so]

@@ -45,13 +45,19 @@ def bare_refusal(request: HttpRequest, error: DomainError) -> HttpResponse:
 
 def meta(request: HttpRequest) -> dict[str, Any]:
     """Return the part of an answer that describes its request."""
+    arrived = getattr(request, "arrived", time.time())
+    return meta_of(getattr(request, "id", ""), request.path, str(request.method), arrived)
+
+
+def meta_of(request_id: str, path: str, method: str, arrived: float) -> dict[str, Any]:
+    """Return the part of an answer that describes a request, which arrived at this time.time()."""
     return {
-        "requestId": getattr(request, "id", ""),
+        "requestId": request_id,
         "timestamp": timestamp(),
-        "path": request.path,
-        "method": request.method,
+        "path": path,
+        "method": method,
         "version": settings.APP_VERSION,
-        "durationMs": round((time.time() - getattr(request, "arrived", time.time())) * 1000, 1),
+        "durationMs": round((time.time() - arrived) * 1000, 1),
     }
 
 

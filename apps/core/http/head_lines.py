@@ -21,11 +21,22 @@ ADDING_HEADERS = (
 # How many combinations of request headers are remembered. Clients choose them.
 REMEMBERED = 256
 
+Headers = tuple[tuple[bytes, bytes], ...]
+
 
 @lru_cache(REMEMBERED)
 def head_lines(host: str, origin: str | None, forwarded_proto: str | None) -> bytes | None:
-    """Return the lines that an answer of the API to a request with these headers has; None if the
-    middleware would answer the request itself, for example because the host is unknown."""
+    """Return added_headers() as the lines of a head, None if they are None."""
+    headers = added_headers(host, origin, forwarded_proto)
+    if headers is None:
+        return None
+    return b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+
+
+@lru_cache(REMEMBERED)
+def added_headers(host: str, origin: str | None, forwarded_proto: str | None) -> Headers | None:
+    """Return what the middleware adds to an answer of the API to a request with these headers; None
+    if the middleware would answer the request itself, for example because the host is unknown."""
     request = HttpRequest()
     request.method = "GET"
     request.path = request.path_info = "/api/"
@@ -43,7 +54,7 @@ def head_lines(host: str, origin: str | None, forwarded_proto: str | None) -> by
     if response.status_code != 200:
         return None
     own = [(name, value) for name, value in response.items() if name != "Content-Type"]
-    return "".join(f"{name.lower()}: {value}\r\n" for name, value in own).encode("latin-1")
+    return tuple((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in own)
 
 
 def _through_middleware(request: HttpRequest) -> HttpResponse:

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -180,13 +180,13 @@ def _subject_of(body: Mapping[str, Any]) -> UUID | None:
         return None
 
 
-def redact_answers(subjects: Iterable[UUID], overlay: Overlay) -> None:
-    """Overwrite parts of the kept answers that show the deleted subjects.
+def redact_answers(overlays: Mapping[UUID, Overlay]) -> None:
+    """Overwrite parts of the kept answers that show these subjects, which were deleted.
 
     An answer is kept in the transaction of its effect. So a caller that holds the lock of the
     deleted row finds every answer that shows it.
     """
-    redact_json(IdempotencyKey.objects.filter(subject__in=list(subjects)), "body", overlay)
+    redact_json(IdempotencyKey, "body", overlays)
 
 
 def _owner(request: Request) -> UUID:

@@ -123,7 +123,7 @@ def check_address_limit(environ: Mapping[str, Any]) -> str:
     The bridge calls it on the loop, before a request waits for a thread, so that the requests of a
     flood wait for none. ApiMiddleware then counts the request together with the other processes.
     """
-    address = _address_in(environ)
+    address = address_in(environ)
     if not environ.get("parley.counted"):
         consume_address_locally(address)
     return network_of(address)
@@ -132,10 +132,11 @@ def check_address_limit(environ: Mapping[str, Any]) -> str:
 def client_address(request: HttpRequest) -> str:
     """Return the address of the client in its canonical spelling. It trusts as many proxies as are
     configured."""
-    return _address_in(request.META)
+    return address_in(request.META)
 
 
-def _address_in(environ: Mapping[str, Any]) -> str:
+def address_in(environ: Mapping[str, Any]) -> str:
+    """Return the address of the client, given a WSGI environment."""
     return address_behind(environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR", ""))
 
 

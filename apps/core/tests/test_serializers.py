@@ -114,3 +114,16 @@ def test_only_the_first_few_invalid_items_are_reported() -> None:
     named = refused.value.detail
     assert list(named) == [1]
     assert [str(item) for item in items.run_validation(good)] == good
+
+
+@pytest.mark.parametrize("text", ["half a pair \ud800", "\udfff", "é \udc80 é"])
+def test_text_with_half_a_pair_of_surrogates_is_refused(text: str) -> None:
+    """No database could store it."""
+
+    class Note(CamelSerializer):
+        text = Text()
+
+    with pytest.raises(ValidationError) as refused:
+        Note.load({"text": text})
+    assert refused.value.get_codes() == {"text": ["surrogate_characters_not_allowed"]}
+    assert Note.load({"text": "a whole pair: \U0001f6a2"}) == {"text": "a whole pair: \U0001f6a2"}

@@ -6,6 +6,7 @@ import pytest
 from pytest_django import Settings
 
 from apps.accounts.tests.people import Person
+from apps.posts import services
 from apps.posts.models import Post, PostSlug
 from apps.posts.tests.factories import CONTENT, logged_events
 from testing.client import ContractClient
@@ -165,7 +166,7 @@ def test_a_post_that_cannot_be_saved_is_not_announced(
     def fail(*_: object, **__: object) -> None:
         raise ValueError("disk full")
 
-    monkeypatch.setattr(Post, "save", fail)
+    monkeypatch.setattr(services, "insert_objects", fail)
     response = alice.post("/posts", {**BODY, "status": "published"})
     assert response.status_code == 500
     assert "disk" not in response.content.decode()

@@ -12,7 +12,7 @@ from apps.posts import services
 from apps.posts.errors import PostChanged
 from apps.posts.models import Post
 from apps.posts.services import post_update
-from apps.posts.slugs import claim_slug
+from apps.posts.slugs import claim_other_slug
 from apps.posts.tests.factories import draft_of, logged_events, published_by, row
 from apps.posts.tests.refusals import require_refused
 from apps.posts.tests.test_post_update import BODY
@@ -114,11 +114,11 @@ def test_an_edit_keeps_concurrent_view_counts(
     """An update that writes the whole row would undo the counts."""
     post = published_by(alice)
 
-    def claim_after_views(changed: Post) -> str:
+    def claim_after_views(changed: Post) -> None:
         Post.objects.filter(pk=changed.pk).update(view_count=41)
-        return claim_slug(changed)
+        claim_other_slug(changed)
 
-    monkeypatch.setattr(services, "claim_slug", claim_after_views)
+    monkeypatch.setattr(services, "claim_other_slug", claim_after_views)
     alice.put(f"/posts/{post.pk}", BODY)
     assert (row(post)["title"], row(post)["view_count"]) == ("Updated Title", 41)
 

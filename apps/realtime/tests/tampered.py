@@ -58,9 +58,9 @@ def written_at_once(queue: Any, record: Any) -> None:
 
 async def slow_loads(load: Any, keys: Any) -> Any:
     """Load what hot reads show, and return it late."""
-    from config.thread_pools import pool_of
+    from config.thread_pools import in_reading_thread
 
-    found = await pool_of("GET", "/").run(load, keys)
+    found = await in_reading_thread(load, keys)
     await asyncio.sleep(0.1)
     return found
 
@@ -127,7 +127,7 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "real-hashes": [("django.conf:settings", "PASSWORD_HASHERS", HASHERS)],
     "replaces-early": [(HASHING, "hung", 0.0)],
     "waits-long": [(HASHING, "wait", 60.0)],
-    "slow-loads": [("config.hot_reads", "_in_reading_thread", slow_loads)],
+    "slow-loads": [("config.hot_reads", "in_reading_thread", slow_loads)],
     "ignores-drops": [("apps.core.kept:Kept", "drop", lambda *_: None)],
     "keeps-old-loads": [("apps.core.kept:Kept", "_changed_since", lambda *_: False)],
     "joins-old-loads": [("apps.core.kept:Kept", "unchanged_since", lambda *_: True)],

@@ -1,0 +1,25 @@
+"""What the front needs of a route, so that it finds the route as Django's resolver does."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+PREFIX = "/api/v1/"
+
+
+def finder(pattern: Any) -> "Callable[[str], re.Match[str] | None]":
+    """Return the function that matches a path with the router's pattern."""
+    regex = pattern.pattern.regex.pattern.removeprefix("^")
+    return re.compile(f"{re.escape(PREFIX)}{regex}").match
+
+
+def template(pattern: Any) -> str:
+    """Return the path with names in place of its variables, as lines of the log have it."""
+    return f"{PREFIX}{str(pattern.pattern).removeprefix('^').rstrip('$')}"
+
+
+def allow(pattern: Any) -> str:
+    """Return the header Allow of every answer of the route."""
+    view: Any = pattern.callback
+    methods = {*view.actions, "options"} | ({"head"} if "get" in view.actions else set())
+    return ", ".join(name.upper() for name in view.cls.http_method_names if name in methods)
