@@ -96,11 +96,14 @@ def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
-def database(default_path: Path, *, connect_timeout: int, lock_timeout: int) -> dict[str, Any]:
+def database(
+    default_path: Path, *, connect_timeout: int, lock_timeout: int, prepare: bool = True
+) -> dict[str, Any]:
     """Return Django's settings of the database that DATABASE_URL or DB_HOST names, else SQLite.
 
     The time-outs are in seconds, 0 for none. The one of locks is for SQLite only: PostgreSQL gets
-    it from config/limits.py.
+    it from config/limits.py. `prepare` is whether statements may stay prepared in a connection to
+    PostgreSQL, which apps/core/db/prepared.py then does at their first use.
     """
     url = text("DATABASE_URL")
     parts = {
@@ -110,9 +113,10 @@ def database(default_path: Path, *, connect_timeout: int, lock_timeout: int) -> 
         "PASSWORD": text("DB_PASSWORD"),
         "NAME": text("DB_NAME", "parley"),
     }
-    options = {
+    options: dict[str, Any] = {
         "sslmode": text("DB_SSLMODE", "prefer"),
         "connect_timeout": str(connect_timeout),
+        "prepare_threshold": 0 if prepare else None,
         **KEEPALIVE_OPTIONS,
     }
     if url:

@@ -103,6 +103,7 @@ DATABASES = {
             DATA_DIR / "parley.sqlite3",
             connect_timeout=DB_CONNECT_TIMEOUT,
             lock_timeout=DB_LOCK_TIMEOUT,
+            prepare=env.boolean("DB_PREPARED_STATEMENTS", True),
         ),
         # Each thread keeps one connection. The number of threads is fixed, see below, so that no
         # other pool of connections is needed.

@@ -2,28 +2,41 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import DateTimeField, Expression, QuerySet, UUIDField
 from django.utils import timezone
 
 from apps.accounts.errors import SessionOver, UserNotFound
 from apps.accounts.models import Session, User
 from apps.accounts.shapes import USER_COLUMNS
+from apps.core.db.prepared import Hole, Prepared
 from apps.realtime.presence import presence_store
 
 
-def active_sessions() -> QuerySet[Session]:
+def active_sessions(now: datetime | Expression | None = None) -> QuerySet[Session]:
     """Return the active sessions: neither ended nor expired, and of an active user."""
     return Session.objects.filter(
-        ended_at=None, expires_at__gt=timezone.now(), user__status=User.Status.ACTIVE
+        ended_at=None,
+        expires_at__gt=timezone.now() if now is None else now,
+        user__status=User.Status.ACTIVE,
     )
+
+
+_ACTIVE = Prepared(
+    lambda: (
+        active_sessions(Hole("now", DateTimeField()))
+        .select_related("user")
+        .filter(pk=Hole("session_id", UUIDField()))
+    )
+)
 
 
 def session_active(session_id: UUID) -> Session:
     """Return the session with its user; raise SessionOver if it is no longer active."""
-    session = active_sessions().select_related("user").filter(pk=session_id).first()
+    session = _ACTIVE.first(session_id=session_id, now=timezone.now())
     if session is None:
         raise SessionOver
     return session

@@ -1,18 +1,18 @@
 """What users may read of the chat."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, F, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Expression, F, Q, QuerySet, UUIDField
 
 from apps.accounts.models import User
 from apps.accounts.selectors import user_get
 from apps.chat.errors import ConversationNotFound
-from apps.chat.models import Conversation, Membership, Message
+from apps.chat.models import Conversation, Membership, Message, pair_of
 from apps.chat.queries import with_list_columns, with_status, with_unread
+from apps.core.db.prepared import Hole, OneOf, Prepared
 from apps.realtime.presence import Seen, presence_of
 
 # Members of a larger group do not see who is online: each arrival would be a signal to all of them,
@@ -20,64 +20,102 @@ from apps.realtime.presence import Seen, presence_of
 PRESENCE_MEMBERS = 50
 
 
+_DIRECT = Prepared(
+    lambda: Conversation.objects.filter(
+        first=Hole("first", UUIDField()), second=Hole("second", UUIDField())
+    ).select_related("first", "second")
+)
+_MEMBERSHIP = Prepared(
+    lambda: Membership.objects.filter(
+        user=Hole("user", UUIDField()), conversation=Hole("conversation", UUIDField())
+    ).select_related("conversation__first", "conversation__second")
+)
+_MESSAGES = Prepared(
+    lambda: with_status(Message.objects.filter(OneOf("pk", "ids", UUIDField()), deleted_at=None))
+)
+_USERS = Prepared(lambda: User.objects.filter(OneOf("pk", "ids", UUIDField())))
+
+
 def messages_with(user: User, peer_id: UUID) -> QuerySet[Message]:
-    """Return the messages with a user, the newest first.
+    """Return the messages with a user, the newest first, for messages_shown().
 
     Raises UserNotFound without a conversation, if the user is unknown or not active.
     """
-    direct = Conversation.objects.between(user.pk, peer_id)
-    conversation = direct.select_related("first", "second").first()
+    first, second = pair_of(user.pk, peer_id)
+    conversation = _DIRECT.first(first=first, second=second)
     if conversation is None:
         user_get(peer_id)
         return Message.objects.none().order_by("-seq")
-    return _shown(conversation).order_by("-seq")
+    return _listed(conversation)
 
 
 def messages_in(user: User, conversation_id: UUID) -> QuerySet[Message]:
-    """Return the messages of a conversation since the user joined it, the newest first; raise
-    ConversationNotFound."""
+    """Return the messages of a conversation since the user joined it, the newest first, for
+    messages_shown(); raise ConversationNotFound."""
     membership = membership_get(user.pk, conversation_id)
-    return _shown(membership.conversation).filter(seq__gt=membership.joined_seq).order_by("-seq")
+    return _listed(membership.conversation).filter(seq__gt=membership.joined_seq)
 
 
-def _shown(conversation: Conversation) -> QuerySet[Message]:
-    """Return the messages of the conversation, each with this object as its conversation: a join
-    for each would take longer than reading the messages."""
+def _listed(conversation: Conversation) -> QuerySet[Message]:
+    """Return the messages of the conversation, each with this object as its conversation. Only what
+    orders them is read."""
     messages = conversation.messages.filter(deleted_at=None)
-    return with_status(messages).select_related("sender")
+    return messages.only("id", "seq", "conversation").order_by("-seq")
+
+
+def messages_shown(messages: Iterable[Message]) -> list[Message]:
+    """Return the messages of a list as they are shown, in the same order."""
+    conversations = {one.pk: one.conversation for one in messages}
+    found = {message.pk: message for message in _messages_of(conversations)}
+    return [found[one.pk] for one in messages if one.pk in found]
+
+
+def _messages_of(conversations: Mapping[UUID, Conversation]) -> Iterator[Message]:
+    """Return messages as they are shown, given the conversation of each by the message's id, except
+    those that were deleted. A join with the users of each would take longer than reading the
+    messages."""
+    messages = _MESSAGES.all(ids=conversations)
+    pairs = [(one.first, one.second) for one in conversations.values()]
+    users = {user.pk: user for pair in pairs for user in pair if user}
+    in_groups = {one.sender_id for one in messages} - users.keys()
+    if in_groups:
+        users |= {user.pk: user for user in _USERS.all(ids=in_groups)}
+    for message in messages:
+        if sender := users.get(message.sender_id):
+            message.conversation, message.sender = conversations[message.pk], sender
+            yield message
 
 
 def membership_get(user_id: UUID, conversation_id: UUID) -> Membership:
     """Return the user's membership of a conversation; raise ConversationNotFound."""
-    own = Membership.objects.filter(user=user_id, conversation=conversation_id)
-    membership = own.select_related("conversation__first", "conversation__second").first()
+    membership = _MEMBERSHIP.first(user=user_id, conversation=conversation_id)
     if membership is None:
         raise ConversationNotFound
     return membership
 
 
+_MEMBERSHIPS = Prepared(
+    lambda: with_list_columns(
+        Membership.objects.filter(OneOf("pk", "ids", UUIDField()))
+    ).select_related("conversation__first", "conversation__second")
+)
+
+
 def direct_memberships(user: User) -> QuerySet[Membership]:
-    """Return the user's direct conversations that have a message, the latest first."""
+    """Return the user's direct conversations that have a message, the latest first, for
+    conversations_shown(). Only what orders them is read."""
     listed = Membership.objects.filter(user=user, last_message_at__isnull=False)
-    return (
-        with_list_columns(listed)
-        .select_related("conversation__first", "conversation__second")
-        .order_by("-last_message_at", "-id")
-    )
+    return listed.only("id", "last_message_at").order_by("-last_message_at", "-id")
 
 
 def group_memberships(user: User) -> QuerySet[Membership]:
-    """Return the user's groups, the latest first.
+    """Return the user's groups, the latest first, for memberships_shown().
 
     The time of the last message is in the row of a group, since each message would otherwise write
     the rows of all members. So the database sorts all groups of the user.
     """
     own = Membership.objects.filter(user=user, incoming_seq=None)
-    return (
-        with_list_columns(own)
-        .select_related("conversation")
-        .order_by("-conversation__last_message_at", "-id")
-    )
+    return own.only("id").order_by("-conversation__last_message_at", "-id")
 
 
 def memberships_latest(
@@ -86,7 +124,7 @@ def memberships_latest(
     """Return the user's conversations of both kinds, the latest first. `before` is a position,
     after which they begin: the time of a conversation's last message, and the id of the
     membership."""
-    found: list[Membership] = []
+    found: list[tuple[datetime, UUID]] = []
     for memberships, at in (
         (direct_memberships(user), "last_message_at"),
         (group_memberships(user), "conversation__last_message_at"),
@@ -96,9 +134,15 @@ def memberships_latest(
                 Q(**{f"{at}__lt": before[0]}) | Q(**{at: before[0]}, id__lt=before[1]),
                 **{f"{at}__lte": before[0]},
             )
-        found += memberships[:limit]
-    found.sort(key=lambda one: (one.conversation.last_message_at, one.pk), reverse=True)
-    return found[:limit]
+        found += memberships.values_list(at, "id")[:limit]
+    found.sort(reverse=True)
+    return memberships_shown([pk for _, pk in found[:limit]])
+
+
+def memberships_shown(ids: Sequence[UUID]) -> list[Membership]:
+    """Return memberships in the order of their ids, with the columns of a list."""
+    found = {membership.pk: membership for membership in _MEMBERSHIPS.all(ids=ids)}
+    return [found[pk] for pk in ids if pk in found]
 
 
 @dataclass(frozen=True)
@@ -113,29 +157,35 @@ class ConversationSummary:
 
 def conversations_shown(user: User, memberships: Sequence[Membership]) -> list[ConversationSummary]:
     """Return direct conversations with their last messages and the presence of the other user."""
-    pairs = [(one, one.conversation.other(user.pk)) for one in memberships]
-    newest = [one.newest_id for one in memberships if one.newest_id]
-    messages = with_status(Message.objects.filter(pk__in=newest)).in_bulk()
+    listed = memberships_shown([one.pk for one in memberships])
+    pairs = [(one, one.conversation.other(user.pk)) for one in listed]
+    newest = {one.newest_id: one.conversation for one in listed if one.newest_id}
+    messages = {message.pk: message for message in _messages_of(newest)}
     seen = presence_of(peer.pk for _, peer in pairs if peer)
     shown = []
     for membership, peer in pairs:
-        message = messages.get(membership.newest_id)
-        # An account may be deleted between the two queries, with its messages.
+        message = messages.get(membership.newest_id) if membership.newest_id else None
+        # An account may be deleted between the queries, with its messages.
         if peer and message:
-            message.conversation = membership.conversation
-            message.sender = user if message.sender_id == user.pk else peer
             shown.append(ConversationSummary(membership, peer, message, seen[peer.pk]))
     return shown
 
 
+_UNREAD = Prepared(
+    lambda: (
+        # The column is an annotation, of which the type checker does not know here.
+        memberships_with_unread(Hole("user", UUIDField())).values_list("unread")  # type: ignore[misc]
+    )
+)
+
+
 def unread_counts(user: User) -> dict[str, int]:
     """Return the number of unread messages, and of the conversations that have some."""
-    return memberships_with_unread(user).aggregate(
-        total=Coalesce(Sum("unread"), 0), conversations=Count("pk", filter=Q(unread__gt=0))
-    )
+    counts = [unread for (unread,) in _UNREAD.all(user=user.pk)]
+    return {"total": sum(counts), "conversations": sum(count > 0 for count in counts)}
 
 
-def memberships_with_unread(user: User) -> QuerySet[Membership]:
+def memberships_with_unread(user: User | Expression) -> QuerySet[Membership]:
     """Return the user's memberships that may have unread messages, with the number of these."""
     own = Membership.objects.filter(user=user, conversation__last_seq__gt=F("read_seq"))
     # This is the condition of the index membership_unread, so that the database uses it.

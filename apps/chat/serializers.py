@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from apps.accounts.serializers import UserOutput
 from apps.chat.models import Message
+from apps.chat.shapes import conversation_shape, message_shape
 from apps.core.http.pagination import ListQuery
 from apps.core.serializers import (
     CamelSerializer,
@@ -115,6 +116,11 @@ class MessageOutput(CamelSerializer):
     sender = UserOutput()
     receiver = UserOutput(allow_null=True)
 
+    @classmethod
+    def dump(cls, thing: Message) -> dict[str, Any]:
+        """Return a message as it is sent."""
+        return message_shape(thing)
+
 
 class ConversationOutput(CamelSerializer):
     """A direct conversation as one of its two users sees it."""
@@ -126,6 +132,11 @@ class ConversationOutput(CamelSerializer):
     unread_count = serializers.IntegerField(source="membership.unread")
     is_online = serializers.BooleanField(source="seen.online")
     last_seen_at = serializers.DateTimeField(source="seen.last_seen_at", allow_null=True)
+
+    @classmethod
+    def dump(cls, thing: Any) -> dict[str, Any]:
+        """Return a conversation as it is sent."""
+        return conversation_shape(thing)
 
 
 class ReceiptOutput(CamelSerializer):

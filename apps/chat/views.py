@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
 from rest_framework.decorators import action
 
 from apps.accounts.requests import UserRequest
@@ -49,9 +48,9 @@ class MessageViewSet(ApiViewSet):
         output=MessageOutput,
         per_page=50,
     )
-    def list(self, request: UserRequest, user_id: UUID) -> QuerySet[Message]:
+    def list(self, request: UserRequest, user_id: UUID) -> Listing[Message]:
         """List the messages with a user, the newest first."""
-        return selectors.messages_with(request.user, user_id)
+        return Listing(selectors.messages_with(request.user, user_id), selectors.messages_shown)
 
     @Endpoint(message="Message deleted successfully")
     def destroy(self, request: UserRequest, pk: UUID) -> None:

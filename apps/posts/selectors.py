@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import CharField, QuerySet, UUIDField
 from django.db.models.functions import Left
 
 from apps.accounts.models import User
 from apps.accounts.shapes import USER_COLUMNS
+from apps.core.db.prepared import OneOf, Prepared
 from apps.posts.errors import PostNotFound
 from apps.posts.models import Post
 from apps.posts.policies import unpublished_visible_to, visible_to
@@ -92,18 +93,31 @@ class PublicPost(NamedTuple):
 _SHOWN = (*POST_COLUMNS, *(f"author__{name}" for name in USER_COLUMNS))
 
 
+_BY_IDS = Prepared(
+    lambda: _public().filter(OneOf("pk", "ids", UUIDField())).values_list(*_SHOWN),
+)
+_BY_SLUGS = Prepared(
+    lambda: (
+        _public()
+        .filter(OneOf("slugs__slug", "slugs", CharField()))
+        .values_list("slugs__slug", *_SHOWN)
+    )
+)
+
+
+def _public() -> QuerySet[Post]:
+    return _existing().filter(visible_to(None))
+
+
 def public_posts(ids: Sequence[UUID]) -> Iterator[PublicPost]:
     """Return those of the posts that everyone may see."""
-    rows = _existing().filter(visible_to(None), pk__in=ids).values_list(*_SHOWN)
-    return map(_public_post, rows)
+    return map(_public_post, _BY_IDS.all(ids=ids))
 
 
 def public_posts_by_slug(slugs: Sequence[str]) -> Iterator[tuple[str, PublicPost]]:
     """Return the posts that everyone may see and that have, or once had, one of the slugs, each
     with that slug."""
-    posts = _existing().filter(visible_to(None), slugs__slug__in=slugs)
-    rows = posts.values_list("slugs__slug", *_SHOWN)
-    return ((slug, _public_post(row)) for slug, *row in rows)
+    return ((slug, _public_post(row)) for slug, *row in _BY_SLUGS.all(slugs=slugs))
 
 
 def _public_post(row: Sequence[Any]) -> PublicPost:

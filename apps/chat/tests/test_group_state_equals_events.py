@@ -19,7 +19,13 @@ from apps.chat.groups import group_rename, member_remove, member_set_role, membe
 from apps.chat.models import Conversation, Membership, Message
 from apps.chat.queries import unread_by, visible_to
 from apps.chat.receipts import messages_mark_delivered, messages_mark_read
-from apps.chat.selectors import group_memberships, group_readers, messages_in
+from apps.chat.selectors import (
+    group_memberships,
+    group_readers,
+    memberships_shown,
+    messages_in,
+    messages_shown,
+)
 from apps.chat.serializers import MessageOutput
 from apps.chat.services import message_delete
 from apps.chat.tests.factories import group_events, group_of, new_group_message, users
@@ -124,9 +130,11 @@ class Client:
 def require_agreement(client: Client) -> None:
     """Fail unless the client has the state that the selectors return."""
     client.catch_up()
-    shown = [MessageOutput.dump(one) for one in messages_in(client.user, client.group.pk)]
+    listed = messages_in(client.user, client.group.pk)
+    shown = [MessageOutput.dump(one) for one in messages_shown(listed)]
     assert client.shown() == shown
-    [membership] = group_memberships(client.user).filter(conversation=client.group)
+    own = group_memberships(client.user).filter(conversation=client.group)
+    [membership] = memberships_shown([one.pk for one in own])
     assert client.unread() == membership.unread
     assert client.title == membership.conversation.title
     roles = Membership.objects.filter(conversation=client.group).values_list("user", "role")

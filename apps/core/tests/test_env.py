@@ -165,6 +165,13 @@ def test_a_dead_network_is_noticed_unless_the_url_sets_other_timeouts(
     assert options["tcp_user_timeout"] == "1"
 
 
+def test_statements_are_prepared_unless_that_is_forbidden(given: pytest.MonkeyPatch) -> None:
+    given.setenv("DB_HOST", "db.example.com")
+    assert database()["OPTIONS"]["prepare_threshold"] == 0
+    unprepared = env.database(Path("x"), connect_timeout=5, lock_timeout=7, prepare=False)
+    assert unprepared["OPTIONS"]["prepare_threshold"] is None
+
+
 def test_single_variables_select_postgresql(given: pytest.MonkeyPatch) -> None:
     given.setenv("DB_HOST", "db.example.com")
     given.setenv("DB_PORT", "6000")
