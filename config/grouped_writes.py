@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from apps.accounts.known_sessions import UsersOfTokens
+from apps.core.features import token_users
 from apps.core.http.grouped_writes import GroupedRoute, GroupedWrites
 from config.api import router
 from config.route_patterns import allow, finder, template
@@ -12,7 +12,7 @@ from config.thread_pools import in_reading_thread
 
 def grouped_writes() -> GroupedWrites:
     """Return what answers the grouped writes of a process."""
-    return GroupedWrites(grouped_routes(), UsersOfTokens(in_reading_thread).find)
+    return GroupedWrites(grouped_routes(), token_users(in_reading_thread).find)
 
 
 def grouped_routes() -> Iterator[GroupedRoute]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from apps.accounts.known_sessions import known_user
+from apps.core.features import token_users
 from apps.core.http.hot_reads import HotReads, HotRoute
 from apps.core.http.protocol import answer_hot_reads
 from config.api import router
@@ -13,7 +13,9 @@ from config.thread_pools import in_reading_thread
 
 async def start_hot_reads() -> None:
     """Answer the hot reads of all features, before the server's first request."""
-    answer_hot_reads(HotReads(hot_routes(), in_reading_thread, known_user))
+    answer_hot_reads(
+        HotReads(hot_routes(), in_reading_thread, token_users(in_reading_thread).known)
+    )
 
 
 def hot_routes() -> Iterator[HotRoute]:

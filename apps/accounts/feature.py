@@ -1,6 +1,7 @@
 """What accounts add to the project."""
 
 from apps.accounts.demo import demo
+from apps.accounts.known_sessions import UsersOfTokens
 from apps.accounts.models import User
 from apps.accounts.passwords import start_hashing
 from apps.accounts.pruning import accounts_prune
@@ -20,6 +21,7 @@ FEATURE = Feature(
     },
     prunes={"sessions and tickets": accounts_prune},
     at_start=[start_hashing],
+    token_users=UsersOfTokens,
     enums={"UserRole": User.Role, "UserStatus": User.Status},
     demo=demo,
 )

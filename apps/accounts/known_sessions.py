@@ -69,15 +69,19 @@ def known_user(token: str) -> UUID | None:
 
 
 class UsersOfTokens:
-    """Finds the users of access tokens on the event loop. Tokens that are not known are looked up
-    together with those that wait at the same moment, `in_thread`."""
+    """See core.features.TokenUsers. Tokens that are not known are looked up together with those
+    that wait at the same moment, `in_thread`."""
 
     def __init__(self, in_thread: InThread[str, _Known]) -> None:
         self._sessions = Gather[str, _Known](_load, in_thread, _known, _keep)
 
+    def known(self, token: str) -> UUID | None:
+        """See core.features.TokenUsers."""
+        return known_user(token)
+
     async def find(self, token: str) -> User | None:
-        """Return the user of a token, None if session_of_token() must say what is wrong with it, or
-        write that its session is in use."""
+        """See core.features.TokenUsers. None also if session_of_token() must write that the session
+        is in use."""
         known = _find(token)
         if known is None:
             future = self._sessions.get(token)

@@ -8,13 +8,26 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import module_has_submodule
 
+from apps.core.gather import InThread
+
 T = TypeVar("T")
+
+
+class TokenUsers(Protocol):
+    """Finds the users of access tokens on the event loop, where nothing may wait."""
+
+    def known(self, token: str) -> UUID | None:
+        """Return the id of the user of a token that was seen seconds ago, else None."""
+
+    async def find(self, token: str) -> Any:
+        """Return the user of a token, None if the view must say what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,9 @@ class Feature:
     at_start: Sequence[Callable[[], Awaitable[object]]] = ()
     # Functions that a server calls after its last request, before it ends.
     at_stop: Sequence[Callable[[], None]] = ()
+    # Makes what finds the users of access tokens, given what runs loads in a thread. One app has
+    # it.
+    token_users: Callable[[InThread[Any, Any]], TokenUsers] | None = None
     # The choices of model fields, by their names in openapi.yaml.
     enums: Mapping[str, Any] = field(default_factory=dict)
     # Fills an empty installation with examples and returns a sentence about them.
@@ -56,6 +72,15 @@ def routes() -> Mapping[str, Any]:
 def limits() -> Mapping[str, int]:
     """Return how many times a minute each action is allowed."""
     return _merged("limits", lambda feature: feature.limits)
+
+
+def token_users(in_thread: InThread[Any, Any]) -> TokenUsers:
+    """Return what finds the users of access tokens; raise ImproperlyConfigured unless exactly one
+    app has it."""
+    made = [feature.token_users for feature in features().values() if feature.token_users]
+    if len(made) != 1:
+        raise ImproperlyConfigured(f"{len(made)} apps find the users of tokens.")
+    return made[0](in_thread)
 
 
 def prunes() -> Mapping[str, Callable[[], int]]:
