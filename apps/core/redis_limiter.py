@@ -23,7 +23,6 @@ log = structlog.get_logger(__name__)
 
 # For each key a process may let this many requests pass that Redis has not acknowledged: a tenth of
 # the burst, and none for a burst up to SMALL_BURST, whose limit stays exact.
-MOST_AHEAD = 20
 SMALL_BURST = 100
 # How long requests are gathered for one report, in seconds, unless a key needs it sooner.
 GATHER_SECONDS = 0.05
@@ -33,7 +32,7 @@ UNLIMITED = 1e9
 
 def most_ahead(limit: Limit) -> int:
     """Return how many requests per key a process may be ahead of Redis."""
-    return min(MOST_AHEAD, limit.burst // 10) if limit.burst > SMALL_BURST else 0
+    return limit.burst // 10 if limit.burst > SMALL_BURST else 0
 
 
 @dataclass
