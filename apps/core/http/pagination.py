@@ -22,7 +22,7 @@ from django.db.models.functions import RowNumber
 from rest_framework import serializers
 
 from apps.core.errors import Invalid
-from apps.core.refreshed import Refreshed
+from apps.core.refreshed import Found, Refreshed
 from apps.core.serializers import CamelSerializer
 
 # A row: an instance of the model, or a named tuple with the columns that are shown.
@@ -122,13 +122,22 @@ def paginate(
         return _by_cursor(queryset, paging.cursor, paging.limit, columns)
     page, limit = paging.page, paging.limit
     key = _key(queryset)
-    total, as_of = _totals.get(key, queryset.count)
+    total, as_of = total_of(key, queryset.count)
     start = (page - 1) * limit
     rows: list[Any] = []
     if start < total:
         after, skipped, found_at = _after(queryset, key, start)
         rows = list(columns(after)[skipped : skipped + limit])
         as_of = min(as_of, found_at)
+    return page_by_number(queryset, paging, rows, total, as_of)
+
+
+def page_by_number(
+    queryset: QuerySet[Any, Any], paging: Paging, rows: list[Any], total: int, as_of: float
+) -> Page[Any]:
+    """Return a page by its number, given its rows and the number of all rows. The queryset tells
+    the order."""
+    page, limit = paging.page, paging.limit
     pages = -(-total // limit)
     pagination = {
         "total": total,
@@ -140,6 +149,12 @@ def paginate(
         "nextCursor": _encode(FORWARD, queryset, rows[-1]) if rows and page < pages else None,
     }
     return Page(rows, pagination, as_of)
+
+
+def total_of(key: Hashable, count: Callable[[], int]) -> Found[int]:
+    """Return how many rows a list has, and when they were counted. `key` tells the list from all
+    others."""
+    return _totals.get(key, count)
 
 
 _totals = Refreshed[int](LISTS, worth_keeping=lambda total: total > FEW)
@@ -177,7 +192,7 @@ def _after(
     number = min(start // stride, len(positions))
     if not number:
         return queryset, start, now
-    after = queryset.filter(_beyond(queryset, positions[number - 1]))
+    after = queryset.filter(beyond(queryset, positions[number - 1]))
     return after, start - number * stride, found_at
 
 
@@ -194,17 +209,29 @@ def _walk(queryset: QuerySet[Any, Any], stride: int) -> Sequence[Position]:
 def _by_cursor(
     queryset: QuerySet[Any, Any], cursor: str, limit: int, columns: Columns
 ) -> Page[Any]:
+    def read(direction: str, position: Position | None) -> list[Any]:
+        rows = queryset.reverse() if direction == BACKWARD else queryset
+        if position is not None:
+            rows = rows.filter(beyond(rows, position))
+        return list(columns(rows)[: limit + 1])
+
+    return page_by_cursor(queryset, cursor, limit, read)
+
+
+def page_by_cursor(
+    queryset: QuerySet[Any, Any],
+    cursor: str,
+    limit: int,
+    read: Callable[[str, Position | None], list[Any]],
+) -> Page[Any]:
+    """Return a page by its cursor. `read` returns one row more than the page has, in a direction
+    and from a position on. The queryset tells the order. Raises Invalid for a wrong cursor."""
     direction, position = _decode(cursor, queryset) if cursor else (FORWARD, None)
-    if direction == BACKWARD:
-        queryset = queryset.reverse()
-    if position is not None:
-        queryset = queryset.filter(_beyond(queryset, position))
     as_of = time.monotonic()
-    rows = list(columns(queryset)[: limit + 1])
+    rows = read(direction, position)
     more, rows = len(rows) > limit, rows[:limit]
     if direction == BACKWARD:
         rows.reverse()
-        queryset = queryset.reverse()
         has_next, has_previous = bool(rows), more
     else:
         has_next, has_previous = more, position is not None
@@ -221,6 +248,11 @@ def _by_cursor(
     )
 
 
+def key_fields(queryset: QuerySet[Any, Any]) -> "list[Field[Any, Any]]":
+    """Return the fields that order a list."""
+    return [_field(queryset, name) for name in _keys(queryset)[0]]
+
+
 def _keys(queryset: QuerySet[Any, Any]) -> tuple[list[str], bool]:
     order = [str(name) for name in queryset.query.order_by or queryset.model._meta.ordering or ()]
     descending = [name.startswith("-") for name in order]
@@ -230,8 +262,9 @@ def _keys(queryset: QuerySet[Any, Any]) -> tuple[list[str], bool]:
     return [name.lstrip("-") for name in order], descending[0] == queryset.query.standard_ordering
 
 
-def _beyond(queryset: QuerySet[Any, Any], position: Sequence[Any]) -> Q:
-    """Return the condition (a, b) > position in a form for which both databases use the index."""
+def beyond(queryset: QuerySet[Any, Any], position: Sequence[Any]) -> Q:
+    """Return the condition (a, b) > position in a form for which both databases use the index. The
+    position is of values, or of expressions."""
     names, descending = _keys(queryset)
     operator = "lt" if descending else "gt"
     alternatives = [

@@ -21,9 +21,7 @@ from testing.server import until
     ("burst", "ahead"),
     [(1, 0), (10, 0), (100, 0), (101, 10), (120, 12), (200, 20), (600, 60), (100_000, 10_000)],
 )
-def test_a_process_may_be_ahead_by_a_tenth_of_a_large_burst_only(
-    burst: int, ahead: int
-) -> None:
+def test_a_process_may_be_ahead_by_a_tenth_of_a_large_burst_only(burst: int, ahead: int) -> None:
     assert most_ahead(Limit(1, burst)) == ahead
 
 
