@@ -99,7 +99,8 @@ _BY_IDS = Prepared(
 _BY_SLUGS = Prepared(
     lambda: (
         _public()
-        .filter(OneOf("slugs__slug", "slugs", CharField()))
+        # With the second condition it is an inner join, which SQLite begins with the slugs.
+        .filter(OneOf("slugs__slug", "slugs", CharField()), slugs__slug__isnull=False)
         .values_list("slugs__slug", *_SHOWN)
     )
 )
