@@ -1,6 +1,7 @@
 """Reads of accounts that are answered from kept bytes: active users, whom everyone sees alike."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +11,12 @@ from apps.accounts import selectors
 from apps.accounts.models import USERS_TAG, User, user_tag
 from apps.accounts.serializers import UserQuery
 from apps.accounts.shapes import user_shape
+from apps.core.errors import Invalid
 from apps.core.http.envelope import dumps
 from apps.core.http.hot_lists import page_shown, read_query
 from apps.core.http.hot_reads import HotRead, Shown
 from apps.core.http.pagination import Listing, Paging, paging_of
+from apps.core.http.prepared_lists import PreparedList
 
 PER_PAGE = 10
 
@@ -37,10 +40,16 @@ def _list_asked_for(path: Mapping[str, str], query: str) -> Paging | None:
     return None if given is None or given.get("search") else paging_of(given, PER_PAGE)
 
 
+_USERS = PreparedList(lambda: listing(selectors.users_visible()))
+
+
 def _load_lists(pages: Sequence[Paging]) -> Mapping[Paging, Shown]:
-    users = listing(selectors.users_visible())
-    shown = {one: page_shown(users, one, user_shape, _list_tags) for one in pages}
-    return {one: page for one, page in shown.items() if page is not None}
+    shown = {}
+    for paging in pages:
+        # The view refuses a wrong cursor.
+        with suppress(Invalid):
+            shown[paging] = page_shown(_USERS.page(paging), user_shape, _list_tags)
+    return shown
 
 
 def _list_tags(users: Sequence[Any]) -> Iterator[str]:

@@ -2,17 +2,20 @@
 lists of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, UUIDField
 
 from apps.accounts.models import user_tag
+from apps.core.errors import Invalid
 from apps.core.http.envelope import dumps
 from apps.core.http.hot_lists import page_shown, read_query
 from apps.core.http.hot_reads import HotRead, Reader, Shown
 from apps.core.http.pagination import Listing, Paging, paging_of
+from apps.core.http.prepared_lists import PreparedList
 from apps.posts import selectors
 from apps.posts.models import POSTS_TAG, Post, post_tag
 from apps.posts.selectors import PublicPost
@@ -75,6 +78,11 @@ def listing(posts: QuerySet[Post]) -> Listing[Any]:
     return Listing(posts, selectors.post_items, selectors.post_item_columns)
 
 
+_PUBLIC = PreparedList(
+    lambda **values: listing(selectors.posts_visible(None, **values)), author_id=UUIDField()
+)
+
+
 def _list_asked_for(path: Mapping[str, str], query: str) -> PublicList | None:
     given = read_query(PostQuery, query)
     if given is None or given.get("status", Post.Status.PUBLISHED) != Post.Status.PUBLISHED:
@@ -83,15 +91,19 @@ def _list_asked_for(path: Mapping[str, str], query: str) -> PublicList | None:
 
 
 def _load_lists(lists: Sequence[PublicList]) -> Mapping[PublicList, Shown]:
-    shown = {one: _list_shown(one) for one in lists}
-    return {one: page for one, page in shown.items() if page is not None}
+    shown = {}
+    for asked in lists:
+        # The view refuses a wrong cursor.
+        with suppress(Invalid):
+            shown[asked] = _list_shown(asked)
+    return shown
 
 
-def _list_shown(asked: PublicList) -> Shown | None:
-    posts = listing(selectors.posts_visible(None, author_id=asked.author_id))
-    return page_shown(
-        posts, asked.paging, lambda post: post_item_shape(post, post.author), _list_tags
-    )
+def _list_shown(asked: PublicList) -> Shown:
+    values = {} if asked.author_id is None else {"author_id": asked.author_id}
+    page = _PUBLIC.page(asked.paging, **values)
+    items = replace(page, rows=selectors.post_items(page.rows))
+    return page_shown(items, lambda post: post_item_shape(post, post.author), _list_tags)
 
 
 def _list_tags(posts: Sequence[Any]) -> Iterator[str]:

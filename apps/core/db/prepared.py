@@ -7,9 +7,10 @@ as well; docs/decisions/0029-prepared-selectors.md has the measurements.
 """
 
 import re
+from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import orjson
 import psycopg
@@ -17,7 +18,12 @@ from django.db import DEFAULT_DB_ALIAS, NotSupportedError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
 from django.db.models import Expression, F, Field, Lookup, QuerySet
-from django.db.models.query import ModelIterable, ValuesListIterable, get_related_populators
+from django.db.models.query import (
+    ModelIterable,
+    NamedValuesListIterable,
+    ValuesListIterable,
+    get_related_populators,
+)
 from psycopg import sql
 from psycopg.types.datetime import TimestamptzLoader
 
@@ -151,6 +157,9 @@ def _result(queryset: QuerySet[Any, Any], compiler: Any) -> Callable[[Sequence[A
     kind = queryset._iterable_class
     if kind is ValuesListIterable:
         return tuple
+    if kind is NamedValuesListIterable:
+        row: Any = namedtuple("Row", vars(queryset)["_fields"])  # type: ignore[misc]
+        return cast("Callable[[Sequence[Any]], Any]", row._make)
     if kind is not ModelIterable:
         raise TypeError("A prepared queryset gives objects, or tuples with values_list().")
     # What follows is what ModelIterable does, with all that does not change taken out of its loop.

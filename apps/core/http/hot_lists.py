@@ -7,10 +7,9 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
 
-from apps.core.errors import Invalid
 from apps.core.http.envelope import dumps
 from apps.core.http.hot_reads import Shown
-from apps.core.http.pagination import Listing, ListQuery, Paging, paginate
+from apps.core.http.pagination import ListQuery, Page
 
 
 def read_query(expected: type[ListQuery], query: str) -> dict[str, Any] | None:
@@ -22,21 +21,14 @@ def read_query(expected: type[ListQuery], query: str) -> dict[str, Any] | None:
 
 
 def page_shown(
-    listing: Listing[Any],
-    paging: Paging,
+    page: Page[Any],
     shape: Callable[[Any], dict[str, Any]],
     tags: Callable[[list[Any]], Iterable[str]],
-) -> Shown | None:
-    """Return a page of a list, each of its things in this shape; None if the view refuses its
-    cursor. `tags` are those of the things."""
-    try:
-        page = paginate(listing.rows, paging.as_query(), columns=listing.columns)
-    except Invalid:
-        return None
-    things = list(listing.shown(page.rows))
+) -> Shown:
+    """Return a page of a list, each of its things in this shape. `tags` are those of the things."""
     return Shown(
-        data=dumps([shape(thing) for thing in things]),
-        tags=tuple(dict.fromkeys(tags(things))),
+        data=dumps([shape(thing) for thing in page.rows]),
+        tags=tuple(dict.fromkeys(tags(page.rows))),
         pagination=dumps(page.pagination),
         as_of=page.as_of,
     )
