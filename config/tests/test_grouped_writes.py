@@ -40,7 +40,7 @@ OWN = {"id", "slug", "createdAt", "updatedAt", "publishedAt", "seq", "conversati
 
 @pytest.fixture(autouse=True)
 def _closing_lookups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grouped_writes, "_in_reading_thread", in_closing_thread)
+    monkeypatch.setattr(grouped_writes, "in_reading_thread", in_closing_thread)
 
 
 class Asked:

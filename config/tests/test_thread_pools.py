@@ -96,9 +96,10 @@ def every_writer_blocked(server: ServerProcess, alice: Person) -> Iterator[httpx
 def change(
     server: ServerProcess, alice: Person, post: Post, client: dict[str, str]
 ) -> httpx.Response:
-    """Change the title of Alice's post."""
+    """Change the title of Alice's post in a thread of this request alone: with a query string it is
+    not committed in a group."""
     headers = {"Authorization": f"Bearer {alice.access}", **client}
-    path = f"/api/v1/posts/{post.pk}"
+    path = f"/api/v1/posts/{post.pk}?alone"
     return server.call("PATCH", path, json={"title": "Night ferry"}, headers=headers)
 
 

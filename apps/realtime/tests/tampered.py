@@ -123,7 +123,10 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "fast-relay": [(RELAY, "PROBE_SECONDS", 0.2), (RELAY, "SILENCE_SECONDS", 1.0)],
     "without-notices": [("apps.realtime.database_notices", "available", lambda: False)],
     "short-queue": [("apps.core.log_queue", "MOST_LINES", 5)],
-    "waits-for-its-reader": [("apps.core.log_queue:LogQueue", "emit", written_at_once)],
+    "waits-for-its-reader": [
+        ("apps.core.log_queue:LogQueue", "emit", written_at_once),
+        ("apps.core.log_queue:LogQueue", "write", lambda queue, line: queue._write([line])),
+    ],
     "real-hashes": [("django.conf:settings", "PASSWORD_HASHERS", HASHERS)],
     "replaces-early": [(HASHING, "hung", 0.0)],
     "waits-long": [(HASHING, "wait", 60.0)],
