@@ -158,7 +158,8 @@ async def write_and_read(
 ) -> Readers:
     """Let writers write to the first process, and so many readers, half of them logged in, read in
     all of them; return what they saw. `elsewhere` is how many seconds old an answer of another
-    process may be."""
+    process may be. The readers go on for a little longer than that, so that they would see what is
+    kept for ever."""
     crowd = Readers(writers, {port: elsewhere if port != ports[0] else 0.0 for port in ports})
     end = time.monotonic() + seconds
     async with asyncio.TaskGroup() as tasks:
@@ -166,5 +167,5 @@ async def write_and_read(
             tasks.create_task(writer.write(Client(ports[0]), end, random.Random(number)))
         for number in range(readers):
             person = reader if number % 2 else None
-            tasks.create_task(crowd.read(person, end + 0.3, random.Random(number)))
+            tasks.create_task(crowd.read(person, end + elsewhere + 0.5, random.Random(number)))
     return crowd

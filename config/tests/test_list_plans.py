@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.tests.people import Person
 from apps.core.http.pagination import forget_lists
@@ -51,7 +50,8 @@ INSERT INTO chat_conversation (id, kind, title, first_id, second_id, last_seq, l
 SELECT gen_random_uuid(), 'direct', '', least(one, other), greatest(one, other), 1,
     now() - random() * interval '100 days', 2
 FROM (
-    SELECT pg_temp.id(n) one, pg_temp.id(n + 1) other FROM generate_series(1, 6000) n
+    SELECT pg_temp.id(n) one, pg_temp.id(n + m) other
+    FROM generate_series(1, 6000) n, generate_series(1, 5) m
     UNION SELECT pg_temp.id(n), %(alice)s FROM generate_series(1, 1500) n
     UNION SELECT %(alice)s, %(bob)s
 ) pair;
@@ -113,12 +113,18 @@ def problems(client: Any, path: str, page: str) -> Iterator[str]:
     """Yield what is wrong with the plans of the statements that a page of a list runs."""
     if page == "cursor":
         page = f"cursor={client.get(f'{path}limit=1').json()['pagination']['nextCursor'] or ''}"
-    with CaptureQueriesContext(connection) as captured:
+    captured: list[tuple[str, Any]] = []
+
+    def capture(execute: Any, statement: str, values: Any, *more: Any) -> Any:
+        captured.append((statement, values))
+        return execute(statement, values, *more)
+
+    with connection.execute_wrapper(capture):
         assert client.get(f"{path}{page}").status_code == 200
-    for statement in [query["sql"] for query in captured]:
+    for statement, values in captured:
         if statement.startswith("SELECT"):
             with connection.cursor() as cursor:
-                cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}")
+                cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}", values)
                 [[[explained]]] = cursor.fetchall()
             for problem in found_in(explained["Plan"]):
                 yield f"{problem}\n    {statement}"
