@@ -8,9 +8,10 @@ PREFIX = "/api/v1/"
 
 
 def finder(pattern: Any) -> "Callable[[str], re.Match[str] | None]":
-    """Return the function that matches a path with the router's pattern."""
+    """Return the function that matches a whole path with the router's pattern."""
     regex = pattern.pattern.regex.pattern.removeprefix("^")
-    return re.compile(f"{re.escape(PREFIX)}{regex}").match
+    # Not match(): for it the pattern may end before a newline at the end.
+    return re.compile(f"{re.escape(PREFIX)}{regex}").fullmatch
 
 
 def template(pattern: Any) -> str:

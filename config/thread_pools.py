@@ -46,11 +46,12 @@ def pool_of(method: str, path: str) -> BoundedPool:
 async def in_reading_thread(
     load: Callable[[Sequence[Any]], Mapping[Any, Any]], keys: Sequence[Any]
 ) -> Mapping[Any, Any]:
-    """Return what a load of the event loop reads, in a thread for reads; raise Busy."""
+    """Return what a load of the event loop reads, in a thread for reads; raise Busy. Such loads
+    never hold all threads, so that views are served while they wait for the database."""
 
     def run() -> Mapping[Any, Any]:
         # Replaces a connection that failed, as Django does before each request.
         close_old_connections()
         return load(keys)
 
-    return await _POOLS["reading"].run(run)
+    return await _POOLS["reading"].run_for("loads", run)

@@ -13,7 +13,7 @@ from apps.accounts.serializers import UserQuery
 from apps.accounts.shapes import user_shape
 from apps.core.errors import Invalid
 from apps.core.http.envelope import dumps
-from apps.core.http.hot_lists import page_shown, read_query
+from apps.core.http.hot_lists import PAGES_AT_ONCE, page_shown, read_query
 from apps.core.http.hot_reads import HotRead, Shown
 from apps.core.http.pagination import Listing, Paging, paging_of
 from apps.core.http.prepared_lists import PreparedList
@@ -59,4 +59,4 @@ def _list_tags(users: Sequence[Any]) -> Iterator[str]:
 
 
 USER_BY_ID = HotRead[UUID](key=lambda path, query: UUID(path["pk"]), load=_load_by_id)
-USER_LIST = HotRead[Paging](key=_list_asked_for, load=_load_lists)
+USER_LIST = HotRead[Paging](key=_list_asked_for, load=_load_lists, most=PAGES_AT_ONCE)

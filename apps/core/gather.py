@@ -5,6 +5,7 @@ back. Callers who ask for the same key share its load.
 """
 
 import asyncio
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -39,19 +40,24 @@ class Gather(Generic[K, V]):
     `load` returns the values of those keys that exist, and runs by `in_thread`. `keep` is called
     with each of them and the start of its load. `cache` tells whether something has changed since a
     load began: such a load is not joined, since who asks now may have been told of the change.
+
+    One call loads at most `most` keys. Owners take turns, so one of them who asks for many keys
+    delays the others by a few.
     """
 
     load: Load[K, V]
     in_thread: InThread[K, V]
     cache: Kept[V]
     keep: Callable[[K, V, LoadStart], None]
+    most: int = LARGEST_LOAD
     _flights: dict[K, _Flight[V]] = field(default_factory=dict)
-    _waiting: list[K] = field(default_factory=list)
+    # The keys of each owner, and the owner whose turn is next first.
+    _waiting: OrderedDict[str, deque[K]] = field(default_factory=OrderedDict)
     _running: set["asyncio.Task[None]"] = field(default_factory=set)
 
-    def get(self, key: K) -> "asyncio.Future[V | None]":
+    def get(self, key: K, owner: str = "") -> "asyncio.Future[V | None]":
         """Return the future of a key's value, which is None if there is none. Callers share it, so
-        none may cancel it."""
+        none may cancel it. The owner is the client who asks."""
         flight = self._flights.get(key)
         if flight is not None and (
             flight.start is None or self.cache.unchanged_since(flight.start)
@@ -62,16 +68,24 @@ class Gather(Generic[K, V]):
         if not self._waiting and len(self._running) < MOST_LOADS:
             # The other requests that have arrived already join before this runs.
             loop.call_soon(self._begin)
-        self._waiting.append(key)
+        self._waiting.setdefault(owner, deque()).append(key)
         return flight.future
 
     def _begin(self) -> None:
         # More may wait than one call takes, and no later call may come to begin the rest.
         while self._waiting and len(self._running) < MOST_LOADS:
-            keys, self._waiting = self._waiting[:LARGEST_LOAD], self._waiting[LARGEST_LOAD:]
-            task = asyncio.get_running_loop().create_task(self._run(keys))
+            task = asyncio.get_running_loop().create_task(self._run(self._next_keys()))
             self._running.add(task)
             task.add_done_callback(self._ended)
+
+    def _next_keys(self) -> list[K]:
+        keys: list[K] = []
+        while self._waiting and len(keys) < self.most:
+            owner, waiting = self._waiting.popitem(last=False)
+            keys.append(waiting.popleft())
+            if waiting:
+                self._waiting[owner] = waiting
+        return keys
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._running.discard(task)

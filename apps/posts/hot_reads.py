@@ -12,7 +12,7 @@ from django.db.models import QuerySet, UUIDField
 from apps.accounts.models import user_tag
 from apps.core.errors import Invalid
 from apps.core.http.envelope import dumps
-from apps.core.http.hot_lists import page_shown, read_query
+from apps.core.http.hot_lists import PAGES_AT_ONCE, page_shown, read_query
 from apps.core.http.hot_reads import HotRead, Reader, Shown
 from apps.core.http.pagination import Listing, Paging, paging_of
 from apps.core.http.prepared_lists import PreparedList
@@ -119,5 +119,5 @@ def _is_not_their_own(asked: PublicList, reader: Reader) -> bool:
 
 
 POST_LIST: HotRead[PublicList] = HotRead(
-    key=_list_asked_for, load=_load_lists, same_for=_is_not_their_own
+    key=_list_asked_for, load=_load_lists, same_for=_is_not_their_own, most=PAGES_AT_ONCE
 )

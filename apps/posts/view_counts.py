@@ -34,6 +34,8 @@ FLUSH_SECONDS = 2.0
 # refuses a statement with too many values, and would refuse it again at each try.
 MOST_PENDING = 50_000
 BATCH = 500
+# How much of the browser's name is looked at, and remembered.
+LONGEST_USER_AGENT = 512
 # Of how many texts of requests it is remembered what they mean.
 REMEMBERED = 2048
 
@@ -65,7 +67,7 @@ class ViewCounter:
         user_agent: str,
     ) -> None:
         """Record that a user, or an anonymous user, reads a published post. It does not wait."""
-        if viewer_id == author_id or _is_bot(user_agent):
+        if viewer_id == author_id or _is_bot(user_agent[:LONGEST_USER_AGENT]):
             return
         viewer = str(viewer_id) if viewer_id is not None else _anonymous_viewer(address)
         hour = timezone.now().replace(minute=0, second=0, microsecond=0)

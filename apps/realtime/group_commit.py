@@ -15,7 +15,7 @@ from django.db import InterfaceError, OperationalError
 
 from apps.core.db.failures import hit_lock_timeout, known_rolled_back
 from apps.core.db.sql import lock_timeout
-from apps.core.errors import DomainError
+from apps.core.errors import DomainError, ServiceUnavailable
 from apps.core.http.handler import as_domain_error
 from apps.realtime.threads import in_thread
 
@@ -28,6 +28,10 @@ MOST_FAILURES = 3
 # How many milliseconds a group waits for a lock that another transaction holds. All items behind it
 # wait as long, so it is little more than the transactions of a busy server take.
 LONGEST_LOCK = 300
+# How many milliseconds an item waits that is tried alone, since its group has waited already, and
+# how many items may wait in vain for different locks until the rest is refused untried.
+LONGEST_LOCK_ALONE = 100
+MOST_LOCKED = 20
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -105,26 +109,27 @@ class GroupCommit(Generic[Item, Result]):
             refusal = as_domain_error(error)
             if not known_rolled_back(error):
                 return [refusal] * len(items)
-        return self._commit_one_by_one(items)
+        with lock_timeout(LONGEST_LOCK_ALONE):
+            return self._commit_one_by_one(items)
 
     def _commit_one_by_one(self, items: Sequence[Item]) -> list[Result | DomainError]:
         outcomes: list[Result | DomainError] = []
-        failures: list[DomainError] = []
+        failures, locked = 0, 0
         held = _HeldLocks()
         for item in items:
             locks = self._locks_of(item)
-            if failures and (len(failures) == MOST_FAILURES or held.block(locks)):
-                outcomes.append(failures[-1])
+            if failures == MOST_FAILURES or locked == MOST_LOCKED or held.block(locks):
+                outcomes.append(ServiceUnavailable())
                 continue
             try:
                 outcomes += self._commit([item])
             except Exception as error:  # noqa: BLE001
-                refusal = as_domain_error(error)
-                outcomes.append(refusal)
-                if isinstance(error, OperationalError | InterfaceError):
-                    failures.append(refusal)
+                outcomes.append(as_domain_error(error))
                 if hit_lock_timeout(error):
+                    locked += 1
                     held.add(locks)
+                elif isinstance(error, OperationalError | InterfaceError):
+                    failures += 1
         return outcomes
 
 

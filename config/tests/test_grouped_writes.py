@@ -187,6 +187,8 @@ def test_a_repeated_client_id_gets_200_in_a_group_as_well(alice: Person, bob: Pe
         {"body": POST | {"content": "x" * LONGEST_BODY}},
         {"path": "/posts/"},
         {"path": "/posts?x=1"},
+        {"path": "/posts\n"},
+        {"Origin": "https://" + "x" * 600},
         {"path": "/nothing"},
         {"method": "GET"},
         {"Authorization": "Bearer nonsense"},

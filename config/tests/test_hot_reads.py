@@ -69,6 +69,8 @@ def paths_of_everything(alice: Person, bob: Person) -> Mapping[str, list[str]]:
             *(f"/api/v1/posts/{one}" for one in (*ids, ids[0].upper(), UNKNOWN, "nonsense")),
             f"/api/v1/posts/{ids[0]}?fields=none",
             f"/api/v1/posts/{ids[0]}/",
+            f"/api/v1/posts/{ids[0]}%0A",
+            f"/api/v1/posts/{ids[0]}?{'long' * 200}",
             f"/api/v1//posts/{ids[0]}",
             f"/api/v1/p%6Fsts/{ids[0]}",
         ],

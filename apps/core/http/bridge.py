@@ -170,6 +170,8 @@ class WsgiBridge:
         self, pool: BoundedPool, reply: Reply, environ: Environ, receive: Receive
     ) -> tuple[bytes, bool]:
         try:
+            if environ["parley.refusal"]:
+                raise environ["parley.refusal"]
             owner = self._check_limit(environ)
             await _read_body(environ, receive)
             if self._answer and (written := await self._answer(environ)):
@@ -268,6 +270,7 @@ def _environ(scope: Scope) -> Environ:
         "wsgi.run_once": False,
         "parley.arrived": time.time(),
         "parley.counted": scope.get("parley.counted", False),
+        "parley.refusal": scope.get("parley.refusal"),
         "parley.body_too_large": _content_length(scope) > settings.BODY_LIMIT,
     }
     for raw_name, raw_value in scope["headers"]:

@@ -21,6 +21,7 @@ from apps.core.http.endpoints import CHANGES, Endpoint
 from apps.core.http.envelope import dumps, meta_of
 from apps.core.http.handler import as_domain_error
 from apps.core.http.head_lines import added_headers
+from apps.core.http.hot_reads import LONGEST_VALUE
 from apps.core.http.middleware import address_in, request_id
 from apps.core.http.negotiation import surely_accepts_json
 from apps.core.http.request_log import log_request
@@ -125,11 +126,11 @@ class GroupedWrites:
         ):
             return None
         found = self._find(method, path)
-        headers = added_headers(
-            environ.get("HTTP_HOST", ""),
-            environ.get("HTTP_ORIGIN"),
-            environ.get("HTTP_X_FORWARDED_PROTO"),
-        )
+        names = ("HTTP_HOST", "HTTP_ORIGIN", "HTTP_X_FORWARDED_PROTO")
+        host, origin, proto = (environ.get(name) for name in names)
+        if any(len(value or "") > LONGEST_VALUE for value in (host, origin, proto)):
+            return None
+        headers = added_headers(host or "", origin, proto)
         given = None if found is None else _given(found[0], environ)
         if found is None or headers is None or given is None:
             return None

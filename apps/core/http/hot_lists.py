@@ -11,6 +11,10 @@ from apps.core.http.envelope import dumps
 from apps.core.http.hot_reads import Shown
 from apps.core.http.pagination import ListQuery, Page
 
+# How many pages one call loads. Each takes as long as some dozen rows, and all who wait for it wait
+# for all of them.
+PAGES_AT_ONCE = 5
+
 
 def read_query(expected: type[ListQuery], query: str) -> dict[str, Any] | None:
     """Return the validated query of a list, as its view gets it; None if the view refuses it."""

@@ -19,7 +19,7 @@ from django.utils.http import parse_etags, quote_etag
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from apps.core.addresses import network_of
-from apps.core.gather import Gather, InThread
+from apps.core.gather import LARGEST_LOAD, Gather, InThread
 from apps.core.http.envelope import dumps, timestamp
 from apps.core.http.head_lines import head_lines
 from apps.core.http.middleware import address_behind, request_id
@@ -32,7 +32,8 @@ K = TypeVar("K", bound=Hashable)
 
 # Of how many queries and addresses the parsed form is remembered.
 REMEMBERED = 2048
-# A request with a longer header is left to the view, which knows what to do with it.
+# A request with a longer address or header is left to the view: what is parsed is remembered, and
+# the memory for that must not depend on clients.
 LONGEST_VALUE = 512
 # The headers that change an answer. A request that has one of them twice is left to the view.
 USED = (
@@ -87,6 +88,9 @@ class HotRead(Generic[K]):
     load: Callable[[Sequence[K]], Mapping[K, Shown]]
     # Returns whether a reader is shown the same as everyone; otherwise the view answers.
     same_for: Callable[[K, Reader], bool] = everyone
+    # How many keys one call loads at most: it holds a thread while it reads them, and the
+    # interpreter while it renders them.
+    most: int = LARGEST_LOAD
     # Is told the subject of what a reader was shown. It runs on the loop, so it must not block.
     seen: Callable[[Any, Reader], None] | None = None
 
@@ -147,7 +151,11 @@ class HotReads:
         self._known_user = known_user
         self._gathers = {
             route: Gather[Any, Answer](
-                partial(_load, route), in_thread, self._cache, partial(self._keep, route)
+                partial(_load, route),
+                in_thread,
+                self._cache,
+                partial(self._keep, route),
+                route.read.most,
             )
             for route in routes
         }
@@ -161,6 +169,8 @@ class HotReads:
         A request that is returned was counted by the limit on addresses.
         """
         arrived = time.time()
+        if len(target) > LONGEST_VALUE:
+            return None
         path, _, query = target.partition("?")
         found = self._find(path, query)
         given = None if found is None else _used(headers)
@@ -199,7 +209,7 @@ class HotReads:
 
     def load(self, request: HotRequest) -> "Future[Answer | None]":
         """Return the future of the answer, which is None if the view must answer."""
-        return self._gathers[request.route].get(request.key)
+        return self._gathers[request.route].get(request.key, network_of(request.reader.address))
 
     def _find_uncached(self, path: str, query: str) -> tuple[HotRoute, Any] | None:
         for route in self._gathers:
@@ -210,7 +220,9 @@ class HotReads:
 
     def _keep(self, route: HotRoute, key: Any, answer: Answer, start: LoadStart) -> None:
         start = replace(start, at=min(start.at, answer.as_of))
-        self._cache.keep((route, key), answer, tags=answer.tags, size=len(answer.body), start=start)
+        # The key of a list holds the cursor that the client sent.
+        size = len(answer.body) + len(str(key))
+        self._cache.keep((route, key), answer, tags=answer.tags, size=size, start=start)
 
     def _user_of(self, authorization: str | None) -> Any:
         """Return the id of the user, None for an anonymous user, or _UNKNOWN."""
@@ -264,6 +276,18 @@ def render(request: HotRequest, answer: Answer, default_lines: bytes) -> bytes:
         at=at,
     )
     return b"".join(lines)
+
+
+def log_abandoned(request: HotRequest) -> None:
+    """Log a request whose client left before it was answered, with nginx's status for that."""
+    log_request(
+        method=request.method,
+        route=request.route.template,
+        status=499,
+        ms=(time.time() - request.arrived) * 1000,
+        request_id=request.request_id,
+        user_id=_text(request.reader.user_id),
+    )
 
 
 def _load(route: HotRoute, keys: Sequence[Any]) -> dict[Any, Answer]:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, cast
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -15,10 +16,10 @@ from uvicorn.protocols.http.httptools_impl import (
 from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from apps.core.errors import BadRequest, DomainError, HeadersTooLarge, RequestTimeout
+from apps.core.errors import BadRequest, Busy, DomainError, HeadersTooLarge, RequestTimeout
 from apps.core.http.connections import connections
 from apps.core.http.envelope import dumps, timestamp
-from apps.core.http.hot_reads import Answer, HotReads, HotRequest, render
+from apps.core.http.hot_reads import Answer, HotReads, HotRequest, log_abandoned, render
 from apps.core.http.slow_clients import AbortingTransport
 from apps.core.ids import uuid7
 
@@ -36,6 +37,8 @@ HOT_METHODS = {b"GET": "GET", b"HEAD": "HEAD"}
 WITH_BODY = {b"content-length", b"transfer-encoding", b"expect"}
 # The key of the scope that says that the limit on addresses has counted the request.
 COUNTED = "parley.counted"
+# The key of the scope with the refusal that the request gets in any case.
+REFUSAL = "parley.refusal"
 
 hot_reads: HotReads | None = None
 
@@ -169,8 +172,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Answer a request that was loaded; have the view answer it if that is its task, if the
         load failed, or if the server ends the connection."""
         if cycle.disconnected or self.transport.is_closing():
+            log_abandoned(request)
             return
-        answer = None if future.exception() is not None else future.result()
+        failure = future.exception()
+        answer = None if failure else future.result()
+        if isinstance(failure, Busy | OperationalError | InterfaceError):
+            # The view would wait for the same threads or the same database again.
+            cast("dict[str, Any]", cycle.scope)[REFUSAL] = Busy()
         if answer is None or not cycle.keep_alive:
             super()._start_asgi_task(cycle, app)
         else:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from apps.core import gather
 from apps.core.gather import LARGEST_LOAD, MOST_LOADS, Gather, Load
 from apps.core.kept import Kept, LoadStart
 from apps.core.tests.hanging import wait_until
@@ -78,6 +77,21 @@ def test_what_is_asked_for_at_one_moment_is_one_call() -> None:
         assert await asyncio.gather(*asked) == ["a 0", "b 0", None, "a 0"]
         assert loads.calls == [["a", "b", "nobody"]]
         assert loads.cache.get("nobody") is None
+
+    run(scenario())
+
+
+def test_owner_with_many_keys_delays_another_owner_by_one_call() -> None:
+    async def scenario() -> None:
+        loads = Loads()
+        first = [loads.gather.get(f"first {number}") for number in range(MOST_LOADS)]
+        await loads.begun(1)
+        many = [loads.gather.get(f"a {n}", "alice") for n in range(5 * LARGEST_LOAD)]
+        one = loads.gather.get("b", "bob")
+        loads.go.set()
+        await asyncio.gather(*first, *many, one)
+        [place] = [number for number, keys in enumerate(loads.calls) if "b" in keys]
+        assert place <= MOST_LOADS
 
     run(scenario())
 
@@ -177,11 +191,10 @@ def test_what_one_call_cannot_take_does_not_wait_for_it() -> None:
     run(scenario())
 
 
-def test_no_more_than_the_most_loads_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gather, "LARGEST_LOAD", 1)
-
+def test_no_more_than_the_most_loads_run_at_once() -> None:
     async def scenario() -> None:
         loads = Loads()
+        loads.gather.most = 1
         asked = [loads.gather.get(str(number)) for number in range(10)]
         await loads.begun(MOST_LOADS)
         for _ in range(5):

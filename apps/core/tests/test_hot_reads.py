@@ -8,10 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
+from apps.core.errors import Busy
+from apps.core.http import hot_reads
 from apps.core.http.hot_reads import HotRead, HotReads, HotRoute, Shown
 from apps.core.http.protocol import answer_hot_reads
 from apps.core.tests.raw import Connect, received, send, serving
+from testing.server import until
 
 LARGE = "x" * 200_000
 
@@ -21,7 +25,7 @@ class Things:
 
     def __init__(self) -> None:
         self.loaded: list[Sequence[str]] = []
-        self.failing = False
+        self.failure: Exception | None = None
         self.held = threading.Event()
         self.held.set()
 
@@ -29,8 +33,8 @@ class Things:
         """Return the things, without those whose names say that there are none."""
         self.loaded.append(keys)
         self.held.wait(20)
-        if self.failing:
-            raise RuntimeError
+        if self.failure:
+            raise self.failure
         content = {key: LARGE if key == "large" else key for key in keys if key != "none"}
         return {key: Shown(f'"{text}"'.encode(), (key,)) for key, text in content.items()}
 
@@ -63,9 +67,10 @@ def connect(things: Things) -> Iterator[Connect]:
 async def view(scope: Any, receive: Any, send: Any) -> None:
     while (await receive()).get("more_body"):
         pass
-    headers = [(b"content-length", b"8")]
+    body = b"the refusal" if scope.get("parley.refusal") else b"the view"
+    headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b"the view"})
+    await send({"type": "http.response.body", "body": body})
 
 
 def get(name: str, *lines: str, version: str = "1.1") -> bytes:
@@ -80,7 +85,7 @@ LAST = get("last", "Connection: close")
 def answers(connection: socket.socket) -> list[str]:
     """Return which things were shown, and "view" for each answer of the application, in their
     order, until the server closes the connection."""
-    found = re.findall(rb'"data":"(\w+)"|the (view)', received(connection))
+    found = re.findall(rb'"data":"(\w+)"|the (view|refusal)', received(connection))
     return [(thing or by_view).decode() for thing, by_view in found]
 
 
@@ -119,10 +124,11 @@ def test_hundred_requests_of_one_moment_load_once(connect: Connect, things: Thin
         get("a", "Accept: text/html", "Connection: close"),
         get("a", "Host: localhost", "Connection: close"),
         get("a", "Authorization: Bearer unknown", "Connection: close"),
+        get("a", f"User-Agent: {'x' * 600}", "Connection: close"),
         get("none") + LAST,
         get("other/path") + LAST,
     ],
-    ids=["close", "1.0", "body", "type", "two hosts", "token", "not found", "no route"],
+    ids=["close", "1.0", "body", "type", "two hosts", "token", "long", "not found", "no route"],
 )
 def test_application_answers_what_is_not_for_kept_bytes(
     connect: Connect, things: Things, request_: bytes
@@ -135,16 +141,24 @@ def test_application_answers_what_is_not_for_kept_bytes(
     assert set(answers(connection)) == {"view"}
 
 
-def test_application_answers_when_the_load_fails(connect: Connect, things: Things) -> None:
-    things.failing = True
+@pytest.mark.parametrize(
+    ("failure", "answer"),
+    [(RuntimeError(), "view"), (Busy(), "refusal"), (OperationalError(), "refusal")],
+)
+def test_application_answers_when_the_load_fails(
+    connect: Connect, things: Things, failure: Exception, answer: str
+) -> None:
+    things.failure = failure
     connection = connect()
     send(connection, get("a") + LAST)
-    assert answers(connection) == ["view", "view"]
+    assert answers(connection) == [answer, "view"]
 
 
-def test_client_that_leaves_while_its_answer_is_loaded_costs_others_nothing(
-    connect: Connect, things: Things
+def test_client_that_leaves_while_its_answer_is_loaded_is_logged_and_costs_others_nothing(
+    connect: Connect, things: Things, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    logged: list[int] = []
+    monkeypatch.setattr(hot_reads, "log_request", lambda **line: logged.append(line["status"]))
     things.held.clear()
     leaving, staying = connect(), connect()
     for connection in (leaving, staying):
@@ -155,6 +169,7 @@ def test_client_that_leaves_while_its_answer_is_loaded_costs_others_nothing(
     things.held.set()
     send(staying, LAST)
     assert answers(staying) == ["a", "view"]
+    until(lambda: sorted(logged) == [200, 499])
 
 
 def test_client_that_does_not_read_is_not_answered_without_end(

@@ -14,7 +14,7 @@ from django.db import OperationalError
 
 from apps.core.errors import Conflict, DomainError, RateLimited, ServiceUnavailable
 from apps.realtime import group_commit
-from apps.realtime.group_commit import GroupCommit, one_per_loop
+from apps.realtime.group_commit import MOST_LOCKED, GroupCommit, one_per_loop
 
 Outcome = str | DomainError
 
@@ -226,6 +226,20 @@ def test_an_item_does_not_wait_for_a_lock_that_two_items_waited_for() -> None:
     assert {one.code for one in refused} == {"SERVICE_UNAVAILABLE"}
     assert last == "BC"
     assert table.tried[1:] == [["ab"], ["ac"], ["bc"]]
+
+
+def test_many_locked_items_cost_the_others_nothing() -> None:
+    table = Table(LOCKED, lambda items: any(item.isdigit() for item in items))
+    *refused, one, other = submitted_to(table, [*"12345678", "a", "b"])
+    assert {each.code for each in refused} == {"SERVICE_UNAVAILABLE"}
+    assert (one, other) == ("A", "B")
+
+
+def test_the_retry_ends_after_the_last_lock_that_may_be_waited_for() -> None:
+    table = Table(LOCKED)
+    letters = [chr(ord("a") + number) for number in range(MOST_LOCKED + 5)]
+    assert {one.code for one in submitted_to(table, letters)} == {"SERVICE_UNAVAILABLE"}
+    assert sizes(table) == [len(letters)] + [1] * MOST_LOCKED
 
 
 def test_an_error_outside_the_transaction_refuses_the_group_and_the_next_one_is_committed() -> None:
