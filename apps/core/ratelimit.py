@@ -99,9 +99,12 @@ class LocalLimiter:
     def _take(self, key: str, limit: Limit, now: float) -> float:
         wait = seconds_until_whole(self._whole_at.get(key, 0.0), now, limit)
         if limit.allows(wait):
-            self._whole_at[key] = now + wait
-            self._whole_at.move_to_end(key)
+            self._pass(key, now + wait)
         return wait
+
+    def _pass(self, key: str, whole_at: float) -> None:
+        self._whole_at[key] = whole_at
+        self._whole_at.move_to_end(key)
 
     def _forget_some(self, added: int, now: float) -> None:
         # Two for each key that may have been added: so the table shrinks, and no call walks all of

@@ -103,7 +103,7 @@ class RedisLimiter(LocalLimiter):
             wait = seconds_until_whole(self._whole_at.get(hashed, 0.0), now, limit)
             if not limit.allows(wait) or not self._report_later(hashed, limit, now):
                 return False
-            self._take(hashed, limit, now)
+            self._pass(hashed, now + wait)
             self._forget_some(1, now)
             return True
 
@@ -112,7 +112,8 @@ class RedisLimiter(LocalLimiter):
         return False if Redis must count it before it passes."""
         if core_redis.breaker.open:
             return True
-        ahead = sum(part[key].count for part in (self._gathered, self._reported) if key in part)
+        gathered, reported = self._gathered.get(key), self._reported.get(key)
+        ahead = (gathered.count if gathered else 0) + (reported.count if reported else 0)
         if ahead >= most_ahead(limit):
             return False
         self._gather(key, limit, now)

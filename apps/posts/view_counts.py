@@ -12,7 +12,9 @@ of them counts.
 import hashlib
 import re
 import threading
-from datetime import datetime, timedelta
+import time
+from collections import Counter, defaultdict
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from uuid import UUID
 
@@ -24,8 +26,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.core.addresses import network_of
 from apps.core.db.sql import insert
-from apps.core.kept import drop_when_committed
-from apps.posts.models import Post, PostView, post_tag
+from apps.posts.models import Post, PostView
 
 log = structlog.get_logger(__name__)
 
@@ -70,8 +71,7 @@ class ViewCounter:
         if viewer_id == author_id or _is_bot(user_agent[:LONGEST_USER_AGENT]):
             return
         viewer = str(viewer_id) if viewer_id is not None else _anonymous_viewer(address)
-        hour = timezone.now().replace(minute=0, second=0, microsecond=0)
-        view = (post_id, viewer, hour)
+        view = (post_id, viewer, _hour(int(time.time()) // 3600))
         if view in self._pending:
             # It is to be written already. A flush at this moment writes it.
             return
@@ -114,28 +114,38 @@ view_counter = ViewCounter()
 def views_save(views: list[ViewKey]) -> None:
     """Add the views that are not counted yet to the view counts of their posts.
 
-    This is an action of the system. Every process updates posts in the order of their ids, so that
+    This is an action of the system. Every process locks posts in the order of their ids, so that
     no two processes deadlock. Views of a post that was removed with its author are skipped: they
     could never be written, and would block the others.
+
+    No cache is told: a view count may be CACHE_SECONDS old, and to drop what many people read would
+    cost more than to count it.
     """
-    posts = Post.objects.filter(pk__in={post for post, _, _ in views})
-    existing = set(posts.values_list("pk", flat=True))
+    posts = Post.objects.filter(pk__in={post for post, _, _ in views}).order_by("pk")
+    existing = set(posts.select_for_update(no_key=True).values_list("pk", flat=True))
     views = [view for view in views if view[0] in existing]
     if not views:
         return
     rows = insert(
         PostView, ("post", "viewer", "hour"), views, "ON CONFLICT DO NOTHING RETURNING post_id"
     )
-    new = [UUID(str(post)) for (post,) in rows]
-    for post in sorted(set(new)):
-        Post.objects.filter(pk=post).update(view_count=F("view_count") + new.count(post))
-    drop_when_committed(*map(post_tag, set(new)))
+    by_count = defaultdict(list)
+    for post, count in Counter(UUID(str(post)) for (post,) in rows).items():
+        by_count[count].append(post)
+    for count, ids in by_count.items():
+        Post.objects.filter(pk__in=ids).update(view_count=F("view_count") + count)
 
 
 def views_prune() -> int:
     """Delete the views of past hours and return how many there were. This is an action of the
     system."""
     return PostView.objects.filter(hour__lt=timezone.now() - timedelta(hours=2)).delete()[0]
+
+
+@lru_cache(2)
+def _hour(number: int) -> datetime:
+    """Return the beginning of an hour since the epoch."""
+    return datetime.fromtimestamp(number * 3600, UTC)
 
 
 @lru_cache(REMEMBERED)

@@ -36,7 +36,7 @@ REMEMBERED = 2048
 # the memory for that must not depend on clients.
 LONGEST_VALUE = 512
 # The headers that change an answer. A request that has one of them twice is left to the view.
-USED = (
+USED = {
     b"accept",
     b"authorization",
     b"host",
@@ -46,7 +46,7 @@ USED = (
     b"x-forwarded-for",
     b"x-forwarded-proto",
     b"x-request-id",
-)
+}
 
 
 @dataclass(frozen=True, slots=True)
