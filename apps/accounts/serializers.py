@@ -9,6 +9,7 @@ from apps.accounts.emails import MAX_EMAIL_LENGTH, canonical_email
 from apps.accounts.models import User
 from apps.accounts.passwords import normalized
 from apps.accounts.shapes import profile_shape, user_shape
+from apps.core.http.envelope import plain
 from apps.core.http.pagination import ListQuery
 from apps.core.serializers import CamelSerializer, Text, one_at_least
 
@@ -95,7 +96,7 @@ class UserOutput(CamelSerializer):
     @classmethod
     def dump(cls, thing: User) -> dict[str, Any]:
         """Return a user as they are sent."""
-        return user_shape(thing)
+        return plain(user_shape(thing))
 
 
 class ProfileOutput(UserOutput):
@@ -109,7 +110,7 @@ class ProfileOutput(UserOutput):
     @classmethod
     def dump(cls, thing: User) -> dict[str, Any]:
         """Return a user as they see themselves."""
-        return profile_shape(thing)
+        return plain(profile_shape(thing))
 
 
 class LoginOutput(CamelSerializer):

@@ -1,9 +1,8 @@
 """Users as they are sent, for paths that are too hot for serializers. Tests hold each equal to the
-serializer that OpenAPI is made from."""
+serializer that OpenAPI is made from, once dumps() has made JSON of it: that writes ids and times
+much faster than Python does."""
 
 from typing import Any
-
-from apps.core.http.envelope import rfc3339
 
 # The columns that user_shape() needs.
 USER_COLUMNS = ("id", "name", "role", "bio", "avatar_url", "created_at")
@@ -12,12 +11,12 @@ USER_COLUMNS = ("id", "name", "role", "bio", "avatar_url", "created_at")
 def user_shape(user: Any) -> dict[str, Any]:
     """Return what UserOutput shows of a user, or of a row with USER_COLUMNS."""
     return {
-        "id": str(user.id),
+        "id": user.id,
         "name": user.name,
         "role": user.role,
         "bio": user.bio,
         "avatarUrl": user.avatar_url,
-        "createdAt": rfc3339(user.created_at),
+        "createdAt": user.created_at,
     }
 
 
@@ -28,5 +27,5 @@ def profile_shape(user: Any) -> dict[str, Any]:
         "email": user.email,
         "emailVerified": user.email_verified,
         "status": user.status,
-        "updatedAt": rfc3339(user.updated_at),
+        "updatedAt": user.updated_at,
     }

@@ -4,7 +4,7 @@ hold each equal to the serializer that OpenAPI is made from."""
 from typing import Any
 
 from apps.accounts.shapes import user_shape
-from apps.core.http.envelope import rfc3339
+from apps.core.http.envelope import plain, rfc3339
 
 
 def message_shape(message: Any) -> dict[str, Any]:
@@ -23,8 +23,8 @@ def message_shape(message: Any) -> dict[str, Any]:
         "createdAt": rfc3339(message.created_at),
         "readAt": None if message.read_at is None else rfc3339(message.read_at),
         "editedAt": None if message.edited_at is None else rfc3339(message.edited_at),
-        "sender": user_shape(message.sender),
-        "receiver": None if receiver is None else user_shape(receiver),
+        "sender": plain(user_shape(message.sender)),
+        "receiver": None if receiver is None else plain(user_shape(receiver)),
     }
 
 
@@ -34,7 +34,7 @@ def conversation_shape(conversation: Any) -> dict[str, Any]:
     return {
         "id": str(membership.conversation_id),
         "userId": str(peer.id),
-        "user": user_shape(peer),
+        "user": plain(user_shape(peer)),
         "lastMessage": message_shape(conversation.last_message),
         "unreadCount": membership.unread,
         "isOnline": seen.online,

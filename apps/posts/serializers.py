@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.accounts.serializers import UserOutput
+from apps.core.http.envelope import plain
 from apps.core.http.pagination import ListQuery
 from apps.core.serializers import (
     CamelSerializer,
@@ -80,7 +81,7 @@ class PostOutput(_PostOutput):
     @classmethod
     def dump(cls, thing: Post) -> dict[str, Any]:
         """Return a post as it is sent."""
-        return post_shape(thing, thing.author)
+        return plain(post_shape(thing, thing.author))
 
 
 class PostListItemOutput(_PostOutput):
@@ -91,7 +92,7 @@ class PostListItemOutput(_PostOutput):
     @classmethod
     def dump(cls, thing: Any) -> dict[str, Any]:
         """Return a post, or a PostItem, as it is sent in lists."""
-        return post_item_shape(thing, thing.author)
+        return plain(post_item_shape(thing, thing.author))
 
     def get_excerpt(self, post: Post) -> str:
         """Return the beginning of the content."""

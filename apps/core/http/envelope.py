@@ -80,8 +80,15 @@ def _second_text(second: int) -> str:
 
 
 def dumps(value: Any) -> bytes:
-    """Return the value as JSON. Values of other types, such as lazy strings, become their str()."""
-    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
+    """Return the value as JSON. Times are in RFC 3339, in UTC with Z. Values of other types, such
+    as lazy strings, become their str()."""
+    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z)
+
+
+def plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the value as JSON has it: ids and times as text."""
+    found: dict[str, Any] = orjson.loads(dumps(value))
+    return found
 
 
 class EnvelopeRenderer(BaseRenderer):
