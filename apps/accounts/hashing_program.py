@@ -23,7 +23,7 @@ LOWEST_PRIORITY = 19
 GROUP_PRIORITY = 10
 # The part of the machine's processor time that the process takes at most. The lowest priority alone
 # is not enough: cores share caches, and one core of hardware often counts as two.
-LARGEST_PART = 1 / 8
+LARGEST_PART = 1 / 16
 
 
 def encode(password: str, salt: str, cost: int, memory: int, parallelism: int, length: int) -> str:

@@ -10,8 +10,8 @@ from queue import SimpleQueue
 
 # About twenty seconds of a busy server, and 1.5 MB of request lines.
 MOST_LINES = 4096
-# How long the writing thread lets lines gather, in seconds: to wake it for each line costs the
-# thread that logs more than the line.
+# How long the writing thread lets lines gather, in seconds: each time it wakes it takes the
+# interpreter from the event loop, which costs the loop more than the lines.
 GATHER_SECONDS = 0.01
 # How long the end of the process may wait until the log is written.
 FLUSH_SECONDS = 1.0

@@ -201,10 +201,10 @@ def test_password_is_hashed_when_no_process_can_be_started(
     assert process.ask("verify", PASSWORD, encoded.removeprefix("argon2")) is True
 
 
-def test_process_uses_at_most_an_eighth_of_the_machine() -> None:
-    assert [hashing_program.rest_after(0.03, cores) for cores in (1, 2, 4, 8, 64)] == [
+def test_process_uses_at_most_a_sixteenth_of_the_machine() -> None:
+    assert [hashing_program.rest_after(0.03, cores) for cores in (1, 2, 8, 16, 64)] == [
+        pytest.approx(0.45),
         pytest.approx(0.21),
-        pytest.approx(0.09),
         pytest.approx(0.03),
         0,
         0,
