@@ -106,7 +106,7 @@ class GroupedWrites:
             status, data = endpoint.shown(result)
             body = {"success": True, "message": endpoint.message, "data": data}
             if endpoint.revision:
-                etag = etag_of(data, str(getattr(result, endpoint.revision)))
+                etag = etag_of(dumps(data), str(getattr(result, endpoint.revision)))
                 headers += _encoded({"ETag": etag})
         return _written(environ, accepted.route, str(user.pk), status, headers, body)
 

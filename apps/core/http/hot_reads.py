@@ -4,7 +4,6 @@ An endpoint declares one with `hot=HotRead(...)`. docs/speed.md shows how, and s
 be one; docs/decisions/0028-hot-reads.md says why it works like this.
 """
 
-import hashlib
 import time
 from asyncio import Future
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -15,11 +14,11 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.utils.http import parse_etags, quote_etag
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from apps.core.addresses import network_of
 from apps.core.gather import LARGEST_LOAD, Gather, InThread
+from apps.core.http.conditional import etag_of, names_etag
 from apps.core.http.envelope import dumps, timestamp
 from apps.core.http.head_lines import head_lines
 from apps.core.http.middleware import address_behind, request_id
@@ -241,7 +240,7 @@ def render(request: HotRequest, answer: Answer, default_lines: bytes) -> bytes:
     headers that the server adds to all responses."""
     ms = (time.time() - request.arrived) * 1000
     route = request.route
-    not_modified = bool(request.if_none_match and answer.etag) and _matches(
+    not_modified = bool(request.if_none_match and answer.etag) and names_etag(
         request.if_none_match, answer.etag
     )
     lines = [
@@ -306,9 +305,7 @@ def _answer(route: HotRoute, shown: Shown) -> Answer:
             pagination,
         ]
     )
-    etag = ""
-    if shown.revision:
-        etag = quote_etag(f"{shown.revision}.{hashlib.sha256(shown.data).hexdigest()[:16]}")
+    etag = etag_of(shown.data, shown.revision) if shown.revision else ""
     return Answer(body, etag, shown.tags, shown.subject, shown.as_of)
 
 
@@ -337,8 +334,3 @@ def _text(user_id: UUID | None) -> str:
 @lru_cache(REMEMBERED)
 def _quoted(text: str) -> str:
     return dumps(text).decode()
-
-
-def _matches(if_none_match: str, etag: str) -> bool:
-    tags = parse_etags(if_none_match)
-    return tags == ["*"] or etag in {tag.removeprefix("W/") for tag in tags}
