@@ -9,16 +9,18 @@ from uuid import UUID
 def new_request_id() -> str:
     """Return an id for a request: a UUID of version 7 as text. Unlike the ids of rows it may be
     guessed, so that it costs no system call."""
-    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
-    return (
-        f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{rest * 4096 // 1_000_000:03x}-"
-        f"{0x8000 | random.getrandbits(14):04x}-{random.getrandbits(48):012x}"
-    )
+    digits = f"{_version_7(random.getrandbits(62)):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def uuid7() -> UUID:
-    """Return a UUID of version 7 (RFC 9562, 5.7). Its 12 bits of rand_a are a fraction of the
-    millisecond (6.2, method 3), so that ids sort by their creation time."""
+    """Return a UUID of version 7, which sorts by its creation time and cannot be guessed."""
+    return UUID(int=_version_7(int.from_bytes(os.urandom(8)) >> 2))
+
+
+def _version_7(random_bits: int) -> int:
+    """Return the value of a UUID of version 7 (RFC 9562, 5.7) with these 62 bits. Its 12 bits of
+    rand_a are a fraction of the millisecond (6.2, method 3)."""
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
     value = milliseconds << 80 | 0x7 << 76 | (rest * 4096 // 1_000_000) << 64
-    return UUID(int=value | 0b10 << 62 | int.from_bytes(os.urandom(8)) >> 2)
+    return value | 0b10 << 62 | random_bits
