@@ -1,9 +1,9 @@
 """The grouped writes of all features."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from apps.core.features import token_users
+from apps.core.http.endpoint_checks import routes_of
 from apps.core.http.grouped_writes import GroupedRoute, GroupedWrites
 from config.api import router
 from config.route_patterns import allow, finder, template
@@ -17,17 +17,15 @@ def grouped_writes() -> GroupedWrites:
 
 def grouped_routes() -> Iterator[GroupedRoute]:
     """Yield the methods of routes that declare a grouped write."""
-    for pattern in router.urls:
-        view: Any = pattern.callback
-        for method, action in view.actions.items():
-            endpoint = getattr(getattr(view.cls, action), "endpoint", None)
-            if endpoint is not None and endpoint.grouped and endpoint.input:
-                yield GroupedRoute(
-                    method=method.upper(),
-                    template=template(pattern),
-                    find=finder(pattern),
-                    allow=allow(pattern),
-                    endpoint=endpoint,
-                    write=endpoint.grouped,
-                    input=endpoint.input,
-                )
+    for route in routes_of(router.urls):
+        endpoint = route.endpoint
+        if endpoint is not None and endpoint.grouped and endpoint.input:
+            yield GroupedRoute(
+                method=route.method,
+                template=template(route.pattern),
+                find=finder(route.pattern),
+                allow=allow(route.pattern),
+                endpoint=endpoint,
+                write=endpoint.grouped,
+                input=endpoint.input,
+            )

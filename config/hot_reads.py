@@ -1,9 +1,9 @@
-"""The hot reads of all features, and the threads in which they are loaded."""
+"""The hot reads of all features."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from apps.core.features import token_users
+from apps.core.http.endpoint_checks import routes_of
 from apps.core.http.hot_reads import HotReads, HotRoute
 from apps.core.http.protocol import answer_hot_reads
 from config.api import router
@@ -20,16 +20,13 @@ async def start_hot_reads() -> None:
 
 def hot_routes() -> Iterator[HotRoute]:
     """Yield the routes that declare a hot read."""
-    for pattern in router.urls:
-        view: Any = pattern.callback
-        endpoint = getattr(getattr(view.cls, view.actions.get("get", ""), None), "endpoint", None)
-        if endpoint is None or endpoint.hot is None:
-            continue
-        yield HotRoute(
-            name=getattr(pattern, "name", ""),
-            template=template(pattern),
-            find=finder(pattern),
-            message=endpoint.message,
-            allow=allow(pattern),
-            read=endpoint.hot,
-        )
+    for route in routes_of(router.urls):
+        if route.method == "GET" and route.endpoint is not None and route.endpoint.hot is not None:
+            yield HotRoute(
+                name=route.name,
+                template=template(route.pattern),
+                find=finder(route.pattern),
+                message=route.endpoint.message,
+                allow=allow(route.pattern),
+                read=route.endpoint.hot,
+            )

@@ -1,7 +1,6 @@
 """Reads of accounts that are answered from kept bytes: active users, whom everyone sees alike."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -11,9 +10,8 @@ from apps.accounts import selectors
 from apps.accounts.models import USERS_TAG, User, user_tag
 from apps.accounts.serializers import UserQuery
 from apps.accounts.shapes import user_shape
-from apps.core.errors import Invalid
 from apps.core.http.envelope import dumps
-from apps.core.http.hot_lists import PAGES_AT_ONCE, page_shown, read_query
+from apps.core.http.hot_lists import PAGES_AT_ONCE, page_shown, pages_shown, read_query
 from apps.core.http.hot_reads import HotRead, Shown
 from apps.core.http.pagination import Listing, Paging, paging_of
 from apps.core.http.prepared_lists import PreparedList
@@ -44,12 +42,9 @@ _USERS = PreparedList(lambda: listing(selectors.users_visible()))
 
 
 def _load_lists(pages: Sequence[Paging]) -> Mapping[Paging, Shown]:
-    shown = {}
-    for paging in pages:
-        # The view refuses a wrong cursor.
-        with suppress(Invalid):
-            shown[paging] = page_shown(_USERS.page(paging), user_shape, _list_tags)
-    return shown
+    return pages_shown(
+        pages, lambda paging: page_shown(_USERS.page(paging), user_shape, _list_tags)
+    )
 
 
 def _list_tags(users: Sequence[Any]) -> Iterator[str]:

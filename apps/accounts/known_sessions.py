@@ -17,7 +17,7 @@ from django.db.models import Model
 
 from apps.accounts.errors import InvalidToken
 from apps.accounts.models import Session, User, session_tag, user_tag
-from apps.accounts.selectors import session_active, sessions_active
+from apps.accounts.selectors import session_active, sessions_with_users
 from apps.accounts.sessions import TOUCH_INTERVAL, needs_touch, session_touch
 from apps.accounts.tokens import Claims, read_access
 from apps.core.gather import Gather, InThread
@@ -98,7 +98,7 @@ def _load(tokens: Sequence[str]) -> dict[str, _Known]:
         with suppress(InvalidToken):
             claims[token] = read_access(token)
     ids = {one.session_id for one in claims.values()}
-    found = {one.pk: one for one in sessions_active(ids) if not needs_touch(one)}
+    found = {one.pk: one for one in sessions_with_users(ids) if not needs_touch(one)}
     return {
         token: _known_of(found[one.session_id], one)
         for token, one in claims.items()

@@ -42,7 +42,7 @@ def session_active(session_id: UUID) -> Session:
     return session
 
 
-def sessions_active(session_ids: Iterable[UUID]) -> list[Session]:
+def sessions_with_users(session_ids: Iterable[UUID]) -> list[Session]:
     """Return those of the sessions that are active, with their users."""
     return list(active_sessions().select_related("user").filter(pk__in=list(session_ids)))
 

@@ -2,7 +2,6 @@
 lists of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -10,9 +9,8 @@ from uuid import UUID
 from django.db.models import QuerySet, UUIDField
 
 from apps.accounts.models import user_tag
-from apps.core.errors import Invalid
 from apps.core.http.envelope import dumps
-from apps.core.http.hot_lists import PAGES_AT_ONCE, page_shown, read_query
+from apps.core.http.hot_lists import PAGES_AT_ONCE, page_shown, pages_shown, read_query
 from apps.core.http.hot_reads import HotRead, Reader, Shown
 from apps.core.http.pagination import Listing, Paging, paging_of
 from apps.core.http.prepared_lists import PreparedList
@@ -91,12 +89,7 @@ def _list_asked_for(path: Mapping[str, str], query: str) -> PublicList | None:
 
 
 def _load_lists(lists: Sequence[PublicList]) -> Mapping[PublicList, Shown]:
-    shown = {}
-    for asked in lists:
-        # The view refuses a wrong cursor.
-        with suppress(Invalid):
-            shown[asked] = _list_shown(asked)
-    return shown
+    return pages_shown(lists, _list_shown)
 
 
 def _list_shown(asked: PublicList) -> Shown:

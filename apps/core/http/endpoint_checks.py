@@ -18,6 +18,8 @@ class Route:
     variables: Mapping[str, Any]
     handler: Any
     endpoint: Endpoint | None
+    # The router's pattern.
+    pattern: Any
 
 
 def routes_of(patterns: Iterable[Any]) -> Iterator[Route]:
@@ -30,7 +32,7 @@ def routes_of(patterns: Iterable[Any]) -> Iterator[Route]:
                 handler = getattr(view.cls, action)
                 variables = pattern.pattern.regex.groupindex
                 endpoint = getattr(handler, "endpoint", None)
-                yield Route(method.upper(), pattern.name, variables, handler, endpoint)
+                yield Route(method.upper(), pattern.name, variables, handler, endpoint, pattern)
 
 
 def problems(patterns: Iterable[Any], actions: Collection[str]) -> Iterator[str]:
