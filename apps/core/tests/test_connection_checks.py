@@ -100,10 +100,13 @@ def test_a_connection_that_was_closed_unnoticed_is_replaced() -> None:
         close_old_connections()
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-    connection.connection.close()
+    closed = connection.connection
+    closed.close()
     close_old_connections()
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
+        assert cursor.fetchone() == (1,)
+    assert connection.connection is not closed
 
 
 @pytest.mark.integration
