@@ -6,7 +6,7 @@ be one; docs/decisions/0028-hot-reads.md says why it works like this.
 
 import time
 from asyncio import Future
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from math import inf
@@ -172,7 +172,7 @@ class HotReads:
             return None
         path, _, query = target.partition("?")
         found = self._find(path, query)
-        given = None if found is None else _used(headers)
+        given = None if found is None else used(headers, USED)
         if found is None or given is None:
             return None
         route, key = found
@@ -309,12 +309,14 @@ def _answer(route: HotRoute, shown: Shown) -> Answer:
     return Answer(body, etag, shown.tags, shown.subject, shown.as_of)
 
 
-def _used(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, str] | None:
-    """Return the headers that matter; None if one of them is longer or more often there than
-    usual."""
+def used(
+    headers: Sequence[tuple[bytes, bytes]], names: Collection[bytes]
+) -> dict[bytes, str] | None:
+    """Return those of the headers that matter; None if one of them is longer or more often there
+    than usual."""
     given: dict[bytes, str] = {}
     for name, value in headers:
-        if name in USED:
+        if name in names:
             if name in given or len(value) > LONGEST_VALUE:
                 return None
             given[name] = value.decode("latin-1")

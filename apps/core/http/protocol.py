@@ -19,6 +19,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from apps.core.errors import BadRequest, Busy, DomainError, HeadersTooLarge, RequestTimeout
 from apps.core.http.connections import connections
 from apps.core.http.envelope import dumps, timestamp
+from apps.core.http.grouped_writes import GroupedWrites, WriteRequest
 from apps.core.http.hot_reads import Answer, HotReads, HotRequest, log_abandoned, render
 from apps.core.http.slow_clients import AbortingTransport
 from apps.core.ids import uuid7
@@ -33,20 +34,30 @@ LINGER_SECONDS = 2
 
 
 HOT_METHODS = {b"GET": "GET", b"HEAD": "HEAD"}
+WRITE_METHODS = {b"POST", b"PUT", b"PATCH"}
 # A request with one of these headers may have a body.
 WITH_BODY = {b"content-length", b"transfer-encoding", b"expect"}
 # The key of the scope that says that the limit on addresses has counted the request.
 COUNTED = "parley.counted"
 # The key of the scope with the refusal that the request gets in any case.
 REFUSAL = "parley.refusal"
+# The key of the scope that says that the body did not arrive in time.
+BODY_LATE = "parley.body_late"
 
 hot_reads: HotReads | None = None
+grouped_writes: GroupedWrites | None = None
 
 
 def answer_hot_reads(reads: HotReads | None) -> None:
     """Answer requests by these from now on, before the ASGI application; None for none."""
     global hot_reads
     hot_reads = reads
+
+
+def answer_grouped_writes(writes: GroupedWrites | None) -> None:
+    """Answer writes by these from now on, before the ASGI application; None for none."""
+    global grouped_writes
+    grouped_writes = writes
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -61,6 +72,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         # answer is being loaded.
         self._answered = False
         self._loading: tuple[HotRequest, asyncio.Future[Answer | None]] | None = None
+        # The present request if it is a write that can be grouped, until its body has arrived.
+        self._write: WriteRequest | None = None
+        self._body_timer: asyncio.TimerHandle | None = None
         self._refusal: DomainError | None = None
         # Bytes of names and values in the head, and in the trailers.
         self._head_bytes = 0
@@ -88,6 +102,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Release the resources of the connection."""
         connections.release(self._connection)
         self._stop_waiting_for_head()
+        self._stop_waiting_for_body()
         self._cancel_cut_off()
         if running := self._serving:
             # Uvicorn notifies only the newest of several requests.
@@ -119,27 +134,37 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
         loading, self._loading = self._loading, None
+        if self._write is not None:
+            # It begins when the body has arrived.
+            return
         if loading is None:
             super()._start_asgi_task(cycle, app)
         else:
             request, future = loading
             future.add_done_callback(partial(self._answer_loaded, request, cycle, app))
 
-    # Requests that are answered from kept bytes, without an ASGI application.
+    # Requests that are answered without an ASGI application.
+
+    @property
+    def _is_usual(self) -> bool:
+        """Return whether the request is one for the API, and the only one of a connection that
+        stays open."""
+        return (
+            self.url.startswith(b"/api/")
+            and not self._serving
+            and not self.flow.write_paused
+            and not self.transport.is_closing()
+            and self.parser.get_http_version() == "1.1"
+            and self.parser.should_keep_alive()
+            and not self.parser.should_upgrade()
+        )
+
+    # Those that are answered from kept bytes.
 
     def _accept_hot(self) -> HotRequest | None:
         """Return the request if it can be answered here: it has no body, and no other request of
         the connection is under way."""
-        if (
-            hot_reads is None
-            or not self.url.startswith(b"/api/")
-            or self._serving
-            or self.flow.write_paused
-            or self.transport.is_closing()
-            or self.parser.get_http_version() != "1.1"
-            or not self.parser.should_keep_alive()
-            or self.parser.should_upgrade()
-        ):
+        if hot_reads is None or not self._is_usual:
             return None
         method = self.parser.get_method()
         if method not in HOT_METHODS or any(name in WITH_BODY for name, _ in self.headers):
@@ -189,6 +214,55 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.transport.write(render(request, answer, self._default_lines()))
         self.on_response_complete()
 
+    # Those that write together.
+
+    def _accept_write(self) -> WriteRequest | None:
+        """Return the request if its write can be grouped, once its body has arrived."""
+        method = self.parser.get_method()
+        if grouped_writes is None or method not in WRITE_METHODS or not self._is_usual:
+            return None
+        peer = self.client[0] if self.client else ""
+        return grouped_writes.accept(
+            method.decode(), self.url.decode("latin-1"), self.headers, peer
+        )
+
+    def _begin_write(self) -> None:
+        """Answer the request whose body has arrived, in a task."""
+        request, self._write = self._write, None
+        self._stop_waiting_for_body()
+        if request is not None:
+            task = self.loop.create_task(self._answer_write(request, self.cycle))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def _answer_write(self, request: WriteRequest, cycle: RequestResponseCycle) -> None:
+        """Answer a write, or have the view do it, which reads the same body."""
+        assert grouped_writes is not None
+        written = await grouped_writes.answer(request, bytes(cycle.body))
+        if written is None:
+            super()._start_asgi_task(cycle, self.app)
+        elif not cycle.disconnected and not self.transport.is_closing():
+            lines = self._default_lines()
+            # The server may have begun to stop meanwhile.
+            if not cycle.keep_alive:
+                lines += b"connection: close\r\n"
+            cycle.response_complete = True
+            self.transport.write(written.response(lines))
+            if not cycle.keep_alive:
+                self.transport.close()
+            self.on_response_complete()
+
+    def _body_is_late(self) -> None:
+        """Have the application refuse the request."""
+        self._write = self._body_timer = None
+        cast("dict[str, Any]", self.cycle.scope)[BODY_LATE] = True
+        super()._start_asgi_task(self.cycle, self.app)
+
+    def _stop_waiting_for_body(self) -> None:
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
+
     def _default_lines(self) -> bytes:
         return b"".join(
             name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers
@@ -209,6 +283,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 self._refuse(HeadersTooLarge())
         if not self._done and not self._serving and self._head_timer is None:
             self._wait_for_head()
+        if self._write is not None and self._body_timer is None:
+            self._body_timer = self.loop.call_later(
+                settings.SERVER_READ_TIMEOUT, self._body_is_late
+            )
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -233,6 +311,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._stop_waiting_for_head()
         self._answered = False
         if not self._answer_hot():
+            self._write = self._accept_write()
             super().on_headers_complete()
 
     def on_chunk_header(self) -> None:
@@ -249,6 +328,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._progressed = True
         if not self._answered:
             super().on_message_complete()
+            self._begin_write()
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
