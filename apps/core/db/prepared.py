@@ -192,12 +192,8 @@ def _converted(row: Sequence[Any], converters: Any, connection: BaseDatabaseWrap
 def _fetch(connection: BaseDatabaseWrapper, text: str, parameters: Sequence[Any]) -> list[Any]:
     """Run the statement through Django's cursor, which translates errors, and lets tests and
     wrappers see it."""
-    if connection.vendor != "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(text, parameters)
-            return list(cursor.fetchall())
     try:
-        cursor = _prepared_cursor(connection)
+        cursor = statement_cursor(connection)
         cursor.execute(text, parameters)
     except NotSupportedError:
         # A migration has changed the type of a column since the statement was prepared ("cached
@@ -205,16 +201,19 @@ def _fetch(connection: BaseDatabaseWrapper, text: str, parameters: Sequence[Any]
         if connection.in_atomic_block:
             raise
         connection.close()
-        cursor = _prepared_cursor(connection)
+        cursor = statement_cursor(connection)
         cursor.execute(text, parameters)
     return list(cursor.fetchall())
 
 
-def _prepared_cursor(connection: BaseDatabaseWrapper) -> CursorWrapper:
-    """Return a cursor that prepares its statements, as far as the setting of the connection allows.
+def statement_cursor(connection: BaseDatabaseWrapper) -> CursorWrapper:
+    """Return a cursor for statements whose text does not change. On PostgreSQL it prepares them, as
+    far as the setting of the connection allows.
 
     Each connection keeps one, since a new one looks up anew how to read each type.
     """
+    if connection.vendor != "postgresql":
+        return connection.cursor()
     connection.close_if_health_check_failed()
     connection.ensure_connection()
     kept: psycopg.Cursor[Any] | None = vars(connection).get(_CURSOR)
