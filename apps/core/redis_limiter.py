@@ -24,8 +24,9 @@ log = structlog.get_logger(__name__)
 # For each key a process may let this many requests pass that Redis has not acknowledged: a tenth of
 # the burst, and none for a burst up to SMALL_BURST, whose limit stays exact.
 SMALL_BURST = 100
-# How long requests are gathered for one report, in seconds, unless a key needs it sooner.
-GATHER_SECONDS = 0.05
+# How long requests are gathered for one report, in seconds, unless a key needs it sooner. Each
+# report takes the interpreter from the event loop several times.
+GATHER_SECONDS = 0.2
 # The allowance of a report: Redis counts what has passed already in any case.
 UNLIMITED = 1e9
 

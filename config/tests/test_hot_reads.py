@@ -114,8 +114,10 @@ def test_every_hot_route_answers_as_its_view_does(
                 method, path = chance.choice(["GET", "GET", "HEAD"]), chance.choice(some)
                 headers = generated(chance, tokens, etag)
                 fast = asked(connection, method, path, headers)
+                # The parser does not see what repeats the head of an answer from kept bytes.
+                again = asked(connection, method, path, headers)
                 slow = asked(connection, method, path, headers | BY_VIEW)
-                assert fast == slow, (name, method, path, headers)
+                assert fast == again == slow, (name, method, path, headers)
 
 
 def generated(chance: random.Random, tokens: list[str], etag: str) -> dict[str, str]:

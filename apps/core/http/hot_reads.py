@@ -21,9 +21,10 @@ from apps.core.gather import LARGEST_LOAD, Gather, InThread
 from apps.core.http.conditional import etag_of, names_etag
 from apps.core.http.envelope import dumps, timestamp
 from apps.core.http.head_lines import head_lines
-from apps.core.http.middleware import address_behind, request_id
+from apps.core.http.middleware import address_behind, valid_request_id
 from apps.core.http.negotiation import surely_accepts_json
 from apps.core.http.request_log import log_request
+from apps.core.ids import new_request_id
 from apps.core.kept import Kept, LoadStart
 from apps.core.ratelimit import pass_network
 
@@ -108,14 +109,29 @@ class HotRoute:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer as it is kept: its body up to `meta`, its ETag or "", its tags, what `seen` is
-    told, and since when changes may be missing."""
+    """An answer as it is kept: its body up to `meta`, its ETag or "", the lines that are in its
+    head each time, its tags, what `seen` is told, and since when changes may be missing."""
 
     body: bytes
     etag: str
+    lines: bytes
     tags: Sequence[str]
     subject: Any
     as_of: float
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """What the headers of a request say: the lines that they add to the head of the answer, the
+    value of Authorization, and who asks for what. Later requests of a client often repeat it."""
+
+    lines: bytes
+    authorization: str | None
+    address: str
+    network: str
+    user_agent: str
+    if_none_match: str
+    request_id: str
 
 
 @dataclass(slots=True)
@@ -129,8 +145,7 @@ class HotRequest:
     route: HotRoute
     key: Hashable
     reader: Reader
-    if_none_match: str
-    head_lines: bytes
+    head: RequestHead
 
 
 class HotReads:
@@ -160,9 +175,7 @@ class HotReads:
         }
         self._find = lru_cache(REMEMBERED)(self._find_uncached)
 
-    def accept(
-        self, method: str, target: str, headers: Sequence[tuple[bytes, bytes]], peer: str
-    ) -> HotRequest | None:
+    def accept(self, method: str, target: str, head: RequestHead) -> HotRequest | None:
         """Return the request if it can be answered here, None if the view must answer it.
 
         A request that is returned was counted by the limit on addresses.
@@ -172,35 +185,15 @@ class HotReads:
             return None
         path, _, query = target.partition("?")
         found = self._find(path, query)
-        given = None if found is None else _used(headers)
-        if found is None or given is None:
+        user_id = self._user_of(head.authorization)
+        if found is None or user_id is _UNKNOWN:
             return None
         route, key = found
-        lines = head_lines(
-            given.get(b"host", ""), given.get(b"origin"), given.get(b"x-forwarded-proto")
-        )
-        user_id = self._user_of(given.get(b"authorization"))
-        if (
-            lines is None
-            or user_id is _UNKNOWN
-            or not surely_accepts_json(given.get(b"accept", "*/*"))
-        ):
+        reader = Reader(user_id, head.address, head.user_agent)
+        if not (route.read.same_for(key, reader) and pass_network(head.network)):
             return None
-        address = _address_behind(peer, given.get(b"x-forwarded-for", ""))
-        reader = Reader(user_id, address, given.get(b"user-agent", ""))
-        if not (route.read.same_for(key, reader) and pass_network(network_of(address))):
-            return None
-        return HotRequest(
-            method,
-            path,
-            arrived,
-            request_id(given.get(b"x-request-id", "")),
-            route,
-            key,
-            reader,
-            given.get(b"if-none-match", ""),
-            lines,
-        )
+        request_id = head.request_id or new_request_id()
+        return HotRequest(method, path, arrived, request_id, route, key, reader, head)
 
     def kept(self, request: HotRequest) -> Answer | None:
         """Return the answer if it is kept."""
@@ -208,7 +201,7 @@ class HotReads:
 
     def load(self, request: HotRequest) -> "Future[Answer | None]":
         """Return the future of the answer, which is None if the view must answer."""
-        return self._gathers[request.route].get(request.key, network_of(request.reader.address))
+        return self._gathers[request.route].get(request.key, request.head.network)
 
     def _find_uncached(self, path: str, query: str) -> tuple[HotRoute, Any] | None:
         for route in self._gathers:
@@ -238,43 +231,47 @@ _UNKNOWN = object()
 def render(request: HotRequest, answer: Answer, default_lines: bytes) -> bytes:
     """Return the whole response, log the request, and tell who saw what. `default_lines` are the
     headers that the server adds to all responses."""
+    route, head = request.route, request.head
     ms = (time.time() - request.arrived) * 1000
-    route = request.route
-    not_modified = bool(request.if_none_match and answer.etag) and names_etag(
-        request.if_none_match, answer.etag
-    )
-    lines = [
-        STATUS_LINE[304 if not_modified else 200],
-        default_lines,
-        request.head_lines,
-        f"allow: {route.allow}\r\nx-request-id: {request.request_id}\r\n".encode(),
-    ]
-    if answer.etag:
-        lines.append(f"etag: {answer.etag}\r\n".encode())
     at = timestamp()
-    if not not_modified:
+    own = f"x-request-id: {request.request_id}\r\n"
+    status = 200
+    if head.if_none_match and answer.etag and names_etag(head.if_none_match, answer.etag):
+        status = 304
+        body = meta = b""
+    else:
+        body = answer.body
         meta = (
             f'"meta":{{"requestId":"{request.request_id}","timestamp":"{at}",'
             f'"path":{_quoted(request.path)},"method":"{request.method}",'
             f'"version":{_quoted(settings.APP_VERSION)},"durationMs":{ms:.1f}}}}}'
         ).encode()
-        length = len(answer.body) + len(meta)
-        lines.append(f"content-type: application/json\r\ncontent-length: {length}\r\n".encode())
-    lines.append(b"\r\n")
-    if not not_modified and request.method != "HEAD":
-        lines += [answer.body, meta]
+        own += f"content-type: application/json\r\ncontent-length: {len(body) + len(meta)}\r\n"
+        if request.method == "HEAD":
+            body = meta = b""
     if route.read.seen is not None:
         route.read.seen(answer.subject, request.reader)
     log_request(
         method=request.method,
         route=route.template,
-        status=304 if not_modified else 200,
+        status=status,
         ms=ms,
         request_id=request.request_id,
         user_id=_text(request.reader.user_id),
         at=at,
     )
-    return b"".join(lines)
+    return b"".join(
+        [
+            STATUS_LINE[status],
+            default_lines,
+            head.lines,
+            answer.lines,
+            own.encode(),
+            b"\r\n",
+            body,
+            meta,
+        ]
+    )
 
 
 def log_abandoned(request: HotRequest) -> None:
@@ -306,7 +303,30 @@ def _answer(route: HotRoute, shown: Shown) -> Answer:
         ]
     )
     etag = etag_of(shown.data, shown.revision) if shown.revision else ""
-    return Answer(body, etag, shown.tags, shown.subject, shown.as_of)
+    lines = f"allow: {route.allow}\r\n" + (f"etag: {etag}\r\n" if etag else "")
+    return Answer(body, etag, lines.encode(), shown.tags, shown.subject, shown.as_of)
+
+
+def read_head(headers: Sequence[tuple[bytes, bytes]], peer: str) -> RequestHead | None:
+    """Return what the headers of a client at this address say, None if the view must read them."""
+    given = _used(headers)
+    if given is None or not surely_accepts_json(given.get(b"accept", "*/*")):
+        return None
+    lines = head_lines(
+        given.get(b"host", ""), given.get(b"origin"), given.get(b"x-forwarded-proto")
+    )
+    if lines is None:
+        return None
+    address = _address_behind(peer, given.get(b"x-forwarded-for", ""))
+    return RequestHead(
+        lines,
+        given.get(b"authorization"),
+        address,
+        network_of(address),
+        given.get(b"user-agent", ""),
+        given.get(b"if-none-match", ""),
+        valid_request_id(given.get(b"x-request-id", "")),
+    )
 
 
 def _used(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, str] | None:

@@ -24,9 +24,14 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 LONGEST_CHAIN = 1024
 
 
+def valid_request_id(given: str) -> str:
+    """Return the client's own X-Request-ID if it is valid, else nothing."""
+    return given if given and _REQUEST_ID.fullmatch(given) else ""
+
+
 def request_id(given: str) -> str:
     """Return the client's own X-Request-ID if it is valid, else a new one."""
-    return given if given and _REQUEST_ID.fullmatch(given) else new_request_id()
+    return valid_request_id(given) or new_request_id()
 
 
 class RequestLog:

@@ -19,7 +19,16 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from apps.core.errors import BadRequest, Busy, DomainError, HeadersTooLarge, RequestTimeout
 from apps.core.http.connections import connections
 from apps.core.http.envelope import dumps, timestamp
-from apps.core.http.hot_reads import Answer, HotReads, HotRequest, log_abandoned, render
+from apps.core.http.hot_reads import (
+    Answer,
+    HotReads,
+    HotRequest,
+    RequestHead,
+    log_abandoned,
+    read_head,
+    render,
+)
+from apps.core.http.repeated_head import RepeatedHead
 from apps.core.http.slow_clients import AbortingTransport
 from apps.core.ids import uuid7
 
@@ -41,6 +50,8 @@ COUNTED = "parley.counted"
 REFUSAL = "parley.refusal"
 
 hot_reads: HotReads | None = None
+# The headers that the server adds to all answers, and their lines.
+_default_lines: list[Any] = [None, b""]
 
 
 def answer_hot_reads(reads: HotReads | None) -> None:
@@ -60,6 +71,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         # Whether the present request was answered from kept bytes, and what it waits for if its
         # answer is being loaded.
         self._answered = False
+        # When the last request was answered that the parser did not see, by the loop's clock.
+        self._answered_at = 0.0
+        # The head of the present request, if it can be answered here, and that of the last one.
+        self._head: RequestHead | None = None
+        self._repeated = RepeatedHead()
+        # A request that was accepted before it is parsed.
+        self._accepted: HotRequest | None = None
+        # The requests that the parser has begun, and whether it is between two.
+        self._begun = 0
+        self._between = True
         self._loading: tuple[HotRequest, asyncio.Future[Answer | None]] | None = None
         self._refusal: DomainError | None = None
         # Bytes of names and values in the head, and in the trailers.
@@ -144,14 +165,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         method = self.parser.get_method()
         if method not in HOT_METHODS or any(name in WITH_BODY for name, _ in self.headers):
             return None
-        peer = self.client[0] if self.client else ""
-        return hot_reads.accept(HOT_METHODS[method], self.url.decode("ascii"), self.headers, peer)
+        self._head = read_head(self.headers, self.client[0] if self.client else "")
+        if self._head is None or self._accepted is not None:
+            return self._accepted
+        return hot_reads.accept(HOT_METHODS[method], self.url.decode("ascii"), self._head)
 
     def _answer_hot(self) -> bool:
         """Answer the request if its answer is kept, and return True. If it can be loaded, let
         _start_asgi_task() wait for that."""
         request = self._accept_hot()
         if request is None or hot_reads is None:
+            self._head = None
             return False
         answer = hot_reads.kept(request)
         if answer is None:
@@ -190,14 +214,58 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.on_response_complete()
 
     def _default_lines(self) -> bytes:
-        return b"".join(
-            name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers
-        )
+        headers = self.server_state.default_headers
+        if headers is not _default_lines[0]:
+            # Uvicorn makes another list each second.
+            lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+            _default_lines[:] = [headers, lines]
+        return cast("bytes", _default_lines[1])
+
+    def _answer_repeated(self, data: bytes) -> bool:
+        """Answer a request that repeats the head of the one before, if its answer is kept, and
+        return True. The parser does not see it."""
+        found = self._repeated.match(data)
+        if (
+            found is None
+            or hot_reads is None
+            or self._serving
+            or self.flow.write_paused
+            or self.transport.is_closing()
+        ):
+            return False
+        request = hot_reads.accept(*found)
+        answer = None if request is None else hot_reads.kept(request)
+        if request is None or answer is None:
+            self._accepted = request
+            return False
+        self._stop_waiting_for_head()
+        self.transport.write(render(request, answer, self._default_lines()))
+        self.server_state.total_requests += 1
+        self._answered_at = self.loop.time()
+        return True
+
+    def _remember_head(self, data: bytes) -> None:
+        if self._head is not None:
+            self._repeated.remember(data, self._head)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close the connection, unless a request was answered since the timer was started."""
+        left = self._answered_at + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                left, self.timeout_keep_alive_handler
+            )
+        else:
+            super().timeout_keep_alive_handler()
 
     # Received data.
 
     def data_received(self, data: bytes) -> None:
         """Parse the data, and refuse a head that is too long or does not end."""
+        if self._answer_repeated(data):
+            return
+        begun, self._head = self._begun, None
+        self._repeated.forget()
         for start in range(0, len(data), HEAD_BYTES):
             if self._done:
                 return
@@ -207,6 +275,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._silent_bytes = 0 if self._progressed else self._silent_bytes + len(piece)
             if self._silent_bytes > HEAD_BYTES and not self._done:
                 self._refuse(HeadersTooLarge())
+        self._accepted = None
+        if self._between and self._begun == begun + 1:
+            self._remember_head(data)
         if not self._done and not self._serving and self._head_timer is None:
             self._wait_for_head()
 
@@ -216,6 +287,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._fail(BadRequest("Too many requests were sent before their answers were read"))
         super().on_message_begin()
         self._head_bytes = 0
+        self._begun += 1
+        self._between = False
 
     def on_url(self, url: bytes) -> None:
         """Count a part of the address."""
@@ -246,7 +319,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End the request."""
-        self._progressed = True
+        self._progressed = self._between = True
         if not self._answered:
             super().on_message_complete()
 

@@ -4,17 +4,20 @@ import asyncio
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
 from django.db import OperationalError
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from apps.core.errors import Busy
 from apps.core.http import hot_reads
 from apps.core.http.hot_reads import HotRead, HotReads, HotRoute, Shown
 from apps.core.http.protocol import answer_hot_reads
 from apps.core.tests.raw import Connect, received, send, serving
+from apps.realtime.transport import UVICORN
 from testing.server import until
 
 LARGE = "x" * 200_000
@@ -113,6 +116,122 @@ def test_hundred_requests_of_one_moment_load_once(connect: Connect, things: Thin
         send(connection, LAST)
     assert [answers(connection) for connection in connections] == [["a", "view"]] * 100
     assert things.loaded == [["a"]]
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The addresses of the requests that the parser sees."""
+    seen: list[bytes] = []
+    of_uvicorn = HttpToolsProtocol.on_url
+
+    def on_url(self: HttpToolsProtocol, url: bytes) -> None:
+        seen.append(url)
+        of_uvicorn(self, url)
+
+    monkeypatch.setattr(HttpToolsProtocol, "on_url", on_url)
+    return seen
+
+
+def ask(connection: socket.socket, request: bytes) -> bytes:
+    """Send a request in a packet of its own, and return its response."""
+    connection.sendall(request)
+    found = b""
+    while not is_complete(found):
+        found += connection.recv(65536)
+    return found
+
+
+def head_of(response: bytes) -> bytes:
+    return response.partition(b"\r\n\r\n")[0]
+
+
+def is_complete(response: bytes) -> bool:
+    head, end, body = response.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head)
+    return bool(end) and length is not None and len(body) >= int(length[1])
+
+
+def test_repeated_head_is_not_parsed_again(connect: Connect, parsed: list[bytes]) -> None:
+    other = connect()
+    for name in "ab":
+        ask(other, get(name))
+    connection = connect()
+    parsed.clear()
+    shown = [ask(connection, get(name)) for name in "aaba"]
+    assert [b'"data":"%b"' % name.encode() in one for name, one in zip("aaba", shown, strict=True)]
+    assert (
+        len(
+            {
+                re.sub(rb"date: .*|x-request-id: .*", b"", one.partition(b"\r\n\r\n")[0])
+                for one in shown
+            }
+        )
+        == 1
+    )
+    assert parsed == [b"/api/things/a"]
+
+
+def test_parser_sees_what_differs_in_more_than_its_first_line(
+    connect: Connect, parsed: list[bytes]
+) -> None:
+    connection = connect()
+    ask(connection, get("a"))
+    for request in (
+        get("a", "Accept: */*"),
+        get("a", version="1.0").replace(b"HTTP/1.0", b"HTTP/1.1 "),
+        b"\r\n" + get("a"),
+        get("a") + get("a"),
+        get("a", "Content-Length: 5") + b"GET /",
+    ):
+        connection = connect()
+        ask(connection, get("a"))
+        parsed.clear()
+        send(connection, request + LAST)
+        received(connection)
+        assert parsed[0] == b"/api/things/a", request
+
+
+def test_rest_of_a_repeated_head_may_arrive_later(connect: Connect, parsed: list[bytes]) -> None:
+    connection = connect()
+    for _ in range(2):
+        ask(connection, get("a"))
+    whole = get("a")
+    for cut in (1, 20, len(whole) - 1):
+        connection.sendall(whole[:cut])
+        until(lambda: len(parsed) > 0)
+        assert b'"data":"a"' in ask(connection, whole[cut:])
+    send(connection, LAST)
+    assert answers(connection) == ["view"]
+
+
+def test_body_that_repeats_a_request_is_a_body(connect: Connect, parsed: list[bytes]) -> None:
+    connection = connect()
+    ask(connection, get("a"))
+    body = get("a")
+    connection.sendall(get("a", f"Content-Length: {len(body)}").replace(b"GET", b"POST", 1))
+    until(lambda: len(parsed) == 2)
+    connection.sendall(body)
+    send(connection, LAST)
+    assert answers(connection) == ["view", "view"]
+
+
+def test_repeated_head_of_what_is_not_kept_is_loaded(connect: Connect, things: Things) -> None:
+    connection = connect()
+    shown = [ask(connection, get(name)) for name in ("a", "a", "b", "none", "a")]
+    assert [b"the view" in one for one in shown] == [False, False, False, True, False]
+    assert things.loaded == [["a"], ["b"], ["none"]]
+
+
+def test_connection_is_closed_a_while_after_the_last_answer(
+    things: Things, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(UVICORN, "timeout_keep_alive", 1)
+    with serving() as serve:
+        connection = serve(view)()
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end:
+            assert b'"data":"a"' in ask(connection, get("a"))
+        assert received(connection) == b""
 
 
 @pytest.mark.parametrize(
