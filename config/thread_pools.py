@@ -35,10 +35,14 @@ HASHING = {
     if route.endpoint is not None and route.endpoint.hashes
 } | {("POST", reverse(f"admin:{page}")) for page in ("login", "password_change")}
 
+# A login begins with this page, which takes long to make. It waits with the logins: a flood of them
+# would have several pages made at once, in the threads of reads.
+LOGIN_PAGE = reverse("admin:login")
+
 
 def pool_of(method: str, path: str) -> BoundedPool:
     """Return the pool that a request with this method and path runs in."""
-    if (method, path) in HASHING:
+    if (method, path) in HASHING or path == LOGIN_PAGE:
         return _POOLS["hashing"]
     return _POOLS["reading" if method in SAFE else "writing"]
 

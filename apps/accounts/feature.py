@@ -1,6 +1,7 @@
 """What accounts add to the project."""
 
 from apps.accounts.demo import demo
+from apps.accounts.first_login import prepare_first_login
 from apps.accounts.known_sessions import UsersOfTokens
 from apps.accounts.models import User
 from apps.accounts.passwords import start_hashing
@@ -20,7 +21,7 @@ FEATURE = Feature(
         "search_users": 60,
     },
     prunes={"sessions and tickets": accounts_prune},
-    at_start=[start_hashing],
+    at_start=[start_hashing, prepare_first_login],
     token_users=UsersOfTokens,
     enums={"UserRole": User.Role, "UserStatus": User.Status},
     demo=demo,

@@ -4,15 +4,16 @@ It imports nothing of Django or Parley, so that it is small. A request is a line
 standard input, and the answer is a line of JSON on its standard output.
 """
 
+import fcntl
 import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import argon2
 
@@ -24,6 +25,9 @@ GROUP_PRIORITY = 10
 # The part of the machine's processor time that the process takes at most. The lowest priority alone
 # is not enough: cores share caches, and one core of hardware often counts as two.
 LARGEST_PART = 1 / 16
+# How many seconds a process waits for its turn, and how many between its tries. It is longer than
+# ten others hash, and leaves time to hash before the caller gives up.
+LONGEST_WAIT, BETWEEN_TRIES = 0.5, 0.005
 
 
 def encode(password: str, salt: str, cost: int, memory: int, parallelism: int, length: int) -> str:
@@ -71,6 +75,30 @@ def rest_after(seconds: float, cores: int) -> float:
     return seconds * max(0.0, 1 / (LARGEST_PART * cores) - 1)
 
 
+@contextmanager
+def own_turn() -> Iterator[None]:
+    """Keep the hashing processes of the installation's other servers from hashing meanwhile. It
+    waits for one that hashes, and not for one that hangs. The system ends the turn of a process
+    that is killed."""
+    deadline = time.monotonic() + LONGEST_WAIT
+    with Path(__file__).open("rb") as turns:
+        while not _taken(turns) and time.monotonic() < deadline:
+            time.sleep(BETWEEN_TRIES)
+        yield
+
+
+def _taken(turns: BinaryIO) -> bool:
+    """Take the turn and return True, or return False if another process has it."""
+    try:
+        fcntl.flock(turns, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        # Some network file systems have no such locks.
+        return True
+    return True
+
+
 def main() -> None:
     """Answer requests until the server closes its end, which happens also when it is killed."""
     # End without a traceback when the server ends before it reads an answer.
@@ -78,7 +106,9 @@ def main() -> None:
     lower_priority()
     for request in sys.stdin.buffer:
         began = time.process_time()
-        sys.stdout.write(f"{json.dumps(result_of(request))}\n")
+        with own_turn():
+            result = result_of(request)
+        sys.stdout.write(f"{json.dumps(result)}\n")
         sys.stdout.flush()
         # The answer is on its way, so nobody waits for this but the next one.
         time.sleep(rest_after(time.process_time() - began, os.cpu_count() or 1))

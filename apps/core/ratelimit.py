@@ -83,17 +83,17 @@ class LocalLimiter:
     def take(self, keys: Sequence[str], limit: Limit) -> list[float]:
         """See Limiter."""
         with self._lock:
-            now = time.monotonic()
+            now, known = time.monotonic(), len(self._whole_at)
             waits = [self._take(digest(key), limit, now) for key in keys]
-            self._forget_some(len(keys), now)
+            self._forget_some(known, now)
             return waits
 
     def take_now(self, key: str, limit: Limit) -> bool:
         """See Limiter."""
         with self._lock:
-            now = time.monotonic()
+            now, known = time.monotonic(), len(self._whole_at)
             taken = limit.allows(self._take(digest(key), limit, now))
-            self._forget_some(1, now)
+            self._forget_some(known, now)
             return taken
 
     def _take(self, key: str, limit: Limit, now: float) -> float:
@@ -106,10 +106,10 @@ class LocalLimiter:
         self._whole_at[key] = whole_at
         self._whole_at.move_to_end(key)
 
-    def _forget_some(self, added: int, now: float) -> None:
-        # Two for each key that may have been added: so the table shrinks, and no call walks all of
-        # it.
-        for _ in range(2 * added):
+    def _forget_some(self, known: int, now: float) -> None:
+        # Two for each key that was added to those known before: so the table shrinks, and no call
+        # walks all of it.
+        for _ in range(2 * (len(self._whole_at) - known)):
             self._forget_oldest(now)
 
     def _forget_oldest(self, now: float) -> None:

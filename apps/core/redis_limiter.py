@@ -83,14 +83,14 @@ class RedisLimiter(LocalLimiter):
         """See Limiter. Waits for Redis only if this process would be too far ahead of it."""
         digests = [digest(key) for key in keys]
         with self._lock:
-            now = time.monotonic()
+            now, known = time.monotonic(), len(self._whole_at)
             waits = [self._take(key, limit, now) for key in digests]
             unsure = [
                 index
                 for index, key in enumerate(digests)
                 if limit.allows(waits[index]) and not self._report_later(key, limit, now)
             ]
-            self._forget_some(len(keys), now)
+            self._forget_some(known, now)
         if unsure:
             answers = self._ask([digests[index] for index in unsure], limit, now)
             for index, wait in zip(unsure, answers, strict=False):
@@ -100,12 +100,12 @@ class RedisLimiter(LocalLimiter):
     def take_now(self, key: str, limit: Limit) -> bool:
         """See Limiter."""
         with self._lock:
-            now, hashed = time.monotonic(), digest(key)
+            now, known, hashed = time.monotonic(), len(self._whole_at), digest(key)
             wait = seconds_until_whole(self._whole_at.get(hashed, 0.0), now, limit)
             if not limit.allows(wait) or not self._report_later(hashed, limit, now):
                 return False
             self._pass(hashed, now + wait)
-            self._forget_some(1, now)
+            self._forget_some(known, now)
             return True
 
     def _report_later(self, key: str, limit: Limit, now: float) -> bool:

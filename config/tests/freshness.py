@@ -126,7 +126,8 @@ class Client:
         self, method: str, path: str, person: Person | None, body: Any = None
     ) -> tuple[int, Any]:
         """Return the status and the data of the response to one request below /api/v1."""
-        if self._streams is None:
+        # The server closes a connection that lies idle while a reader waits for another process.
+        if self._streams is None or self._streams[0].at_eof():
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
         content = b"" if body is None else orjson.dumps(body)

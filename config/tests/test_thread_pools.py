@@ -38,8 +38,14 @@ def test_the_routes_that_hash_are_known_before_a_view_runs() -> None:
 
 @pytest.mark.parametrize(("method", "path"), sorted(HASHING))
 def test_a_route_that_hashes_has_its_own_threads(method: str, path: str) -> None:
-    assert pool_of(method, path) is not pool_of("GET", path)
-    assert pool_of("GET", path) is pool_of("GET", "/api/v1/posts")
+    assert pool_of(method, path) is not pool_of("GET", "/api/v1/posts")
+    assert pool_of(method, path) is not pool_of("POST", "/api/v1/posts")
+
+
+def test_the_page_that_a_login_begins_with_waits_with_the_logins() -> None:
+    page = "/admin/login/"
+    assert pool_of("GET", page) is pool_of("HEAD", page) is pool_of("POST", page)
+    assert pool_of("GET", "/admin/") is pool_of("GET", "/api/v1/posts")
 
 
 def test_the_hasher_of_the_tests_fails_in_other_threads() -> None:

@@ -1,5 +1,6 @@
 """Passwords are hashed in another process, and in this one when that process dies or hangs."""
 
+import fcntl
 import io
 import os
 import signal
@@ -7,7 +8,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
+from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -211,11 +214,59 @@ def test_process_uses_at_most_a_sixteenth_of_the_machine() -> None:
     ]
 
 
+@pytest.fixture
+def turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turns that no server of another test takes."""
+    program = tmp_path / "program"
+    program.touch()
+    monkeypatch.setattr(hashing_program, "__file__", str(program))
+
+
+@pytest.mark.usefixtures("turns")
+def test_a_process_does_not_hash_while_another_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = Event()
+    monkeypatch.setattr(hashing_program, "LONGEST_WAIT", 60.0)
+    monkeypatch.setattr(time, "sleep", lambda _: waits.set())
+    hashed: list[str] = []
+
+    def hash_in_turn() -> None:
+        with hashing_program.own_turn():
+            hashed.append("second")
+
+    with ThreadPoolExecutor(1) as other:
+        with hashing_program.own_turn():
+            second = other.submit(hash_in_turn)
+            assert waits.wait(20)
+            hashed.append("first")
+        second.result()
+    assert hashed == ["first", "second"]
+
+
+@pytest.mark.usefixtures("turns")
+def test_a_process_that_hangs_in_its_turn_keeps_no_other_from_hashing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hashing_program, "LONGEST_WAIT", 0.0)
+    with hashing_program.own_turn(), hashing_program.own_turn() as entered:
+        assert entered is None
+
+
+def test_a_process_hashes_where_files_have_no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    monkeypatch.setattr(time, "sleep", pytest.fail)
+    with hashing_program.own_turn() as entered:
+        assert entered is None
+
+
 def test_process_rests_after_each_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[Any] = []
     clock = iter([1.0, 1.5, 2.0, 2.25])
     requests = io.TextIOWrapper(io.BytesIO(b'["none"]\n["none"]\n'))
     monkeypatch.setattr(hashing_program, "lower_priority", lambda: None)
+    monkeypatch.setattr(hashing_program, "own_turn", nullcontext)
     monkeypatch.setattr(hashing_program, "rest_after", lambda seconds, cores: seconds)
     monkeypatch.setattr(hashing_program, "result_of", steps.append)
     monkeypatch.setattr(time, "process_time", lambda: next(clock))

@@ -29,7 +29,7 @@ from apps.core.http.hot_reads import (
     read_head,
     render,
 )
-from apps.core.http.repeated_head import RepeatedHead
+from apps.core.http.repeated_heads import repeated_heads
 from apps.core.http.slow_clients import AbortingTransport
 from apps.core.ids import uuid7
 
@@ -82,11 +82,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         # Whether the present request was answered from kept bytes, and what it waits for if its
         # answer is being loaded.
         self._answered = False
-        # When the last request was answered that the parser did not see, by the loop's clock.
+        # When a request was last answered that the parser did not see, by the loop's clock.
         self._answered_at = 0.0
-        # The head of the present request, if it can be answered here, and that of the last one.
+        # The address of the client, and the head of the present request if it can be answered here.
+        self._peer = ""
         self._head: RequestHead | None = None
-        self._repeated = RepeatedHead()
+        # Whether the parser has seen nothing yet, or last one such request and nothing after it.
+        self._may_repeat = True
         # A request that was accepted before it is parsed.
         self._accepted: HotRequest | None = None
         # The requests that the parser has begun, and whether it is between two.
@@ -117,6 +119,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             transport.abort()
             return
         super().connection_made(cast("asyncio.Transport", AbortingTransport(transport, self.loop)))
+        self._peer = self.client[0] if self.client else ""
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -190,7 +193,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         method = self.parser.get_method()
         if method not in HOT_METHODS or any(name in WITH_BODY for name, _ in self.headers):
             return None
-        self._head = read_head(self.headers, self.client[0] if self.client else "")
+        self._head = read_head(self.headers, self._peer)
         if self._head is None or self._accepted is not None:
             return self._accepted
         return hot_reads.accept(HOT_METHODS[method], self.url.decode("ascii"), self._head)
@@ -296,15 +299,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         return cast("bytes", _default_lines[1])
 
     def _answer_repeated(self, data: bytes) -> bool:
-        """Answer a request that repeats the head of the one before, if its answer is kept, and
-        return True. The parser does not see it."""
-        found = self._repeated.match(data)
+        """Answer a request that repeats a head, if its answer is kept, and return True. The parser
+        does not see it."""
         if (
-            found is None
-            or hot_reads is None
+            hot_reads is None
+            or not self._may_repeat
             or self._serving
             or self.flow.write_paused
             or self.transport.is_closing()
+            or (found := repeated_heads.match(self._peer, data)) is None
         ):
             return False
         request = hot_reads.accept(*found)
@@ -316,11 +319,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.transport.write(render(request, answer, self._default_lines()))
         self.server_state.total_requests += 1
         self._answered_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_handler()
         return True
 
     def _remember_head(self, data: bytes) -> None:
         if self._head is not None:
-            self._repeated.remember(data, self._head)
+            self._may_repeat = True
+            repeated_heads.remember(self._peer, data, self._head)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close the connection, unless a request was answered since the timer was started."""
@@ -338,8 +344,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Parse the data, and refuse a head that is too long or does not end."""
         if self._answer_repeated(data):
             return
-        begun, self._head = self._begun, None
-        self._repeated.forget()
+        begun, self._head, self._may_repeat = self._begun, None, False
         for start in range(0, len(data), HEAD_BYTES):
             if self._done:
                 return

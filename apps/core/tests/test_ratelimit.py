@@ -104,9 +104,9 @@ def test_keys_whose_allowance_is_whole_are_forgotten(clock: SimpleNamespace) -> 
     for number in range(4):
         local.take([f"old {number}"], limit)
     clock.now += 2
-    for _ in range(3):
-        local.take(["new"], limit)
-    assert set(local._whole_at) == {digest("new")}
+    for number in range(2):
+        local.take([f"new {number}"], limit)
+    assert set(local._whole_at) == {digest("new 0"), digest("new 1")}
 
 
 @pytest.fixture
