@@ -41,6 +41,10 @@ demo: $(RUNTIME) ## Fill the database with people, posts and conversations
 	@$(MANAGE) migrate --verbosity 0
 	@$(MANAGE) demo
 
+admin: $(RUNTIME) ## Make an administrator, who is asked for in the terminal
+	@$(MANAGE) migrate --verbosity 0
+	@$(MANAGE) create_admin
+
 ws-health: $(RUNTIME) ## Show what /health of the running server says, its websockets included
 	@$(PYTHON) -c 'from urllib.request import urlopen; \
 	print(urlopen("http://127.0.0.1:$(HTTP_PORT)/health", timeout=5).read().decode())' \
@@ -211,6 +215,6 @@ $(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
 	@$(INSTALL) -r requirements.txt -r requirements-dev.txt
 	@touch $@
 
-.PHONY: run dev demo ws-health build test test-integration check $(CHECKS) bench $(BENCHMARKS) \
+.PHONY: run dev demo admin ws-health build test test-integration check $(CHECKS) bench $(BENCHMARKS) \
 	format swagger asyncapi lock migrate-create migrate-up migrate-down migrate-force redis-start redis-stop \
 	redis-cli redis-monitor ps logs clean clean-all help

@@ -42,5 +42,13 @@ class MayNotSetStatus(Forbidden):
     message = "You may not set this user's status"
 
 
+class NoPromotion(Conflict):
+    message = "The user's role allows as much already"
+
+
+class UserDisabled(Conflict):
+    message = "The user may not log in at present"
+
+
 class EmptyProfileUpdate(BadRequest):
     message = "Send at least one field to change"

@@ -6,6 +6,14 @@ from apps.accounts.models import Session, User
 # reinstate a banned one.
 MODERATOR_STATUSES = {User.Status.ACTIVE, User.Status.SUSPENDED}
 
+# Each role may do what those before it may.
+ROLES = [User.Role.USER, User.Role.MODERATOR, User.Role.ADMIN]
+
+
+def is_promotion(user: User, role: str) -> bool:
+    """Return whether the role allows more than the user's."""
+    return ROLES.index(User.Role(user.role)) < ROLES.index(User.Role(role))
+
 
 def may_set_status(actor: User, user: User, status: str) -> bool:
     """Return whether the actor may set the user's status. Administrators may set any status of
