@@ -15,6 +15,7 @@ from apps.core.http.connections import raise_file_limit
 from apps.core.logs import log_instead_of_printing
 from apps.realtime.transport import UVICORN
 from config.pruning import start_pruning
+from config.start_notices import start_notices
 from config.stopping import LAST_LINE_SECONDS, end, when_told_to_stop
 from config.supervised import Inherited, end_with_supervisor, serve_supervised
 from config.supervisor import Supervisor, bind
@@ -68,7 +69,10 @@ class Command(BaseCommand):
         several = f" in {processes} processes" if processes > 1 else ""
         self.stdout.write(f"Parley {settings.APP_VERSION} on http://localhost:{port}{several}")
         self.stdout.write(f"  docs   http://localhost:{port}/docs/index.html")
+        self.stdout.write(f"  admin  http://localhost:{port}/admin/")
         self.stdout.write(f"  data   {_where()}")
+        for notice in start_notices():
+            self.stdout.write(notice)
         self.stdout.flush()
 
 
