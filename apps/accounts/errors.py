@@ -42,5 +42,9 @@ class MayNotSetStatus(Forbidden):
     message = "You may not set this user's status"
 
 
+class MayNotSetRole(Forbidden):
+    message = "You may not set this user's role"
+
+
 class EmptyProfileUpdate(BadRequest):
     message = "Send at least one field to change"
