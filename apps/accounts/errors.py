@@ -50,5 +50,9 @@ class UserDisabled(Conflict):
     message = "The user may not log in at present"
 
 
+class MayNotSetRole(Forbidden):
+    message = "You may not set this user's role"
+
+
 class EmptyProfileUpdate(BadRequest):
     message = "Send at least one field to change"

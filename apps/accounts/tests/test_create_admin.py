@@ -87,7 +87,7 @@ def test_ada_gets_a_role_and_is_let_into_the_pages(command: str, role: str, word
     assert admin_page_status("ada@example.com") == 200
     entry = LogEntry.objects.get()
     assert (entry.user, entry.object_id) == (ada, str(ada.pk))
-    assert entry.change_message == f"Role set to {role} by a command on the server."
+    assert entry.change_message == f"role: none → {role}, by a command on the server"
 
 
 def test_operator_types_everything_and_types_again_what_was_wrong(
@@ -171,7 +171,9 @@ def test_existing_user_is_promoted_only_with_the_flag(alice: Person) -> None:
     assert (promoted.role, promoted.version) == (User.Role.ADMIN, version + 1)
     assert alice.get("/auth/profile").json()["data"]["role"] == "admin"
     assert admin_page_status("alice@example.com") == 200
-    assert LogEntry.objects.get().user == promoted
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.object_id) == (promoted, str(promoted.pk))
+    assert entry.change_message == "role: user → admin, by a command on the server"
 
 
 def test_promotion_never_takes_a_right_away(alice: Person) -> None:
