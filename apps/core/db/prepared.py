@@ -17,7 +17,8 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, NotSupportedError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
-from django.db.models import Expression, F, Field, Lookup, QuerySet
+from django.db.models import Expression, F, Field, JSONField, Lookup, QuerySet
+from django.db.models.expressions import Col
 from django.db.models.query import (
     ModelIterable,
     NamedValuesListIterable,
@@ -137,9 +138,24 @@ def _compile(queryset: QuerySet[Any, Any], skipped: Hole | None) -> _Compiled:
     return _Compiled(
         text,
         parameters,
-        [(position, found, column) for position, (found, column) in converters.items()],
+        [
+            (position, [_faster(one, column) for one in found], column)
+            for position, (found, column) in converters.items()
+        ],
         _result(queryset, compiler),
     )
+
+
+def _faster(convert: Callable[..., Any], column: Any) -> Callable[..., Any]:
+    """Return a converter that gives the same. Python's own reader of JSON takes most of the time of
+    a list of posts."""
+    field = getattr(convert, "__self__", None)
+    plain = type(field) is JSONField and field.decoder is None and isinstance(column, Col)
+    return _read_json if plain else convert
+
+
+def _read_json(value: str | None, expression: Any, connection: BaseDatabaseWrapper) -> Any:
+    return None if value is None else orjson.loads(value)
 
 
 def _with_literals(text: str, parameters: Sequence[Any]) -> tuple[str, list[Hole]]:
