@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.accounts.errors import SessionOver, UserNotFound
 from apps.accounts.models import Session, User
 from apps.accounts.shapes import USER_COLUMNS
-from apps.core.db.prepared import Hole, Prepared
+from apps.core.db.prepared import Hole, OneOf, Prepared
 from apps.realtime.presence import presence_store
 
 
@@ -84,6 +84,16 @@ def user_get(user_id: UUID) -> User:
 def user_columns(users: QuerySet[User]) -> QuerySet[User, Any]:
     """Return the columns of users that everyone is shown, and their versions."""
     return users.values_list(*USER_COLUMNS, "version", named=True)
+
+
+_BY_IDS = Prepared(
+    lambda: user_columns(users_visible().filter(OneOf("pk", "ids", UUIDField()))),
+)
+
+
+def users_shown(ids: Sequence[UUID]) -> list[Any]:
+    """Return those of the users who are visible to others, with the columns of user_columns()."""
+    return _BY_IDS.all(ids=ids)
 
 
 def users_visible(search: str = "") -> QuerySet[User]:
