@@ -211,7 +211,8 @@ class HotReads:
         return None
 
     def _keep(self, route: HotRoute, key: Any, answer: Answer, start: LoadStart) -> None:
-        start = replace(start, at=min(start.at, answer.as_of))
+        if answer.as_of < start.at:
+            start = replace(start, at=answer.as_of)
         # The key of a list holds the cursor that the client sent.
         size = len(answer.body) + len(str(key))
         self._cache.keep((route, key), answer, tags=answer.tags, size=size, start=start)
