@@ -106,6 +106,16 @@ def user_columns(users: QuerySet[User]) -> QuerySet[User, Any]:
     return users.values_list(*USER_COLUMNS, "version", named=True)
 
 
+_BY_IDS = Prepared(
+    lambda: user_columns(users_visible().filter(OneOf("pk", "ids", UUIDField()))),
+)
+
+
+def users_shown(ids: Sequence[UUID]) -> list[Any]:
+    """Return those of the users who are visible to others, with the columns of user_columns()."""
+    return _BY_IDS.all(ids=ids)
+
+
 def users_visible(search: str = "") -> QuerySet[User]:
     """Return the users who are visible to others, the newest first. `search` is a part of the
     name."""
