@@ -160,7 +160,9 @@ def test_command_without_a_terminal_says_what_it_needs(
 
 def test_existing_user_is_promoted_only_with_the_flag(alice: Person) -> None:
     before = rows()
-    with pytest.raises(CommandError, match="is a user already, registered on") as refusal:
+    with pytest.raises(
+        CommandError, match="exists already, as a user who registered on"
+    ) as refusal:
         run("create_admin", email="ALICE@example.com", name="Alice")
     assert rows() == before
     assert str(refusal.value).endswith("create_admin --email alice@example.com --promote")
@@ -176,12 +178,13 @@ def test_existing_user_is_promoted_only_with_the_flag(alice: Person) -> None:
     assert entry.change_message == "role: user → admin, by a command on the server"
 
 
-def test_promotion_never_takes_a_right_away(alice: Person) -> None:
+@pytest.mark.parametrize("promote", [True, False])
+def test_promotion_never_takes_a_right_away(alice: Person, promote: bool) -> None:
     run("create_admin", email="alice@example.com", promote=True)
     before = rows()
     for command in ("create_admin", "create_moderator"):
-        with pytest.raises(CommandError, match=r"an administrator already.*allows as much already"):
-            run(command, email="alice@example.com", promote=True)
+        with pytest.raises(CommandError, match=r"an administrator who .* allows as much already"):
+            run(command, email="alice@example.com", name="Alice", promote=promote)
     assert rows() == before
 
 

@@ -13,6 +13,7 @@ from rest_framework.exceptions import ValidationError as InvalidInput
 
 from apps.accounts.errors import EmailTaken, NoPromotion, UserDisabled
 from apps.accounts.models import User
+from apps.accounts.policies import is_promotion
 from apps.accounts.serializers import RegisterInput
 from apps.accounts.staff import staff_create, staff_promote
 from apps.core.errors import Invalid
@@ -91,20 +92,20 @@ class Command(BaseCommand):
 
     def _promoted(self, user: User, promote: bool) -> User:
         found = (
-            f"{user} is {ROLE_WORDS[User.Role(user.role)]} already, registered on "
-            f"{user.created_at:%Y-%m-%d}"
+            f"{user} exists already, as {ROLE_WORDS[User.Role(user.role)]} who registered on "
+            f"{user.created_at:%Y-%m-%d}."
         )
-        if not promote:
+        if is_promotion(user, self.role) and not promote:
             again = f"{sys.executable} manage.py create_{self.role} --email {quote(user.email)}"
             raise CommandError(
-                f"{found}; nothing was changed. Anybody can register with an address that is not "
+                f"{found} Nothing was changed. Anybody can register with an address that is not "
                 "theirs. If you know that the account is in the right hands, make them "
                 f"{ROLE_WORDS[self.role]} with: {again} --promote"
             )
         try:
             staff_promote(user=user, role=self.role)
         except (NoPromotion, UserDisabled) as error:
-            raise CommandError(f"{found}. {error.message}; nothing was changed.") from error
+            raise CommandError(f"{found} {error.message}; nothing was changed.") from error
         return user
 
     def _value(self, field: str, given: str | None, ask: Callable[[], str]) -> str:
