@@ -55,10 +55,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Make the administrator and say where they log in."""
-        try:
-            user = self._made(**options)
-        except (EOFError, KeyboardInterrupt) as error:
-            raise CommandError("Nothing was changed.") from error
+        user = self._made(**options)
         where = f"http://localhost:{settings.SERVER_PORT}/admin/"
         self.stdout.write(
             f"{user} is {ROLE_WORDS[self.role]} and may log in at /admin/ "
@@ -68,8 +65,8 @@ class Command(BaseCommand):
     def _made(self, *, email: str | None, name: str | None, promote: bool, **options: Any) -> User:
         password = _given_password(from_stdin=options["password_stdin"])
         needed = [email] if promote else [email, name, password]
-        self.asks = sys.stdin.isatty() and not options["password_stdin"]
-        if None in needed and not self.asks:
+        asks = sys.stdin.isatty() and not options["password_stdin"]
+        if None in needed and not asks:
             raise CommandError(WHAT_IS_NEEDED, returncode=USAGE)
         address = self._value("email", email, lambda: input("E-mail address: "))
         user = User.objects.filter(email=address).first()
@@ -96,7 +93,9 @@ class Command(BaseCommand):
             f"{user.created_at:%Y-%m-%d}."
         )
         if is_promotion(user, self.role) and not promote:
-            again = f"{sys.executable} manage.py create_{self.role} --email {quote(user.email)}"
+            again = (
+                f"{quote(sys.executable)} manage.py create_{self.role} --email {quote(user.email)}"
+            )
             raise CommandError(
                 f"{found} Nothing was changed. Anybody can register with an address that is not "
                 "theirs. If you know that the account is in the right hands, make them "
@@ -111,11 +110,13 @@ class Command(BaseCommand):
     def _value(self, field: str, given: str | None, ask: Callable[[], str]) -> str:
         """Return the value of a field, as registering would take it."""
         while True:
-            typed = ask() if given is None else given
             try:
+                typed = ask() if given is None else given
                 return str(RegisterInput(partial=True).run_validation({field: typed})[field])
             except InvalidInput as error:
                 self._refuse(error, given=given)
+            except (EOFError, KeyboardInterrupt) as error:
+                raise CommandError("Nothing was changed.") from error
 
     def _typed_password(self) -> str:
         while True:
