@@ -21,7 +21,7 @@ from apps.realtime.tests.test_losing_nothing import contents, send
 from config.management.commands.serve import NEEDS_BACKENDS
 from config.supervised import BEAT, end_with_supervisor
 from config.supervisor import LONGEST_DELAY_SECONDS, SOON_SECONDS, next_delay
-from testing.server import ServerProcess, free_port, run_python, until
+from testing.server import ServerProcess, database_url, free_port, run_python, until
 from testing.socket import TestSocket
 
 pytestmark = [pytest.mark.integration]
@@ -208,6 +208,11 @@ class TestSeveralProcesses:
         assert all(answers(server, patience=30) for _ in range(MANY))
         assert server.stop(signal.SIGINT) == 0
 
+    def test_processes_that_cannot_start_end_the_server_with_one_sentence(self) -> None:
+        ended = serve_two("-c", CANNOT_START, port=free_port(), database=database_url())
+        assert ended.returncode == 1
+        assert ended.stderr == "The server could not start: OSError: the disk is on fire\n"
+
 
 def test_a_process_ends_with_a_supervisor_that_has_not_read_all_its_beats() -> None:
     link, supervisor = socket.socketpair()
@@ -235,24 +240,18 @@ def test_an_embedded_server_refuses_to_be_several_processes(
     assert ended.stderr.splitlines()[-1] == NEEDS_BACKENDS
 
 
-def serve_two(*how: str, port: int) -> subprocess.CompletedProcess[str]:
+def serve_two(*how: str, port: int, database: str = POSTGRES) -> subprocess.CompletedProcess[str]:
     """Run two processes until the server ends by itself."""
     arguments = ["serve", "--port", str(port), "--processes", "2"]
-    return run_python(*how, *arguments, DATABASE_URL=POSTGRES, REDIS_URL=REDIS)
-
-
-def test_processes_that_cannot_start_end_the_server_with_one_sentence() -> None:
-    ended = serve_two("-c", CANNOT_START, port=free_port())
-    assert ended.returncode == 1
-    assert ended.stderr == "The server could not start: OSError: the disk is on fire\n"
+    return run_python(*how, *arguments, DATABASE_URL=database, REDIS_URL=REDIS)
 
 
 def test_processes_do_not_share_the_port_of_another_server() -> None:
     with socket.create_server(("0.0.0.0", 0), reuse_port=True) as other:  # noqa: S104
         port = other.getsockname()[1]
         ended = serve_two("manage.py", port=port)
-    sentence = f"Could not serve on port {port}. Set SERVER_PORT to a free one.\n"
-    assert (ended.returncode, ended.stderr) == (1, sentence)
+    sentence = f"Another program serves on port {port}. Set SERVER_PORT to a free one.\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", sentence)
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two", "101"])
