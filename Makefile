@@ -29,13 +29,11 @@ OWN_REDIS_CLI = cd $(REDIS_DIRECTORY) 2>/dev/null && $(REDIS_AUTH) redis-cli -s 
 
 ## Serve
 
-run: $(RUNTIME) ## Install what is missing and serve on SERVER_PORT (8080)
-	@$(MANAGE) migrate --verbosity 0
-	@exec $(MANAGE) serve
+run: $(RUNTIME) ## Install what is missing, migrate and serve on SERVER_PORT (8080)
+	@exec $(MANAGE) serve --migrate
 
-dev: $(DEVELOPMENT) ## Serve with hot reload
-	@$(MANAGE) migrate --verbosity 0
-	@exec $(MANAGE) runserver $(call setting,SERVER_HOST,127.0.0.1):$(HTTP_PORT)
+dev: $(DEVELOPMENT) ## The same, and again after each change of the sources
+	@exec $(MANAGE) serve --migrate --reload
 
 demo: $(RUNTIME) ## Fill the database with people, posts and conversations
 	@$(MANAGE) migrate --verbosity 0

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import socket
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from config.database_problems import on_sqlite
 from config.listening import CannotListen, bind, bind_shared, listen
 from config.migrating import lacking, pending_migrations, wait_for_database
 from config.pruning import start_pruning
+from config.reloading import Reloader
 from config.stopping import LAST_LINE_SECONDS, end, when_told_to_stop
 from config.supervised import Inherited, end_with_supervisor, serve_supervised
 from config.supervisor import Supervisor
@@ -52,11 +54,14 @@ class Command(BaseCommand):
         parser.add_argument("--processes", type=_processes, default=settings.WEB_CONCURRENCY)
         parser.add_argument("--wait", action="store_true", help="Wait until the database answers.")
         parser.add_argument("--migrate", action="store_true", help="Apply all migrations first.")
+        parser.add_argument("--reload", action="store_true", help="Start again after changes.")
         # The file descriptors that a supervisor gives to each process that it starts.
         parser.add_argument("--inherited", type=Inherited.from_text, help=argparse.SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the server and end the process, with exit code 1 if the server could not start."""
+        if options["reload"]:
+            sys.exit(Reloader(self.stderr.write).run())
         raise_file_limit()
         log_instead_of_printing()
         # What runs from here on has its own way to stop, and replaces this.
