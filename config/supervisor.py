@@ -1,5 +1,5 @@
-"""The supervisor of `serve --processes`: it binds the port, starts the processes that serve on it,
-and replaces each that ends or hangs (docs/decisions/0033-processes.md)."""
+"""The supervisor of `serve --processes`: it starts the processes that serve on one port, and
+replaces each that ends or hangs (docs/decisions/0033-processes.md)."""
 
 import asyncio
 import signal
@@ -25,30 +25,6 @@ START_BEATS = 60
 SOON_SECONDS = 10.0
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 8.0
-
-
-def bind(host: str, port: int, count: int) -> list[socket.socket]:
-    """Return so many sockets that are bound to one port and do not listen yet. Linux divides new
-    connections among those that listen. Raises OSError if another program has the port."""
-    # Sockets with SO_REUSEPORT would share the port with another server of this account.
-    _bound(host, port).close()
-    return [_bound(host, port, shared=True) for _ in range(count)]
-
-
-def _bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind(address)
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 def next_delay(delay: float, lived: float) -> float:

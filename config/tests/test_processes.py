@@ -22,16 +22,16 @@ from django.core.management import CommandError, call_command
 from apps.accounts.tests.people import Person
 from apps.posts.tests.factories import published_by, row
 from apps.realtime.tests.test_losing_nothing import contents, send
+from config.listening import bind_shared
 from config.management.commands.serve import NEEDS_BACKENDS
 from config.supervised import BEAT, end_with_supervisor
 from config.supervisor import (
     LONGEST_DELAY_SECONDS,
     SOON_SECONDS,
     Supervisor,
-    bind,
     next_delay,
 )
-from testing.server import ServerProcess, free_port, run_python, until
+from testing.server import ServerProcess, database_url, free_port, run_python, until
 from testing.socket import TestSocket
 
 pytestmark = [pytest.mark.integration]
@@ -218,6 +218,11 @@ class TestSeveralProcesses:
         assert all(answers(server, patience=30) for _ in range(MANY))
         assert server.stop(signal.SIGINT) == 0
 
+    def test_processes_that_cannot_start_end_the_server_with_one_sentence(self) -> None:
+        ended = serve_two("-c", CANNOT_START, port=free_port(), database=database_url())
+        assert ended.returncode == 1
+        assert ended.stderr == "The server could not start: OSError: the disk is on fire\n"
+
     def test_processes_are_replaced_one_by_one_and_no_request_fails(
         self, start_server: Start, alice: Person
     ) -> None:
@@ -293,7 +298,7 @@ def test_old_processes_stay_if_the_new_ones_do_not_serve(
     program: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def supervise() -> list[list[int]]:
-        supervisor = Supervisor(bind("127.0.0.1", free_port(), 2), stop_seconds=10)
+        supervisor = Supervisor(bind_shared("127.0.0.1", free_port(), 2), stop_seconds=10)
         running = asyncio.create_task(supervisor.run())
         pids = [await serving(supervisor)]
         for text in ("raise SystemExit('a mistake')", SERVES):
@@ -355,24 +360,18 @@ def test_an_embedded_server_refuses_to_be_several_processes(
     assert ended.stderr.splitlines()[-1] == NEEDS_BACKENDS
 
 
-def serve_two(*how: str, port: int) -> subprocess.CompletedProcess[str]:
+def serve_two(*how: str, port: int, database: str = POSTGRES) -> subprocess.CompletedProcess[str]:
     """Run two processes until the server ends by itself."""
     arguments = ["serve", "--port", str(port), "--processes", "2"]
-    return run_python(*how, *arguments, DATABASE_URL=POSTGRES, REDIS_URL=REDIS)
-
-
-def test_processes_that_cannot_start_end_the_server_with_one_sentence() -> None:
-    ended = serve_two("-c", CANNOT_START, port=free_port())
-    assert ended.returncode == 1
-    assert ended.stderr == "The server could not start: OSError: the disk is on fire\n"
+    return run_python(*how, *arguments, DATABASE_URL=database, REDIS_URL=REDIS)
 
 
 def test_processes_do_not_share_the_port_of_another_server() -> None:
     with socket.create_server(("0.0.0.0", 0), reuse_port=True) as other:  # noqa: S104
         port = other.getsockname()[1]
         ended = serve_two("manage.py", port=port)
-    sentence = f"Could not serve on port {port}. Set SERVER_PORT to a free one.\n"
-    assert (ended.returncode, ended.stderr) == (1, sentence)
+    sentence = f"Another program serves on port {port}. Set SERVER_PORT to a free one.\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", sentence)
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two", "101"])

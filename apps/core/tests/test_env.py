@@ -271,6 +271,18 @@ def test_a_secret_is_synced_to_disk_before_its_file_gets_its_name(
     assert done == ["fsync", "link"]
 
 
+def test_a_secret_that_is_not_given_and_cannot_be_kept_is_reported(
+    given: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    place = tmp_path / "file" / "secret"
+    assert len(env.secret(NAME, place)) >= 64
+    assert reported() == [NAME]
+    given.setenv(NAME, "given")
+    assert env.secret(NAME, place) == "given"
+    assert reported() == [NAME]
+
+
 def test_a_secret_that_another_process_has_just_generated_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
