@@ -66,7 +66,7 @@ test-starts: $(DEVELOPMENT) ## Ten times: eight processes migrate one empty data
 
 # The list of CI; the cheap steps come first and the tests last.
 CHECKS := check-format check-lint check-types check-layers check-migrations check-schema \
-	check-dependencies check-fuzz
+	check-dependencies check-image check-fuzz
 
 check: $(CHECKS) test ## Everything that CI runs
 
@@ -95,6 +95,9 @@ check-schema: $(DEVELOPMENT) ## openapi.yaml and asyncapi.yaml are what the code
 
 check-dependencies: $(DEVELOPMENT) ## Every dependency is declared and used
 	@$(VENV)/bin/deptry .
+
+check-image: $(DEVELOPMENT) ## The Dockerfile keeps the rules of hadolint, on machines that it has a wheel for
+	@test ! -x $(VENV)/bin/hadolint || $(VENV)/bin/hadolint Dockerfile
 
 check-fuzz: $(DEVELOPMENT) ## No input to any route makes a 5xx or leaves the envelope
 	@$(PYTHON) -m testing.fuzz
