@@ -2,9 +2,13 @@
 
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 from apps.core.private import private_directory, restrict_file
+
+# The files in var/ that hold them, by the settings that go before.
+FILES = {"APP_SECRET_KEY": "app-secret", "JWT_SECRET": "jwt-secret"}
 
 
 def kept_secret(path: Path) -> str:
@@ -15,11 +19,7 @@ def kept_secret(path: Path) -> str:
     if not path.exists():
         private_directory(path.parent)
         fresh = path.with_name(f"{path.name}.{os.getpid()}")
-        fresh.touch(mode=0o600)
-        with fresh.open("w") as file:
-            file.write(secrets.token_urlsafe(64))
-            file.flush()
-            os.fsync(file.fileno())
+        _write_private(fresh, secrets.token_urlsafe(64))
         try:
             os.link(fresh, path)
         except FileExistsError:
@@ -28,3 +28,39 @@ def kept_secret(path: Path) -> str:
             fresh.unlink()
     restrict_file(path)
     return path.read_text().strip()
+
+
+def signing_secrets() -> dict[str, str]:
+    """Return the secrets that this process uses, by the names of their settings."""
+    from django.conf import settings
+
+    return {"APP_SECRET_KEY": settings.SECRET_KEY, "JWT_SECRET": settings.JWT_SECRET}
+
+
+def keep_secrets(given: Mapping[str, str]) -> None:
+    """Have the processes that start from now on use these secrets; raise BackupError if a setting
+    gives another one, which goes before."""
+    from django.conf import settings
+
+    from config import env
+    from config.backup.errors import BackupError
+
+    for name, secret in given.items():
+        if env.text(name) not in ("", secret):
+            raise BackupError(
+                f"{name} is set, to another secret than that of the backup. Take the setting away "
+                "or leave out --with-secrets."
+            )
+    for name, secret in given.items():
+        path = settings.DATA_DIR / FILES[name]
+        fresh = path.with_name(f"{path.name}.{os.getpid()}")
+        _write_private(fresh, secret)
+        fresh.replace(path)
+
+
+def _write_private(path: Path, secret: str) -> None:
+    path.touch(mode=0o600)
+    with path.open("w") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
