@@ -1,4 +1,4 @@
-"""Fill a migrated database of either kind with messages in seconds: python -m bench.many_messages COUNT.
+"""Fill a migrated database of either kind with messages: python -m bench.many_messages COUNT.
 
 The rows are written as a restore writes them. Half of the messages are as old as the event log goes
 back, and have the events of their two users.
