@@ -37,11 +37,8 @@ def signing_secrets() -> dict[str, str]:
     return {"APP_SECRET_KEY": settings.SECRET_KEY, "JWT_SECRET": settings.JWT_SECRET}
 
 
-def keep_secrets(given: Mapping[str, str]) -> None:
-    """Have the processes that start from now on use these secrets; raise BackupError if a setting
-    gives another one, which goes before."""
-    from django.conf import settings
-
+def require_usable(given: Mapping[str, str]) -> None:
+    """Raise BackupError if a setting gives another secret than these, and so goes before."""
     from config import env
     from config.backup.errors import BackupError
 
@@ -51,6 +48,12 @@ def keep_secrets(given: Mapping[str, str]) -> None:
                 f"{name} is set, to another secret than that of the backup. Take the setting away "
                 "or leave out --with-secrets."
             )
+
+
+def keep_secrets(given: Mapping[str, str]) -> None:
+    """Have the processes that start from now on use these secrets."""
+    from django.conf import settings
+
     for name, secret in given.items():
         path = settings.DATA_DIR / FILES[name]
         fresh = path.with_name(f"{path.name}.{os.getpid()}")

@@ -167,8 +167,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     There is the whole file under that name or none, after a power cut too. A file that has the name
     already stays: BackupError. If the process is killed, a file that ends in `.part` stays.
     """
-    if path.exists():
-        raise _exists(path)
+    _require_free(path)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
@@ -176,17 +175,18 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        # Unlike a rename, this fails if the name is taken meanwhile.
-        os.link(part, path)
-    except FileExistsError:
-        raise _exists(path) from None
-    finally:
+        # Another backup may have taken the name meanwhile.
+        _require_free(path)
+        part.rename(path)
+    except BaseException:
         part.unlink()
+        raise
     _sync_folder(path.parent)
 
 
-def _exists(path: Path) -> BackupError:
-    return BackupError(f"{path} exists already, and is not overwritten: name another file.")
+def _require_free(path: Path) -> None:
+    if path.exists():
+        raise BackupError(f"{path} exists already, and is not overwritten: name another file.")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -11,8 +11,8 @@ from django.db import DatabaseError
 
 from config.backup.archive import Archive
 from config.backup.errors import BackupError, listed
-from config.backup.restoring import require_restorable, restore, rows_present
-from config.secrets import keep_secrets
+from config.backup.restoring import Restored, require_restorable, restore, rows_present
+from config.secrets import keep_secrets, require_usable
 from config.stopping import exit_when_told_to_stop
 
 
@@ -47,41 +47,23 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Restore the backup and say what was done."""
         try:
-            self._handle(Archive(options["file"]), **options)
+            archive = Archive(options["file"])
+            self._describe(archive)
+            if options["check"]:
+                archive.check()
+                require_restorable(archive)
+                self.stdout.write("It is whole, and can be restored.")
+                return
+            secrets = _secrets_of(archive) if options["with_secrets"] else {}
+            if options["force"] and options["ask"]:
+                self._ask(rows_present())
+            done = _restore(archive, overwrite=options["force"])
         except BackupError as error:
             raise CommandError(str(error)) from error
-
-    def _handle(
-        self, archive: Archive, *, check: bool, force: bool, ask: bool, **options: Any
-    ) -> None:
-        self._describe(archive)
-        if check:
-            archive.check()
-            require_restorable(archive)
-            self.stdout.write("It is whole, and can be restored.")
-            return
-        secrets = archive.secrets() if options["with_secrets"] else {}
-        if secrets is None:
-            raise BackupError(f"{archive.path} holds no secrets: leave out --with-secrets.")
-        if force and ask:
-            self._ask(rows_present())
         keep_secrets(secrets)
-        try:
-            with exit_when_told_to_stop("Stopped: the database is as it was."):
-                done = restore(archive, overwrite=force)
-        except DatabaseError as error:
-            sentence = str(error).partition("\n")[0]
-            raise BackupError(
-                f"The database did not take it and is as it was: {sentence}. "
-                "Stop all processes that use it."
-            ) from error
         # Django adds what it knows of new tables.
         call_command("migrate", verbosity=0)
-        self.stdout.write(f"{done.rows:,} rows are restored, and compared with the backup.")
-        if done.migrated:
-            self.stdout.write(f"{done.migrated} migrations that are newer were applied.")
-        for name, count in done.steps.items():
-            self.stdout.write(f"{count:,} {name}.")
+        self._report(done)
 
     def _describe(self, archive: Archive) -> None:
         made = archive.manifest
@@ -98,3 +80,32 @@ class Command(BaseCommand):
             raise BackupError("Nobody can be asked here. To go on without a question: --no-input.")
         if input("Type yes to go on: ").strip().lower() != "yes":
             raise BackupError("Nothing was changed.")
+
+    def _report(self, done: Restored) -> None:
+        self.stdout.write(f"{done.rows:,} rows are restored, and compared with the backup.")
+        if done.migrated:
+            self.stdout.write(f"{done.migrated} migrations that are newer were applied.")
+        for name, count in done.steps.items():
+            self.stdout.write(f"{count:,} {name}.")
+
+
+def _restore(archive: Archive, *, overwrite: bool) -> Restored:
+    """Restore, or raise BackupError with what the database says."""
+    try:
+        with exit_when_told_to_stop("Stopped: the database is as it was."):
+            return restore(archive, overwrite=overwrite)
+    except DatabaseError as error:
+        sentence = str(error).partition("\n")[0]
+        raise BackupError(
+            f"The database did not take it, and is as it was: {sentence}. "
+            "If processes still use it, stop them."
+        ) from error
+
+
+def _secrets_of(archive: Archive) -> dict[str, str]:
+    """Return its secrets; raise BackupError if there are none, or settings give others."""
+    secrets = archive.secrets()
+    if secrets is None:
+        raise BackupError(f"{archive.path} holds no secrets: leave out --with-secrets.")
+    require_usable(secrets)
+    return secrets
