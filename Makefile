@@ -27,6 +27,14 @@ REDIS_CLI = $(REDIS_AUTH) redis-cli \
 # Only our own server listens on this socket, so no other one can be stopped by mistake.
 OWN_REDIS_CLI = cd $(REDIS_DIRECTORY) 2>/dev/null && $(REDIS_AUTH) redis-cli -s redis.sock
 
+# Asks before what cannot be taken back. Without a terminal only sure=yes goes on.
+define ask
+test "$(sure)" = yes || { \
+	test -t 0 || { echo "Nobody can be asked here. To go on without a question add: sure=yes"; exit 1; }; \
+	printf 'Type yes to go on: '; read -r answer; \
+	test "$$answer" = yes || { echo "Nothing was changed."; exit 1; }; }
+endef
+
 ## Serve
 
 run: $(RUNTIME) ## Install what is missing, migrate and serve on SERVER_PORT (8080)
@@ -111,6 +119,9 @@ bench: $(DEVELOPMENT) ## Measure all, or what is named behind it, each figure be
 $(BENCHMARKS): bench
 	@:
 
+restore-drill: $(DEVELOPMENT) ## Back up and restore a million messages on both kinds of databases: [messages=N]
+	@$(PYTHON) -m bench.restore_drill $(messages)
+
 ## Change
 
 format: $(DEVELOPMENT) ## Format the sources and repair what can be repaired
@@ -137,12 +148,15 @@ migrate-create: $(DEVELOPMENT) ## Write the migration of changed models: name=X,
 migrate-up: $(RUNTIME) ## Apply all migrations
 	@$(MANAGE) migrate
 
-migrate-down: $(RUNTIME) ## Take back the last migration of one app: app=Y
+migrate-down: $(RUNTIME) ## Take back the last migration of one app, with what it stored: app=Y
 	@test -n "$(app)" || { echo "Say whose: make migrate-down app=posts"; exit 1; }
 	@applied=$$($(MANAGE) showmigrations "$(app)" --plan) || exit 1; \
 	applied=$$(printf '%s\n' "$$applied" | sed -n 's/^\[X\]  $(app)\.//p'); \
 	test -n "$$applied" || { echo "No migration of $(app) is applied."; exit 1; }; \
 	before=$$(printf '%s\n' "$$applied" | tail -n 2 | sed '$$d'); \
+	echo "This takes back $(app).$$(printf '%s\n' "$$applied" | tail -n 1)"; \
+	echo "what its tables and columns hold is lost. python manage.py backup keeps it."; \
+	$(ask); \
 	$(MANAGE) migrate "$(app)" "$${before:-zero}"
 
 migrate-force: $(RUNTIME) ## Record a version as applied without running it: version=N app=Y
@@ -186,7 +200,11 @@ clean: ## Remove what builds and tests leave behind
 	@find . -name __pycache__ -type d -not -path "./$(VENV)/*" -prune -exec rm -rf {} +
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache var/static
 
-clean-all: redis-stop clean ## Remove also the environment, our Redis and the embedded database
+clean-all: ## Remove also the environment and var: our Redis, the embedded database, backups
+	@echo "This removes $(VENV) and all of var:"
+	@du -sh var/* 2>/dev/null | sed 's/^/  /' || true
+	@$(ask)
+	@$(MAKE) --no-print-directory redis-stop clean
 	@rm -rf $(VENV) var
 
 help: ## List these commands
@@ -220,5 +238,6 @@ $(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
 	@touch $@
 
 .PHONY: run dev demo admin ws-health build test test-integration test-starts check $(CHECKS) bench $(BENCHMARKS) \
+	restore-drill \
 	format swagger asyncapi lock migrate-create migrate-up migrate-down migrate-force redis-start redis-stop \
 	redis-cli redis-monitor ps logs clean clean-all help
