@@ -1,5 +1,6 @@
 """The HTTP client of the tests: it validates every response against openapi.yaml."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -8,7 +9,10 @@ import yaml
 from django.conf import settings
 from rest_framework.test import APIClient
 
+from apps.core.http.schema import EVERYWHERE
 from testing.hashing import hashes_here
+
+_EVERYWHERE = {kind.status for kind in EVERYWHERE}
 
 
 class ContractClient(APIClient):
@@ -59,6 +63,15 @@ def _called(response: Any, method: str) -> tuple[Any, str]:
     return view, getattr(view, "actions", {}).get(method.lower(), "")
 
 
+def described_response(operation: Mapping[str, Any], status: int) -> dict[str, Any] | None:
+    """Return what an operation of openapi.yaml says about a status: its own response, or the common
+    one, which is for the refusals only that every operation can give; None for any other status."""
+    responses: Mapping[str, dict[str, Any]] = operation["responses"]
+    if str(status) in responses or status not in _EVERYWHERE:
+        return responses.get(str(status))
+    return responses.get("default")
+
+
 @cache
 def _schema() -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load((settings.BASE_DIR / "openapi.yaml").read_text())
@@ -78,9 +91,8 @@ def _operations() -> dict[str, dict[str, Any]]:
 def _validator(operation: str, status: int) -> jsonschema_rs.Validator:
     schema = {"$ref": "#/components/schemas/Error"}
     if operation:
-        responses = _operations()[operation]["responses"]
-        assert str(status) in responses, f"{operation} does not describe {status}"
-        described = responses[str(status)]
+        described = described_response(_operations()[operation], status)
+        assert described, f"{operation} does not describe {status}"
         if "$ref" in described:
             described = _schema()["components"]["responses"][described["$ref"].rpartition("/")[2]]
         schema = described["content"]["application/json"]["schema"]

@@ -1,41 +1,78 @@
-"""OpenAPI: the envelope of every answer, and the refusals that every route can give."""
+"""OpenAPI: the envelope of every response, and the refusals that each operation can give."""
 
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from inspect import getdoc
 from typing import Any
 
-from drf_spectacular.hooks import postprocess_schema_enums
+from django.apps import apps
+from django.utils.module_loading import module_has_submodule
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
-from drf_spectacular.settings import spectacular_settings
 from drf_spectacular.utils import OpenApiParameter
 
+from apps.core import errors
+from apps.core.examples import EXAMPLE_META, Schema
 from apps.core.features import enums
-from apps.core.http.endpoints import CHANGES, Endpoint
+from apps.core.http.endpoints import CHANGES, Access, Endpoint
+from apps.core.http.idempotency import IdempotencyKeyReused, StillRunning, TooManyKeys
+from apps.core.http.recorded import recorded_examples
 
-REFUSALS = {
-    400: ("BadRequest", "The body or query cannot be parsed, or the object's state forbids it"),
-    401: ("Unauthorized", "No, bad, expired or revoked credentials"),
-    403: ("Forbidden", "Not allowed"),
-    404: ("NotFound", "Not there, or not for the caller to see"),
-    405: ("MethodNotAllowed", "The route has no such method"),
-    406: ("NotAcceptable", "Only application/json can be returned"),
-    409: ("Conflict", "A duplicate, a stale version, or a request that is still running"),
-    412: ("PreconditionFailed", "The If-Match header is stale"),
-    413: ("PayloadTooLarge", "The body is over the limit"),
-    415: ("UnsupportedMediaType", "The body is not application/json"),
-    422: ("ValidationError", "Some fields are not valid; all of them are listed"),
-    429: ("RateLimited", "Too many requests"),
-    500: ("InternalError", "Internal server error"),
-    503: ("ServiceUnavailable", "A dependency is down"),
+Refusals = Sequence[type[errors.DomainError]]
+
+# The refusals that do not depend on the operation. They are said once, in the description of the
+# document, and each operation has them as its `default` response.
+EVERYWHERE: Refusals = (
+    errors.MethodNotAllowed,
+    errors.NotAcceptable,
+    errors.RequestTimeout,
+    errors.PayloadTooLarge,
+    errors.UnsupportedMediaType,
+    errors.RateLimited,
+    errors.HeadersTooLarge,
+    errors.DomainError,
+    errors.ServiceUnavailable,
+)
+# The responses to which operations refer, by status.
+RESPONSES: dict[int, type[errors.DomainError]] = {
+    kind.status: kind
+    for kind in (
+        errors.BadRequest,
+        errors.Unauthorized,
+        errors.Forbidden,
+        errors.NotFound,
+        errors.Conflict,
+        errors.PreconditionFailed,
+        errors.Invalid,
+        errors.RateLimited,
+    )
 }
+DEFAULT, OTHERS = "Refusal", "A refusal that every operation can give; see the top of this document"
+
+
+def error_codes() -> list[str]:
+    """Return the codes of all refusals of all apps, sorted."""
+    for config in apps.get_app_configs():
+        if module_has_submodule(config.module, "errors"):
+            import_module(f"{config.name}.errors")
+    return sorted({kind.code for kind in _with_subclasses(errors.DomainError)})
+
+
+def _with_subclasses(kind: type[errors.DomainError]) -> Iterator[type[errors.DomainError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _with_subclasses(child)
+
 
 META = {
     "type": "object",
+    "description": "About the request.",
     "properties": {
-        "requestId": {"type": "string"},
+        "requestId": {"type": "string", "description": "Finds the request in the server's log."},
         "timestamp": {"type": "string", "format": "date-time"},
         "path": {"type": "string"},
         "method": {"type": "string"},
-        "version": {"type": "string"},
+        "version": {"type": "string", "description": "The version of the server."},
         "durationMs": {"type": "number"},
     },
     "required": ["requestId", "timestamp", "path", "method", "version", "durationMs"],
@@ -43,17 +80,28 @@ META = {
 }
 FIELD_ERROR = {
     "type": "object",
-    "properties": {name: {"type": "string"} for name in ("field", "message", "code")},
+    "description": "A wrong field.",
+    "properties": {
+        "field": {"type": "string", "description": "Its path, such as items.3.title."},
+        "message": {"type": "string", "description": "A sentence for people."},
+        "code": {"type": "string", "description": "The rule that it breaks."},
+    },
     "required": ["field", "message", "code"],
     "additionalProperties": False,
 }
+_MESSAGE = {"type": "string", "description": "A sentence for people; its wording may change."}
 ERROR = {
     "type": "object",
+    "description": "A refusal.",
     "properties": {
-        "success": {"type": "boolean", "enum": [False]},
-        "message": {"type": "string"},
-        "code": {"type": "string"},
-        "errors": {"type": "array", "items": {"$ref": "#/components/schemas/FieldError"}},
+        "success": {"type": "boolean", "const": False},
+        "message": _MESSAGE,
+        "code": {"$ref": "#/components/schemas/ErrorCode"},
+        "errors": {
+            "type": "array",
+            "items": {"$ref": "#/components/schemas/FieldError"},
+            "description": "Every wrong field, with 422.",
+        },
         "meta": {"$ref": "#/components/schemas/Meta"},
     },
     "required": ["success", "message", "code", "meta"],
@@ -73,64 +121,124 @@ PAGE = {
     "required": ["limit", "hasNext", "hasPrev", "nextCursor"],
     "additionalProperties": False,
 }
-COMPONENTS = {"Meta": META, "FieldError": FIELD_ERROR, "Error": ERROR, "Pagination": PAGE}
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     OpenApiParameter.HEADER,
-    description="A repeated request with the same key gets the first one's answer.",
+    description="A repeated request with the same key gets the first one's response.",
 )
 IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description="The ETag that the change is made to."
 )
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The ETag that the client has: the response is 304 while nothing changed.",
+)
+ETAG = {"schema": {"type": "string"}, "description": "For If-None-Match and If-Match."}
+
+
+def error_code() -> Schema:
+    """Return the schema of the codes, which both interfaces share."""
+    return {
+        "type": "string",
+        "enum": error_codes(),
+        "description": "Programs compare this. Later releases may add codes.",
+    }
+
+
+def refused(kind: type[errors.DomainError]) -> Schema:
+    """Return a refusal as a response that shows it as an example."""
+    example = {"success": False, "message": kind.message, "code": kind.code, "meta": EXAMPLE_META}
+    schema = {"$ref": "#/components/schemas/Error"}
+    return {
+        "description": kind.message,
+        "content": {"application/json": {"schema": schema, "example": example}},
+    }
 
 
 def name_enums(result: Any, generator: Any, **more: Any) -> Any:
-    """Return the schema with the choices of model fields named as the features name them. The
-    library looks for the names in its settings, which are read before the features are known."""
-    spectacular_settings.apply_patches({"ENUM_NAME_OVERRIDES": enums()})
-    return postprocess_schema_enums(result, generator, **more)
+    """Return the schema with the choices of model fields named as the features name them, once
+    each; a field that takes some of them only says which."""
+    named = {name: list(choices.values) for name, choices in enums().items()}
+    for name in dict.fromkeys(_refer_to_enums(result, named)):
+        register(generator.registry, name, {"type": "string", "enum": named[name]})
+    result["components"] = generator.registry.build({})
+    return result
+
+
+def _refer_to_enums(node: Any, named: dict[str, list[str]]) -> Iterator[str]:
+    """Replace the choices of a named enum by a reference to it, and yield its name."""
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    for child in children:
+        yield from _refer_to_enums(child, named)
+    if not isinstance(node, dict) or node.pop("x-spec-enum-id", None) is None:
+        return
+    names = [name for name, values in named.items() if set(node["enum"]) <= set(values)]
+    if len(names) == 1:
+        [name] = names
+        if node["enum"] == named[name]:
+            del node["enum"]
+        del node["type"]
+        node.pop("minLength", None)
+        node["$ref"] = f"#/components/schemas/{name}"
+        yield name
+
+
+def register(
+    registry: ComponentRegistry, name: str, schema: Schema, kind: str = ResolvedComponent.SCHEMA
+) -> Schema:
+    """Add a component unless it is there already, and return a reference to it."""
+    component = ResolvedComponent(name, kind, schema, object=name)
+    registry.register_on_missing(component)
+    reference: Schema = component.ref
+    return reference
 
 
 class EnvelopeSchema(AutoSchema):
-    """Describes whole answers, while endpoints declare only the shape of their data."""
+    """Describes whole responses, while endpoints declare only the shape of their data."""
 
     view: Any
 
     def get_operation(
         self, path: str, path_regex: str, path_prefix: str, method: str, registry: ComponentRegistry
     ) -> Any:
-        """Return the operation with the refusals that it can give."""
-        for name, schema in COMPONENTS.items():
-            registry.register_on_missing(
-                ResolvedComponent(name, ResolvedComponent.SCHEMA, schema, object=name)
-            )
+        """Return the operation with the refusals that it can give, and its examples."""
+        self._register_common(registry)
         operation = super().get_operation(path, path_regex, path_prefix, method, registry)
         if operation is None:
             return None
         if "requestBody" in operation:
             # A body is required even if all of its fields are optional, since it needs one of them.
             operation["requestBody"]["required"] = True
-        for status in self._refusals():
-            name, description = REFUSALS[status]
-            content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-            refusal = ResolvedComponent(
-                name,
-                ResolvedComponent.RESPONSE,
-                {"description": description, "content": content},
-                object=name,
-            )
-            registry.register_on_missing(refusal)
-            operation["responses"].setdefault(str(status), refusal.ref)
+        if self._endpoint.access is Access.CREDENTIALS:
+            # The library says that a token may be sent, and so generated clients want one.
+            operation["security"] = []
         if self.method == "GET" and self._endpoint.revision:
-            operation["responses"].setdefault("304", {"description": "The client has it already"})
+            operation["responses"]["304"] = {"description": "The client has it already"}
+        operation["responses"] |= self._refusals()
+        self._add_examples(operation)
         return operation
 
     @property
     def _endpoint(self) -> Endpoint:
         declared: Endpoint = self.view.endpoint
         return declared
+
+    def get_summary(self) -> str:
+        """Return the first sentence about the method."""
+        return self._sentences()[0]
+
+    def get_description(self) -> str:  # type: ignore[override]
+        """Return the other sentences about it."""
+        return self._sentences()[1]
+
+    def _sentences(self) -> tuple[str, str]:
+        text = " ".join((getdoc(getattr(self.view, self.view.action)) or "").split())
+        first, _, rest = text.partition(". ")
+        return first.removesuffix("."), rest
 
     def get_request_serializer(self) -> Any:
         """Return the serializer of the body."""
@@ -144,13 +252,13 @@ class EnvelopeSchema(AutoSchema):
         return dict.fromkeys(statuses, shown)
 
     def get_override_parameters(self) -> list[Any]:
-        """Return the query, and the headers of a POST with a key or of a conditional change."""
+        """Return the query, and the headers of a POST with a key or of a conditional request."""
         endpoint = self._endpoint
         parameters: list[Any] = [endpoint.query] if endpoint.query else []
-        if self.method == "POST" and endpoint.keeps_answers:
+        if self._keeps_answers:
             parameters.append(IDEMPOTENCY_KEY)
-        if self.method in CHANGES and endpoint.revision:
-            parameters.append(IF_MATCH)
+        if endpoint.revision:
+            parameters.append(IF_MATCH if self.method in CHANGES else IF_NONE_MATCH)
         return parameters
 
     def get_operation_id(self) -> str:
@@ -167,36 +275,123 @@ class EnvelopeSchema(AutoSchema):
         return type(serializer).__name__.removesuffix("Output")
 
     def _map_basic_serializer(self, serializer: Any, direction: Any) -> dict[str, Any]:
+        description = {"description": getdoc(type(serializer))} if type(serializer).__doc__ else {}
+        if serializer.variants:
+            one_of = [self.resolve_serializer(one, direction).ref for one in serializer.variants]
+            return {"oneOf": one_of, **description}
         schema: dict[str, Any] = super()._map_basic_serializer(serializer, direction)
-        if not type(serializer).__doc__:
+        if not description:
             # The docstring of its base class does not describe it.
             schema.pop("description", None)
-        return {**schema, **getattr(serializer, "rule", {})}
+        return {**schema, **serializer.rule}
 
-    def _refusals(self) -> list[int]:
-        statuses = [400, 401, 403, 404, 405, 406, 409, 422, 429, 500, 503]
-        if self.method in {"POST", "PUT", "PATCH", "DELETE"}:
-            statuses += [412, 413, 415]
-        return sorted(statuses)
+    @property
+    def _keeps_answers(self) -> bool:
+        return self.method == "POST" and self._endpoint.keeps_answers
+
+    def _refusals(self) -> Schema:
+        """Return the responses of refusals by status, each with the sentences that tell why."""
+        by_status: dict[int, list[str]] = {}
+        for kind in self._refusal_kinds():
+            by_status.setdefault(kind.status, []).append(kind.message)
+        responses: Schema = {}
+        for status, sentences in sorted(by_status.items()):
+            kind = RESPONSES[status]
+            reference = register(
+                self.registry, kind.__name__, refused(kind), ResolvedComponent.RESPONSE
+            )
+            told = list(dict.fromkeys(sentences))
+            own = {} if told == [kind.message] else {"description": _listed(told)}
+            responses[str(status)] = {**reference, **own}
+        other = {**refused(errors.ServiceUnavailable), "description": OTHERS}
+        responses["default"] = register(self.registry, DEFAULT, other, ResolvedComponent.RESPONSE)
+        return responses
+
+    def _refusal_kinds(self) -> Iterator[type[errors.DomainError]]:
+        """Yield what the endpoint declares, and what follows from its declaration."""
+        endpoint = self._endpoint
+        if endpoint.access is not Access.CREDENTIALS:
+            yield errors.Unauthorized
+        if endpoint.input:
+            yield errors.BadRequest
+        if endpoint.input or endpoint.query:
+            yield errors.Invalid
+        if endpoint.revision and self.method in CHANGES:
+            yield errors.PreconditionFailed
+        if endpoint.limit:
+            yield errors.RateLimited
+        yield from endpoint.refuses
+        if self._keeps_answers:
+            yield from (StillRunning, IdempotencyKeyReused, TooManyKeys)
+
+    def _add_examples(self, operation: Schema) -> None:
+        """Add the request that a test has sent to the operation, and its responses."""
+        recorded = recorded_examples(self.view.__class__).get(operation["operationId"])
+        if recorded is None:
+            return
+        for parameter in operation.get("parameters", ()):
+            values = recorded["request"].get(parameter["in"], {})
+            if parameter["name"] in values:
+                parameter["example"] = values[parameter["name"]]
+        if "body" in recorded["request"]:
+            content = operation["requestBody"]["content"]["application/json"]
+            content["example"] = recorded["request"]["body"]
+        for status, body in recorded["responses"].items():
+            operation["responses"][status]["content"]["application/json"]["example"] = body
+
+    def _register_common(self, registry: ComponentRegistry) -> None:
+        common = {
+            "Meta": META,
+            "FieldError": FIELD_ERROR,
+            "Error": ERROR,
+            "ErrorCode": error_code(),
+        }
+        for name, schema in common.items():
+            register(registry, name, schema)
 
     def _get_response_for_code(
         self, serializer: Any, status_code: Any, *args: Any, **kwargs: Any
     ) -> Any:
         response = super()._get_response_for_code(serializer, status_code, *args, **kwargs)
-        content = response.get("content", {}).get("application/json", {}).get("schema")
-        properties: dict[str, Any] = {
-            "success": {"type": "boolean", "enum": [True]},
-            "message": {"type": "string"},
+        data = response.get("content", {}).get("application/json", {}).get("schema")
+        described: Schema = {
+            "description": self._endpoint.message,
+            "content": {"application/json": {"schema": self._envelope(data)}},
         }
-        if content is not None:
-            properties["data"] = content
-        if self._endpoint.per_page:
-            properties["pagination"] = {"$ref": "#/components/schemas/Pagination"}
-        properties["meta"] = {"$ref": "#/components/schemas/Meta"}
+        if self._endpoint.revision and data:
+            described["headers"] = {"ETag": ETAG}
+        return described
+
+    def _envelope(self, data: Schema | None) -> Schema:
+        """Return a reference to the schema of a whole success with this data."""
+        own: Schema = {} if data is None else {"data": data}
+        name = "Success"
+        if self._endpoint.per_page and data:
+            register(self.registry, "Pagination", PAGE)
+            own["pagination"] = {"$ref": "#/components/schemas/Pagination"}
+            name = f"{_name_in(data['items']).removesuffix('ListItem')}Page"
+        elif data:
+            name = f"{_name_in(data)}Response"
+        properties = {
+            "success": {"type": "boolean", "const": True},
+            "message": _MESSAGE,
+            **own,
+            "meta": {"$ref": "#/components/schemas/Meta"},
+        }
         envelope = {
             "type": "object",
             "properties": properties,
             "required": list(properties),
             "additionalProperties": False,
         }
-        return {**response, "content": {"application/json": {"schema": envelope}}}
+        return register(self.registry, name, envelope)
+
+
+def _listed(sentences: Sequence[str]) -> str:
+    return "\n".join(f"- {one}" for one in sentences) if len(sentences) > 1 else sentences[0]
+
+
+def _name_in(schema: Schema) -> str:
+    """Return the name of the component to which a schema refers."""
+    name: str = schema["$ref"].rpartition("/")[2]
+    return name
