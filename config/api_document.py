@@ -6,7 +6,7 @@ from typing import Any
 
 from apps.core.examples import EXAMPLE_TIME, Schema
 from apps.core.features import routes
-from apps.core.http.schema import EVERYWHERE
+from apps.core.http.schema_parts import EVERYWHERE
 
 SERVER = "server"
 TIME: Schema = {"type": "string", "format": "date-time"}

@@ -260,7 +260,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_PATCH": False,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "POSTPROCESSING_HOOKS": [
-        "apps.core.http.schema.name_enums",
+        "apps.core.http.schema_enums.name_enums",
         "config.api_document.complete",
     ],
 }

@@ -9,7 +9,7 @@ import yaml
 from django.conf import settings
 from rest_framework.test import APIClient
 
-from apps.core.http.schema import EVERYWHERE
+from apps.core.http.schema_parts import EVERYWHERE
 from testing.hashing import hashes_here
 
 _EVERYWHERE = {kind.status for kind in EVERYWHERE}
@@ -85,6 +85,13 @@ def _operations() -> dict[str, dict[str, Any]]:
         for path in _schema()["paths"].values()
         for operation in path.values()
     }
+
+
+def operation_called(label: str) -> dict[str, Any]:
+    """Return the operation of a method and a path as openapi.yaml writes it: GET /api/v1/posts."""
+    method, path = label.split()
+    operation: dict[str, Any] = _schema()["paths"][path][method.lower()]
+    return operation
 
 
 @cache

@@ -13,6 +13,7 @@ from schemathesis.engine.recorder import ScenarioRecorder
 from schemathesis.openapi.checks import RejectedPositiveData
 
 from apps.core.serializers import has_visible_characters
+from testing.client import described_response, operation_called
 from testing.fuzz.findings import Findings
 from testing.fuzz.knowledge import of_all, real_values
 from testing.fuzz.people import PASSWORD, People, Person
@@ -133,7 +134,11 @@ def _note_answers(recorder: ScenarioRecorder, secret: str, findings: Findings) -
     for interaction in recorder.interactions.values():
         if interaction.response is None:
             continue
-        findings.note(recorder.label, interaction.response.status_code)
+        status = interaction.response.status_code
+        findings.note(recorder.label, status)
+        # The `default` response, which fits all that schemathesis sees, is not for every status.
+        if described_response(operation_called(recorder.label), status) is None:
+            findings.fail(f"{recorder.label}: {status} is not described", interaction.request.uri)
         if secret.encode() in interaction.response.content:
             findings.fail(f"{recorder.label}: others see {secret}", interaction.request.uri)
 

@@ -6,7 +6,9 @@ from drf_spectacular.plumbing import ComponentRegistry
 from rest_framework.generics import GenericAPIView
 
 from apps.core.examples import Schema
-from apps.core.http.schema import EnvelopeSchema, error_code, name_enums, register
+from apps.core.http.schema import EnvelopeSchema
+from apps.core.http.schema_enums import name_enums
+from apps.core.http.schema_parts import error_code, register
 from apps.core.serializers import CamelSerializer
 
 

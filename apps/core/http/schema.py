@@ -1,200 +1,34 @@
 """OpenAPI: the envelope of every response, and the refusals that each operation can give."""
 
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 from inspect import getdoc
 from typing import Any
 
-from django.apps import apps
-from django.utils.module_loading import module_has_submodule
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
-from drf_spectacular.utils import OpenApiParameter
 
 from apps.core import errors
-from apps.core.examples import EXAMPLE_META, Schema
-from apps.core.features import enums
+from apps.core.examples import Schema
 from apps.core.http.endpoints import CHANGES, Access, Endpoint
 from apps.core.http.idempotency import IdempotencyKeyReused, StillRunning, TooManyKeys
 from apps.core.http.recorded import recorded_examples
-
-Refusals = Sequence[type[errors.DomainError]]
-
-# The refusals that do not depend on the operation. They are said once, in the description of the
-# document, and each operation has them as its `default` response.
-EVERYWHERE: Refusals = (
-    errors.MethodNotAllowed,
-    errors.NotAcceptable,
-    errors.RequestTimeout,
-    errors.PayloadTooLarge,
-    errors.UnsupportedMediaType,
-    errors.RateLimited,
-    errors.HeadersTooLarge,
-    errors.DomainError,
-    errors.ServiceUnavailable,
+from apps.core.http.schema_parts import (
+    DEFAULT,
+    ERROR,
+    ETAG,
+    FIELD_ERROR,
+    IDEMPOTENCY_KEY,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    MESSAGE,
+    META,
+    OTHERS,
+    PAGE,
+    RESPONSES,
+    error_code,
+    refused,
+    register,
 )
-# The responses to which operations refer, by status.
-RESPONSES: dict[int, type[errors.DomainError]] = {
-    kind.status: kind
-    for kind in (
-        errors.BadRequest,
-        errors.Unauthorized,
-        errors.Forbidden,
-        errors.NotFound,
-        errors.Conflict,
-        errors.PreconditionFailed,
-        errors.Invalid,
-        errors.RateLimited,
-    )
-}
-DEFAULT, OTHERS = "Refusal", "A refusal that every operation can give; see the top of this document"
-
-
-def error_codes() -> list[str]:
-    """Return the codes of all refusals of all apps, sorted."""
-    for config in apps.get_app_configs():
-        if module_has_submodule(config.module, "errors"):
-            import_module(f"{config.name}.errors")
-    return sorted({kind.code for kind in _with_subclasses(errors.DomainError)})
-
-
-def _with_subclasses(kind: type[errors.DomainError]) -> Iterator[type[errors.DomainError]]:
-    yield kind
-    for child in kind.__subclasses__():
-        yield from _with_subclasses(child)
-
-
-META = {
-    "type": "object",
-    "description": "About the request.",
-    "properties": {
-        "requestId": {"type": "string", "description": "Finds the request in the server's log."},
-        "timestamp": {"type": "string", "format": "date-time"},
-        "path": {"type": "string"},
-        "method": {"type": "string"},
-        "version": {"type": "string", "description": "The version of the server."},
-        "durationMs": {"type": "number"},
-    },
-    "required": ["requestId", "timestamp", "path", "method", "version", "durationMs"],
-    "additionalProperties": False,
-}
-FIELD_ERROR = {
-    "type": "object",
-    "description": "A wrong field.",
-    "properties": {
-        "field": {"type": "string", "description": "Its path, such as items.3.title."},
-        "message": {"type": "string", "description": "A sentence for people."},
-        "code": {"type": "string", "description": "The rule that it breaks."},
-    },
-    "required": ["field", "message", "code"],
-    "additionalProperties": False,
-}
-_MESSAGE = {"type": "string", "description": "A sentence for people; its wording may change."}
-ERROR = {
-    "type": "object",
-    "description": "A refusal.",
-    "properties": {
-        "success": {"type": "boolean", "const": False},
-        "message": _MESSAGE,
-        "code": {"$ref": "#/components/schemas/ErrorCode"},
-        "errors": {
-            "type": "array",
-            "items": {"$ref": "#/components/schemas/FieldError"},
-            "description": "Every wrong field, with 422.",
-        },
-        "meta": {"$ref": "#/components/schemas/Meta"},
-    },
-    "required": ["success", "message", "code", "meta"],
-    "additionalProperties": False,
-}
-_COUNT = {"type": "integer", "minimum": 0}
-_CURSOR = {"type": ["string", "null"]}
-PAGE = {
-    "type": "object",
-    "description": "Of a list by page: total, page and totalPages; of one by cursor: prevCursor.",
-    "properties": {
-        **dict.fromkeys(("total", "page", "limit", "totalPages"), _COUNT),
-        **{name: {"type": "boolean"} for name in ("hasNext", "hasPrev")},
-        "nextCursor": _CURSOR,
-        "prevCursor": _CURSOR,
-    },
-    "required": ["limit", "hasNext", "hasPrev", "nextCursor"],
-    "additionalProperties": False,
-}
-
-IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-    OpenApiParameter.HEADER,
-    description="A repeated request with the same key gets the first one's response.",
-)
-IF_MATCH = OpenApiParameter(
-    "If-Match", str, OpenApiParameter.HEADER, description="The ETag that the change is made to."
-)
-IF_NONE_MATCH = OpenApiParameter(
-    "If-None-Match",
-    str,
-    OpenApiParameter.HEADER,
-    description="The ETag that the client has: the response is 304 while nothing changed.",
-)
-ETAG = {"schema": {"type": "string"}, "description": "For If-None-Match and If-Match."}
-
-
-def error_code() -> Schema:
-    """Return the schema of the codes, which both interfaces share."""
-    return {
-        "type": "string",
-        "enum": error_codes(),
-        "description": "Programs compare this. Later releases may add codes.",
-    }
-
-
-def refused(kind: type[errors.DomainError]) -> Schema:
-    """Return a refusal as a response that shows it as an example."""
-    example = {"success": False, "message": kind.message, "code": kind.code, "meta": EXAMPLE_META}
-    schema = {"$ref": "#/components/schemas/Error"}
-    return {
-        "description": kind.message,
-        "content": {"application/json": {"schema": schema, "example": example}},
-    }
-
-
-def name_enums(result: Any, generator: Any, **more: Any) -> Any:
-    """Return the schema with the choices of model fields named as the features name them, once
-    each; a field that takes some of them only says which."""
-    named = {name: list(choices.values) for name, choices in enums().items()}
-    for name in dict.fromkeys(_refer_to_enums(result, named)):
-        register(generator.registry, name, {"type": "string", "enum": named[name]})
-    result["components"] = generator.registry.build({})
-    return result
-
-
-def _refer_to_enums(node: Any, named: dict[str, list[str]]) -> Iterator[str]:
-    """Replace the choices of a named enum by a reference to it, and yield its name."""
-    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    for child in children:
-        yield from _refer_to_enums(child, named)
-    if not isinstance(node, dict) or node.pop("x-spec-enum-id", None) is None:
-        return
-    names = [name for name, values in named.items() if set(node["enum"]) <= set(values)]
-    if len(names) == 1:
-        [name] = names
-        if node["enum"] == named[name]:
-            del node["enum"]
-        del node["type"]
-        node.pop("minLength", None)
-        node["$ref"] = f"#/components/schemas/{name}"
-        yield name
-
-
-def register(
-    registry: ComponentRegistry, name: str, schema: Schema, kind: str = ResolvedComponent.SCHEMA
-) -> Schema:
-    """Add a component unless it is there already, and return a reference to it."""
-    component = ResolvedComponent(name, kind, schema, object=name)
-    registry.register_on_missing(component)
-    reference: Schema = component.ref
-    return reference
 
 
 class EnvelopeSchema(AutoSchema):
@@ -374,7 +208,7 @@ class EnvelopeSchema(AutoSchema):
             name = f"{_name_in(data)}Response"
         properties = {
             "success": {"type": "boolean", "const": True},
-            "message": _MESSAGE,
+            "message": MESSAGE,
             **own,
             "meta": {"$ref": "#/components/schemas/Meta"},
         }
