@@ -4,9 +4,9 @@ refusals that every operation can give."""
 from inspect import getdoc
 from typing import Any
 
+from apps.core.errors import EVERYWHERE
 from apps.core.examples import EXAMPLE_TIME, Schema
 from apps.core.features import routes
-from apps.core.http.schema_parts import EVERYWHERE
 
 SERVER = "server"
 TIME: Schema = {"type": "string", "format": "date-time"}

@@ -1,18 +1,13 @@
 """The HTTP client of the tests: it validates every response against openapi.yaml."""
 
-from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import jsonschema_rs
-import yaml
-from django.conf import settings
 from rest_framework.test import APIClient
 
-from apps.core.http.schema_parts import EVERYWHERE
+from testing.api_document import api_document, described_response
 from testing.hashing import hashes_here
-
-_EVERYWHERE = {kind.status for kind in EVERYWHERE}
 
 
 class ContractClient(APIClient):
@@ -63,44 +58,23 @@ def _called(response: Any, method: str) -> tuple[Any, str]:
     return view, getattr(view, "actions", {}).get(method.lower(), "")
 
 
-def described_response(operation: Mapping[str, Any], status: int) -> dict[str, Any] | None:
-    """Return what an operation of openapi.yaml says about a status: its own response, or the common
-    one, which is for the refusals only that every operation can give; None for any other status."""
-    responses: Mapping[str, dict[str, Any]] = operation["responses"]
-    if str(status) in responses or status not in _EVERYWHERE:
-        return responses.get(str(status))
-    return responses.get("default")
-
-
-@cache
-def _schema() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((settings.BASE_DIR / "openapi.yaml").read_text())
-    return loaded
-
-
 @cache
 def _operations() -> dict[str, dict[str, Any]]:
     return {
         operation["operationId"]: operation
-        for path in _schema()["paths"].values()
+        for path in api_document()["paths"].values()
         for operation in path.values()
     }
 
 
-def operation_called(label: str) -> dict[str, Any]:
-    """Return the operation of a method and a path as openapi.yaml writes it: GET /api/v1/posts."""
-    method, path = label.split()
-    operation: dict[str, Any] = _schema()["paths"][path][method.lower()]
-    return operation
-
-
 @cache
 def _validator(operation: str, status: int) -> jsonschema_rs.Validator:
+    components = api_document()["components"]
     schema = {"$ref": "#/components/schemas/Error"}
     if operation:
         described = described_response(_operations()[operation], status)
         assert described, f"{operation} does not describe {status}"
         if "$ref" in described:
-            described = _schema()["components"]["responses"][described["$ref"].rpartition("/")[2]]
+            described = components["responses"][described["$ref"].rpartition("/")[2]]
         schema = described["content"]["application/json"]["schema"]
-    return jsonschema_rs.Draft202012Validator({**schema, "components": _schema()["components"]})
+    return jsonschema_rs.Draft202012Validator({**schema, "components": components})

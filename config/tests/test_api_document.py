@@ -9,8 +9,8 @@ import pytest
 import yaml
 from django.conf import settings
 
+from apps.core.errors import EVERYWHERE
 from apps.core.features import enums
-from apps.core.http.schema_parts import EVERYWHERE
 from config.tests.pages import DOCS
 from testing.client import ContractClient
 from testing.server import ServerProcess

@@ -1,6 +1,6 @@
 """The parts of the OpenAPI document that operations share: envelopes, refusals, headers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib import import_module
 
 from django.apps import apps
@@ -11,21 +11,6 @@ from drf_spectacular.utils import OpenApiParameter
 from apps.core import errors
 from apps.core.examples import EXAMPLE_META, Schema
 
-Refusals = Sequence[type[errors.DomainError]]
-
-# The refusals that do not depend on the operation. They are said once, in the description of the
-# document, and each operation has them as its `default` response.
-EVERYWHERE: Refusals = (
-    errors.MethodNotAllowed,
-    errors.NotAcceptable,
-    errors.RequestTimeout,
-    errors.PayloadTooLarge,
-    errors.UnsupportedMediaType,
-    errors.RateLimited,
-    errors.HeadersTooLarge,
-    errors.DomainError,
-    errors.ServiceUnavailable,
-)
 # The responses to which operations refer, by status.
 RESPONSES: dict[int, type[errors.DomainError]] = {
     kind.status: kind
