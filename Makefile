@@ -7,6 +7,8 @@ MANAGE := $(PYTHON) manage.py
 # Each stamp is newer than the lock files whose packages it says are installed.
 RUNTIME := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
+CLIENTS := testing/clients
+CLIENT_TOOLS := $(CLIENTS)/node_modules/.installed
 # Without a developer's own .env, so that the committed file is the same for everyone.
 SPECTACULAR := APP_ENV=test $(MANAGE) spectacular --validate
 ASYNCAPI := APP_ENV=test $(MANAGE) asyncapi
@@ -74,7 +76,7 @@ test-starts: $(DEVELOPMENT) ## Ten times: eight processes migrate one empty data
 
 # The list of CI; the cheap steps come first and the tests last.
 CHECKS := check-format check-lint check-types check-layers check-migrations check-schema \
-	check-dependencies check-image check-fuzz
+	check-dependencies check-image check-clients check-fuzz
 
 check: $(CHECKS) test ## Everything that CI runs
 
@@ -106,6 +108,9 @@ check-dependencies: $(DEVELOPMENT) ## Every dependency is declared and used
 
 check-image: $(DEVELOPMENT) ## The Dockerfile keeps the rules of hadolint, on machines that it has a wheel for
 	@test ! -x $(VENV)/bin/hadolint || $(VENV)/bin/hadolint Dockerfile
+
+check-clients: $(CLIENT_TOOLS) ## Clients generated from openapi.yaml work; needs Node.js 20.19 or newer
+	@$(PYTHON) -m testing.clients
 
 check-fuzz: $(DEVELOPMENT) ## No input to any route makes a 5xx or leaves the envelope
 	@$(PYTHON) -m testing.fuzz
@@ -198,14 +203,15 @@ logs: ## Follow the logs of the containers
 
 clean: ## Remove what builds and tests leave behind
 	@find . -name __pycache__ -type d -not -path "./$(VENV)/*" -prune -exec rm -rf {} +
-	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache var/static
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache var/static \
+		$(CLIENTS)/generated
 
 clean-all: ## Remove also the environment and var: our Redis, the embedded database, backups
 	@echo "This removes $(VENV) and all of var:"
 	@du -sh var/* 2>/dev/null | sed 's/^/  /' || true
 	@$(ask)
 	@$(MAKE) --no-print-directory redis-stop clean
-	@rm -rf $(VENV) var
+	@rm -rf $(VENV) var $(CLIENTS)/node_modules
 
 help: ## List these commands
 	@awk -F ':.*## ' \
@@ -235,6 +241,15 @@ $(RUNTIME): requirements.txt $(PYTHON)
 $(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
 	@echo "Installing requirements-dev.txt ..."
 	@$(INSTALL) -r requirements.txt -r requirements-dev.txt
+	@touch $@
+
+# Node.js comes from the machine: `apt install nodejs npm`, or from nodejs.org.
+$(CLIENT_TOOLS): $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(DEVELOPMENT)
+	@node -e 'process.exit(+(process.versions.node.localeCompare("20.19", "en", {numeric: true}) < 0))' \
+		2>/dev/null && command -v npm >/dev/null || { \
+		echo "The generated clients need Node.js 20.19 or newer with npm, and none is on the PATH."; exit 1; }
+	@echo "Installing $(CLIENTS)/package-lock.json ..."
+	@cd $(CLIENTS) && npm ci --ignore-scripts --loglevel=error
 	@touch $@
 
 .PHONY: run dev demo admin ws-health build test test-integration test-starts check $(CHECKS) bench $(BENCHMARKS) \
