@@ -18,7 +18,7 @@ from django.urls import reverse
 from rest_framework.exceptions import ValidationError as InvalidInput
 
 from apps.accounts import logins, password_changes
-from apps.accounts.errors import InvalidCredentials
+from apps.accounts.errors import AccountSuspended, InvalidCredentials
 from apps.accounts.models import Session, User
 from apps.accounts.requests import delay_response, device_of
 from apps.accounts.selectors import active_sessions
@@ -49,6 +49,8 @@ class LoginForm(AdminAuthenticationForm):
             self.user_cache = self._log_in(LoginInput.load({"email": email, "password": password}))
         except (InvalidInput, InvalidCredentials) as error:
             raise self.get_invalid_login_error() from error
+        except AccountSuspended as error:
+            raise ValidationError(error.message, code=error.code) from error
         except RateLimited as error:
             self.refusal = error
             raise ValidationError(error.message) from error

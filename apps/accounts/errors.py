@@ -7,6 +7,11 @@ class InvalidCredentials(Unauthorized):
     message = "Invalid credentials"
 
 
+class AccountSuspended(Unauthorized):
+    code = "ACCOUNT_SUSPENDED"
+    message = "Your account is suspended. A moderator has to reinstate it before you can log in."
+
+
 class InvalidToken(Unauthorized):
     message = "The token is invalid or expired"
 
