@@ -51,5 +51,9 @@ class MayNotSetRole(Forbidden):
     message = "You may not set this user's role"
 
 
+class MayNotEndSession(Forbidden):
+    message = "You may not end sessions of this user"
+
+
 class EmptyProfileUpdate(BadRequest):
     message = "Send at least one field to change"
