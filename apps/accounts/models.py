@@ -84,10 +84,8 @@ class User(AbstractBaseUser):
             models.Index(
                 fields=["-id"], name="user_active_newest", condition=models.Q(status="active")
             ),
-            # Few users are anything but plain and active, and the admin's lists filter by both.
-            models.Index(
-                fields=["role", "-id"], name="user_by_role", condition=~models.Q(role="user")
-            ),
+            # The admin's lists filter by both.
+            models.Index(fields=["role", "-id"], name="user_by_role"),
             models.Index(
                 fields=["status", "-id"],
                 name="user_by_status",

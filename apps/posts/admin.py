@@ -37,7 +37,7 @@ class Deleted(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the deleted posts, or the others."""
-        return queryset.filter(deleted_at__isnull=self.value() != "yes")
+        return queryset.filter(deleted_at__isnull=not self.value())
 
 
 @admin.register(Post)
@@ -48,12 +48,15 @@ class PostAdmin(ReadOnlyAdmin):
     list_filter = (Deleted, "status", ByAuthor)
     list_select_related = ("author",)
     search_fields = ("title",)
-    ordering = ("-id",)
     fields = (
         *("title", "author", "status", "tags", "content", "slug", "view_count"),
         *("published_at", "created_at", "updated_at", "deleted_at"),
     )
     actions = ("delete_posts", "restore")
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """Return the newest first, of deleted posts those that were deleted last."""
+        return ("-deleted_at", "-id") if request.GET.get(Deleted.parameter_name) else ("-id",)
 
     @admin.action(description="Delete", permissions=["view"])
     @confirmed("Nobody can read them any more, until a moderator restores them.")

@@ -74,7 +74,7 @@ class Post(models.Model):
                 condition=models.Q(deleted_at=None),
             ),
             models.Index(
-                fields=["-id"],
+                fields=["-deleted_at", "-id"],
                 name="post_deleted_newest",
                 condition=models.Q(deleted_at__isnull=False),
             ),

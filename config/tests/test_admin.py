@@ -13,6 +13,7 @@ from apps.posts.models import Post
 from apps.posts.services import post_create
 from apps.realtime.models import LoggedEvent
 from testing.client import ContractClient
+from testing.queries import statements
 
 pytestmark = pytest.mark.django_db
 
@@ -188,3 +189,32 @@ def test_the_list_of_the_posts_of_an_author(moderator: Person, bob: Person, alic
     shown = pages_of(moderator).get(f"/admin/posts/post/?author={bob.id}").text
     assert "By Bob" in shown
     assert "By Alice" not in shown
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "accounts/user/",
+        "accounts/session/",
+        "posts/post/",
+        "posts/post/?deleted=yes",
+        "admin/logentry/",
+    ],
+)
+def test_a_list_sends_as_many_queries_however_many_rows_it_has(
+    moderator: Person, page: str
+) -> None:
+    """The session of the browser, its user, twice the session of the pages, a count, and the
+    rows."""
+    browser = pages_of(moderator)
+    for number in range(3):
+        author = person(f"Author{number}")
+        _, deleted = (
+            post_create(author.user, title="A title", content="Long enough to be one")
+            for _ in range(2)
+        )
+        act(browser, "posts/post/", "delete_posts", deleted)
+        browser.get(f"/admin/{page}")
+        with statements() as sent:
+            browser.get(f"/admin/{page}")
+        assert len(sent) == 6, sent

@@ -16,9 +16,9 @@ pytestmark = pytest.mark.django_db
 
 
 def logged_data() -> list[dict[str, Any]]:
-    """Return what the feed says of posts, but for their times of change."""
+    """Return what the feed says of posts, but for their versions and times of change."""
     data = LoggedEvent.objects.order_by("stream", "seq").values_list("data", flat=True)
-    return [{**one["post"], "updatedAt": None} for one in data]
+    return [{**one["post"], "version": 0, "updatedAt": None} for one in data]
 
 
 @pytest.mark.parametrize("make", [published_by, draft_of, archived_by])
