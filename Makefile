@@ -16,7 +16,7 @@ COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 
 
 # A setting as the server reads it: the environment first, then .env, then the default.
 setting = $(or $($(1)),$(shell sed -n 's/^$(1)=//p' .env 2>/dev/null | tail -n 1),$(2))
-HTTP_PORT = $(call setting,SERVER_PORT,8080)
+HTTP_PORT = $(call setting,SERVER_PORT,$(call setting,PORT,8080))
 REDIS_DIRECTORY := var/redis
 # The wheel of the development requirements carries Redis for machines that have none.
 REDIS_PATH := PATH="$$PATH:$(CURDIR)/$(VENV)/bin"
@@ -29,17 +29,19 @@ OWN_REDIS_CLI = cd $(REDIS_DIRECTORY) 2>/dev/null && $(REDIS_AUTH) redis-cli -s 
 
 ## Serve
 
-run: $(RUNTIME) ## Install what is missing and serve on SERVER_PORT (8080)
-	@$(MANAGE) migrate --verbosity 0
-	@exec $(MANAGE) serve
+run: $(RUNTIME) ## Install what is missing, migrate and serve on SERVER_PORT (8080)
+	@exec $(MANAGE) serve --migrate
 
-dev: $(DEVELOPMENT) ## Serve with hot reload
-	@$(MANAGE) migrate --verbosity 0
-	@exec $(MANAGE) runserver $(call setting,SERVER_HOST,127.0.0.1):$(HTTP_PORT)
+dev: $(DEVELOPMENT) ## The same, and again after each change of the sources
+	@exec $(MANAGE) serve --migrate --reload
 
 demo: $(RUNTIME) ## Fill the database with people, posts and conversations
 	@$(MANAGE) migrate --verbosity 0
 	@$(MANAGE) demo
+
+admin: $(RUNTIME) ## Make an administrator, who is asked for in the terminal
+	@$(MANAGE) migrate --verbosity 0
+	@$(MANAGE) create_admin
 
 ws-health: $(RUNTIME) ## Show what /health of the running server says, its websockets included
 	@$(PYTHON) -c 'from urllib.request import urlopen; \
@@ -59,9 +61,12 @@ test: $(DEVELOPMENT) ## The whole suite, on SQLite and then on PostgreSQL and Re
 test-integration: $(DEVELOPMENT) ## Only the tests with real server processes, on both backends
 	@$(PYTHON) -m testing.suite -m integration
 
+test-starts: $(DEVELOPMENT) ## Ten times: eight processes migrate one empty database, on both backends
+	@PARLEY_ROUNDS=10 $(PYTHON) -m testing.suite config/tests/test_migrating.py
+
 # The list of CI; the cheap steps come first and the tests last.
 CHECKS := check-format check-lint check-types check-layers check-migrations check-schema \
-	check-dependencies check-fuzz
+	check-dependencies check-image check-fuzz
 
 check: $(CHECKS) test ## Everything that CI runs
 
@@ -90,6 +95,9 @@ check-schema: $(DEVELOPMENT) ## openapi.yaml and asyncapi.yaml are what the code
 
 check-dependencies: $(DEVELOPMENT) ## Every dependency is declared and used
 	@$(VENV)/bin/deptry .
+
+check-image: $(DEVELOPMENT) ## The Dockerfile keeps the rules of hadolint, on machines that it has a wheel for
+	@test ! -x $(VENV)/bin/hadolint || $(VENV)/bin/hadolint Dockerfile
 
 check-fuzz: $(DEVELOPMENT) ## No input to any route makes a 5xx or leaves the envelope
 	@$(PYTHON) -m testing.fuzz
@@ -211,6 +219,6 @@ $(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
 	@$(INSTALL) -r requirements.txt -r requirements-dev.txt
 	@touch $@
 
-.PHONY: run dev demo ws-health build test test-integration check $(CHECKS) bench $(BENCHMARKS) \
+.PHONY: run dev demo admin ws-health build test test-integration test-starts check $(CHECKS) bench $(BENCHMARKS) \
 	format swagger asyncapi lock migrate-create migrate-up migrate-down migrate-force redis-start redis-stop \
 	redis-cli redis-monitor ps logs clean clean-all help

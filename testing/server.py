@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -63,7 +63,8 @@ def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProce
 class ServerProcess:
     """`manage.py serve` on a free port and the running test's database, as a context manager.
 
-    Its output is appended to `log`, or goes to `pipe`, a file descriptor.
+    Its output is appended to `log`, or goes to `pipe`, a file descriptor. `arguments` are further
+    ones of the command.
     """
 
     def __init__(
@@ -71,11 +72,13 @@ class ServerProcess:
         log: Path,
         environment: Mapping[str, str] | None = None,
         pipe: int | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         self._pipe = pipe
+        self._arguments = arguments
         self._environment = {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "config.settings_test",
@@ -97,6 +100,7 @@ class ServerProcess:
     def launch(self) -> None:
         """Start the process without waiting until it serves."""
         command = [sys.executable, "manage.py", "serve", "--port", str(self.port)]
+        command += self._arguments
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 command,

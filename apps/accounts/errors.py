@@ -47,6 +47,14 @@ class MayNotSetStatus(Forbidden):
     message = "You may not set this user's status"
 
 
+class NoPromotion(Conflict):
+    message = "The user's role allows as much already"
+
+
+class UserDisabled(Conflict):
+    message = "The user may not log in at present"
+
+
 class MayNotSetRole(Forbidden):
     message = "You may not set this user's role"
 

@@ -1,6 +1,7 @@
 """What accounts add to the project."""
 
 from apps.accounts.demo import demo
+from apps.accounts.first_administrator import first_administrator
 from apps.accounts.first_login import prepare_first_login
 from apps.accounts.known_sessions import UsersOfTokens
 from apps.accounts.models import User
@@ -24,5 +25,6 @@ FEATURE = Feature(
     at_start=[start_hashing, prepare_first_login],
     token_users=UsersOfTokens,
     enums={"UserRole": User.Role, "UserStatus": User.Status},
+    start_notice=first_administrator,
     demo=demo,
 )

@@ -7,15 +7,16 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from apps.accounts import passwords
-from apps.accounts.errors import AccountSuspended, EmailTaken, InvalidCredentials, UserNotFound
+from apps.accounts.errors import AccountSuspended, InvalidCredentials, UserNotFound
 from apps.accounts.events import alert_failed_logins
 from apps.accounts.locks import user_locked
-from apps.accounts.models import USERS_TAG, Session, User, user_tag
+from apps.accounts.models import Session, User, user_tag
+from apps.accounts.new_users import user_insert, user_prepare
 from apps.accounts.sessions import Device, Login, session_begin
 from apps.core.addresses import network_of
 from apps.core.kept import drop_when_committed
@@ -31,16 +32,9 @@ T = TypeVar("T")
 
 def user_register(*, name: str, email: str, password: str, device: Device) -> Login:
     """Create a user and log them in; raise EmailTaken, or Invalid for a weak password."""
-    user = User(name=name, email=email)
-    passwords.require_strong(password, user, "password")
-    user.password = passwords.hashed(password)
+    user = user_prepare(name=name, email=email, password=password)
     with transaction.atomic():
-        try:
-            with transaction.atomic():
-                user.save(force_insert=True)
-        except IntegrityError as error:
-            raise EmailTaken from error
-        drop_when_committed(USERS_TAG)
+        user_insert(user)
         return Login.of(session_begin(user, device))
 
 

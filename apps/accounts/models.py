@@ -1,7 +1,7 @@
 """Users, their sessions, and the tickets that open websockets."""
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -18,15 +18,7 @@ USERS_TAG = "users"
 
 
 class UserManager(BaseUserManager["User"]):
-    """Creates users for Django's own commands. The API calls services instead."""
-
-    def create_superuser(self, email: str, password: str, **fields: Any) -> "User":
-        """Create and return an administrator for `manage.py createsuperuser`; raise
-        ValidationError."""
-        user = self.model(email=canonical_email(email), role=User.Role.ADMIN, **fields)
-        user.set_password(password)
-        user.save()
-        return user
+    """Finds users for Django's own code. Services create them."""
 
     def get_by_natural_key(self, username: str | None) -> "User":
         """Return the user with this address, in any spelling."""

@@ -49,6 +49,8 @@ class Feature:
     token_users: Callable[[InThread[Any, Any]], TokenUsers] | None = None
     # The choices of model fields, by their names in openapi.yaml.
     enums: Mapping[str, Any] = field(default_factory=dict)
+    # Returns what the operator should read when a server starts, or an empty string.
+    start_notice: Callable[[], str] | None = None
     # Fills an empty installation with examples and returns a sentence about them.
     demo: Callable[[], str] | None = None
 

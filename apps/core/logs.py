@@ -95,7 +95,7 @@ def _output(config: Mapping[str, str]) -> logging.Handler:
 
 def _quieten_libraries() -> None:
     # Our request line has all that theirs have, and theirs would show the token in a websocket URL.
-    for name in ("uvicorn", "uvicorn.access", "websockets", "daphne"):
+    for name in ("uvicorn", "uvicorn.access", "websockets"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # It warns about every input that is not HTTP, so clients could fill the log.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
