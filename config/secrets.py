@@ -7,7 +7,7 @@ can point to.
 import os
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,6 +30,10 @@ def is_repetitive(secret: str) -> bool:
     return len(set(secret)) < FEWEST_CHARACTERS
 
 
+# The files in var/ that hold them, by the settings that go before.
+FILES = {"APP_SECRET_KEY": "app-secret", "JWT_SECRET": "jwt-secret"}
+
+
 def kept_secret(path: Path) -> str:
     """Return the secret in the file; the first time, write one of 64 random bytes.
 
@@ -44,7 +48,36 @@ def kept_secret(path: Path) -> str:
     return path.read_text().strip()
 
 
-def keep_secrets(folder: Path, names: Sequence[str]) -> None:
+def signing_secrets() -> dict[str, str]:
+    """Return the secrets that this process uses, by the names of their settings."""
+    from django.conf import settings
+
+    return {"APP_SECRET_KEY": settings.SECRET_KEY, "JWT_SECRET": settings.JWT_SECRET}
+
+
+def require_usable(given: Mapping[str, str]) -> None:
+    """Raise BackupError if a setting gives another secret than these, and so goes before."""
+    from config import env
+    from config.backup.errors import BackupError
+
+    for name, secret in given.items():
+        if env.text(name) not in ("", secret):
+            raise BackupError(
+                f"{name} is set, to another secret than that of the backup. Take the setting away "
+                "or leave out --with-secrets."
+            )
+
+
+def keep_secrets(given: Mapping[str, str]) -> None:
+    """Have the processes that start from now on use these secrets."""
+    from django.conf import settings
+
+    for name, secret in given.items():
+        path = settings.DATA_DIR / FILES[name]
+        _written(path, secret).replace(path)
+
+
+def make_secrets(folder: Path, names: Sequence[str]) -> None:
     """Have a file for each name in the folder: with what the environment gives under that name,
     else with a secret that is random and stays."""
     for name in names:
@@ -67,4 +100,4 @@ def _written(path: Path, content: str) -> Path:
 
 
 if __name__ == "__main__":
-    keep_secrets(Path(sys.argv[1]), sys.argv[2:])
+    make_secrets(Path(sys.argv[1]), sys.argv[2:])

@@ -246,17 +246,29 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Parley",
-    "DESCRIPTION": "Accounts, posts and realtime chat. The websocket has "
-    "[a page of its own](/docs/realtime).",
+    "DESCRIPTION": "Accounts, posts and realtime chat.",
     "VERSION": APP_VERSION,
+    "SERVERS": [{"url": "/", "description": "The server that shows this document"}],
+    "EXTERNAL_DOCS": {"url": "/docs/realtime", "description": "The websocket, at /ws"},
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "/static/favicon.svg",
+    "SWAGGER_UI_SETTINGS": {
+        "deepLinking": True,
+        "docExpansion": "none",
+        "defaultModelsExpandDepth": 0,
+        "persistAuthorization": True,
+    },
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "OAS_VERSION": "3.1.0",
-    "POSTPROCESSING_HOOKS": ["apps.core.http.schema.name_enums"],
+    "COMPONENT_SPLIT_PATCH": False,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": [
+        "apps.core.http.schema_enums.name_enums",
+        "config.api_document.complete",
+    ],
 }
 RATE_LIMIT_REQUESTS_PER_SECOND = env.integer("RATE_LIMIT_REQUESTS_PER_SECOND", 100, at_least=1)
 RATE_LIMIT_BURST = env.integer("RATE_LIMIT_BURST", 200, at_least=1)

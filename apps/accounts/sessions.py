@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from rest_framework_simplejwt.settings import api_settings
 
 from apps.accounts.errors import InvalidToken, MayNotEndSession, SessionNotFound, SessionOver
 from apps.accounts.locks import sessions_locked, users_locked
-from apps.accounts.models import Session, User, session_tag
+from apps.accounts.models import Session, User, WebsocketTicket, session_tag
 from apps.accounts.policies import may_end_session, owns
 from apps.accounts.selectors import active_sessions
 from apps.accounts.tokens import TokenPair, issue_pair, new_jti, read_refresh
@@ -160,6 +160,17 @@ def locked_sessions_end(ids: Sequence[UUID]) -> None:
     Session.objects.filter(pk__in=ids).update(ended_at=timezone.now())
     drop_when_committed(*map(session_tag, ids))
     transaction.on_commit(partial(sessions_close, ids), robust=True)
+
+
+def sessions_end_restored(made_at: datetime) -> int:
+    """End all sessions of a restored database and return how many; no ticket is good either. This
+    is an action of the system, without an actor.
+
+    The backup does not know who logged out since, whose device was stolen, and which refresh tokens
+    were used.
+    """
+    WebsocketTicket.objects.all().delete()
+    return Session.objects.filter(ended_at=None).update(ended_at=timezone.now())
 
 
 def _rotate(session: Session, device: Device) -> Login:

@@ -15,7 +15,7 @@ from apps.chat.serializers import (
     MessagePayload,
     ReceiptInput,
     ReceiptOutput,
-    TypingAnswer,
+    TypingAck,
     TypingInput,
 )
 from apps.core.ratelimit import consume_action
@@ -39,7 +39,7 @@ async def chat_message(socket: Socket, given: Mapping[str, Any]) -> Mapping[str,
     return {"message": sent.output}
 
 
-@command("typing", input=TypingInput, ack=TypingAnswer)
+@command("typing", input=TypingInput, ack=TypingAck)
 async def typing(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Say that you type to a user. It ends by itself after 10 seconds, and with the socket."""
     receiver_id, is_typing = given["receiver_id"], given["is_typing"]

@@ -8,7 +8,7 @@ of `manage.py check` (endpoint_checks.py).
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial, wraps
@@ -19,6 +19,7 @@ from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.core.errors import DomainError
 from apps.core.http.conditional import conditional_answer
 from apps.core.http.envelope import answer
 from apps.core.http.hot_reads import HotRead
@@ -76,6 +77,9 @@ class Endpoint:
     access: Access = Access.USERS
     # The name of the limit that is consumed first, for the user or else for the network.
     limit: str | None = None
+    # The refusals of the domain call, which OpenAPI shows. Those that follow from the rest of the
+    # declaration are not named: of credentials, limits, bodies, queries, keys and If-Match.
+    refuses: Sequence[type[DomainError]] = ()
     # The attribute that counts the changes of an object. It is part of the ETag of an answer, and a
     # method that changes the object is given `if_match`: the client's If-Match or "".
     revision: str | None = None
