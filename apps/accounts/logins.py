@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.accounts import passwords
-from apps.accounts.errors import InvalidCredentials, UserNotFound
+from apps.accounts.errors import AccountSuspended, InvalidCredentials, UserNotFound
 from apps.accounts.events import alert_failed_logins
 from apps.accounts.locks import user_locked
 from apps.accounts.models import Session, User, user_tag
@@ -61,13 +61,14 @@ def login_attempt(*, email: str, address: str) -> float:
 
 def user_login(*, email: str, password: str, device: Device) -> Login:
     """Begin a session. Raise InvalidCredentials for an unknown e-mail address, a wrong password and
-    a disabled user, with the same message and after the same time."""
+    a disabled user, with the same message and after the same time. Raise AccountSuspended, again
+    after the same time, for a suspended user: only who knows the password learns of it."""
     return Login.of(_authenticate(email, password, partial(session_begin, device=device)))
 
 
 def moderator_login(*, email: str, password: str, device: Device) -> Session:
-    """Begin a session of the admin's pages; raise InvalidCredentials as user_login() does, and for
-    a user who is not a moderator."""
+    """Begin a session of the admin's pages; raise what user_login() raises, and InvalidCredentials
+    for a user who is not a moderator."""
 
     def begin(user: User) -> Session:
         if not user.is_moderator:
@@ -93,7 +94,7 @@ def _alert_owner(email: str) -> None:
 
 def _authenticate(email: str, password: str, begin: Callable[[User], T]) -> T:
     """Call `begin` with the user under their lock and return what it returns; raise
-    InvalidCredentials.
+    InvalidCredentials or AccountSuspended.
 
     The password is compared before the lock is taken. Under the lock the user must still be active
     and have the hash that the password was compared with. A change of either takes the same lock
@@ -102,8 +103,9 @@ def _authenticate(email: str, password: str, begin: Callable[[User], T]) -> T:
     while True:
         found, comparison = _compare(email, password)
         with transaction.atomic():
-            user = _locked_active(found)
+            user = _locked(found)
             if user.password == found.password:
+                _require_active(user)
                 if comparison.new_hash is not None:
                     user.password = comparison.new_hash
                     user.save(update_fields=["password"])
@@ -113,14 +115,19 @@ def _authenticate(email: str, password: str, begin: Callable[[User], T]) -> T:
         # of the same password. Only comparing again can tell.
 
 
-def _locked_active(found: User) -> User:
+def _locked(found: User) -> User:
     try:
-        user = user_locked(found.pk)
+        return user_locked(found.pk)
     except UserNotFound as error:
         raise InvalidCredentials from error
+
+
+def _require_active(user: User) -> None:
+    """Refuse a user who may not log in, and whose password was right."""
+    if user.status == User.Status.SUSPENDED:
+        raise AccountSuspended
     if not user.is_active:
         raise InvalidCredentials
-    return user
 
 
 def _compare(email: str, password: str) -> tuple[User, passwords.Comparison]:
@@ -130,6 +137,7 @@ def _compare(email: str, password: str) -> tuple[User, passwords.Comparison]:
         passwords.compare_with_nothing(password)
         raise InvalidCredentials
     comparison = passwords.compare(password, user.password)
-    if not comparison.matches or not user.is_active:
+    if not comparison.matches:
         raise InvalidCredentials
+    _require_active(user)
     return user, comparison

@@ -75,7 +75,14 @@ class User(AbstractBaseUser):
             # Ids sort by time, so this index serves "newest first" without a second column.
             models.Index(
                 fields=["-id"], name="user_active_newest", condition=models.Q(status="active")
-            )
+            ),
+            # The admin's lists filter by both.
+            models.Index(fields=["role", "-id"], name="user_by_role"),
+            models.Index(
+                fields=["status", "-id"],
+                name="user_by_status",
+                condition=~models.Q(status="active"),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -150,7 +157,12 @@ class Session(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user_id} on {self.user_agent or 'an unnamed device'}"
+        return f"The session on {self.device}"
+
+    @property
+    def device(self) -> str:
+        """Return what the client calls itself, or that it does not."""
+        return self.user_agent or "an unnamed device"
 
 
 class WebsocketTicket(models.Model):

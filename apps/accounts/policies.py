@@ -31,6 +31,14 @@ def is_promotion(user: User, role: str) -> bool:
     return ranks.index(User.Role(role)) > ranks.index(User.Role(user.role))
 
 
+def may_end_session(actor: User, user: User) -> bool:
+    """Return whether the actor may end sessions of the user: their own, as an administrator those
+    of everybody, and as a moderator those of plain users."""
+    if not actor.is_active or actor.pk == user.pk or actor.role == User.Role.ADMIN:
+        return actor.is_active
+    return actor.is_moderator and not user.is_moderator
+
+
 def owns(actor: User, session: Session) -> bool:
     """Return whether the session is one of the actor's."""
     return session.user_id == actor.pk

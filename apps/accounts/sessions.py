@@ -13,16 +13,17 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from rest_framework_simplejwt.settings import api_settings
 
-from apps.accounts.errors import InvalidToken, SessionNotFound, SessionOver
-from apps.accounts.locks import sessions_locked
+from apps.accounts.errors import InvalidToken, MayNotEndSession, SessionNotFound, SessionOver
+from apps.accounts.locks import sessions_locked, users_locked
 from apps.accounts.models import Session, User, WebsocketTicket, session_tag
-from apps.accounts.policies import owns
+from apps.accounts.policies import may_end_session, owns
 from apps.accounts.selectors import active_sessions
 from apps.accounts.tokens import TokenPair, issue_pair, new_jti, read_refresh
 from apps.core.addresses import network_of
 from apps.core.db.sql import nowait_locks
 from apps.core.errors import require
 from apps.core.kept import drop_when_committed
+from apps.core.trace import trace
 from apps.realtime.hub import sessions_close
 
 # How long the server still answers a used refresh token, to the device that used it.
@@ -134,6 +135,17 @@ def session_end(actor: User, *, session_id: UUID) -> None:
     """End one of the actor's sessions; raise SessionNotFound."""
     if not sessions_end(active_sessions().filter(user=actor, pk=session_id)):
         raise SessionNotFound
+
+
+@transaction.atomic
+def session_end_by_moderator(actor: User, *, session: Session) -> None:
+    """End a session of any user, and trace it; raise MayNotEndSession, or SessionNotFound if it is
+    over."""
+    actor, user = users_locked(actor.pk, session.user_id)
+    require(may_end_session(actor, user), MayNotEndSession)
+    if not sessions_end(active_sessions().filter(pk=session.pk)):
+        raise SessionNotFound
+    trace(actor, user, session=(f"active on {session.device}", "ended"))
 
 
 def sessions_end(sessions: QuerySet[Session]) -> Sequence[UUID]:
