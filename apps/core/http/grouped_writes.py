@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+import structlog
 from rest_framework.exceptions import ValidationError
 
 from apps.core.addresses import network_of
 from apps.core.http.conditional import etag_of
-from apps.core.http.endpoints import CHANGES, Endpoint
+from apps.core.http.endpoints import CHANGES, Endpoint, created_in
 from apps.core.http.envelope import dumps, meta_of
 from apps.core.http.handler import as_domain_error
 from apps.core.http.head_lines import added_headers
@@ -94,6 +95,8 @@ class GroupedWrites:
         if user is None or not pass_network(network_of(address_in(environ))):
             return None
         environ["parley.counted"] = True
+        own_id = request_id(environ.get("HTTP_X_REQUEST_ID", ""))
+        structlog.contextvars.bind_contextvars(request_id=own_id, user_id=str(user.pk))
         endpoint = accepted.route.endpoint
         headers = [*accepted.headers, (b"allow", accepted.route.allow.encode())]
         try:
@@ -108,7 +111,7 @@ class GroupedWrites:
             if endpoint.revision:
                 etag = etag_of(dumps(data), str(getattr(result, endpoint.revision)))
                 headers += _encoded({"ETag": etag})
-        return _written(environ, accepted.route, str(user.pk), status, headers, body)
+        return _written(environ, accepted.route, own_id, str(user.pk), status, headers, body)
 
     def _accept(self, environ: Environ) -> _Accepted | None:
         """Return the request if its write can be grouped, None if the view must answer it."""
@@ -166,13 +169,13 @@ def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 def _written(
     environ: Environ,
     route: GroupedRoute,
+    own_id: str,
     user_id: str,
     status: int,
     headers: list[tuple[bytes, bytes]],
     body: Mapping[str, Any],
 ) -> Written:
     """Return the whole answer, and log the request."""
-    own_id = request_id(environ.get("HTTP_X_REQUEST_ID", ""))
     arrived = environ["parley.arrived"]
     meta = meta_of(own_id, environ["PATH_INFO"], route.method, arrived)
     content = dumps({**body, "meta": meta})
@@ -188,5 +191,7 @@ def _written(
         ms=(time.time() - arrived) * 1000,
         request_id=own_id,
         user_id=user_id,
+        address=address_in(environ),
+        created=created_in(status, body.get("data")),
     )
     return Written(status, headers, content)

@@ -258,6 +258,7 @@ def render(request: HotRequest, answer: Answer, default_lines: bytes) -> bytes:
         ms=ms,
         request_id=request.request_id,
         user_id=_text(request.reader.user_id),
+        address=head.address,
         at=at,
     )
     return b"".join(
@@ -283,6 +284,7 @@ def log_abandoned(request: HotRequest) -> None:
         ms=(time.time() - request.arrived) * 1000,
         request_id=request.request_id,
         user_id=_text(request.reader.user_id),
+        address=request.head.address,
     )
 
 
