@@ -9,7 +9,7 @@ from django.conf import settings
 from apps.core.features import features
 from apps.core.http.bridge import WsgiBridge
 from apps.core.http.middleware import check_address_limit
-from config.grouped_writes import grouped_writes
+from config.grouped_writes import start_grouped_writes
 from config.health import HealthEndpoints
 from config.health_checks import health_checks
 from config.hot_reads import start_hot_reads
@@ -24,12 +24,21 @@ limit_connections(settings.DATABASES["default"])
 checks = health_checks()
 steps_of_features = [step for feature in features().values() for step in feature.at_start]
 # What a server does before its first request, in this order.
-lifespan = Lifespan([checks.start, open_hub, start_hot_reads, *steps_of_features, settle_memory])
+lifespan = Lifespan(
+    [
+        checks.start,
+        open_hub,
+        start_hot_reads,
+        start_grouped_writes,
+        *steps_of_features,
+        settle_memory,
+    ]
+)
 
 application = ProtocolTypeRouter(
     {
         "http": HealthEndpoints(
-            WsgiBridge(wsgi_application, pool_of, check_address_limit, grouped_writes().answer),
+            WsgiBridge(wsgi_application, pool_of, check_address_limit),
             checks,
             Readiness(database_state),
         ),

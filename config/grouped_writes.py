@@ -3,11 +3,17 @@
 from collections.abc import Iterator
 
 from apps.core.features import token_users
+from apps.core.http.answering_protocol import answer_grouped_writes
 from apps.core.http.endpoint_checks import routes_of
 from apps.core.http.grouped_writes import GroupedRoute, GroupedWrites
 from config.api import router
 from config.route_patterns import allow, finder, template
 from config.thread_pools import in_reading_thread
+
+
+async def start_grouped_writes() -> None:
+    """Answer the grouped writes of all features, before the server's first request."""
+    answer_grouped_writes(grouped_writes())
 
 
 def grouped_writes() -> GroupedWrites:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from apps.core.features import token_users
+from apps.core.http.answering_protocol import answer_hot_reads
 from apps.core.http.endpoint_checks import routes_of
 from apps.core.http.hot_reads import HotReads, HotRoute
-from apps.core.http.protocol import answer_hot_reads
 from config.api import router
 from config.route_patterns import allow, finder, template
 from config.thread_pools import in_reading_thread

@@ -25,10 +25,9 @@ def listing(users: QuerySet[User]) -> Listing[Any]:
 
 
 def _load_by_id(ids: Sequence[UUID]) -> Mapping[UUID, Shown]:
-    users = selectors.user_columns(selectors.users_visible().filter(pk__in=ids))
     return {
         user.id: Shown(dumps(user_shape(user)), (user_tag(user.id),), str(user.version))
-        for user in users
+        for user in selectors.users_shown(ids)
     }
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.accounts.errors import SessionOver, UserNotFound
 from apps.accounts.models import Session, User
 from apps.accounts.shapes import USER_COLUMNS
-from apps.core.db.prepared import Hole, Prepared
+from apps.core.db.prepared import Hole, OneOf, Prepared
 from apps.realtime.presence import presence_store
 
 
@@ -34,6 +34,16 @@ _ACTIVE = Prepared(
 )
 
 
+_ACTIVE_OF_MANY = Prepared(
+    lambda: (
+        active_sessions(Hole("now", DateTimeField()))
+        .select_related("user")
+        .filter(OneOf("pk", "session_ids", UUIDField()))
+    )
+)
+_USERS = Prepared(lambda: User.objects.filter(OneOf("pk", "user_ids", UUIDField())))
+
+
 def session_active(session_id: UUID) -> Session:
     """Return the session with its user; raise SessionOver if it is no longer active."""
     session = _ACTIVE.first(session_id=session_id, now=timezone.now())
@@ -44,7 +54,7 @@ def session_active(session_id: UUID) -> Session:
 
 def sessions_with_users(session_ids: Iterable[UUID]) -> list[Session]:
     """Return those of the sessions that are active, with their users."""
-    return list(active_sessions().select_related("user").filter(pk__in=list(session_ids)))
+    return _ACTIVE_OF_MANY.all(session_ids=session_ids, now=timezone.now())
 
 
 def active_sessions_among(session_ids: Iterable[UUID]) -> set[UUID]:
@@ -73,6 +83,11 @@ def sessions_shown(sessions: Sequence[Session], current: Session) -> list[Sessio
     return [SessionSummary(one, one.pk == current.pk, sockets[one.pk]) for one in sessions]
 
 
+def users_by_id(user_ids: Iterable[UUID]) -> dict[UUID, User]:
+    """Return those of the users who exist, whatever their status, by id."""
+    return {user.pk: user for user in _USERS.all(user_ids=user_ids)}
+
+
 def user_get(user_id: UUID) -> User:
     """Return a user who is visible to others; raise UserNotFound."""
     user = users_visible().filter(pk=user_id).first()
@@ -84,6 +99,16 @@ def user_get(user_id: UUID) -> User:
 def user_columns(users: QuerySet[User]) -> QuerySet[User, Any]:
     """Return the columns of users that everyone is shown, and their versions."""
     return users.values_list(*USER_COLUMNS, "version", named=True)
+
+
+_BY_IDS = Prepared(
+    lambda: user_columns(users_visible().filter(OneOf("pk", "ids", UUIDField()))),
+)
+
+
+def users_shown(ids: Sequence[UUID]) -> list[Any]:
+    """Return those of the users who are visible to others, with the columns of user_columns()."""
+    return _BY_IDS.all(ids=ids)
 
 
 def users_visible(search: str = "") -> QuerySet[User]:

@@ -110,7 +110,7 @@ def session_touch(session: Session) -> None:
     waits: a later request writes it.
     """
     if needs_touch(session):
-        with suppress(OperationalError), nowait_locks():
+        with suppress(OperationalError), nowait_locks(), transaction.atomic():
             now = timezone.now()
             Session.objects.filter(pk=session.pk).update(last_used_at=now)
             session.last_used_at = now

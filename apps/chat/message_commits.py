@@ -29,7 +29,11 @@ async def message_create_grouped(actor: User, **given: Any) -> tuple[Message, bo
 def message_commits() -> GroupCommit[Draft, Sent]:
     """Return the messages that wait in this process."""
     return GroupCommit(
-        commit=messages_send, refusals_of=_refusals_of, locks_of=_locks_of, too_many=TooManyWaiting
+        commit=messages_send,
+        refusals_of=_refusals_of,
+        owner_of=lambda draft: draft.sender_id,
+        locks_of=_locks_of,
+        too_many=TooManyWaiting,
     )
 
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from apps.accounts.errors import SessionOver
 from apps.accounts.models import User
+from apps.accounts.selectors import users_by_id
 from apps.chat import events
 from apps.chat.errors import (
     ConversationNotFound,
@@ -129,7 +130,7 @@ def _load_context(drafts: Sequence[Draft]) -> _Context:
     to_groups = {(one.conversation_id, one.sender_id) for one in drafts if one.conversation_id}
     groups = Conversation.objects.locked({group for group, _ in to_groups}) if to_groups else []
     return _Context(
-        users=User.objects.in_bulk(users - {None}),
+        users=users_by_id(one for one in users if one),
         sent_before=sent_before(
             {(one.sender_id, one.client_id) for one in drafts if one.client_id}
         ),

@@ -144,6 +144,8 @@ class Kept(Generic[V]):
 
     def _changed_since(self, start: LoadStart, tags: Iterable[str]) -> bool:
         """Return whether one of the tags was dropped since a load began, or may have been."""
+        if self.unchanged_since(start):
+            return False
         last = max((self._dropped.get(tag, 0) for tag in tags), default=0)
         return max(last, self._forgotten) > start.drops
 

@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Protocol
 
 from django.conf import settings
@@ -32,7 +32,7 @@ class Limit:
     rate: float
     burst: int
 
-    @property
+    @cached_property
     def allowance(self) -> float:
         """Return the seconds after which a consumed allowance is whole again."""
         return self.burst / self.rate

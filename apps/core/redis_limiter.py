@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 SMALL_BURST = 100
 # How long requests are gathered for one report, in seconds, unless a key needs it sooner. Each
 # report takes the interpreter from the event loop several times.
-GATHER_SECONDS = 0.2
+GATHER_SECONDS = 0.5
 # The allowance of a report: Redis counts what has passed already in any case.
 UNLIMITED = 1e9
 

@@ -2,7 +2,7 @@
 lists of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -24,8 +24,7 @@ from apps.posts.view_counts import view_counter
 PER_PAGE = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Viewed:
+class Viewed(NamedTuple):
     """The post that was shown, for its view count."""
 
     post_id: UUID

@@ -30,6 +30,7 @@ def _creations() -> GroupCommit[NewPost, Post]:
     return GroupCommit(
         commit=lambda new: posts_create(new),
         refusals_of=_refusals_of,
+        owner_of=lambda new: new.author.pk,
         locks_of=_slug_of,
         too_many=Busy,
     )
@@ -40,6 +41,7 @@ def _changes() -> GroupCommit[PostChange, Post]:
     return GroupCommit(
         commit=lambda changes: posts_update(changes),
         refusals_of=lambda changes: [None] * len(changes),
+        owner_of=lambda change: change.actor.pk,
         locks_of=lambda change: frozenset((change.post_id,)),
         too_many=Busy,
     )

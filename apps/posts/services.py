@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.core.db.sql import insert_objects
+from apps.core.db.sql import insert_objects, update_objects
 from apps.core.errors import DomainError, require
 from apps.core.http import idempotency
 from apps.core.http.conditional import require_match
@@ -33,6 +33,18 @@ from apps.posts.models import POSTS_TAG, Post, post_tag
 from apps.posts.policies import may_change_status, may_delete, may_edit, may_see, visible_to
 from apps.posts.slugs import claim_other_slug, claim_slugs, slug_of
 
+# What an edit may change. The counts are not among it: they change concurrently.
+EDITABLE = (
+    "title",
+    "content",
+    "slug",
+    "status",
+    "tags",
+    "version",
+    "published_at",
+    "updated_at",
+    "deleted_at",
+)
 # What a kept answer to the author shows of a deleted post.
 REDACTED_POST = {"title": "", "slug": "", "content": "", "tags": []}
 
@@ -124,16 +136,15 @@ def posts_update(changes: Sequence[PostChange]) -> list[Post | DomainError]:
         except DomainError as refusal:
             outcomes.append(refusal)
     changed = {one.pk for one in outcomes if isinstance(one, Post)}
-    _announce([post for pk, post in posts.items() if pk in changed], announced)
+    edited = [post for pk, post in posts.items() if pk in changed]
+    _save_edits(edited)
+    _announce(edited, announced)
     return outcomes
 
 
 def _update(change: PostChange, post: Post | None) -> Post:
-    """Make a change of a locked post and return it; raise what post_update() raises.
-
-    Only the given fields are written, so that a concurrent change of the view count is not
-    overwritten.
-    """
+    """Make a change of a locked post, which is not written yet, and return it; raise what
+    post_update() raises."""
     if post is None or not may_see(change.actor, post):
         raise PostNotFound
     require(may_edit(change.actor, post), NotYourPostToUpdate)
@@ -152,7 +163,7 @@ def _update(change: PostChange, post: Post | None) -> Post:
         claim_other_slug(post)
     if post.status == Post.Status.PUBLISHED:
         _publish(post)
-    _save_edit(post, [*fields, "slug", "published_at"])
+    _count_edit(post)
     return post
 
 
@@ -165,7 +176,7 @@ def post_publish(actor: User, *, post_id: UUID) -> Post:
         raise AlreadyPublished
     announced = {post.pk} if post.published_at is not None else set()
     _publish(post)
-    _save_edit(post, ["status", "published_at"])
+    _save_edit(post)
     _announce([post], announced)
     return post
 
@@ -178,7 +189,7 @@ def post_delete(actor: User, *, post_id: UUID, if_match: str = "") -> None:
     require(may_delete(actor, post), NotYourPostToDelete)
     require_match(if_match, str(post.version))
     post.deleted_at = timezone.now()
-    _save_edit(post, ["deleted_at"])
+    _save_edit(post)
     idempotency.redact_answers({post.pk: {"data": REDACTED_POST}})
     if post.published_at is not None:
         events.posts_changed([post])
@@ -205,11 +216,20 @@ def _publish(post: Post) -> None:
     post.published_at = post.published_at or timezone.now()
 
 
-def _save_edit(post: Post, fields: Sequence[str]) -> None:
+def _save_edit(post: Post) -> None:
+    _count_edit(post)
+    _save_edits([post])
+
+
+def _count_edit(post: Post) -> None:
     post.version += 1
     post.updated_at = timezone.now()
-    post.save(update_fields=[*fields, "version", "updated_at"])
-    _drop_kept([post])
+
+
+def _save_edits(posts: Sequence[Post]) -> None:
+    """Write changed posts, which are locked."""
+    update_objects(posts, EDITABLE)
+    _drop_kept(posts)
 
 
 def _drop_kept(posts: Sequence[Post]) -> None:

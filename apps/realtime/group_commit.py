@@ -6,7 +6,7 @@ others theirs: a group that fails is committed again item by item.
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Hashable, Sequence
 from contextvars import Context, copy_context
 from functools import wraps
@@ -21,6 +21,9 @@ from apps.core.http.handler import as_domain_error
 from apps.realtime.threads import in_thread
 
 LARGEST_GROUP = 200
+# How many items of one owner a group has at most. Who comes next waits for the group that is being
+# committed, so a flood by one user may not make it long.
+LARGEST_SHARE = 20
 # Ten groups: an item behind them would wait too long for a database that is that slow.
 MOST_WAITING = 2_000
 # How many items, tried one by one, may fail with the database itself until the rest is refused
@@ -37,6 +40,9 @@ MOST_LOCKED = 20
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+# An item, the context of its caller for the log, which says whose request or socket it is, and who
+# waits for its result.
+_Waiting = tuple[Item, Context, "asyncio.Future[Result]"]
 LocksOf = Callable[[Item], frozenset[Hashable]]
 Commit = Callable[[Sequence[Item]], Sequence[Result | DomainError]]
 RefusalsOf = Callable[[Sequence[Item]], Sequence[DomainError | None]]
@@ -47,8 +53,8 @@ class GroupCommit(Generic[Item, Result]):
 
     `commit` stores some items in one transaction, in a thread, and returns the outcome of each: its
     result, or why it is refused. `refusals_of` says before, in the same thread, which items are not
-    to be committed at all. `locks_of` returns what an item needs to lock. `too_many` is raised when
-    MOST_WAITING items wait already.
+    to be committed at all. `owner_of` returns whose an item is: owners take turns. `locks_of`
+    returns what an item needs to lock. `too_many` is raised when MOST_WAITING items wait already.
     """
 
     def __init__(
@@ -56,25 +62,31 @@ class GroupCommit(Generic[Item, Result]):
         *,
         commit: Commit[Item, Result],
         refusals_of: RefusalsOf[Item],
+        owner_of: Callable[[Item], Hashable],
         locks_of: LocksOf[Item],
         too_many: type[DomainError],
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self._commit = commit
         self._refusals_of = refusals_of
+        self._owner_of = owner_of
         self._locks_of = locks_of
         self._too_many = too_many
-        # With each item the context of its caller, for the log: its request or its socket.
-        self._waiting: list[tuple[Item, Context, asyncio.Future[Result]]] = []
+        # The items of each owner, and the owner whose turn is next first.
+        self._waiting: OrderedDict[Hashable, deque[_Waiting[Item, Result]]] = OrderedDict()
+        self._count = 0
         self._committing: asyncio.Task[None] | None = None
 
     async def submit(self, item: Item) -> Result:
         """Commit an item with those that wait at the same moment and return its result; raise why
         it was refused, or `too_many`."""
-        if len(self._waiting) >= MOST_WAITING:
+        if self._count >= MOST_WAITING:
             raise self._too_many
         future: asyncio.Future[Result] = self.loop.create_future()
-        self._waiting.append((item, copy_context(), future))
+        self._waiting.setdefault(self._owner_of(item), deque()).append(
+            (item, copy_context(), future)
+        )
+        self._count += 1
         if self._committing is None or self._committing.done():
             # An empty context: a group is not the work of the caller who came first.
             self._committing = self.loop.create_task(self._commit_waiting(), context=Context())
@@ -83,8 +95,7 @@ class GroupCommit(Generic[Item, Result]):
     async def _commit_waiting(self) -> None:
         while self._waiting:
             # A caller that was cancelled while it waited gets no answer, so its item is dropped.
-            group = [one for one in self._waiting[:LARGEST_GROUP] if not one[2].done()]
-            del self._waiting[:LARGEST_GROUP]
+            group = [one for one in self._next_group() if not one[2].done()]
             try:
                 outcomes = await in_thread(
                     self._commit_group, [(item, context) for item, context, _ in group]
@@ -93,6 +104,21 @@ class GroupCommit(Generic[Item, Result]):
                 outcomes = [as_domain_error(error)] * len(group)
             for (_, _, future), outcome in zip(group, outcomes, strict=True):
                 _settle(future, outcome)
+
+    def _next_group(self) -> "list[_Waiting[Item, Result]]":
+        """Return the items whose turn it is. Those of one owner keep their order."""
+        group: list[_Waiting[Item, Result]] = []
+        shares: Counter[Hashable] = Counter()
+        full: dict[Hashable, deque[_Waiting[Item, Result]]] = {}
+        while self._waiting and len(group) < LARGEST_GROUP:
+            owner, waiting = self._waiting.popitem(last=False)
+            group.append(waiting.popleft())
+            shares[owner] += 1
+            if waiting:
+                (full if shares[owner] == LARGEST_SHARE else self._waiting)[owner] = waiting
+        self._waiting.update(full)
+        self._count -= len(group)
+        return group
 
     def _commit_group(self, group: Sequence[tuple[Item, Context]]) -> list[Result | DomainError]:
         """Return the outcome of each item, in their order. Runs in a thread."""

@@ -5,8 +5,8 @@ from typing import Any
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
+from apps.core.http.answering_protocol import AnsweringHttpProtocol
 from apps.core.http.connections import connections
-from apps.core.http.protocol import BoundedHttpProtocol
 from apps.core.http.slow_clients import AbortingTransport, limit_unsent_bytes
 from apps.core.ratelimit import Limit, seconds_until_whole
 from apps.realtime.closing import REASONS, TOO_MANY_FRAMES
@@ -143,7 +143,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
 
 UVICORN: dict[str, Any] = {
-    "http": BoundedHttpProtocol,
+    "http": AnsweringHttpProtocol,
     "ws": SocketProtocol,
     "ws_max_size": FRAME_BYTES,
     "ws_ping_interval": HEARTBEAT_SECONDS,

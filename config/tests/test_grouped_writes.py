@@ -3,7 +3,9 @@ and a fault of one costs the others nothing."""
 
 import asyncio
 import json
+import socket
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,15 +18,15 @@ from apps.accounts.tests.people import Person, person
 from apps.chat.models import Message
 from apps.chat.tests.factories import user_events
 from apps.core.db.sql import insert_objects
-from apps.core.http.bridge import _environ
-from apps.core.http.grouped_writes import LONGEST_BODY, Written
+from apps.core.http.grouped_writes import LONGEST_BODY, GroupedWrites, Written
+from apps.core.tests.raw import received
 from apps.core.tests.together import together
 from apps.posts import services
 from apps.posts.models import Post, PostSlug
 from apps.posts.tests.factories import CONTENT, draft_of, logged_events, published_by, row
 from apps.realtime.tests.fixtures import in_closing_thread
 from config import grouped_writes
-from testing.server import ServerProcess
+from testing.server import ServerProcess, until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("closing_threads")]
 
@@ -52,25 +54,20 @@ class Asked:
         self.who, self.method, self.path, self.body = who, method, path, body
         self.headers = {"Authorization": f"Bearer {who.access}", "Host": "localhost", **headers}
 
-    def environ(self) -> dict[str, Any]:
-        """Return the request as the bridge has it when its body has arrived."""
-        content = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
-        path, _, query = f"/api/v1{self.path}".partition("?")
-        headers = {"Content-Type": "application/json", **self.headers}
-        made = _environ(
-            {
-                "method": self.method,
-                "path": path,
-                "query_string": query.encode(),
-                "http_version": "1.1",
-                "client": ("127.0.0.1", 1),
-                "headers": [(k.lower().encode(), v.encode()) for k, v in headers.items()],
-            }
-        )
-        made["CONTENT_LENGTH"] = str(len(content))
-        made["wsgi.input"].write(content)
-        made["wsgi.input"].seek(0)
-        return made
+    @property
+    def content(self) -> bytes:
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
+    async def answered_by(self, writes: GroupedWrites) -> Written | None:
+        """Return the answer to the request, as the protocol gives it once the body has arrived."""
+        headers = {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(self.content)),
+            **self.headers,
+        }
+        sent = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        accepted = writes.accept(self.method, f"/api/v1{self.path}", sent, "127.0.0.1")
+        return None if accepted is None else await writes.answer(accepted, self.content)
 
 
 def answers(*requests: Asked) -> list[Written | None]:
@@ -79,7 +76,7 @@ def answers(*requests: Asked) -> list[Written | None]:
 
     async def ask() -> list[Written | None]:
         writes = grouped_writes.grouped_writes()
-        return await asyncio.gather(*(writes.answer(one.environ()) for one in requests))
+        return await asyncio.gather(*(one.answered_by(writes) for one in requests))
 
     return asyncio.run(ask())
 
@@ -107,10 +104,15 @@ def comparable(found: Any) -> Any:
     return found
 
 
+def headers_of(answer: Written) -> dict[str, str]:
+    lines = answer.lines.decode().splitlines()
+    return {name.title(): value for name, _, value in (line.partition(": ") for line in lines)}
+
+
 def require_equal(fast: Written | None, slow: Any) -> None:
     """Fail unless the answer of the group is that of the view."""
     assert fast is not None
-    headers = {name.decode().title(): value.decode() for name, value in fast.headers}
+    headers = headers_of(fast)
     expected = {name.title(): value for name, value in slow.headers.items()}
     assert len(fast.body) == int(headers.pop("Content-Length"))
     for own in (headers, expected):
@@ -197,23 +199,17 @@ def test_a_repeated_client_id_gets_200_in_a_group_as_well(alice: Person, bob: Pe
         {"Content-Type": "text/plain"},
         {"Accept": "text/html"},
         {"Idempotency-Key": "a-key"},
+        {"Expect": "100-continue"},
+        {"Transfer-Encoding": "chunked"},
+        {"Content-Length": "-1"},
+        {"path": "/post%73"},
     ],
     ids=str,
 )
 def test_what_is_unusual_or_wrong_is_left_to_the_view(alice: Person, unusual: Any) -> None:
-    """The view makes each refusal, and what it reads of the body is still there."""
     given = {"method": "POST", "path": "/posts", "body": POST} | unusual
     method, path, body = (given.pop(name) for name in ("method", "path", "body"))
-    asked = Asked(alice, method, path, body, given)
-    environ = asked.environ()
-
-    async def ask() -> Written | None:
-        return await grouped_writes.grouped_writes().answer(environ)
-
-    assert asyncio.run(ask()) is None
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    assert environ["wsgi.input"].read() == content
-    assert not environ["parley.counted"]
+    assert statuses(Asked(alice, method, path, body, given)) == [None]
     assert not Post.objects.exists()
 
 
@@ -241,7 +237,7 @@ def test_the_refusal_of_a_limit_says_when_to_try_again(alice: Person, settings: 
     _, refused = answers(create(alice), create(alice))
     assert refused is not None
     assert json.loads(refused.body)["code"] == "RATE_LIMIT_EXCEEDED"
-    assert int(dict(refused.headers)[b"retry-after"]) >= 1
+    assert int(headers_of(refused)["Retry-After"]) >= 1
 
 
 def test_posts_of_one_title_in_one_group_get_different_slugs(alice: Person, bob: Person) -> None:
@@ -355,3 +351,39 @@ def test_a_server_answers_a_grouped_write_like_any_other(
     server.call("POST", "/api/v1/auth/logout", headers=headers)
     assert server.call("POST", "/api/v1/posts", json=POST, headers=headers).status_code == 401
     assert Post.objects.count() == 4
+
+
+def head_of(who: Person, length: int) -> bytes:
+    lines = [
+        "POST /api/v1/posts HTTP/1.1",
+        "Host: localhost",
+        f"Authorization: Bearer {who.access}",
+        "Content-Type: application/json",
+        f"Content-Length: {length}",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+@pytest.mark.integration
+def test_a_body_may_come_after_its_head_in_parts_but_not_too_late(
+    tmp_path: Path, alice: Person
+) -> None:
+    """The last body ends too late, and is refused as the view refuses it. A client who hangs up
+    before the end of a body writes nothing."""
+    body = json.dumps(POST).encode()
+    head, last = head_of(alice, len(body)), b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n"
+    with ServerProcess(tmp_path / "log", {"SERVER_READ_TIMEOUT": "1"}) as server:
+        address = ("127.0.0.1", server.port)
+        with socket.create_connection(address, timeout=20) as gone:
+            gone.sendall(head + body[:10])
+        with socket.create_connection(address, timeout=20) as connection:
+            for part in (head, body[:10], body[10:] + head + body + last):
+                connection.sendall(part)
+                until(lambda: server.call("GET", "/health").status_code == 200)
+            answered = received(connection)
+        with socket.create_connection(address, timeout=20) as late:
+            late.sendall(head + body[:10])
+            refused = late.recv(65536)
+    assert [answered.count(status) for status in (b" 201 Created", b" 200 OK")] == [2, 1]
+    assert refused.startswith(b"HTTP/1.1 408 ")
+    assert Post.objects.count() == 2

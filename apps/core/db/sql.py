@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import orjson
-from django.db import DatabaseError, connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import Expression, F, Field, Func, Model
+
+from apps.core.db.prepared import statement_cursor
 
 Fields = Sequence["Field[Any, Any]"]
 Rows = Iterable[Sequence[Any]]
@@ -23,19 +25,34 @@ def insert(
     order. `then` is what follows the rows: ON CONFLICT and RETURNING clauses, in which `{table}`
     stands for the table's name.
     """
-    fields = [_field(model, name) for name in names]
-    columns = ", ".join(str(field.column) for field in fields)
     given = list(rows)
     if not given:
         return []
+    fields, columns = _columns(model, tuple(names))
     source, values = _SOURCES[connection.vendor](fields, columns, given)
     table = model._meta.db_table
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} ({columns}) {source} {then.format(table=table)}",
-            values,
-        )
-        return list(cursor.fetchall()) if "RETURNING" in then else []
+    cursor = statement_cursor(connections[DEFAULT_DB_ALIAS])
+    cursor.execute(f"INSERT INTO {table} ({columns}) {source} {then.format(table=table)}", values)
+    return list(cursor.fetchall()) if "RETURNING" in then else []
+
+
+def update_objects(objects: Sequence[Model], names: Sequence[str]) -> None:
+    """Write these fields of objects of one model, whose rows are locked, in one statement."""
+    if not objects:
+        return
+    model = type(objects[0])
+    key = model._meta.pk
+    fields, columns = _columns(model, (key.name, *names))
+    attributes = [field.attname for field in fields]
+    rows = [[getattr(one, name) for name in attributes] for one in objects]
+    source, values = _SOURCES[connection.vendor](fields, columns, rows)
+    table = model._meta.db_table
+    written = ", ".join(f"{field.column} = given.{field.column}" for field in fields[1:])
+    statement_cursor(connections[DEFAULT_DB_ALIAS]).execute(
+        f"WITH given ({columns}) AS ({source}) UPDATE {table} SET {written} FROM given"  # noqa: S608
+        f" WHERE {table}.{key.column} = given.{key.column}",
+        values,
+    )
 
 
 def insert_objects(objects: Sequence[Model]) -> None:
@@ -51,27 +68,23 @@ def insert_objects(objects: Sequence[Model]) -> None:
 
 @contextmanager
 def lock_timeout(milliseconds: int) -> Iterator[None]:
-    """Limit how long statements of the block wait for a lock, on PostgreSQL. It is for work that
-    holds up many requests, and that can go on without the locked rows."""
-    if connection.vendor != "postgresql":
+    """Limit how long the transactions of the block wait for a lock, on PostgreSQL. It is for work
+    that holds up many requests, and that can go on without the locked rows."""
+    wrapper: Any = connections[DEFAULT_DB_ALIAS]
+    if wrapper.vendor != "postgresql":
         yield
         return
-    set_to = "SELECT current_setting('lock_timeout'), set_config('lock_timeout', %s, false)"
-    with connection.cursor() as cursor:
-        cursor.execute(set_to, [f"{milliseconds}ms"])
-        before, _ = cursor.fetchone()
+    before, wrapper.lock_milliseconds = wrapper.lock_milliseconds, milliseconds
     try:
         yield
     finally:
-        # A lost connection needs no reset: its successor starts with the default setting.
-        with suppress(DatabaseError), connection.cursor() as cursor:
-            cursor.execute(set_to, [before])
+        wrapper.lock_milliseconds = before
 
 
 @contextmanager
 def nowait_locks() -> Iterator[None]:
-    """Make a statement of the block fail with OperationalError instead of waiting for a lock. It is
-    for what a read writes, which a later request can write as well."""
+    """Make a transaction of the block fail with OperationalError instead of waiting for a lock. It
+    is for what a read writes, which a later request can write as well."""
     if connection.vendor == "postgresql":
         # Zero would switch the limit off.
         with lock_timeout(1):
@@ -89,8 +102,7 @@ def nowait_locks() -> Iterator[None]:
 def matching(model: type[Model], names: Sequence[str], rows: Rows) -> list[Any]:
     """Return the keys of the table's rows whose fields `names` together equal one of `rows`. There
     must be an index that begins with these fields."""
-    fields = [_field(model, name) for name in names]
-    columns = ", ".join(str(field.column) for field in fields)
+    fields, columns = _columns(model, tuple(names))
     source, values = _SOURCES[connection.vendor](fields, columns, rows)
     key = model._meta.pk
     with connection.cursor() as cursor:
@@ -163,6 +175,13 @@ def _as_values(fields: Fields, columns: str, rows: Rows) -> tuple[str, list[Any]
 
 
 _SOURCES = {"postgresql": _as_json, "sqlite": _as_values}
+
+
+@cache
+def _columns(model: type[Model], names: tuple[str, ...]) -> "tuple[Fields, str]":
+    """Return the fields of these names, and their columns as a list in SQL."""
+    fields = [_field(model, name) for name in names]
+    return fields, ", ".join(str(field.column) for field in fields)
 
 
 def _field(model: type[Model], name: str) -> "Field[Any, Any]":

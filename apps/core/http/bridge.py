@@ -22,7 +22,6 @@ from urllib.parse import unquote_to_bytes
 from django.conf import settings
 
 from apps.core.errors import Busy, RateLimited
-from apps.core.http.grouped_writes import Written
 from apps.core.threads import BoundedPool
 
 Scope = dict[str, Any]
@@ -74,12 +73,6 @@ class Reply:
                 self._add_length(len(part))
             return part, more
 
-    def set(self, written: Written) -> tuple[bytes, bool]:
-        """Take an answer that was made without the application; return what read() returns."""
-        self.status, self.headers = written.status, written.headers
-        self._close()
-        return written.body, False
-
     def read(self) -> tuple[bytes, bool]:
         """Return the next part of the body and whether there is more; close after the last."""
         with self._lock:
@@ -124,8 +117,7 @@ class WsgiBridge:
 
     `pool_of` returns the threads for a method and a path. `check_limit` reads the head of a
     request, on the loop, and returns the owner in whose share of the threads it runs; it raises
-    RateLimited for a request that must not even wait for a thread. `answer` returns the answer to a
-    request that needs neither a thread nor the application, None for any other.
+    RateLimited for a request that must not even wait for a thread.
     """
 
     def __init__(
@@ -133,12 +125,10 @@ class WsgiBridge:
         application: Application,
         pool_of: Callable[[str, str], BoundedPool],
         check_limit: Callable[[Environ], str],
-        answer: Callable[[Environ], Awaitable[Written | None]] | None = None,
     ) -> None:
         self._application = application
         self._pool_of = pool_of
         self._check_limit = check_limit
-        self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -174,8 +164,6 @@ class WsgiBridge:
                 raise environ["parley.refusal"]
             owner = self._check_limit(environ)
             await _read_body(environ, receive)
-            if self._answer and (written := await self._answer(environ)):
-                return reply.set(written)
             return await pool.run_for(owner, reply.begin)
         except (RateLimited, Busy) as refusal:
             # This runs on the loop. It is safe because the application refuses first of all, and
@@ -219,7 +207,7 @@ async def _wait_for_disconnect(receive: Receive) -> None:
 
 async def _read_body(environ: Environ, receive: Receive) -> None:
     """Read the whole body into `wsgi.input`, or set in the environ why that is not possible."""
-    if environ["parley.body_too_large"]:
+    if environ["parley.body_too_large"] or environ["parley.body_late"]:
         return
     # The first receive() makes the server send "100 Continue" to a client that waits for it.
     environ.pop("HTTP_EXPECT", None)
@@ -271,6 +259,7 @@ def _environ(scope: Scope) -> Environ:
         "parley.arrived": time.time(),
         "parley.counted": scope.get("parley.counted", False),
         "parley.refusal": scope.get("parley.refusal"),
+        "parley.body_late": scope.get("parley.body_late", False),
         "parley.body_too_large": _content_length(scope) > settings.BODY_LIMIT,
     }
     for raw_name, raw_value in scope["headers"]:

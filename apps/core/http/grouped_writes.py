@@ -1,39 +1,61 @@
 """Writes whose requests are answered by the event loop, and committed in groups.
 
 An endpoint declares one with `grouped=`: the twin of its method that commits the write together
-with those that wait at the same moment. Such a request takes no thread of its own and does not pass
-through Django. What is unusual about a request, or wrong with it, is left to the view, so that each
-refusal is made in one place. docs/decisions/0031-grouped-writes.md says why it works like this.
+with those that wait at the same moment. Such a request takes no thread of its own and passes
+neither through an ASGI application nor through Django. What is unusual about a request, or wrong
+with it, is left to the view, so that each refusal is made in one place.
+docs/decisions/0031-grouped-writes.md says why it works like this.
 """
 
 import re
+import string
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import structlog
 from rest_framework.exceptions import ValidationError
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from apps.core.addresses import network_of
 from apps.core.http.conditional import etag_of
 from apps.core.http.endpoints import CHANGES, Endpoint, created_in
 from apps.core.http.envelope import dumps, meta_of
 from apps.core.http.handler import as_domain_error
-from apps.core.http.head_lines import added_headers
-from apps.core.http.hot_reads import LONGEST_VALUE
-from apps.core.http.middleware import address_in, request_id
+from apps.core.http.head_lines import head_lines
+from apps.core.http.hot_reads import LONGEST_VALUE, used
+from apps.core.http.middleware import address_behind, request_id
 from apps.core.http.negotiation import surely_accepts_json
 from apps.core.http.request_log import log_request
 from apps.core.ratelimit import pass_network
 from apps.core.serializers import CamelSerializer
 
-Environ = dict[str, Any]
-
 # A request with a longer body is left to the view: it is parsed on the loop.
 LONGEST_BODY = 32 * 1024
 JSON = {"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"}
+# The headers that change an answer, or how the body is sent. A request that has one of them twice
+# is left to the view.
+USED = {
+    b"accept",
+    b"authorization",
+    b"content-length",
+    b"content-type",
+    b"expect",
+    b"host",
+    b"idempotency-key",
+    b"if-match",
+    b"origin",
+    b"transfer-encoding",
+    b"x-forwarded-for",
+    b"x-forwarded-proto",
+    b"x-request-id",
+}
+# What the path of a request consists of that has no query, and nothing to decode.
+_PLAIN = frozenset(f"{string.ascii_letters}{string.digits}/-_")
+# A request with one of these is the view's.
+UNUSUAL = (b"expect", b"idempotency-key", b"transfer-encoding")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,23 +72,31 @@ class GroupedRoute:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """The whole answer to a request."""
+class WriteRequest:
+    """The head of a request whose write can be grouped, if its body is valid: its route with the
+    variables of the path, and the headers that matter."""
 
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
+    route: GroupedRoute
+    path: str
+    variables: Mapping[str, str]
+    arrived: float
+    token: str
+    address: str
+    headers: Mapping[bytes, str]
+    head_lines: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class _Accepted:
-    """A valid request: its route, its token, the headers that every answer to it has, and what its
-    write is given."""
+class Written:
+    """The whole answer to a request. `lines` are its headers as they are sent."""
 
-    route: GroupedRoute
-    token: str
-    headers: tuple[tuple[bytes, bytes], ...]
-    given: Mapping[str, Any]
+    status: int
+    lines: bytes
+    body: bytes
+
+    def response(self, more_lines: bytes) -> bytes:
+        """Return the bytes of the answer, with the headers that the server adds."""
+        return b"".join([STATUS_LINE[self.status], more_lines, self.lines, b"\r\n", self.body])
 
 
 class GroupedWrites:
@@ -83,115 +113,115 @@ class GroupedWrites:
         self._routes = list(routes)
         self._find_user = find_user
 
-    async def answer(self, environ: Environ) -> Written | None:
-        """Return the answer to a request whose body has arrived, None if the view must answer.
-
-        A request of whom the address limit was consumed is marked as `parley.counted`.
-        """
-        accepted = self._accept(environ)
-        if accepted is None:
-            return None
-        user = await self._find_user(accepted.token)
-        if user is None or not pass_network(network_of(address_in(environ))):
-            return None
-        environ["parley.counted"] = True
-        own_id = request_id(environ.get("HTTP_X_REQUEST_ID", ""))
-        structlog.contextvars.bind_contextvars(request_id=own_id, user_id=str(user.pk))
-        endpoint = accepted.route.endpoint
-        headers = [*accepted.headers, (b"allow", accepted.route.allow.encode())]
-        try:
-            result = await accepted.route.write(user, **accepted.given)
-        except Exception as error:  # noqa: BLE001
-            refusal = as_domain_error(error)
-            status, body = refusal.status, {"success": False, **refusal.as_dict()}
-            headers += _encoded(refusal.headers)
-        else:
-            status, data = endpoint.shown(result)
-            body = {"success": True, "message": endpoint.message, "data": data}
-            if endpoint.revision:
-                etag = etag_of(dumps(data), str(getattr(result, endpoint.revision)))
-                headers += _encoded({"ETag": etag})
-        return _written(environ, accepted.route, own_id, str(user.pk), status, headers, body)
-
-    def _accept(self, environ: Environ) -> _Accepted | None:
+    def accept(
+        self, method: str, target: str, headers: Sequence[tuple[bytes, bytes]], peer: str
+    ) -> WriteRequest | None:
         """Return the request if its write can be grouped, None if the view must answer it."""
-        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        arrived = time.time()
+        # The path of an unusual address may be another one than its text.
+        if len(target) > LONGEST_VALUE or not _PLAIN.issuperset(target):
+            return None
+        found = self._find(method, target)
+        given = None if found is None else used(headers, USED)
+        if found is None or given is None:
+            return None
+        scheme, _, token = given.get(b"authorization", "").partition(" ")
+        length = given.get(b"content-length", "")
+        lines = head_lines(
+            given.get(b"host", ""), given.get(b"origin"), given.get(b"x-forwarded-proto")
+        )
         if (
             scheme.lower() != "bearer"
-            or environ.get("CONTENT_TYPE") not in JSON
-            or environ["QUERY_STRING"]
-            or "HTTP_IDEMPOTENCY_KEY" in environ
-            or not surely_accepts_json(environ.get("HTTP_ACCEPT", "*/*"))
-            or environ.get("parley.body_late")
-            or environ["parley.body_too_large"]
-            or int(environ["CONTENT_LENGTH"]) > LONGEST_BODY
+            or given.get(b"content-type") not in JSON
+            or not surely_accepts_json(given.get(b"accept", "*/*"))
+            or any(name in given for name in UNUSUAL)
+            or not (length.isdigit() and int(length) <= LONGEST_BODY)
+            or lines is None
         ):
             return None
-        found = self._find(method, path)
-        names = ("HTTP_HOST", "HTTP_ORIGIN", "HTTP_X_FORWARDED_PROTO")
-        host, origin, proto = (environ.get(name) for name in names)
-        if any(len(value or "") > LONGEST_VALUE for value in (host, origin, proto)):
-            return None
-        headers = added_headers(host or "", origin, proto)
-        given = None if found is None else _given(found[0], environ)
-        if found is None or headers is None or given is None:
-            return None
         route, variables = found
-        return _Accepted(route, token.strip(), headers, variables | given)
+        address = address_behind(peer, given.get(b"x-forwarded-for", ""))
+        return WriteRequest(route, target, variables, arrived, token.strip(), address, given, lines)
 
-    def _find(self, method: str, path: str) -> tuple[GroupedRoute, dict[str, Any]] | None:
+    async def answer(self, request: WriteRequest, content: bytes) -> Written | None:
+        """Return the answer to a request whose body has arrived, None if the view must answer.
+
+        The limit on addresses has counted a request that is answered here, and no other.
+        """
+        given = _given(request, content)
+        if given is None:
+            return None
+        user = await self._find_user(request.token)
+        if user is None or not pass_network(network_of(request.address)):
+            return None
+        endpoint = request.route.endpoint
+        own_id, user_id = request_id(request.headers.get(b"x-request-id", "")), str(user.pk)
+        # For the line about a failure. Each request has a task, and so a context, of its own.
+        structlog.contextvars.bind_contextvars(request_id=own_id, user_id=user_id)
+        headers: Mapping[str, str] = {}
+        created = ""
+        try:
+            result = await request.route.write(user, **request.variables, **given)
+            status, data = endpoint.shown(result)
+            created = created_in(status, data)
+            shown = dumps(data)
+            if endpoint.revision:
+                headers = {"ETag": etag_of(shown, str(getattr(result, endpoint.revision)))}
+            body = {"success": True, "message": endpoint.message, "data": orjson.Fragment(shown)}
+        except Exception as error:  # noqa: BLE001
+            refusal = as_domain_error(error)
+            status, headers = refusal.status, refusal.headers
+            body = {"success": False, **refusal.as_dict()}
+        written = _written(request, own_id, status, headers, body)
+        log_request(
+            method=request.route.method,
+            route=request.route.template,
+            status=status,
+            ms=(time.time() - request.arrived) * 1000,
+            request_id=own_id,
+            user_id=user_id,
+            address=request.address,
+            created=created,
+        )
+        return written
+
+    def _find(self, method: str, path: str) -> tuple[GroupedRoute, dict[str, str]] | None:
         for route in self._routes:
             if route.method == method and (match := route.find(path)):
                 return route, match.groupdict()
         return None
 
 
-def _given(route: GroupedRoute, environ: Environ) -> dict[str, Any] | None:
+def _given(request: WriteRequest, content: bytes) -> dict[str, Any] | None:
     """Return what the body and the headers give to the write; None if the body is not valid."""
-    stream = environ["wsgi.input"]
+    route = request.route
     try:
-        body = orjson.loads(stream.read())
+        body = orjson.loads(content)
         given = route.input.load(body) if isinstance(body, dict) else None
     except (orjson.JSONDecodeError, ValidationError):
-        given = None
-    # The view, if it answers, reads from the beginning.
-    stream.seek(0)
+        return None
     if given is not None and route.endpoint.revision and route.method in CHANGES:
-        given["if_match"] = environ.get("HTTP_IF_MATCH", "")
+        given["if_match"] = request.headers.get(b"if-match", "")
     return given
 
 
-def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-
-
 def _written(
-    environ: Environ,
-    route: GroupedRoute,
+    request: WriteRequest,
     own_id: str,
-    user_id: str,
     status: int,
-    headers: list[tuple[bytes, bytes]],
+    headers: Mapping[str, str],
     body: Mapping[str, Any],
 ) -> Written:
-    """Return the whole answer, and log the request."""
-    arrived = environ["parley.arrived"]
-    meta = meta_of(own_id, environ["PATH_INFO"], route.method, arrived)
+    """Return the whole answer."""
+    route = request.route
+    meta = meta_of(own_id, request.path, route.method, request.arrived)
     content = dumps({**body, "meta": meta})
-    headers += [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(content)).encode()),
-        (b"x-request-id", own_id.encode()),
-    ]
-    log_request(
-        method=route.method,
-        route=route.template,
-        status=status,
-        ms=(time.time() - arrived) * 1000,
-        request_id=own_id,
-        user_id=user_id,
-        address=address_in(environ),
-        created=created_in(status, body.get("data")),
-    )
-    return Written(status, headers, content)
+    lines = {
+        **headers,
+        "allow": route.allow,
+        "content-type": "application/json",
+        "content-length": len(content),
+        "x-request-id": own_id,
+    }
+    own_lines = "".join(f"{name.lower()}: {value}\r\n" for name, value in lines.items())
+    return Written(status, request.head_lines + own_lines.encode(), content)

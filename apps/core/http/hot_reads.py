@@ -6,11 +6,11 @@ be one; docs/decisions/0028-hot-reads.md says why it works like this.
 
 import time
 from asyncio import Future
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from math import inf
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from django.conf import settings
@@ -49,8 +49,9 @@ USED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+# A named tuple, as Answer is, since one is made for each thing that is loaded: a frozen dataclass
+# takes much longer to make.
+class Shown(NamedTuple):
     """What one GET shows: the JSON of its `data` and `pagination`, and the tags of all that is in
     it. `revision` is that of the endpoint, and `subject` is what `seen` is told. `as_of` is since
     when changes may be missing in it, by time.monotonic(), if that was before it was loaded."""
@@ -107,8 +108,7 @@ class HotRoute:
     read: HotRead[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """An answer as it is kept: its body up to `meta`, its ETag or "", the lines that are in its
     head each time, its tags, what `seen` is told, and since when changes may be missing."""
 
@@ -211,7 +211,8 @@ class HotReads:
         return None
 
     def _keep(self, route: HotRoute, key: Any, answer: Answer, start: LoadStart) -> None:
-        start = replace(start, at=min(start.at, answer.as_of))
+        if answer.as_of < start.at:
+            start = replace(start, at=answer.as_of)
         # The key of a list holds the cursor that the client sent.
         size = len(answer.body) + len(str(key))
         self._cache.keep((route, key), answer, tags=answer.tags, size=size, start=start)
@@ -311,7 +312,7 @@ def _answer(route: HotRoute, shown: Shown) -> Answer:
 
 def read_head(headers: Sequence[tuple[bytes, bytes]], peer: str) -> RequestHead | None:
     """Return what the headers of a client at this address say, None if the view must read them."""
-    given = _used(headers)
+    given = used(headers, USED)
     if given is None or not surely_accepts_json(given.get(b"accept", "*/*")):
         return None
     lines = head_lines(
@@ -331,12 +332,14 @@ def read_head(headers: Sequence[tuple[bytes, bytes]], peer: str) -> RequestHead 
     )
 
 
-def _used(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, str] | None:
-    """Return the headers that matter; None if one of them is longer or more often there than
-    usual."""
+def used(
+    headers: Sequence[tuple[bytes, bytes]], names: Collection[bytes]
+) -> dict[bytes, str] | None:
+    """Return those of the headers that matter; None if one of them is longer or more often there
+    than usual."""
     given: dict[bytes, str] = {}
     for name, value in headers:
-        if name in USED:
+        if name in names:
             if name in given or len(value) > LONGEST_VALUE:
                 return None
             given[name] = value.decode("latin-1")

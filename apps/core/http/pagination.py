@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial, reduce
+from functools import reduce
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from django.db.models.functions import RowNumber
 from rest_framework import serializers
 
 from apps.core.errors import Invalid
-from apps.core.refreshed import Found, Refreshed
+from apps.core.refreshed import Refreshed
 from apps.core.serializers import CamelSerializer
 
 # A row: an instance of the model, or a named tuple with the columns that are shown.
@@ -120,24 +120,32 @@ def paginate(
     paging = paging_of(query, per_page)
     if paging.cursor is not None:
         return _by_cursor(queryset, paging.cursor, paging.limit, columns)
-    page, limit = paging.page, paging.limit
-    key = _key(queryset)
-    total, as_of = total_of(key, queryset.count)
-    start = (page - 1) * limit
-    rows: list[Any] = []
-    if start < total:
-        after, skipped, found_at = _after(queryset, key, start)
-        rows = list(columns(after)[skipped : skipped + limit])
-        as_of = min(as_of, found_at)
-    return page_by_number(queryset, paging, rows, total, as_of)
+
+    def read(position: Position | None, skipped: int) -> list[Any]:
+        rows = queryset if position is None else queryset.filter(beyond(queryset, position))
+        return list(columns(rows)[skipped : skipped + paging.limit])
+
+    return page_by_number(queryset, paging, _key(queryset), lambda: queryset, read)
 
 
 def page_by_number(
-    queryset: QuerySet[Any, Any], paging: Paging, rows: list[Any], total: int, as_of: float
+    queryset: QuerySet[Any, Any],
+    paging: Paging,
+    key: Hashable,
+    whole: Callable[[], QuerySet[Any, Any]],
+    read: Callable[[Position | None, int], list[Any]],
 ) -> Page[Any]:
-    """Return a page by its number, given its rows and the number of all rows. The queryset tells
-    the order."""
+    """Return a page by its number. `read` returns the rows of the page, which begins so many rows
+    after a position. `key` tells the list from all others, and `whole` returns it if it must be
+    counted or walked. The queryset tells the order."""
     page, limit = paging.page, paging.limit
+    total, as_of = _totals.get(key, lambda: whole().count())
+    start = (page - 1) * limit
+    rows: list[Any] = []
+    if start < total:
+        position, skipped, found_at = _position_before(start, key, whole)
+        rows = read(position, skipped)
+        as_of = min(as_of, found_at)
     pages = -(-total // limit)
     pagination = {
         "total": total,
@@ -149,12 +157,6 @@ def page_by_number(
         "nextCursor": _encode(FORWARD, queryset, rows[-1]) if rows and page < pages else None,
     }
     return Page(rows, pagination, as_of)
-
-
-def total_of(key: Hashable, count: Callable[[], int]) -> Found[int]:
-    """Return how many rows a list has, and when they were counted. `key` tells the list from all
-    others."""
-    return _totals.get(key, count)
 
 
 _totals = Refreshed[int](LISTS, worth_keeping=lambda total: total > FEW)
@@ -175,25 +177,23 @@ def _key(queryset: QuerySet[Any, Any]) -> Hashable:
     return None
 
 
-def _after(
-    queryset: QuerySet[Any, Any], key: Hashable, start: int
-) -> tuple[QuerySet[Any, Any], int, float]:
-    """Return the list from a remembered position on, how many rows are still to be skipped up to
-    `start`, and when the position was found. The database would read all rows that an offset
-    skips."""
+def _position_before(
+    start: int, key: Hashable, whole: Callable[[], QuerySet[Any, Any]]
+) -> tuple[Position | None, int, float]:
+    """Return a remembered position of a list, how many rows are still to be skipped from it up to
+    `start`, and when it was found. The database would read all rows that an offset skips."""
     now = time.monotonic()
     if start <= FEW or not settings.CACHE_SECONDS:
-        return queryset, start, now
+        return None, start, now
     # A power of two, so that the pages of a list share a few rows of positions.
     depth = 1 << start.bit_length()
     stride = max(depth // POSITIONS, 1)
-    positions, found_at = _positions.get((key, depth), partial(_walk, queryset, stride))
+    positions, found_at = _positions.get((key, depth), lambda: _walk(whole(), stride))
     # There are fewer if rows were added since.
     number = min(start // stride, len(positions))
     if not number:
-        return queryset, start, now
-    after = queryset.filter(beyond(queryset, positions[number - 1]))
-    return after, start - number * stride, found_at
+        return None, start, now
+    return positions[number - 1], start - number * stride, found_at
 
 
 def _walk(queryset: QuerySet[Any, Any], stride: int) -> Sequence[Position]:

@@ -2,11 +2,9 @@
 a head and its time, on the requests of one connection, and on the connections of one network."""
 
 import asyncio
-from functools import partial
 from typing import Any, cast
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -16,19 +14,9 @@ from uvicorn.protocols.http.httptools_impl import (
 from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from apps.core.errors import BadRequest, Busy, DomainError, HeadersTooLarge, RequestTimeout
+from apps.core.errors import BadRequest, DomainError, HeadersTooLarge, RequestTimeout
 from apps.core.http.connections import connections
 from apps.core.http.envelope import dumps, timestamp
-from apps.core.http.hot_reads import (
-    Answer,
-    HotReads,
-    HotRequest,
-    RequestHead,
-    log_abandoned,
-    read_head,
-    render,
-)
-from apps.core.http.repeated_heads import repeated_heads
 from apps.core.http.slow_clients import AbortingTransport
 from apps.core.ids import uuid7
 
@@ -39,25 +27,9 @@ PIPELINED = 16
 # How long a refused client may go on sending before the server aborts the connection. If the server
 # aborted it at once, some systems would discard the refusal before the client has read it.
 LINGER_SECONDS = 2
-
-
-HOT_METHODS = {b"GET": "GET", b"HEAD": "HEAD"}
-# A request with one of these headers may have a body.
-WITH_BODY = {b"content-length", b"transfer-encoding", b"expect"}
-# The key of the scope that says that the limit on addresses has counted the request.
-COUNTED = "parley.counted"
-# The key of the scope with the refusal that the request gets in any case.
-REFUSAL = "parley.refusal"
-
-hot_reads: HotReads | None = None
-# The headers that the server adds to all answers, and their lines.
-_default_lines: list[Any] = [None, b""]
-
-
-def answer_hot_reads(reads: HotReads | None) -> None:
-    """Answer requests by these from now on, before the ASGI application; None for none."""
-    global hot_reads
-    hot_reads = reads
+# How long a server that stops waits for a request on an idle connection. It may be on its way, and
+# its client could not know whether it had any effect.
+DRAIN_SECONDS = 0.3
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -67,24 +39,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._connection: Any = None
         self._done = False
+        # Whether the server stops, and the next request of the connection is its last one.
+        self._draining = False
         self._running: RequestResponseCycle | None = None
-        # Whether the present request was answered from kept bytes, and what it waits for if its
-        # answer is being loaded.
-        self._answered = False
-        # When a request was last answered that the parser did not see, by the loop's clock.
-        self._answered_at = 0.0
-        # The address of the client, and the head of the present request if it can be answered here.
-        self._peer = ""
-        self._head: RequestHead | None = None
-        # Whether the parser has seen nothing yet, or last one such request and nothing after it.
-        self._may_repeat = True
-        # A request that was accepted before it is parsed.
-        self._accepted: HotRequest | None = None
-        # The requests that the parser has begun, and whether it is between two.
-        self._begun = 0
-        self._between = True
-        self._loading: tuple[HotRequest, asyncio.Future[Answer | None]] | None = None
         self._refusal: DomainError | None = None
+        # The address of the client.
+        self._peer = ""
         # Bytes of names and values in the head, and in the trailers.
         self._head_bytes = 0
         # Bytes since the last progress of the parser. It reports no progress for an incomplete
@@ -122,11 +82,23 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over; the websocket's protocol releases it later."""
         self._done = True
+        if self._draining:
+            self.transport.close()
+            return
         self.transport = self._connection
         super().handle_websocket_upgrade()
         if not cast("WebSocketsSansIOProtocol", self.transport.get_protocol()).handshake_initiated:
             # Its parser rejects some input, such as lines over 8 KiB, and never answers it.
             self._refuse(BadRequest("This is not a valid websocket request"))
+
+    def shutdown(self) -> None:
+        """End the connection after the present request or, if there is none, after the next one or
+        a moment. Uvicorn calls this when it stops."""
+        if self._draining or self._serving:
+            super().shutdown()
+        else:
+            self._draining = True
+            self.loop.call_later(DRAIN_SECONDS, self.shutdown)
 
     def pause_writing(self) -> None:
         """Abort the connection later if the client does not read. close() would wait for the
@@ -142,135 +114,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
-        loading, self._loading = self._loading, None
-        if loading is None:
-            super()._start_asgi_task(cycle, app)
-        else:
-            request, future = loading
-            future.add_done_callback(partial(self._answer_loaded, request, cycle, app))
-
-    # Requests that are answered from kept bytes, without an ASGI application.
-
-    def _accept_hot(self) -> HotRequest | None:
-        """Return the request if it can be answered here: it has no body, and no other request of
-        the connection is under way."""
-        if (
-            hot_reads is None
-            or not self.url.startswith(b"/api/")
-            or self._serving
-            or self.flow.write_paused
-            or self.transport.is_closing()
-            or self.parser.get_http_version() != "1.1"
-            or not self.parser.should_keep_alive()
-            or self.parser.should_upgrade()
-        ):
-            return None
-        method = self.parser.get_method()
-        if method not in HOT_METHODS or any(name in WITH_BODY for name, _ in self.headers):
-            return None
-        self._head = read_head(self.headers, self._peer)
-        if self._head is None or self._accepted is not None:
-            return self._accepted
-        return hot_reads.accept(HOT_METHODS[method], self.url.decode("ascii"), self._head)
-
-    def _answer_hot(self) -> bool:
-        """Answer the request if its answer is kept, and return True. If it can be loaded, let
-        _start_asgi_task() wait for that."""
-        request = self._accept_hot()
-        if request is None or hot_reads is None:
-            self._head = None
-            return False
-        answer = hot_reads.kept(request)
-        if answer is None:
-            cast("dict[str, Any]", self.scope)[COUNTED] = True
-            self._loading = request, hot_reads.load(request)
-            return False
-        self._answered = True
-        self._write_hot(request, answer)
-        return True
-
-    def _answer_loaded(
-        self,
-        request: HotRequest,
-        cycle: RequestResponseCycle,
-        app: ASGI3Application,
-        future: "asyncio.Future[Answer | None]",
-    ) -> None:
-        """Answer a request that was loaded; have the view answer it if that is its task, if the
-        load failed, or if the server ends the connection."""
-        if cycle.disconnected or self.transport.is_closing():
-            log_abandoned(request)
-            return
-        failure = future.exception()
-        answer = None if failure else future.result()
-        if isinstance(failure, Busy | OperationalError | InterfaceError):
-            # The view would wait for the same threads or the same database again.
-            cast("dict[str, Any]", cycle.scope)[REFUSAL] = Busy()
-        if answer is None or not cycle.keep_alive:
-            super()._start_asgi_task(cycle, app)
-        else:
-            cycle.response_complete = True
-            self._write_hot(request, answer)
-
-    def _write_hot(self, request: HotRequest, answer: Answer) -> None:
-        self.transport.write(render(request, answer, self._default_lines()))
-        self.on_response_complete()
-
-    def _default_lines(self) -> bytes:
-        headers = self.server_state.default_headers
-        if headers is not _default_lines[0]:
-            # Uvicorn makes another list each second.
-            lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
-            _default_lines[:] = [headers, lines]
-        return cast("bytes", _default_lines[1])
-
-    def _answer_repeated(self, data: bytes) -> bool:
-        """Answer a request that repeats a head, if its answer is kept, and return True. The parser
-        does not see it."""
-        if (
-            hot_reads is None
-            or not self._may_repeat
-            or self._serving
-            or self.flow.write_paused
-            or self.transport.is_closing()
-            or (found := repeated_heads.match(self._peer, data)) is None
-        ):
-            return False
-        request = hot_reads.accept(*found)
-        answer = None if request is None else hot_reads.kept(request)
-        if request is None or answer is None:
-            self._accepted = request
-            return False
-        self._stop_waiting_for_head()
-        self.transport.write(render(request, answer, self._default_lines()))
-        self.server_state.total_requests += 1
-        self._answered_at = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_handler()
-        return True
-
-    def _remember_head(self, data: bytes) -> None:
-        if self._head is not None:
-            self._may_repeat = True
-            repeated_heads.remember(self._peer, data, self._head)
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Close the connection, unless a request was answered since the timer was started."""
-        left = self._answered_at + self.timeout_keep_alive - self.loop.time()
-        if left > 0:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                left, self.timeout_keep_alive_handler
-            )
-        else:
-            super().timeout_keep_alive_handler()
+        super()._start_asgi_task(cycle, app)
 
     # Received data.
 
     def data_received(self, data: bytes) -> None:
         """Parse the data, and refuse a head that is too long or does not end."""
-        if self._answer_repeated(data):
-            return
-        begun, self._head, self._may_repeat = self._begun, None, False
         for start in range(0, len(data), HEAD_BYTES):
             if self._done:
                 return
@@ -280,9 +129,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._silent_bytes = 0 if self._progressed else self._silent_bytes + len(piece)
             if self._silent_bytes > HEAD_BYTES and not self._done:
                 self._refuse(HeadersTooLarge())
-        self._accepted = None
-        if self._between and self._begun == begun + 1:
-            self._remember_head(data)
         if not self._done and not self._serving and self._head_timer is None:
             self._wait_for_head()
 
@@ -292,8 +138,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._fail(BadRequest("Too many requests were sent before their answers were read"))
         super().on_message_begin()
         self._head_bytes = 0
-        self._begun += 1
-        self._between = False
 
     def on_url(self, url: bytes) -> None:
         """Count a part of the address."""
@@ -307,11 +151,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Serve the request."""
-        self._progressed = True
-        self._stop_waiting_for_head()
-        self._answered = False
-        if not self._answer_hot():
-            super().on_headers_complete()
+        self._head_is_complete()
+        super().on_headers_complete()
+        if self._draining and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def on_chunk_header(self) -> None:
         """Note the progress of the parser: a part of the body begins."""
@@ -324,9 +167,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End the request."""
-        self._progressed = self._between = True
-        if not self._answered:
-            super().on_message_complete()
+        self._progressed = True
+        super().on_message_complete()
+
+    def _head_is_complete(self) -> None:
+        self._progressed = True
+        self._stop_waiting_for_head()
 
     def _count(self, size: int) -> None:
         self._head_bytes += size

@@ -14,8 +14,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from apps.core.errors import Busy
 from apps.core.http import hot_reads
+from apps.core.http.answering_protocol import answer_hot_reads
 from apps.core.http.hot_reads import HotRead, HotReads, HotRoute, Shown
-from apps.core.http.protocol import answer_hot_reads
 from apps.core.http.repeated_heads import repeated_heads
 from apps.core.tests.raw import Connect, received, send, serving
 from apps.realtime.transport import UVICORN

@@ -4,10 +4,13 @@ import itertools
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models import UUIDField
+from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.tests.people import Person
 from apps.core.errors import Invalid
+from apps.core.http import pagination
 from apps.core.http.pagination import Listing, Paging, paginate
 from apps.core.http.prepared_lists import PreparedList
 from apps.posts import selectors
@@ -45,6 +48,39 @@ def test_each_page_is_that_of_the_plain_list(
         further = {Paging(1, limit, cursor) for cursor in cursors if cursor}
         asked += further - seen
     assert len(seen) >= 4
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7])
+def test_each_page_of_a_long_list_has_the_rows_that_an_offset_finds(
+    alice: Person, monkeypatch: pytest.MonkeyPatch, settings: Any, limit: int
+) -> None:
+    settings.CACHE_SECONDS = 600
+    monkeypatch.setattr(pagination, "FEW", 5)
+    monkeypatch.setattr(pagination, "POSITIONS", 4)
+    for number in range(20):
+        published_by(alice, f"Post {number}")
+    rows = list(selectors.posts_visible(None).values_list("id", flat=True))
+    prepared = PreparedList(listing, author_id=UUIDField())
+    for number in range(1, 20 // limit + 3):
+        page = prepared.page(Paging(number, limit, None))
+        assert [row.id for row in page.rows] == rows[(number - 1) * limit : number * limit]
+        assert page.pagination["total"] == 20
+
+
+def test_a_deep_page_is_one_statement_that_skips_few_rows(
+    alice: Person, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.CACHE_SECONDS = 600
+    monkeypatch.setattr(pagination, "FEW", 5)
+    monkeypatch.setattr(pagination, "POSITIONS", 4)
+    for number in range(20):
+        published_by(alice, f"Post {number}")
+    prepared = PreparedList(listing, author_id=UUIDField())
+    prepared.page(Paging(15, 1, None))
+    with CaptureQueriesContext(connection) as captured:
+        prepared.page(Paging(16, 1, None))
+    assert len(captured) == 1
+    assert "COUNT" not in captured[0]["sql"]
 
 
 def test_wrong_cursor_is_refused(alice: Person) -> None:

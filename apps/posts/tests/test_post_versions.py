@@ -136,7 +136,7 @@ def test_a_broken_database_is_not_reported_as_a_conflict(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(Post, "save", fail)
+    monkeypatch.setattr("apps.posts.services.update_objects", fail)
     response = alice.patch(f"/posts/{post.pk}", {"title": "Night ferry", "version": 1})
     message = response.json()["message"]
     assert str(error) not in message

@@ -84,8 +84,15 @@ def commits_of(
     refusals_of: Callable[[Sequence[str]], Sequence[DomainError | None]] = lambda items: (
         [None] * len(items)
     ),
+    owner_of: Callable[[str], str] = str,
 ) -> GroupCommit[str, str]:
-    return GroupCommit(commit=commit, refusals_of=refusals_of, locks_of=frozenset, too_many=TooMany)
+    return GroupCommit(
+        commit=commit,
+        refusals_of=refusals_of,
+        owner_of=owner_of,
+        locks_of=frozenset,
+        too_many=TooMany,
+    )
 
 
 def submitted(items: Sequence[str], make: Callable[[], GroupCommit[str, str]]) -> list[Any]:
@@ -118,6 +125,19 @@ def test_a_group_has_at_most_the_largest_size(monkeypatch: pytest.MonkeyPatch) -
     table = Table()
     assert submitted_to(table, list("abcde")) == list("ABCDE")
     assert table.tried == [["a", "b"], ["c", "d"], ["e"]]
+
+
+def test_a_flood_by_one_owner_delays_another_by_a_share_of_a_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ada submits a hundred items before Ben submits two; hers keep their order."""
+    monkeypatch.setattr(group_commit, "LARGEST_SHARE", 3)
+    table = Table()
+    ada, ben = [f"a{n}" for n in range(100)], ["b0", "b1"]
+    found = submitted(ada + ben, lambda: commits_of(table.commit, owner_of=lambda item: item[0]))
+    assert found == [item.upper() for item in ada + ben]
+    assert table.tried[:2] == [["a0", "b0", "a1", "b1", "a2"], ["a3", "a4", "a5"]]
+    assert [row for row in table.rows if row in ada] == ada
 
 
 def test_items_that_arrive_during_a_commit_are_the_next_group() -> None:

@@ -18,6 +18,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """Django's connection, checked as the module says."""
 
     health_check_done: bool
+    # How long transactions that begin now wait for a lock, in milliseconds; None for the time that
+    # is configured.
+    lock_milliseconds: int | None = None
     _ask_at = 0.0
 
     def close_if_health_check_failed(self) -> None:
@@ -29,6 +32,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
             else:
                 self._ask_at = now + ASK_SECONDS
         super().close_if_health_check_failed()
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        super()._set_autocommit(autocommit)  # type: ignore[misc]
+        if not autocommit and self.lock_milliseconds is not None:
+            # As a pipeline, BEGIN and this take one round trip, as BEGIN does alone.
+            with self.wrap_database_errors, self.connection.pipeline():
+                self.connection.execute(f"SET LOCAL lock_timeout = {self.lock_milliseconds}")
 
     def _silent(self) -> bool:
         """Return whether the server has sent nothing since the last answer. What it sends unasked
