@@ -142,6 +142,7 @@ asyncapi: $(RUNTIME) ## Write asyncapi.yaml from the declared events, commands a
 lock: $(DEVELOPMENT) ## Pin the requirements anew after a change to a .in file
 	@$(COMPILE) requirements.in --output-file requirements.txt
 	@$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
+	@$(COMPILE) requirements-sentry.in --output-file requirements-sentry.txt
 
 ## Migrate
 

@@ -316,10 +316,32 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 # Whitenoise finds the files in the packages, so that a fresh clone needs no collectstatic.
 WHITENOISE_USE_FINDERS = True
 
+# --- Error reports -------------------------------------------------------------------------------
+ADMIN_EMAILS = env.emails("ADMIN_EMAILS")
+# For `manage.py sendtestemail --admins`.
+ADMINS = [(address, address) for address in ADMIN_EMAILS]
+SERVER_EMAIL = DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "parley@localhost")
+MAIL_SERVER = env.mail_server("EMAIL_URL", "smtp://localhost:25")
+EMAIL_HOST, EMAIL_PORT = MAIL_SERVER.host, MAIL_SERVER.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = MAIL_SERVER.user, MAIL_SERVER.password
+EMAIL_USE_TLS, EMAIL_USE_SSL = MAIL_SERVER.starttls, MAIL_SERVER.tls
+EMAIL_TIMEOUT = 10
+SENTRY_DSN = env.sentry_dsn("SENTRY_DSN")
+
 # --- Logs ----------------------------------------------------------------------------------------
 LOG_LEVEL = env.text("LOG_LEVEL", "info", one_of=("debug", "info", "warning", "error"))
 LOG_FORMAT = env.text("LOG_FORMAT", "console", one_of=("json", "console"))
 LOG_OUTPUT = env.text("LOG_OUTPUT", "stdout", one_of=("stdout", "stderr", "file"))
 LOG_FILE_PATH = env.text("LOG_FILE_PATH", "./logs/app.log")
+LOG_CLIENT_ADDRESS = env.text("LOG_CLIENT_ADDRESS", "area", one_of=("full", "area", "none"))
 LOGGING_CONFIG = "apps.core.logs.configure"
-LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT, "output": LOG_OUTPUT, "path": LOG_FILE_PATH}
+LOGGING = {
+    "level": LOG_LEVEL,
+    "format": LOG_FORMAT,
+    "output": LOG_OUTPUT,
+    "path": LOG_FILE_PATH,
+    "admin_emails": ADMIN_EMAILS,
+    "sentry": {"dsn": SENTRY_DSN, "environment": APP_ENV, "release": APP_VERSION}
+    if SENTRY_DSN
+    else None,
+}

@@ -18,10 +18,13 @@ from apps.chat.serializers import (
     TypingAck,
     TypingInput,
 )
+from apps.core.quick_log import QuickLog
 from apps.core.ratelimit import consume_action
 from apps.realtime.registry import command
 from apps.realtime.sockets import Socket
 from apps.realtime.threads import in_thread
+
+log = QuickLog("parley.socket")
 
 TYPING_SECONDS = 10
 CHECK_SECONDS = 1
@@ -36,6 +39,14 @@ async def chat_message(socket: Socket, given: Mapping[str, Any]) -> Mapping[str,
     """Send a message, as over HTTP. The response arrives once the message is stored."""
     draft = services.Draft(sender_id=socket.identity.user_id, **given)
     sent = await message_send_grouped(draft)
+    log.info(
+        "message sent",
+        message_id=str(sent.message.pk),
+        created=sent.created,
+        socket_id=socket.entry.socket_id,
+        user_id=str(draft.sender_id),
+        request_id=socket.request_id,
+    )
     return {"message": sent.output}
 
 

@@ -160,6 +160,7 @@ class Endpoint:
             revision = str(getattr(result, self.revision))
             return conditional_answer(request, self.message, self.output.dump(result), revision)
         status, data = self.shown(result)
+        request._request.created = created_in(status, data)  # type: ignore[attr-defined]
         return answer(self.message, data, status=status)
 
     def _contradictions(self) -> list[str]:
@@ -213,3 +214,9 @@ class Endpoint:
             "returns a pair but has no existing_status": pair and not self.existing_status,
         }
         return [sentence for sentence, is_so in wrong.items() if is_so]
+
+
+def created_in(status: int, data: Mapping[str, Any] | None) -> str:
+    """Return the id of what a request has created, for its line in the log; nothing if it created
+    nothing that has an id."""
+    return str((data or {}).get("id", "")) if status == 201 else ""
