@@ -90,7 +90,7 @@ def test_a_route_has_one_template_whether_its_view_answers_or_not(
 ) -> None:
     anonymous.get(path)
     # Refused before Django looks for a route.
-    anonymous.get(path, HTTP_HOST="elsewhere.example")
+    Client().get(path, headers={"Host": "elsewhere.example"})
     served, refused = lines()
     assert served["status"] != refused["status"] == 400
     assert served["route"] == refused["route"] == route
@@ -163,7 +163,8 @@ def test_input_that_is_not_http_is_not_logged(start_server: Callable[..., Server
     server.stop()
     banner, _, logged = server.log.read_text().partition("  data   ")
     assert banner.startswith("Parley ")
-    assert logged.splitlines()[1:] == ["Stopped."]
+    said = [line for line in logged.splitlines()[1:] if "no administrator" not in line]
+    assert said == ["Stopped."]
 
 
 def test_django_prints_no_lines_itself() -> None:
