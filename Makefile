@@ -18,7 +18,7 @@ COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 
 
 # A setting as the server reads it: the environment first, then .env, then the default.
 setting = $(or $($(1)),$(shell sed -n 's/^$(1)=//p' .env 2>/dev/null | tail -n 1),$(2))
-HTTP_PORT = $(call setting,SERVER_PORT,8080)
+HTTP_PORT = $(call setting,SERVER_PORT,$(call setting,PORT,8080))
 REDIS_DIRECTORY := var/redis
 # The wheel of the development requirements carries Redis for machines that have none.
 REDIS_PATH := PATH="$$PATH:$(CURDIR)/$(VENV)/bin"
@@ -29,19 +29,29 @@ REDIS_CLI = $(REDIS_AUTH) redis-cli \
 # Only our own server listens on this socket, so no other one can be stopped by mistake.
 OWN_REDIS_CLI = cd $(REDIS_DIRECTORY) 2>/dev/null && $(REDIS_AUTH) redis-cli -s redis.sock
 
+# Asks before what cannot be taken back. Without a terminal only sure=yes goes on.
+define ask
+test "$(sure)" = yes || { \
+	test -t 0 || { echo "Nobody can be asked here. To go on without a question add: sure=yes"; exit 1; }; \
+	printf 'Type yes to go on: '; read -r answer; \
+	test "$$answer" = yes || { echo "Nothing was changed."; exit 1; }; }
+endef
+
 ## Serve
 
-run: $(RUNTIME) ## Install what is missing and serve on SERVER_PORT (8080)
-	@$(MANAGE) migrate --verbosity 0
-	@exec $(MANAGE) serve
+run: $(RUNTIME) ## Install what is missing, migrate and serve on SERVER_PORT (8080)
+	@exec $(MANAGE) serve --migrate
 
-dev: $(DEVELOPMENT) ## Serve with hot reload
-	@$(MANAGE) migrate --verbosity 0
-	@exec $(MANAGE) runserver $(call setting,SERVER_HOST,127.0.0.1):$(HTTP_PORT)
+dev: $(DEVELOPMENT) ## The same, and again after each change of the sources
+	@exec $(MANAGE) serve --migrate --reload
 
 demo: $(RUNTIME) ## Fill the database with people, posts and conversations
 	@$(MANAGE) migrate --verbosity 0
 	@$(MANAGE) demo
+
+admin: $(RUNTIME) ## Make an administrator, who is asked for in the terminal
+	@$(MANAGE) migrate --verbosity 0
+	@$(MANAGE) create_admin
 
 ws-health: $(RUNTIME) ## Show what /health of the running server says, its websockets included
 	@$(PYTHON) -c 'from urllib.request import urlopen; \
@@ -61,9 +71,12 @@ test: $(DEVELOPMENT) ## The whole suite, on SQLite and then on PostgreSQL and Re
 test-integration: $(DEVELOPMENT) ## Only the tests with real server processes, on both backends
 	@$(PYTHON) -m testing.suite -m integration
 
+test-starts: $(DEVELOPMENT) ## Ten times: eight processes migrate one empty database, on both backends
+	@PARLEY_ROUNDS=10 $(PYTHON) -m testing.suite config/tests/test_migrating.py
+
 # The list of CI; the cheap steps come first and the tests last.
 CHECKS := check-format check-lint check-types check-layers check-migrations check-schema \
-	check-dependencies check-clients check-fuzz
+	check-dependencies check-image check-clients check-fuzz
 
 check: $(CHECKS) test ## Everything that CI runs
 
@@ -93,6 +106,9 @@ check-schema: $(DEVELOPMENT) ## openapi.yaml and asyncapi.yaml are what the code
 check-dependencies: $(DEVELOPMENT) ## Every dependency is declared and used
 	@$(VENV)/bin/deptry .
 
+check-image: $(DEVELOPMENT) ## The Dockerfile keeps the rules of hadolint, on machines that it has a wheel for
+	@test ! -x $(VENV)/bin/hadolint || $(VENV)/bin/hadolint Dockerfile
+
 check-clients: $(CLIENT_TOOLS) ## Clients generated from openapi.yaml work; needs Node.js 20.19 or newer
 	@$(PYTHON) -m testing.clients
 
@@ -107,6 +123,9 @@ bench: $(DEVELOPMENT) ## Measure all, or what is named behind it, each figure be
 
 $(BENCHMARKS): bench
 	@:
+
+restore-drill: $(DEVELOPMENT) ## Back up and restore a million messages on both kinds of databases: [messages=N]
+	@$(PYTHON) -m bench.restore_drill $(messages)
 
 ## Change
 
@@ -134,12 +153,15 @@ migrate-create: $(DEVELOPMENT) ## Write the migration of changed models: name=X,
 migrate-up: $(RUNTIME) ## Apply all migrations
 	@$(MANAGE) migrate
 
-migrate-down: $(RUNTIME) ## Take back the last migration of one app: app=Y
+migrate-down: $(RUNTIME) ## Take back the last migration of one app, with what it stored: app=Y
 	@test -n "$(app)" || { echo "Say whose: make migrate-down app=posts"; exit 1; }
 	@applied=$$($(MANAGE) showmigrations "$(app)" --plan) || exit 1; \
 	applied=$$(printf '%s\n' "$$applied" | sed -n 's/^\[X\]  $(app)\.//p'); \
 	test -n "$$applied" || { echo "No migration of $(app) is applied."; exit 1; }; \
 	before=$$(printf '%s\n' "$$applied" | tail -n 2 | sed '$$d'); \
+	echo "This takes back $(app).$$(printf '%s\n' "$$applied" | tail -n 1)"; \
+	echo "what its tables and columns hold is lost. python manage.py backup keeps it."; \
+	$(ask); \
 	$(MANAGE) migrate "$(app)" "$${before:-zero}"
 
 migrate-force: $(RUNTIME) ## Record a version as applied without running it: version=N app=Y
@@ -184,7 +206,11 @@ clean: ## Remove what builds and tests leave behind
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache var/static \
 		$(CLIENTS)/generated
 
-clean-all: redis-stop clean ## Remove also the environment, our Redis and the embedded database
+clean-all: ## Remove also the environment and var: our Redis, the embedded database, backups
+	@echo "This removes $(VENV) and all of var:"
+	@du -sh var/* 2>/dev/null | sed 's/^/  /' || true
+	@$(ask)
+	@$(MAKE) --no-print-directory redis-stop clean
 	@rm -rf $(VENV) var $(CLIENTS)/node_modules
 
 help: ## List these commands
@@ -226,6 +252,7 @@ $(CLIENT_TOOLS): $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(DEVELOPM
 	@cd $(CLIENTS) && npm ci --ignore-scripts --loglevel=error
 	@touch $@
 
-.PHONY: run dev demo ws-health build test test-integration check $(CHECKS) bench $(BENCHMARKS) \
+.PHONY: run dev demo admin ws-health build test test-integration test-starts check $(CHECKS) bench $(BENCHMARKS) \
+	restore-drill \
 	format swagger asyncapi lock migrate-create migrate-up migrate-down migrate-force redis-start redis-stop \
 	redis-cli redis-monitor ps logs clean clean-all help

@@ -1,24 +1,26 @@
 """Fixtures that all tests share: named people, and real servers. What an app brings to all tests is
 in its `tests/fixtures.py`."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core.cache import cache
 from django.core.management import CommandError
 from django.core.management.commands import flush
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person, anonymous_client, person
 from apps.core.kept import clear_caches
 from apps.core.ratelimit import limiter
 from testing.client import ContractClient
-from testing.server import ServerProcess, until
+from testing.server import ServerProcess, database_url, until
 
 HERE = Path(__file__).parent
 pytest_plugins = [
@@ -110,6 +112,19 @@ def start_server(transactional_db: Any, tmp_path: Path) -> Iterator[Callable[...
             return running.enter_context(ServerProcess(log, environment))
 
         yield start
+
+
+@pytest.fixture
+def empty_database(django_db_setup: None, tmp_path: Path) -> Iterator[str]:
+    """The address of a database without tables, on the same backend as this test's."""
+    if connection.vendor == "sqlite":
+        yield f"sqlite://{tmp_path}/empty.sqlite3"
+        return
+    server, name = database_url().rpartition("/")[0], f"empty_{uuid.uuid4().hex}"
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as administrator:
+        administrator.execute(f'CREATE DATABASE "{name}"'.encode())
+        yield f"{server}/{name}"
+        administrator.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,9 @@ from django.core.checks import Warning as Caution
 
 from apps.core.features import limits
 from config import env
+from config.secrets import HOW_TO_MAKE_ONE, SECRET_BYTES, is_repetitive
 
-KEY_BYTES = 64
+MAKE_ONE = f"Make one with: {HOW_TO_MAKE_ONE}"
 
 
 @register()
@@ -32,16 +33,11 @@ def _in_production() -> bool:
 
 
 def _unsafe_anywhere() -> Iterator[CheckMessage]:
-    if len(settings.JWT_SECRET.encode()) < KEY_BYTES:
-        yield Error(
-            f"JWT_SECRET is shorter than {KEY_BYTES} bytes.",
-            hint="Make one with: python -c 'import secrets; print(secrets.token_urlsafe(64))'",
-            id="parley.E002",
-        )
+    yield from _too_short("JWT_SECRET", settings.JWT_SECRET)
     if settings.JWT_SECRET == settings.SECRET_KEY:
         yield Error(
             "JWT_SECRET and APP_SECRET_KEY are the same.",
-            hint="Give each its own, so that a leak of one does not open the other.",
+            hint="Give each its own, so that a leak of one does not open the other. " + MAKE_ONE,
             id="parley.E003",
         )
     if settings.CORS_ALLOW_CREDENTIALS and "*" in settings.CORS_ALLOWED_ORIGINS:
@@ -67,18 +63,7 @@ def _unsafe_anywhere() -> Iterator[CheckMessage]:
 def _unsafe_in_production() -> Iterator[CheckMessage]:
     if settings.DEBUG:
         yield Error("APP_DEBUG is on in production.", hint="Remove it.", id="parley.E010")
-    for name, value in (
-        ("APP_SECRET_KEY", settings.SECRET_KEY),
-        ("JWT_SECRET", settings.JWT_SECRET),
-    ):
-        if not env.text(name):
-            yield Error(
-                f"{name} is not set in production.",
-                hint=f"Set {name} or {name}_FILE, the same for every process.",
-                id="parley.E011",
-            )
-        if settings.SAMPLE_SECRET in value:
-            yield Error(f"{name} is the sample secret.", hint="Make your own.", id="parley.E012")
+    yield from _unsafe_secrets()
     if "*" in settings.ALLOWED_HOSTS:
         yield Error(
             "APP_ALLOWED_HOSTS is * in production.",
@@ -96,6 +81,31 @@ def _unsafe_in_production() -> Iterator[CheckMessage]:
             "WEBSOCKET_QUERY_TOKEN is on: proxies in front may log the token in /ws?token=.",
             hint="Have clients use tickets and set it to false.",
             id="parley.W011",
+        )
+
+
+def _unsafe_secrets() -> Iterator[CheckMessage]:
+    for name, value in (
+        ("APP_SECRET_KEY", settings.SECRET_KEY),
+        ("JWT_SECRET", settings.JWT_SECRET),
+    ):
+        if not env.text(name):
+            yield Error(
+                f"{name} is not set in production.",
+                hint=f"Set {name} or {name}_FILE, the same for every process. {MAKE_ONE}",
+                id="parley.E011",
+            )
+        elif settings.SAMPLE_SECRET in value:
+            yield Error(f"{name} is the sample secret.", hint=MAKE_ONE, id="parley.E012")
+        elif is_repetitive(value):
+            yield Error(f"{name} is easy to guess.", hint=MAKE_ONE, id="parley.E014")
+    yield from _too_short("APP_SECRET_KEY", settings.SECRET_KEY)
+
+
+def _too_short(name: str, value: str) -> Iterator[CheckMessage]:
+    if len(value.encode()) < SECRET_BYTES:
+        yield Error(
+            f"{name} is shorter than {SECRET_BYTES} bytes.", hint=MAKE_ONE, id="parley.E002"
         )
 
 

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from dotenv import load_dotenv
 
 from apps.core.private import private_file, restrict_file
+from config.secrets import kept_secret, new_secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -27,6 +28,7 @@ KEEPALIVE_OPTIONS = {
     "keepalives_count": "2",
     "tcp_user_timeout": "15000",
 }
+SSLMODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 # SQLite has no value for "without limit"; this is a week, in seconds.
 FOREVER = 7 * 24 * 3600
 
@@ -42,9 +44,9 @@ class Problem:
 problems: list[Problem] = []
 declared: set[str] = set()
 
-# A test run must not depend on a developer's own .env file.
+# A test run must not depend on a developer's own .env file. A ${ in it stands for itself.
 if os.environ.get("APP_ENV") != "test":
-    load_dotenv(BASE_DIR / ".env")
+    load_dotenv(BASE_DIR / ".env", interpolate=False)
 
 
 def text(name: str, default: str = "", *, one_of: Sequence[str] = ()) -> str:
@@ -96,6 +98,18 @@ def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
+def secret(name: str, kept_in: Path) -> str:
+    """Return the variable, or a random secret that is kept in the file."""
+    given = text(name)
+    if given:
+        return given
+    try:
+        return kept_secret(kept_in)
+    except OSError as error:
+        _report(name, f"is not set, and none can be kept in {kept_in} ({error}). Set {name}.")
+        return new_secret()
+
+
 def database(
     default_path: Path, *, connect_timeout: int, lock_timeout: int, prepare: bool = True
 ) -> dict[str, Any]:
@@ -114,7 +128,7 @@ def database(
         "NAME": text("DB_NAME", "parley"),
     }
     options: dict[str, Any] = {
-        "sslmode": text("DB_SSLMODE", "prefer"),
+        "sslmode": text("DB_SSLMODE", "prefer", one_of=SSLMODES),
         "connect_timeout": str(connect_timeout),
         "prepare_threshold": 0 if prepare else None,
         **KEEPALIVE_OPTIONS,
@@ -155,7 +169,8 @@ def redis_url() -> str:
         return f"{split.scheme}://{split.netloc}"
     if not host:
         return ""
-    return f"redis://:{password}@{host}:{port}" if password else f"redis://{host}:{port}"
+    login = f":{quote(password, safe='')}@" if password else ""
+    return f"redis://{login}{host}:{port}"
 
 
 def keepalive(*, idle: int, interval: int, count: int) -> dict[int, int]:

@@ -6,6 +6,8 @@ from typing import Any
 
 import structlog
 
+from config.database_problems import problem_of
+
 log = structlog.get_logger(__name__)
 
 Step = Callable[[], Awaitable[object]]
@@ -31,7 +33,9 @@ class Lifespan:
         except Exception as error:
             log.debug("the start failed", exc_info=True)
             # manage.py serve ends with this sentence.
-            self.failure = f"The server could not start: {type(error).__name__}: {error}"
+            self.failure = (
+                problem_of(error) or f"The server could not start: {type(error).__name__}: {error}"
+            )
             await send({"type": "lifespan.startup.failed"})
             return
         await send({"type": "lifespan.startup.complete"})

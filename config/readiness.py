@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 
 from config.health_checks import query_database
+from config.migrating import pending_migrations
 
 DEADLINE_SECONDS = 3
 
@@ -60,11 +60,6 @@ def database_state() -> DatabaseState:
     with suppress(Exception):
         query_database()
         answers = True
-        migrated = not _pending_migrations()
+        migrated = not pending_migrations()
     connection.close()
     return DatabaseState(answers, migrated)
-
-
-def _pending_migrations() -> bool:
-    executor = MigrationExecutor(connection)
-    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))

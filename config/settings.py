@@ -1,12 +1,12 @@
 """Parley's settings, by topic. docs/settings.md and .env.example list the variables."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 from apps.core.private import private_directory
 from config import env
-from config.secrets import kept_secret
 
 # --- Application ---------------------------------------------------------------------------------
 BASE_DIR = env.BASE_DIR
@@ -15,10 +15,12 @@ APP_ENV = env.text("APP_ENV", "development", one_of=("development", "test", "pro
 APP_VERSION = env.text("APP_VERSION", "0.1.0")
 DEBUG = env.boolean("APP_DEBUG", False)
 DATA_DIR = BASE_DIR / "var"
-private_directory(DATA_DIR)
+# Where the disk is read-only, what needs the folder says so, and a server may need nothing of it.
+with suppress(OSError):
+    private_directory(DATA_DIR)
 
 SAMPLE_SECRET = "your-secret-key-change-this-in-production"  # noqa: S105
-SECRET_KEY = env.text("APP_SECRET_KEY") or kept_secret(DATA_DIR / "app-secret")
+SECRET_KEY = env.secret("APP_SECRET_KEY", DATA_DIR / "app-secret")
 ALLOWED_HOSTS = env.words("APP_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 
 ROOT_URLCONF = "config.urls"
@@ -82,7 +84,13 @@ TEMPLATES: list[dict[str, Any]] = [
 
 # --- Server --------------------------------------------------------------------------------------
 SERVER_HOST = env.text("SERVER_HOST", "0.0.0.0")  # noqa: S104
-SERVER_PORT = env.integer("SERVER_PORT", 8080, at_least=1, at_most=65535)
+# Platforms that run many programs on a machine say PORT.
+SERVER_PORT = env.integer(
+    "SERVER_PORT",
+    env.integer("PORT", 8080, at_least=1, at_most=65535),
+    at_least=1,
+    at_most=65535,
+)
 WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 1, at_least=1, at_most=100)
 SERVER_READ_TIMEOUT = env.integer("SERVER_READ_TIMEOUT", 30, at_least=1)
 SERVER_WRITE_TIMEOUT = env.integer("SERVER_WRITE_TIMEOUT", 30, at_least=1)
@@ -212,7 +220,7 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
         for name in ("MinimumLength", "CommonPassword", "NumericPassword")
     ),
 ]
-JWT_SECRET = env.text("JWT_SECRET") or kept_secret(DATA_DIR / "jwt-secret")
+JWT_SECRET = env.secret("JWT_SECRET", DATA_DIR / "jwt-secret")
 JWT_ISSUER = env.text("JWT_ISSUER", "parley")
 SIMPLE_JWT = {
     "ALGORITHM": "HS256",
@@ -294,14 +302,16 @@ X_FRAME_OPTIONS = "DENY"
 # Sent over TLS only, which ends at a proxy. The proxy also redirects browsers to TLS. Subdomains of
 # this host and the preload lists of browsers are not for one server to decide.
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if APP_ENV == "production" else 0
-SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
+# PageForms, which is Django's middleware against forged requests, is not known by its name.
+SILENCED_SYSTEM_CHECKS = [f"security.{check}" for check in ("W003", "W005", "W008", "W021")]
 if SERVER_TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # --- Static files --------------------------------------------------------------------------------
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
-STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+with suppress(OSError):
+    STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Whitenoise finds the files in the packages, so that a fresh clone needs no collectstatic.
 WHITENOISE_USE_FINDERS = True

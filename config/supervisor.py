@@ -1,12 +1,12 @@
-"""The supervisor of `serve --processes`: it binds the port, starts the processes that serve on it,
-and replaces each that ends or hangs (docs/decisions/0033-processes.md)."""
+"""The supervisor of `serve --processes`: it starts the processes that serve on one port, and
+replaces each that ends or hangs (docs/decisions/0033-processes.md)."""
 
 import asyncio
 import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import structlog
@@ -27,30 +27,6 @@ FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 8.0
 
 
-def bind(host: str, port: int, count: int) -> list[socket.socket]:
-    """Return so many sockets that are bound to one port and do not listen yet. Linux divides new
-    connections among those that listen. Raises OSError if another program has the port."""
-    # Sockets with SO_REUSEPORT would share the port with another server of this account.
-    _bound(host, port).close()
-    return [_bound(host, port, shared=True) for _ in range(count)]
-
-
-def _bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind(address)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
 def next_delay(delay: float, lived: float) -> float:
     """Return how many seconds to wait before a process is replaced that lived for so many seconds,
     and was itself started after that delay."""
@@ -64,9 +40,20 @@ class SupervisedProcess:
 
     def __init__(self, process: asyncio.subprocess.Process, link: socket.socket) -> None:
         self.process = process
-        self.served = False
         self.last_words = ""
         self._link = link
+        self._serves = asyncio.Event()
+        self._ended = asyncio.create_task(self._watch())
+
+    @property
+    def served(self) -> bool:
+        """Return whether it has begun to serve, whether or not it still does."""
+        return self._serves.is_set()
+
+    @property
+    def reason(self) -> str:
+        """Return why it has ended."""
+        return self.last_words or f"A process ended with exit code {self.process.returncode}."
 
     @classmethod
     async def start(cls, listeners: Sequence[socket.socket]) -> "SupervisedProcess":
@@ -88,6 +75,17 @@ class SupervisedProcess:
         return cls(process, ours)
 
     async def wait(self) -> None:
+        """Wait until the process has ended."""
+        await asyncio.shield(self._ended)
+
+    async def begins_to_serve(self) -> bool:
+        """Wait until the process serves, and return True; return False if it ends before."""
+        serves = asyncio.create_task(self._serves.wait())
+        await asyncio.wait([serves, self._ended], return_when=asyncio.FIRST_COMPLETED)
+        serves.cancel()
+        return not self._ended.done()
+
+    async def _watch(self) -> None:
         """Wait until the process has ended, and kill it if it hangs."""
         with self._link:
             await self._listen()
@@ -108,11 +106,15 @@ class SupervisedProcess:
                 return
             silent = 0
             if BEAT in said and not self.served:
-                self.served = True
+                self._serves.set()
                 log.info("a process serves", pid=self.process.pid)
             self.last_words += said.replace(BEAT, b"").decode(errors="replace").strip()
         self.last_words = "A process hung and was killed."
         self.signal(signal.SIGKILL)
+
+    def when_ended(self, act: Callable[["SupervisedProcess"], None]) -> None:
+        """Call `act` with this process when it has ended."""
+        self._ended.add_done_callback(lambda _: act(self))
 
     def signal(self, number: signal.Signals) -> None:
         """Send the process a signal, unless it has ended."""
@@ -130,6 +132,10 @@ class Supervisor:
         self._listeners = listeners
         self._stop_seconds = stop_seconds
         self._running: set[SupervisedProcess] = set()
+        # The process of each listener, and the one that is to take its place.
+        self._current: dict[int, SupervisedProcess] = {}
+        self._successors: dict[int, SupervisedProcess] = {}
+        self._renewing: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._failure = ""
 
@@ -137,6 +143,7 @@ class Supervisor:
         """Keep the processes until told to stop, and wait until all have ended. Return why it
         failed, or an empty string."""
         loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self._begin_to_renew)
 
         def stop() -> None:
             # The loop may be closed already.
@@ -146,18 +153,25 @@ class Supervisor:
         when_told_to_stop(stop)
         numbers = range(len(self._listeners))
         await asyncio.gather(*(self._keep(number) for number in numbers))
+        # A process that was to take another's place.
+        await asyncio.gather(*(running.wait() for running in self._running))
         return self._failure
 
     async def _keep(self, number: int) -> None:
         """Start the process again each time it has ended, until told to stop."""
-        listeners = [*self._listeners[number:], *self._listeners[:number]]
         delay, ever_served = 0.0, False
         while not self._stopping.is_set():
             began = time.monotonic()
-            served, reason = await self._run_once(listeners)
-            ever_served = ever_served or served
+            running = self._successors.pop(number, None) or await self._start(number)
+            if isinstance(running, SupervisedProcess):
+                self._current[number] = running
+                await running.wait()
+                ever_served = ever_served or running.served
             if self._stopping.is_set():
                 return
+            if number in self._successors:
+                continue
+            reason = running if isinstance(running, str) else running.reason
             if not ever_served:
                 # A mistake in the settings, say. It would not be repaired by trying again.
                 self._failure = reason
@@ -168,20 +182,40 @@ class Supervisor:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay)
 
-    async def _run_once(self, listeners: Sequence[socket.socket]) -> tuple[bool, str]:
-        """Start a process and wait until it has ended. Return whether it served, and the reason of
-        its end."""
+    async def _start(self, number: int) -> SupervisedProcess | str:
+        """Start a process for a listener; return why that is not possible."""
+        listeners = [*self._listeners[number:], *self._listeners[:number]]
         try:
             running = await SupervisedProcess.start(listeners)
         except OSError as error:
-            return False, f"A process could not be started: {error}"
+            return f"A process could not be started: {error}"
         self._running.add(running)
+        running.when_ended(self._running.discard)
         if self._stopping.is_set():
             running.signal(signal.SIGTERM)
-        await running.wait()
-        self._running.remove(running)
-        code = running.process.returncode
-        return running.served, running.last_words or f"A process ended with exit code {code}."
+        return running
+
+    def _begin_to_renew(self) -> None:
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.create_task(self._renew())
+
+    async def _renew(self) -> None:
+        """Replace the processes, one after the other, by new ones with the code and the settings
+        that are there now. One that does not begin to serve ends that: the others stay."""
+        for number in range(len(self._listeners)):
+            successor = await self._start(number)
+            if self._stopping.is_set():
+                return
+            if isinstance(successor, str) or not await successor.begins_to_serve():
+                reason = successor if isinstance(successor, str) else successor.reason
+                log.error("a new process does not serve, and the old ones stay", reason=reason)
+                return
+            # Both accept what waits at the listener, so nothing waits for the other's end.
+            self._successors[number] = successor
+            if old := self._current.get(number):
+                old.signal(signal.SIGTERM)
+                await old.wait()
+        log.info("all processes were replaced")
 
     def _stop(self) -> None:
         """Pass on that the server is to stop; the second time that it is to wait for no client."""

@@ -6,10 +6,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
+from uuid import uuid4
 
 import httpx
 from django.conf import settings
@@ -46,6 +48,22 @@ def database_url() -> str:
     return f"postgresql://{found['USER']}:{quote(found['PASSWORD'])}@{host}/{found['NAME']}"
 
 
+@contextmanager
+def empty_database(folder: Path) -> Iterator[str]:
+    """Yield the address of an empty database of the same kind as that of the running test."""
+    name = f"empty_{uuid4().hex}"
+    if connection.vendor == "sqlite":
+        yield f"sqlite:///{quote(str(folder))}/{name}.sqlite3"
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    try:
+        yield urlsplit(database_url())._replace(path=f"/{name}").geturl()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run Python with the arguments, the settings of the tests and more environment variables;
     return its exit code and output."""
@@ -63,7 +81,8 @@ def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProce
 class ServerProcess:
     """`manage.py serve` on a free port and the running test's database, as a context manager.
 
-    Its output is appended to `log`, or goes to `pipe`, a file descriptor.
+    Its output is appended to `log`, or goes to `pipe`, a file descriptor. `arguments` are further
+    ones of the command.
     """
 
     def __init__(
@@ -71,11 +90,13 @@ class ServerProcess:
         log: Path,
         environment: Mapping[str, str] | None = None,
         pipe: int | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         self._pipe = pipe
+        self._arguments = arguments
         self._environment = {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "config.settings_test",
@@ -97,6 +118,7 @@ class ServerProcess:
     def launch(self) -> None:
         """Start the process without waiting until it serves."""
         command = [sys.executable, "manage.py", "serve", "--port", str(self.port)]
+        command += self._arguments
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 command,

@@ -10,7 +10,10 @@ import structlog
 from django.conf import settings
 from django_redis import get_redis_connection
 from django_redis.exceptions import ConnectionInterrupted
+from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
 
 log = structlog.get_logger(__name__)
 
@@ -21,6 +24,8 @@ T = TypeVar("T")
 PROBE_SECONDS = 1.0
 # The least time between two log lines about refusals, in seconds.
 REFUSAL_LOG_SECONDS = 5.0
+# How long a server that starts waits for Redis before it says that it is away.
+START_SECONDS = 1.0
 
 
 class RedisDown(Exception):
@@ -85,6 +90,21 @@ def with_redis(alias: str, operation: Callable[[Any], T]) -> T:
             _close_idle_connections()
             _start_probe(breaker)
         raise RedisDown from error
+
+
+def why_redis_is_away() -> str:
+    """Return why the Redis of the settings cannot be used now; an empty string if it can, or if
+    there is none. Nothing else learns of it."""
+    if not settings.REDIS_URL:
+        return ""
+    once = Retry(NoBackoff(), retries=0)
+    wait = {"socket_timeout": START_SECONDS, "socket_connect_timeout": START_SECONDS}
+    with Redis.from_url(settings.REDIS_URL, retry=once, **wait) as client:
+        try:
+            client.ping()
+        except (RedisError, OSError) as error:
+            return str(error).rstrip(". ")
+    return ""
 
 
 def _start_probe(tripped: Breaker) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from config.lifespan import Lifespan
-from testing.server import ServerProcess, free_port, run_python
+from testing.server import database_url, free_port, run_python
 
 # manage.py serve, with a first step that fails.
 CANNOT_START = """
@@ -26,7 +26,7 @@ import sys
 import uvicorn
 from django.core.management import execute_from_command_line
 
-async def fails(self):
+async def fails(self, sockets):
     raise OSError("the disk is on fire")
 
 uvicorn.Server.serve = fails
@@ -79,25 +79,18 @@ def test_after_a_failed_step_no_other_runs_and_the_reason_is_known() -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
 def test_a_server_that_cannot_start_ends_with_one_sentence() -> None:
-    ended = run_python("-c", CANNOT_START, str(free_port()))
+    ended = run_python("-c", CANNOT_START, str(free_port()), DATABASE_URL=database_url())
     assert ended.returncode == 1
     assert ended.stderr == "The server could not start: OSError: the disk is on fire\n"
     assert "Traceback" not in ended.stdout
 
 
 @pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
 def test_a_server_that_fails_ends_with_one_sentence_and_logs_the_rest() -> None:
-    ended = run_python("-c", FAILS, str(free_port()))
+    ended = run_python("-c", FAILS, str(free_port()), DATABASE_URL=database_url())
     assert ended.returncode == 1
     assert ended.stderr == "The server failed: OSError: the disk is on fire\n"
     assert "Traceback" in ended.stdout
-
-
-@pytest.mark.integration
-@pytest.mark.django_db(transaction=True)
-def test_a_server_whose_port_is_in_use_names_the_port(server: ServerProcess) -> None:
-    ended = run_python("manage.py", "serve", "--port", str(server.port))
-    sentence = f"Could not serve on port {server.port}. Set SERVER_PORT to a free one.\n"
-    assert (ended.returncode, ended.stderr) == (1, sentence)
-    assert "Traceback" not in ended.stdout

@@ -1,13 +1,17 @@
 """Several processes serve on one port, and their supervisor replaces those that end."""
 
+import asyncio
 import os
 import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,10 +22,16 @@ from django.core.management import CommandError, call_command
 from apps.accounts.tests.people import Person
 from apps.posts.tests.factories import published_by, row
 from apps.realtime.tests.test_losing_nothing import contents, send
+from config.listening import bind_shared
 from config.management.commands.serve import NEEDS_BACKENDS
 from config.supervised import BEAT, end_with_supervisor
-from config.supervisor import LONGEST_DELAY_SECONDS, SOON_SECONDS, next_delay
-from testing.server import ServerProcess, free_port, run_python, until
+from config.supervisor import (
+    LONGEST_DELAY_SECONDS,
+    SOON_SECONDS,
+    Supervisor,
+    next_delay,
+)
+from testing.server import ServerProcess, database_url, free_port, run_python, until
 from testing.socket import TestSocket
 
 pytestmark = [pytest.mark.integration]
@@ -208,6 +218,121 @@ class TestSeveralProcesses:
         assert all(answers(server, patience=30) for _ in range(MANY))
         assert server.stop(signal.SIGINT) == 0
 
+    def test_processes_that_cannot_start_end_the_server_with_one_sentence(self) -> None:
+        ended = serve_two("-c", CANNOT_START, port=free_port(), database=database_url())
+        assert ended.returncode == 1
+        assert ended.stderr == "The server could not start: OSError: the disk is on fire\n"
+
+    def test_processes_are_replaced_one_by_one_and_no_request_fails(
+        self, start_server: Start, alice: Person
+    ) -> None:
+        server = start_server(
+            **TWO, RATE_LIMIT_BURST="1000000", RATE_LIMIT_REQUESTS_PER_SECOND="1000000"
+        )
+        before = supervised_by(server)
+        post = published_by(alice)
+        ended = threading.Event()
+        with ThreadPoolExecutor() as clients:
+            asking = [
+                clients.submit(ask_again_and_again, server, f"/api/v1/posts/{post.pk}", ended),
+                clients.submit(ask_again_and_again, server, "/api/v1/auth/profile", ended, alice),
+                clients.submit(ask_anew_again_and_again, server, ended),
+            ]
+            server.send(signal.SIGHUP)
+            log_has(server, "all processes were replaced")
+            ended.set()
+        assert [one.result() for one in asking] == [{200}] * 3
+        assert supervised_by(server).isdisjoint(before)
+        assert server.stop(signal.SIGTERM) == 0
+
+
+def ask_again_and_again(
+    server: ServerProcess, path: str, ended: threading.Event, who: Person | None = None
+) -> set[int]:
+    """Ask over one connection as long as the server leaves it open; return the statuses."""
+    found = set()
+    headers = {"Authorization": f"Bearer {who.access}"} if who else {}
+    with httpx.Client(base_url=server.url, headers=headers, timeout=30) as client:
+        while not ended.is_set():
+            found.add(client.get(path).status_code)
+    return found
+
+
+def ask_anew_again_and_again(server: ServerProcess, ended: threading.Event) -> set[int]:
+    """Ask over a new connection each time; return the statuses."""
+    found = set()
+    while not ended.is_set():
+        found.add(server.call("GET", "/health").status_code)
+    return found
+
+
+def log_has(server: ServerProcess, text: str) -> None:
+    until(lambda: text in server.log.read_text(), seconds=60)
+
+
+# A process of a supervisor: it serves until it is told to stop.
+SERVES = """
+import signal, socket, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+link = socket.socket(fileno=int(sys.argv[-1].split(",")[0]))
+while True:
+    link.send(bytes(1))
+    time.sleep(0.05)
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The program that a supervisor of this process starts; what handles signals is restored."""
+    path = tmp_path / "serve.py"
+    path.write_text(SERVES)
+    monkeypatch.setattr(sys, "orig_argv", [sys.executable, str(path)])
+    told = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in told}
+    yield path
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_old_processes_stay_if_the_new_ones_do_not_serve(
+    program: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def supervise() -> list[list[int]]:
+        supervisor = Supervisor(bind_shared("127.0.0.1", free_port(), 2), stop_seconds=10)
+        running = asyncio.create_task(supervisor.run())
+        pids = [await serving(supervisor)]
+        for text in ("raise SystemExit('a mistake')", SERVES):
+            await asyncio.to_thread(program.write_text, text)
+            os.kill(os.getpid(), signal.SIGHUP)
+            await renewed(supervisor)
+            pids.append(await serving(supervisor))
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await running == ""
+        return pids
+
+    first, after_a_mistake, last = asyncio.run(supervise())
+    assert first == after_a_mistake
+    assert set(last).isdisjoint(first)
+
+
+async def serving(supervisor: Supervisor) -> list[int]:
+    """Return the processes once both serve."""
+    while True:
+        current = [one for _, one in sorted(supervisor._current.items()) if one.served]
+        if len(current) == 2 and len(supervisor._running) == 2:
+            return [one.process.pid for one in current]
+        await asyncio.sleep(0.01)
+
+
+async def renewed(supervisor: Supervisor) -> None:
+    """Wait until the supervisor has tried to replace its processes."""
+    while True:
+        if renewing := supervisor._renewing:
+            await renewing
+            supervisor._renewing = None
+            return
+        await asyncio.sleep(0.01)
+
 
 def test_a_process_ends_with_a_supervisor_that_has_not_read_all_its_beats() -> None:
     link, supervisor = socket.socketpair()
@@ -235,24 +360,18 @@ def test_an_embedded_server_refuses_to_be_several_processes(
     assert ended.stderr.splitlines()[-1] == NEEDS_BACKENDS
 
 
-def serve_two(*how: str, port: int) -> subprocess.CompletedProcess[str]:
+def serve_two(*how: str, port: int, database: str = POSTGRES) -> subprocess.CompletedProcess[str]:
     """Run two processes until the server ends by itself."""
     arguments = ["serve", "--port", str(port), "--processes", "2"]
-    return run_python(*how, *arguments, DATABASE_URL=POSTGRES, REDIS_URL=REDIS)
-
-
-def test_processes_that_cannot_start_end_the_server_with_one_sentence() -> None:
-    ended = serve_two("-c", CANNOT_START, port=free_port())
-    assert ended.returncode == 1
-    assert ended.stderr == "The server could not start: OSError: the disk is on fire\n"
+    return run_python(*how, *arguments, DATABASE_URL=database, REDIS_URL=REDIS)
 
 
 def test_processes_do_not_share_the_port_of_another_server() -> None:
     with socket.create_server(("0.0.0.0", 0), reuse_port=True) as other:  # noqa: S104
         port = other.getsockname()[1]
         ended = serve_two("manage.py", port=port)
-    sentence = f"Could not serve on port {port}. Set SERVER_PORT to a free one.\n"
-    assert (ended.returncode, ended.stderr) == (1, sentence)
+    sentence = f"Another program serves on port {port}. Set SERVER_PORT to a free one.\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", sentence)
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two", "101"])

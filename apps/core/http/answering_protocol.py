@@ -142,6 +142,7 @@ class AnsweringHttpProtocol(BoundedHttpProtocol):
         return (
             self.url.startswith(b"/api/")
             and not self._serving
+            and not self._draining
             and not self.flow.write_paused
             and not self.transport.is_closing()
             and self.parser.get_http_version() == "1.1"
@@ -267,6 +268,7 @@ class AnsweringHttpProtocol(BoundedHttpProtocol):
         if (
             hot_reads is None
             or not self._may_repeat
+            or self._draining
             or self._serving
             or self.flow.write_paused
             or self.transport.is_closing()

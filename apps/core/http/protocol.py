@@ -27,6 +27,9 @@ PIPELINED = 16
 # How long a refused client may go on sending before the server aborts the connection. If the server
 # aborted it at once, some systems would discard the refusal before the client has read it.
 LINGER_SECONDS = 2
+# How long a server that stops waits for a request on an idle connection. It may be on its way, and
+# its client could not know whether it had any effect.
+DRAIN_SECONDS = 0.3
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -36,6 +39,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._connection: Any = None
         self._done = False
+        # Whether the server stops, and the next request of the connection is its last one.
+        self._draining = False
         self._running: RequestResponseCycle | None = None
         self._refusal: DomainError | None = None
         # The address of the client.
@@ -77,11 +82,23 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over; the websocket's protocol releases it later."""
         self._done = True
+        if self._draining:
+            self.transport.close()
+            return
         self.transport = self._connection
         super().handle_websocket_upgrade()
         if not cast("WebSocketsSansIOProtocol", self.transport.get_protocol()).handshake_initiated:
             # Its parser rejects some input, such as lines over 8 KiB, and never answers it.
             self._refuse(BadRequest("This is not a valid websocket request"))
+
+    def shutdown(self) -> None:
+        """End the connection after the present request or, if there is none, after the next one or
+        a moment. Uvicorn calls this when it stops."""
+        if self._draining or self._serving:
+            super().shutdown()
+        else:
+            self._draining = True
+            self.loop.call_later(DRAIN_SECONDS, self.shutdown)
 
     def pause_writing(self) -> None:
         """Abort the connection later if the client does not read. close() would wait for the
@@ -136,6 +153,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Serve the request."""
         self._head_is_complete()
         super().on_headers_complete()
+        if self._draining and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def on_chunk_header(self) -> None:
         """Note the progress of the parser: a part of the body begins."""

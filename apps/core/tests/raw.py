@@ -13,31 +13,43 @@ from testing.server import until
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 Connect = Callable[[], socket.socket]
-Serve = Callable[[Application], Connect]
+
+
+class Serve:
+    """Serves applications on the server's protocols, in threads."""
+
+    def __init__(self, ending: ExitStack) -> None:
+        self._ending = ending
+        self._servers: list[uvicorn.Server] = []
+
+    def __call__(self, application: Application) -> Connect:
+        """Serve an application; return a function that connects to it."""
+        options = UVICORN | {"lifespan": "off", "timeout_graceful_shutdown": 1}
+        server = uvicorn.Server(uvicorn.Config(application, port=0, **options))
+        self._servers.append(server)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        self._ending.callback(thread.join)
+        self._ending.callback(self.stop)
+        until(lambda: server.started)
+        address = server.servers[0].sockets[0].getsockname()
+
+        def connect() -> socket.socket:
+            return self._ending.enter_context(socket.create_connection(address, timeout=20))
+
+        return connect
+
+    def stop(self) -> None:
+        """Tell all servers to stop."""
+        for server in self._servers:
+            server.should_exit = True
 
 
 @contextmanager
 def serving() -> Iterator[Serve]:
-    """Yield a function that serves an application on the server's protocols, and returns a function
-    that connects to it."""
+    """Yield what serves applications until the end of the block."""
     with ExitStack() as ending:
-
-        def start(application: Application) -> Connect:
-            options = UVICORN | {"lifespan": "off", "timeout_graceful_shutdown": 1}
-            server = uvicorn.Server(uvicorn.Config(application, port=0, **options))
-            thread = threading.Thread(target=server.run)
-            thread.start()
-            ending.callback(thread.join)
-            ending.callback(setattr, server, "should_exit", True)
-            until(lambda: server.started)
-            address = server.servers[0].sockets[0].getsockname()
-
-            def connect() -> socket.socket:
-                return ending.enter_context(socket.create_connection(address, timeout=20))
-
-            return connect
-
-        yield start
+        yield Serve(ending)
 
 
 def send(connection: socket.socket, data: bytes) -> None:

@@ -10,9 +10,11 @@ from pytest_django import Settings
 from apps.core import redis as core_redis
 from apps.core.redis import RedisDown
 from config import checks, env
+from config.secrets import HOW_TO_MAKE_ONE
 from testing.server import run_python
 
 SQLITE = {"default": {"ENGINE": "django.db.backends.sqlite3"}}
+A_SECRET, ANOTHER_SECRET = "A secret of this test." * 3, "Another secret of a test." * 3
 POSTGRESQL = {"default": {"ENGINE": "django.db.backends.postgresql"}}
 
 
@@ -22,8 +24,8 @@ def safe(monkeypatch: pytest.MonkeyPatch) -> None:
 
     All of them are patched by monkeypatch alone: a mixture would not be undone in reverse order.
     """
-    monkeypatch.setenv("APP_SECRET_KEY", "a" * 64)
-    monkeypatch.setenv("JWT_SECRET", "b" * 64)
+    monkeypatch.setenv("APP_SECRET_KEY", A_SECRET)
+    monkeypatch.setenv("JWT_SECRET", ANOTHER_SECRET)
     monkeypatch.setattr(env, "declared", set(env.declared))
     for name, value in SAFE.items():
         monkeypatch.setattr(configured, name, value)
@@ -32,8 +34,8 @@ def safe(monkeypatch: pytest.MonkeyPatch) -> None:
 SAFE: dict[str, Any] = {
     "APP_ENV": "production",
     "DEBUG": False,
-    "SECRET_KEY": "a" * 64,
-    "JWT_SECRET": "b" * 64,
+    "SECRET_KEY": A_SECRET,
+    "JWT_SECRET": ANOTHER_SECRET,
     "ALLOWED_HOSTS": ["chat.example.com"],
     "CORS_ALLOWED_ORIGINS": ["https://app.example.com"],
     "RATE_LIMIT_REQUESTS_PER_SECOND": 100,
@@ -62,8 +64,8 @@ def test_the_settings_of_this_run_give_no_serious_message() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"JWT_SECRET": "b" * 63}, ("parley.E002", "JWT_SECRET")),
-        ({"JWT_SECRET": "a" * 64}, ("parley.E003", "JWT_SECRET")),
+        ({"JWT_SECRET": ANOTHER_SECRET[:63]}, ("parley.E002", "JWT_SECRET")),
+        ({"JWT_SECRET": A_SECRET}, ("parley.E003", "JWT_SECRET")),
         ({"CORS_ALLOWED_ORIGINS": ["*"]}, ("parley.E004", "CORS_ALLOWED_ORIGINS")),
         ({"RATE_LIMIT_BURST": 99}, ("parley.W001", "RATE_LIMIT_BURST")),
         ({"DATABASES": SQLITE}, ("parley.W002", "REDIS_URL")),
@@ -84,8 +86,11 @@ def test_a_setting_that_is_always_unsafe_is_reported_everywhere(
 
 PRODUCTION: list[tuple[dict[str, Any], tuple[str, str]]] = [
     ({"DEBUG": True}, ("parley.E010", "APP_DEBUG")),
-    ({"SECRET_KEY": f"x{configured.SAMPLE_SECRET}x"}, ("parley.E012", "APP_SECRET_KEY")),
+    ({"SECRET_KEY": configured.SAMPLE_SECRET * 2}, ("parley.E012", "APP_SECRET_KEY")),
     ({"JWT_SECRET": configured.SAMPLE_SECRET * 2}, ("parley.E012", "JWT_SECRET")),
+    ({"SECRET_KEY": A_SECRET[:63]}, ("parley.E002", "APP_SECRET_KEY")),
+    ({"SECRET_KEY": "changeme" * 8}, ("parley.E014", "APP_SECRET_KEY")),
+    ({"JWT_SECRET": "changeme" * 8}, ("parley.E014", "JWT_SECRET")),
     ({"ALLOWED_HOSTS": ["a", "*"]}, ("parley.E013", "APP_ALLOWED_HOSTS")),
     ({"REDIS_URL": ""}, ("parley.W010", "DATABASE_URL")),
     ({"WEBSOCKET_QUERY_TOKEN": True}, ("parley.W011", "WEBSOCKET_QUERY_TOKEN")),
@@ -112,6 +117,21 @@ def test_production_does_not_generate_secrets(
 ) -> None:
     monkeypatch.delenv(name)
     assert found() == [("parley.E011", name)]
+
+
+def test_each_message_about_a_secret_gives_a_command_that_makes_a_good_one(
+    safe: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, command = HOW_TO_MAKE_ONE.split(" -c ")
+    made = run_python("-c", command.strip("'")).stdout.strip()
+    for secret in ("", "short", "changeme" * 8, configured.SAMPLE_SECRET * 2, A_SECRET):
+        monkeypatch.setenv("JWT_SECRET", secret)
+        monkeypatch.setattr(configured, "JWT_SECRET", secret)
+        messages = [*checks.settings_safe(None)]
+        assert messages
+        assert all(HOW_TO_MAKE_ONE in str(message.hint) for message in messages)
+    monkeypatch.setattr(configured, "JWT_SECRET", made)
+    assert found() == []
 
 
 def test_every_origin_may_be_allowed_without_cookies(

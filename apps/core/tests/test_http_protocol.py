@@ -251,6 +251,33 @@ def test_a_client_that_does_not_read_is_disconnected(serve: Serve, settings: Set
     assert aborted.wait(timeout=10)
 
 
+def test_server_that_stops_answers_the_request_that_is_on_its_way(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two idle connections, one is new, and the other has had an answer."""
+    monkeypatch.setattr(protocol, "DRAIN_SECONDS", 20)
+    draining = threading.Semaphore(0)
+    shutdown = protocol.BoundedHttpProtocol.shutdown
+
+    def drained(self: protocol.BoundedHttpProtocol) -> None:
+        shutdown(self)
+        draining.release()
+
+    monkeypatch.setattr(protocol.BoundedHttpProtocol, "shutdown", drained)
+    connect = serve(ok)
+    new, used = connect(), connect()
+    used.sendall(GET)
+    used.recv(65536)
+    serve.stop()
+    assert draining.acquire(timeout=20)
+    assert draining.acquire(timeout=20)
+    for connection in (new, used):
+        connection.sendall(GET)
+        answer = received(connection)
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert b"connection: close" in answer.lower()
+
+
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
 def test_endless_heads_take_no_memory(start_server: Callable[..., ServerProcess]) -> None:

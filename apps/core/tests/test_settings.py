@@ -76,6 +76,12 @@ def test_the_documented_defaults_are_the_real_ones(tmp_path: Path) -> None:
     assert settings_with(variables) == settings_with({})
 
 
+@pytest.mark.integration
+def test_the_port_of_a_platform_counts_if_no_other_is_set() -> None:
+    assert settings_with({"PORT": "9123"})["SERVER_PORT"] == "9123"
+    assert settings_with({"PORT": "9123", "SERVER_PORT": "9124"})["SERVER_PORT"] == "9124"
+
+
 POOLS = ("HASHING", "READING", "WRITING", "REALTIME")
 
 

@@ -2,22 +2,32 @@
 
 import argparse
 import asyncio
+import socket
+import sys
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
 import uvicorn
 from django.conf import settings
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, OutputWrapper
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from apps.core.features import features
 from apps.core.http.connections import raise_file_limit
 from apps.core.logs import log_instead_of_printing
 from apps.realtime.transport import UVICORN
+from config.banner import banner
+from config.database_problems import on_sqlite
+from config.listening import CannotListen, bind, bind_shared, listen
+from config.migrating import lacking, pending_migrations, wait_for_database
 from config.pruning import start_pruning
+from config.reloading import Reloader
 from config.stopping import LAST_LINE_SECONDS, end, when_told_to_stop
 from config.supervised import Inherited, end_with_supervisor, serve_supervised
-from config.supervisor import Supervisor, bind
+from config.supervisor import Supervisor
 
 log = structlog.get_logger(__name__)
 
@@ -38,47 +48,73 @@ class Command(BaseCommand):
     help = "Serve REST and websockets on SERVER_HOST:SERVER_PORT."
 
     def add_arguments(self, parser: Any) -> None:
-        """Take the port and the number of processes, instead of SERVER_PORT and WEB_CONCURRENCY."""
+        """Take the port and the number of processes, instead of SERVER_PORT and WEB_CONCURRENCY,
+        and what to do first."""
         parser.add_argument("--port", type=int, default=settings.SERVER_PORT)
         parser.add_argument("--processes", type=_processes, default=settings.WEB_CONCURRENCY)
+        parser.add_argument("--wait", action="store_true", help="Wait until the database answers.")
+        parser.add_argument("--migrate", action="store_true", help="Apply all migrations first.")
+        parser.add_argument("--reload", action="store_true", help="Start again after changes.")
         # The file descriptors that a supervisor gives to each process that it starts.
         parser.add_argument("--inherited", type=Inherited.from_text, help=argparse.SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the server and end the process, with exit code 1 if the server could not start."""
+        if options["reload"]:
+            sys.exit(Reloader(self.stderr.write).run())
         raise_file_limit()
         log_instead_of_printing()
         # What runs from here on has its own way to stop, and replaces this.
         when_told_to_stop(lambda: end(0, "Stopped.", self.stdout))
-        port, processes, inherited = options["port"], options["processes"], options["inherited"]
+        inherited = options["inherited"]
         if inherited:
             # The supervisor speaks for all processes.
             self.stdout = self.stderr = OutputWrapper(inherited.link.makefile("w"))
-            failure = serve(port, inherited)
-        elif processes > 1 and _embedded():
-            failure = NEEDS_BACKENDS
+            failure = serve([inherited.listener], inherited)
         else:
-            self._say_where(port, processes)
-            failure = supervise(port, processes) if processes > 1 else serve(port)
+            failure = self._start(**options)
         if failure:
             end(1, failure, self.stderr)
         end(0, "Stopped.", self.stdout)
 
-    def _say_where(self, port: int, processes: int) -> None:
-        several = f" in {processes} processes" if processes > 1 else ""
-        self.stdout.write(f"Parley {settings.APP_VERSION} on http://localhost:{port}{several}")
-        self.stdout.write(f"  docs   http://localhost:{port}/docs/index.html")
-        self.stdout.write(f"  data   {_where()}")
+    def _start(self, *, port: int, processes: int, wait: bool, migrate: bool, **_: Any) -> str:
+        """Take the port, prepare the database, say so and serve. Return why that failed, or an
+        empty string."""
+        if processes > 1 and _embedded():
+            return NEEDS_BACKENDS
+        host = settings.SERVER_HOST
+        try:
+            listeners = bind_shared(host, port, processes) if processes > 1 else bind(host, port)
+            if missing := self._prepare_database(wait=wait, migrate=migrate):
+                return missing
+            if processes == 1:
+                listen(host, port, listeners)
+        except CannotListen as reason:
+            return str(reason)
+        self.stdout.write(banner(port, processes))
         self.stdout.flush()
+        if processes > 1:
+            return asyncio.run(Supervisor(listeners, _stop_seconds()).run())
+        return serve(listeners)
+
+    def _prepare_database(self, *, wait: bool, migrate: bool) -> str:
+        """Return what the database lacks, or an empty string. Raises the error of a database that
+        cannot be used."""
+        connection = connections[DEFAULT_DB_ALIAS]
+        if wait:
+            wait_for_database(connection, self.stderr.write)
+        if migrate:
+            call_command("migrate", verbosity=0, skip_checks=True, stderr=self.stderr)
+        pending = pending_migrations()
+        connection.close()
+        return lacking(pending)
 
 
-def serve(port: int, inherited: Inherited | None = None) -> str:
-    """Serve in this process until told to stop, on the port or on what a supervisor gave it. Return
-    why the server failed, or an empty string."""
+def serve(listeners: Sequence[socket.socket], inherited: Inherited | None = None) -> str:
+    """Serve on the listeners in this process until told to stop. Return why the server failed, or
+    an empty string."""
     config = uvicorn.Config(
         "config.asgi:application",
-        host=settings.SERVER_HOST,
-        port=port,
         timeout_graceful_shutdown=settings.SERVER_SHUTDOWN_TIMEOUT,
         **UVICORN,
     )
@@ -96,22 +132,12 @@ def serve(port: int, inherited: Inherited | None = None) -> str:
     if not settings.REDIS_URL:
         # The installation has one process, which does the work of the worker too.
         start_pruning(stop_pruning)
-    failure = _run(server, config, port, inherited)
+    failure = _run(server, config, listeners, inherited)
     stop_pruning.set()
-    # A server that never served has nothing to save, and may have no tables to save it in.
+    # A server that never served has nothing to save.
     if server.started:
         _run_at_stop()
     return failure
-
-
-def supervise(port: int, processes: int) -> str:
-    """Have so many processes serve on the port until told to stop. Return why that failed, or an
-    empty string."""
-    try:
-        listeners = bind(settings.SERVER_HOST, port, processes)
-    except OSError:
-        return _port_in_use(port)
-    return asyncio.run(Supervisor(listeners, _stop_seconds()).run())
 
 
 def _stop_seconds() -> float:
@@ -127,33 +153,37 @@ def _processes(text: str) -> int:
 
 
 def _embedded() -> bool:
-    return not settings.REDIS_URL or _on_sqlite()
-
-
-def _on_sqlite() -> bool:
-    return str(settings.DATABASES["default"]["ENGINE"]).endswith("sqlite3")
+    return not settings.REDIS_URL or on_sqlite()
 
 
 def _run(
-    server: uvicorn.Server, config: uvicorn.Config, port: int, inherited: Inherited | None
+    server: uvicorn.Server,
+    config: uvicorn.Config,
+    listeners: Sequence[socket.socket],
+    inherited: Inherited | None,
 ) -> str:
     """Serve until told to stop. Return why the server failed, or an empty string."""
     # Not uvicorn's run(), which waits for every cancelled task before it closes the loop: a task
     # may wait for a Redis that hangs.
     runner = asyncio.Runner(loop_factory=config.get_loop_factory())
     try:
-        runner.run(_serve(server, inherited))
+        runner.run(_serve(server, listeners, inherited))
     except SystemExit:
-        return _why_it_could_not_start(port)
+        return _why_it_could_not_start()
     except Exception as error:
         log.critical("the server failed", exc_info=True)
         return f"The server failed: {type(error).__name__}: {error}"
     return ""
 
 
-async def _serve(server: uvicorn.Server, inherited: Inherited | None) -> None:
+async def _serve(
+    server: uvicorn.Server, listeners: Sequence[socket.socket], inherited: Inherited | None
+) -> None:
     """Serve until told to stop, then wait a moment for the tasks that were cancelled."""
-    await (serve_supervised(server, inherited) if inherited else server.serve())
+    if inherited:
+        await serve_supervised(server, inherited)
+    else:
+        await server.serve(sockets=list(listeners))
     if cancelled := set(server.server_state.tasks):
         await asyncio.wait(cancelled, timeout=CANCELLED_SECONDS)
 
@@ -174,20 +204,7 @@ def _steps_of_features() -> None:
                 log.warning("a step at the stop failed", feature=label, exc_info=True)
 
 
-def _why_it_could_not_start(port: int) -> str:
+def _why_it_could_not_start() -> str:
     from config.asgi import lifespan
 
-    return lifespan.failure or _port_in_use(port)
-
-
-def _port_in_use(port: int) -> str:
-    return f"Could not serve on port {port}. Set SERVER_PORT to a free one."
-
-
-def _where() -> str:
-    database = settings.DATABASES["default"]
-    if _on_sqlite():
-        where = f"SQLite in {database['NAME']}"
-    else:
-        where = f"PostgreSQL at {database['HOST']}:{database['PORT']}/{database['NAME']}"
-    return f"{where}, {'Redis' if settings.REDIS_URL else 'everything else in this process'}"
+    return lifespan.failure
