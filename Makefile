@@ -7,6 +7,8 @@ MANAGE := $(PYTHON) manage.py
 # Each stamp is newer than the lock files whose packages it says are installed.
 RUNTIME := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
+CLIENTS := testing/clients
+CLIENT_TOOLS := $(CLIENTS)/node_modules/.installed
 # Without a developer's own .env, so that the committed file is the same for everyone.
 SPECTACULAR := APP_ENV=test $(MANAGE) spectacular --validate
 ASYNCAPI := APP_ENV=test $(MANAGE) asyncapi
@@ -27,6 +29,14 @@ REDIS_CLI = $(REDIS_AUTH) redis-cli \
 # Only our own server listens on this socket, so no other one can be stopped by mistake.
 OWN_REDIS_CLI = cd $(REDIS_DIRECTORY) 2>/dev/null && $(REDIS_AUTH) redis-cli -s redis.sock
 
+# Asks before what cannot be taken back. Without a terminal only sure=yes goes on.
+define ask
+test "$(sure)" = yes || { \
+	test -t 0 || { echo "Nobody can be asked here. To go on without a question add: sure=yes"; exit 1; }; \
+	printf 'Type yes to go on: '; read -r answer; \
+	test "$$answer" = yes || { echo "Nothing was changed."; exit 1; }; }
+endef
+
 ## Serve
 
 run: $(RUNTIME) ## Install what is missing, migrate and serve on SERVER_PORT (8080)
@@ -38,6 +48,10 @@ dev: $(DEVELOPMENT) ## The same, and again after each change of the sources
 demo: $(RUNTIME) ## Fill the database with people, posts and conversations
 	@$(MANAGE) migrate --verbosity 0
 	@$(MANAGE) demo
+
+admin: $(RUNTIME) ## Make an administrator, who is asked for in the terminal
+	@$(MANAGE) migrate --verbosity 0
+	@$(MANAGE) create_admin
 
 ws-health: $(RUNTIME) ## Show what /health of the running server says, its websockets included
 	@$(PYTHON) -c 'from urllib.request import urlopen; \
@@ -62,7 +76,7 @@ test-starts: $(DEVELOPMENT) ## Ten times: eight processes migrate one empty data
 
 # The list of CI; the cheap steps come first and the tests last.
 CHECKS := check-format check-lint check-types check-layers check-migrations check-schema \
-	check-dependencies check-fuzz
+	check-dependencies check-image check-clients check-fuzz
 
 check: $(CHECKS) test ## Everything that CI runs
 
@@ -92,6 +106,12 @@ check-schema: $(DEVELOPMENT) ## openapi.yaml and asyncapi.yaml are what the code
 check-dependencies: $(DEVELOPMENT) ## Every dependency is declared and used
 	@$(VENV)/bin/deptry .
 
+check-image: $(DEVELOPMENT) ## The Dockerfile keeps the rules of hadolint, on machines that it has a wheel for
+	@test ! -x $(VENV)/bin/hadolint || $(VENV)/bin/hadolint Dockerfile
+
+check-clients: $(CLIENT_TOOLS) ## Clients generated from openapi.yaml work; needs Node.js 20.19 or newer
+	@$(PYTHON) -m testing.clients
+
 check-fuzz: $(DEVELOPMENT) ## No input to any route makes a 5xx or leaves the envelope
 	@$(PYTHON) -m testing.fuzz
 
@@ -103,6 +123,9 @@ bench: $(DEVELOPMENT) ## Measure all, or what is named behind it, each figure be
 
 $(BENCHMARKS): bench
 	@:
+
+restore-drill: $(DEVELOPMENT) ## Back up and restore a million messages on both kinds of databases: [messages=N]
+	@$(PYTHON) -m bench.restore_drill $(messages)
 
 ## Change
 
@@ -119,6 +142,7 @@ asyncapi: $(RUNTIME) ## Write asyncapi.yaml from the declared events, commands a
 lock: $(DEVELOPMENT) ## Pin the requirements anew after a change to a .in file
 	@$(COMPILE) requirements.in --output-file requirements.txt
 	@$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
+	@$(COMPILE) requirements-sentry.in --output-file requirements-sentry.txt
 
 ## Migrate
 
@@ -130,12 +154,15 @@ migrate-create: $(DEVELOPMENT) ## Write the migration of changed models: name=X,
 migrate-up: $(RUNTIME) ## Apply all migrations
 	@$(MANAGE) migrate
 
-migrate-down: $(RUNTIME) ## Take back the last migration of one app: app=Y
+migrate-down: $(RUNTIME) ## Take back the last migration of one app, with what it stored: app=Y
 	@test -n "$(app)" || { echo "Say whose: make migrate-down app=posts"; exit 1; }
 	@applied=$$($(MANAGE) showmigrations "$(app)" --plan) || exit 1; \
 	applied=$$(printf '%s\n' "$$applied" | sed -n 's/^\[X\]  $(app)\.//p'); \
 	test -n "$$applied" || { echo "No migration of $(app) is applied."; exit 1; }; \
 	before=$$(printf '%s\n' "$$applied" | tail -n 2 | sed '$$d'); \
+	echo "This takes back $(app).$$(printf '%s\n' "$$applied" | tail -n 1)"; \
+	echo "what its tables and columns hold is lost. python manage.py backup keeps it."; \
+	$(ask); \
 	$(MANAGE) migrate "$(app)" "$${before:-zero}"
 
 migrate-force: $(RUNTIME) ## Record a version as applied without running it: version=N app=Y
@@ -177,10 +204,15 @@ logs: ## Follow the logs of the containers
 
 clean: ## Remove what builds and tests leave behind
 	@find . -name __pycache__ -type d -not -path "./$(VENV)/*" -prune -exec rm -rf {} +
-	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache var/static
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache var/static \
+		$(CLIENTS)/generated
 
-clean-all: redis-stop clean ## Remove also the environment, our Redis and the embedded database
-	@rm -rf $(VENV) var
+clean-all: ## Remove also the environment and var: our Redis, the embedded database, backups
+	@echo "This removes $(VENV) and all of var:"
+	@du -sh var/* 2>/dev/null | sed 's/^/  /' || true
+	@$(ask)
+	@$(MAKE) --no-print-directory redis-stop clean
+	@rm -rf $(VENV) var $(CLIENTS)/node_modules
 
 help: ## List these commands
 	@awk -F ':.*## ' \
@@ -212,6 +244,16 @@ $(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
 	@$(INSTALL) -r requirements.txt -r requirements-dev.txt
 	@touch $@
 
-.PHONY: run dev demo ws-health build test test-integration test-starts check $(CHECKS) bench $(BENCHMARKS) \
+# Node.js comes from the machine: `apt install nodejs npm`, or from nodejs.org.
+$(CLIENT_TOOLS): $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(DEVELOPMENT)
+	@node -e 'process.exit(+(process.versions.node.localeCompare("20.19", "en", {numeric: true}) < 0))' \
+		2>/dev/null && command -v npm >/dev/null || { \
+		echo "The generated clients need Node.js 20.19 or newer with npm, and none is on the PATH."; exit 1; }
+	@echo "Installing $(CLIENTS)/package-lock.json ..."
+	@cd $(CLIENTS) && npm ci --ignore-scripts --loglevel=error
+	@touch $@
+
+.PHONY: run dev demo admin ws-health build test test-integration test-starts check $(CHECKS) bench $(BENCHMARKS) \
+	restore-drill \
 	format swagger asyncapi lock migrate-create migrate-up migrate-down migrate-force redis-start redis-stop \
 	redis-cli redis-monitor ps logs clean clean-all help

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from apps.core.redis import why_redis_is_away
 from config.database_problems import database_place
+from config.start_notices import start_notices
 
 EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104
 
@@ -17,11 +18,14 @@ def banner(port: int, processes: int) -> str:
     """Return the lines of the start."""
     several = f" in {processes} processes" if processes > 1 else ""
     facts = [f"  {name:<6} {sentence}" for name, sentence in _facts(port)]
-    return "\n".join([f"Parley {settings.APP_VERSION} on {_address(port)}{several}", *facts])
+    return "\n".join(
+        [f"Parley {settings.APP_VERSION} on {_address(port)}{several}", *facts, *start_notices()]
+    )
 
 
 def _facts(port: int) -> Iterator[tuple[str, str]]:
     yield "docs", f"{_address(port)}/docs/index.html"
+    yield "admin", f"{_address(port)}/admin/"
     yield "data", f"{database_place()}, {_redis_place()}"
     if reason := why_redis_is_away():
         yield (

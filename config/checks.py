@@ -2,6 +2,7 @@
 starts."""
 
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from django.apps import AppConfig
@@ -45,6 +46,12 @@ def _unsafe_anywhere() -> Iterator[CheckMessage]:
             "CORS_ALLOWED_ORIGINS is * while CORS_ALLOW_CREDENTIALS is true.",
             hint="Name the origins, such as https://app.example.com.",
             id="parley.E004",
+        )
+    if settings.SENTRY_DSN and find_spec("sentry_sdk") is None:
+        yield Error(
+            "SENTRY_DSN is set, but the package sentry-sdk is not installed.",
+            hint="Install it with: pip install --require-hashes -r requirements-sentry.txt",
+            id="parley.E005",
         )
     if settings.RATE_LIMIT_BURST < settings.RATE_LIMIT_REQUESTS_PER_SECOND:
         yield Caution(

@@ -5,12 +5,13 @@ and keeps the problem for the system checks, which name all problems before the 
 """
 
 import os
+import re
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from dotenv import load_dotenv
 
@@ -44,9 +45,9 @@ class Problem:
 problems: list[Problem] = []
 declared: set[str] = set()
 
-# A test run must not depend on a developer's own .env file.
+# A test run must not depend on a developer's own .env file. A ${ in it stands for itself.
 if os.environ.get("APP_ENV") != "test":
-    load_dotenv(BASE_DIR / ".env")
+    load_dotenv(BASE_DIR / ".env", interpolate=False)
 
 
 def text(name: str, default: str = "", *, one_of: Sequence[str] = ()) -> str:
@@ -169,7 +170,63 @@ def redis_url() -> str:
         return f"{split.scheme}://{split.netloc}"
     if not host:
         return ""
-    return f"redis://:{password}@{host}:{port}" if password else f"redis://{host}:{port}"
+    login = f":{quote(password, safe='')}@" if password else ""
+    return f"redis://{login}{host}:{port}"
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """Where e-mails are handed over: with `tls` the connection begins with it, with `starttls` it
+    changes to it."""
+
+    host: str
+    port: int
+    user: str
+    # Not shown where settings are.
+    password: str = field(repr=False)
+    starttls: bool
+    tls: bool
+
+
+# The port that each scheme of an address has if the address does not say it.
+MAIL_PORTS = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
+
+
+def mail_server(name: str, default: str) -> MailServer:
+    """Return the mail server that the variable names."""
+    split = _split(text(name, default))
+    if not split or split.scheme not in MAIL_PORTS or not split.hostname:
+        _report(name, "is not of the form smtp+tls://user:password@host:587 (or smtp:, smtps:).")
+        split = urlsplit(default)
+    return MailServer(
+        host=split.hostname or "",
+        port=split.port or MAIL_PORTS[split.scheme],
+        user=unquote(split.username or ""),
+        password=unquote(split.password or ""),
+        starttls=split.scheme == "smtp+tls",
+        tls=split.scheme == "smtps",
+    )
+
+
+def emails(name: str) -> list[str]:
+    """Return the variable as e-mail addresses, which have commas between them."""
+    found = words(name)
+    for address in found:
+        if not re.fullmatch(r"[^@\s]+@[^@\s]+", address):
+            _report(name, f"has {address!r}; use addresses such as ada@example.com.")
+            return []
+    return found
+
+
+def sentry_dsn(name: str) -> str:
+    """Return the variable as an address of Sentry's, nothing if it is not set."""
+    value = text(name)
+    split = _split(value)
+    whole = split and split.scheme in {"http", "https"} and split.username and split.hostname
+    if value and not (whole and re.fullmatch(r"(/.*)?/\d+", split.path if split else "")):
+        _report(name, "is not of the form https://key@host/project.")
+        return ""
+    return value
 
 
 def keepalive(*, idle: int, interval: int, count: int) -> dict[int, int]:

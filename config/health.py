@@ -1,21 +1,20 @@
 """/health and /ready, answered before the bridge. Neither waits for a thread of a pool or for what
 hangs, so that a process can report that its database or Redis hangs."""
 
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import structlog
 from django.conf import settings
 
 from apps.core.errors import MethodNotAllowed
 from apps.core.http.envelope import dumps, timestamp
-from apps.core.http.middleware import request_id
+from apps.core.http.middleware import address_in_scope, request_id
+from apps.core.http.request_log import log_request
 from apps.realtime.hub import running_hub
 from config.health_checks import HealthChecks
 from config.readiness import Readiness
-
-log = structlog.get_logger("parley.request")
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -57,13 +56,14 @@ class HealthEndpoints:
         else:
             status, body = _refused(scope, headers)
         await _send(send, status, headers, dumps(body), with_body=scope["method"] != "HEAD")
-        log.debug(
-            "request",
-            request_id=headers["X-Request-ID"],
+        log_request(
             method=scope["method"],
             route=scope["path"],
             status=status,
-            ms=round((time.monotonic() - began) * 1000, 1),
+            ms=(time.monotonic() - began) * 1000,
+            request_id=headers["X-Request-ID"],
+            address=address_in_scope(scope),
+            level=logging.DEBUG,
         )
 
     async def _health(self) -> tuple[int, dict[str, Any]]:

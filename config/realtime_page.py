@@ -15,7 +15,9 @@ from apps.core.examples import Schema, resolved
 from apps.realtime.asyncapi import SOCKET, document
 
 # The page loads nothing from other servers and runs no scripts.
-POLICY = "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
 
 # The groups of messages in the document, and what the page calls them.
 GROUPS = {
@@ -127,7 +129,7 @@ def _fields(schema: Schema, schemas: dict[str, Schema], path: str = "") -> Itera
     for name, inner in outer.get("properties", {}).items():
         own = resolved(inner, schemas)
         place = f"{path}.{name}".lstrip(".")
-        description = "" if "enum" in own else own.get("description", "")
+        description = own.get("description", "")
         required = name in outer.get("required", [])
         yield Field(place, _kind(own, schemas), required, _marked(description))
         if "items" in own:

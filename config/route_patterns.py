@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from apps.core.http.routes import route_template
+
 PREFIX = "/api/v1/"
 
 
@@ -16,7 +18,9 @@ def finder(pattern: Any) -> "Callable[[str], re.Match[str] | None]":
 
 def template(pattern: Any) -> str:
     """Return the path with names in place of its variables, as lines of the log have it."""
-    return f"{PREFIX}{str(pattern.pattern).removeprefix('^').rstrip('$')}"
+    found = route_template(f"{PREFIX}{pattern.pattern}".removeprefix("/"))
+    assert found is not None, f"{pattern.pattern} takes every path"
+    return found
 
 
 def allow(pattern: Any) -> str:

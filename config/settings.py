@@ -25,12 +25,14 @@ ALLOWED_HOSTS = env.words("APP_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
+ASGI_APPLICATION = "config.asgi.application"
 APPEND_SLASH = False
 USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
+    "daphne",
     "config",
     "apps.core",
     "apps.realtime",
@@ -246,17 +248,29 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Parley",
-    "DESCRIPTION": "Accounts, posts and realtime chat. The websocket has "
-    "[a page of its own](/docs/realtime).",
+    "DESCRIPTION": "Accounts, posts and realtime chat.",
     "VERSION": APP_VERSION,
+    "SERVERS": [{"url": "/", "description": "The server that shows this document"}],
+    "EXTERNAL_DOCS": {"url": "/docs/realtime", "description": "The websocket, at /ws"},
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "/static/favicon.svg",
+    "SWAGGER_UI_SETTINGS": {
+        "deepLinking": True,
+        "docExpansion": "none",
+        "defaultModelsExpandDepth": 0,
+        "persistAuthorization": True,
+    },
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "OAS_VERSION": "3.1.0",
-    "POSTPROCESSING_HOOKS": ["apps.core.http.schema.name_enums"],
+    "COMPONENT_SPLIT_PATCH": False,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": [
+        "apps.core.http.schema_enums.name_enums",
+        "config.api_document.complete",
+    ],
 }
 RATE_LIMIT_REQUESTS_PER_SECOND = env.integer("RATE_LIMIT_REQUESTS_PER_SECOND", 100, at_least=1)
 RATE_LIMIT_BURST = env.integer("RATE_LIMIT_BURST", 200, at_least=1)
@@ -288,7 +302,8 @@ X_FRAME_OPTIONS = "DENY"
 # Sent over TLS only, which ends at a proxy. The proxy also redirects browsers to TLS. Subdomains of
 # this host and the preload lists of browsers are not for one server to decide.
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if APP_ENV == "production" else 0
-SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
+# PageForms, which is Django's middleware against forged requests, is not known by its name.
+SILENCED_SYSTEM_CHECKS = [f"security.{check}" for check in ("W003", "W005", "W008", "W021")]
 if SERVER_TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
@@ -301,10 +316,32 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 # Whitenoise finds the files in the packages, so that a fresh clone needs no collectstatic.
 WHITENOISE_USE_FINDERS = True
 
+# --- Error reports -------------------------------------------------------------------------------
+ADMIN_EMAILS = env.emails("ADMIN_EMAILS")
+# For `manage.py sendtestemail --admins`.
+ADMINS = [(address, address) for address in ADMIN_EMAILS]
+SERVER_EMAIL = DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "parley@localhost")
+MAIL_SERVER = env.mail_server("EMAIL_URL", "smtp://localhost:25")
+EMAIL_HOST, EMAIL_PORT = MAIL_SERVER.host, MAIL_SERVER.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = MAIL_SERVER.user, MAIL_SERVER.password
+EMAIL_USE_TLS, EMAIL_USE_SSL = MAIL_SERVER.starttls, MAIL_SERVER.tls
+EMAIL_TIMEOUT = 10
+SENTRY_DSN = env.sentry_dsn("SENTRY_DSN")
+
 # --- Logs ----------------------------------------------------------------------------------------
 LOG_LEVEL = env.text("LOG_LEVEL", "info", one_of=("debug", "info", "warning", "error"))
 LOG_FORMAT = env.text("LOG_FORMAT", "console", one_of=("json", "console"))
 LOG_OUTPUT = env.text("LOG_OUTPUT", "stdout", one_of=("stdout", "stderr", "file"))
 LOG_FILE_PATH = env.text("LOG_FILE_PATH", "./logs/app.log")
+LOG_CLIENT_ADDRESS = env.text("LOG_CLIENT_ADDRESS", "area", one_of=("full", "area", "none"))
 LOGGING_CONFIG = "apps.core.logs.configure"
-LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT, "output": LOG_OUTPUT, "path": LOG_FILE_PATH}
+LOGGING = {
+    "level": LOG_LEVEL,
+    "format": LOG_FORMAT,
+    "output": LOG_OUTPUT,
+    "path": LOG_FILE_PATH,
+    "admin_emails": ADMIN_EMAILS,
+    "sentry": {"dsn": SENTRY_DSN, "environment": APP_ENV, "release": APP_VERSION}
+    if SENTRY_DSN
+    else None,
+}

@@ -3,8 +3,10 @@
 import logging
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from django.core.management.base import OutputWrapper
@@ -20,6 +22,19 @@ def when_told_to_stop(act: Callable[[], None]) -> None:
     SIGINT raises KeyboardInterrupt wherever the process is."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: act())
+
+
+@contextmanager
+def exit_when_told_to_stop(last_line: str) -> Iterator[None]:
+    """Have both signals end the block, by SystemExit, and the process with that line: what the
+    block has begun is undone on the way."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    when_told_to_stop(lambda: sys.exit(last_line))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def end(code: int, last_line: str, output: OutputWrapper) -> NoReturn:

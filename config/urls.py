@@ -2,15 +2,16 @@
 
 from django.contrib import admin
 from django.urls import include, path, re_path
-from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerView
 
 from apps.core.http import views
 from config.api import router
 from config.documents import asyncapi_yaml, openapi_yaml
 from config.realtime_page import realtime_page
+from config.redirects import to_page
 
 urlpatterns = [
+    path("api/v1", to_page("docs")),
     path("api/v1/", include(router.urls)),
     # Unknown routes of the API. In debug mode Django would show its own page for them.
     re_path(r"^api/", views.unknown_route),
@@ -18,7 +19,10 @@ urlpatterns = [
     path("docs/asyncapi.yaml", asyncapi_yaml, name="asyncapi"),
     path("docs/realtime", realtime_page, name="realtime"),
     path("docs/index.html", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
-    path("", RedirectView.as_view(pattern_name="docs")),
+    path("docs", to_page("docs")),
+    path("docs/", to_page("docs")),
+    path("", to_page("docs")),
+    path("admin", to_page("admin:index")),
     path("admin/", admin.site.urls),
 ]
 

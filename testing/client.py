@@ -4,10 +4,9 @@ from functools import cache
 from typing import Any
 
 import jsonschema_rs
-import yaml
-from django.conf import settings
 from rest_framework.test import APIClient
 
+from testing.api_document import api_document, described_response
 from testing.hashing import hashes_here
 
 
@@ -60,28 +59,22 @@ def _called(response: Any, method: str) -> tuple[Any, str]:
 
 
 @cache
-def _schema() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((settings.BASE_DIR / "openapi.yaml").read_text())
-    return loaded
-
-
-@cache
 def _operations() -> dict[str, dict[str, Any]]:
     return {
         operation["operationId"]: operation
-        for path in _schema()["paths"].values()
+        for path in api_document()["paths"].values()
         for operation in path.values()
     }
 
 
 @cache
 def _validator(operation: str, status: int) -> jsonschema_rs.Validator:
+    components = api_document()["components"]
     schema = {"$ref": "#/components/schemas/Error"}
     if operation:
-        responses = _operations()[operation]["responses"]
-        assert str(status) in responses, f"{operation} does not describe {status}"
-        described = responses[str(status)]
+        described = described_response(_operations()[operation], status)
+        assert described, f"{operation} does not describe {status}"
         if "$ref" in described:
-            described = _schema()["components"]["responses"][described["$ref"].rpartition("/")[2]]
+            described = components["responses"][described["$ref"].rpartition("/")[2]]
         schema = described["content"]["application/json"]["schema"]
-    return jsonschema_rs.Draft202012Validator({**schema, "components": _schema()["components"]})
+    return jsonschema_rs.Draft202012Validator({**schema, "components": components})

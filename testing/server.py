@@ -6,10 +6,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
+from uuid import uuid4
 
 import httpx
 from django.conf import settings
@@ -44,6 +46,22 @@ def database_url() -> str:
         return f"sqlite:///{quote(str(found['NAME']))}"
     host = f"{found['HOST']}:{found['PORT']}"
     return f"postgresql://{found['USER']}:{quote(found['PASSWORD'])}@{host}/{found['NAME']}"
+
+
+@contextmanager
+def empty_database(folder: Path) -> Iterator[str]:
+    """Yield the address of an empty database of the same kind as that of the running test."""
+    name = f"empty_{uuid4().hex}"
+    if connection.vendor == "sqlite":
+        yield f"sqlite:///{quote(str(folder))}/{name}.sqlite3"
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    try:
+        yield urlsplit(database_url())._replace(path=f"/{name}").geturl()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

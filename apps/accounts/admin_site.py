@@ -13,12 +13,13 @@ from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
 from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from rest_framework.exceptions import ValidationError as InvalidInput
 
 from apps.accounts import logins, password_changes
-from apps.accounts.errors import InvalidCredentials
+from apps.accounts.errors import AccountSuspended, InvalidCredentials
 from apps.accounts.models import Session, User
 from apps.accounts.requests import delay_response, device_of
 from apps.accounts.selectors import active_sessions
@@ -27,6 +28,7 @@ from apps.accounts.sessions import session_logout, session_touch
 from apps.core.errors import DomainError, RateLimited
 from apps.core.http.handler import as_domain_error
 from apps.core.ratelimit import consume_action
+from apps.core.trace import trace
 
 # The key of Django's session under which it holds the id of ours.
 SESSION_KEY = "session"
@@ -49,6 +51,8 @@ class LoginForm(AdminAuthenticationForm):
             self.user_cache = self._log_in(LoginInput.load({"email": email, "password": password}))
         except (InvalidInput, InvalidCredentials) as error:
             raise self.get_invalid_login_error() from error
+        except AccountSuspended as error:
+            raise ValidationError(error.message, code=error.code) from error
         except RateLimited as error:
             self.refusal = error
             raise ValidationError(error.message) from error
@@ -108,9 +112,11 @@ class PasswordForm(AdminPasswordChangeForm):
         old, new = (self.cleaned_data[name] for name in ("old_password", "new_password1"))
         given = PasswordChangeInput.load({"currentPassword": old, "newPassword": new})
         change = password_changes.password_change_prepare(self.user, **given)
-        self.user = password_changes.password_change(
-            self.user, change=change, session_id=self._session_id
-        )
+        with transaction.atomic():
+            self.user = password_changes.password_change(
+                self.user, change=change, session_id=self._session_id
+            )
+            trace(self.user, self.user, password=("the one before", "another one"))
 
 
 class ParleyAdminSite(AdminSite):
@@ -118,6 +124,9 @@ class ParleyAdminSite(AdminSite):
 
     site_header = site_title = "Parley"
     login_form = LoginForm
+    # There is no other site to view, and the index names the few lists.
+    site_url = None
+    enable_nav_sidebar = False
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Show the form or log the user in; 429 for a client that tries too often."""

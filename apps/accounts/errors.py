@@ -7,6 +7,11 @@ class InvalidCredentials(Unauthorized):
     message = "Invalid credentials"
 
 
+class AccountSuspended(Unauthorized):
+    code = "ACCOUNT_SUSPENDED"
+    message = "Your account is suspended. A moderator has to reinstate it before you can log in."
+
+
 class InvalidToken(Unauthorized):
     message = "The token is invalid or expired"
 
@@ -40,6 +45,22 @@ class OriginNotAllowed(Forbidden):
 
 class MayNotSetStatus(Forbidden):
     message = "You may not set this user's status"
+
+
+class NoPromotion(Conflict):
+    message = "The user's role allows as much already"
+
+
+class UserDisabled(Conflict):
+    message = "The user may not log in at present"
+
+
+class MayNotSetRole(Forbidden):
+    message = "You may not set this user's role"
+
+
+class MayNotEndSession(Forbidden):
+    message = "You may not end sessions of this user"
 
 
 class EmptyProfileUpdate(BadRequest):

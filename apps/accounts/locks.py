@@ -1,7 +1,7 @@
 """Row locks of accounts, which last until the transaction ends.
 
-Lock order: a user's row, then the rows of their sessions by id, then the stream of their events.
-Writes take their locks in this order, so that no two writes deadlock.
+Lock order: users' rows by id, then the rows of their sessions by id, then the stream of their
+events. Writes take their locks in this order, so that no two writes deadlock.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,18 @@ def user_locked(user_id: UUID) -> User:
     No write changes a key of the row. The lock allows for that, so that inserting a message, whose
     row refers to the user, does not wait for it.
     """
-    user = User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
-    if user is None:
-        raise UserNotFound
+    [user] = users_locked(user_id)
     return user
+
+
+def users_locked(*user_ids: UUID) -> list[User]:
+    """Lock the rows of users as user_locked() does, and return the users in the given order; raise
+    UserNotFound."""
+    rows = User.objects.select_for_update(no_key=True).filter(pk__in=user_ids).order_by("pk")
+    locked = {user.pk: user for user in rows}
+    if not locked.keys() >= set(user_ids):
+        raise UserNotFound
+    return [locked[user_id] for user_id in user_ids]
 
 
 def sessions_locked(sessions: QuerySet[Session]) -> Sequence[UUID]:

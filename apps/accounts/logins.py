@@ -7,15 +7,16 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from apps.accounts import passwords
-from apps.accounts.errors import EmailTaken, InvalidCredentials, UserNotFound
+from apps.accounts.errors import AccountSuspended, InvalidCredentials, UserNotFound
 from apps.accounts.events import alert_failed_logins
 from apps.accounts.locks import user_locked
-from apps.accounts.models import USERS_TAG, Session, User, user_tag
+from apps.accounts.models import Session, User, user_tag
+from apps.accounts.new_users import user_insert, user_prepare
 from apps.accounts.sessions import Device, Login, session_begin
 from apps.core.addresses import network_of
 from apps.core.kept import drop_when_committed
@@ -31,16 +32,9 @@ T = TypeVar("T")
 
 def user_register(*, name: str, email: str, password: str, device: Device) -> Login:
     """Create a user and log them in; raise EmailTaken, or Invalid for a weak password."""
-    user = User(name=name, email=email)
-    passwords.require_strong(password, user, "password")
-    user.password = passwords.hashed(password)
+    user = user_prepare(name=name, email=email, password=password)
     with transaction.atomic():
-        try:
-            with transaction.atomic():
-                user.save(force_insert=True)
-        except IntegrityError as error:
-            raise EmailTaken from error
-        drop_when_committed(USERS_TAG)
+        user_insert(user)
         return Login.of(session_begin(user, device))
 
 
@@ -67,13 +61,14 @@ def login_attempt(*, email: str, address: str) -> float:
 
 def user_login(*, email: str, password: str, device: Device) -> Login:
     """Begin a session. Raise InvalidCredentials for an unknown e-mail address, a wrong password and
-    a disabled user, with the same message and after the same time."""
+    a disabled user, with the same message and after the same time. Raise AccountSuspended, again
+    after the same time, for a suspended user: only who knows the password learns of it."""
     return Login.of(_authenticate(email, password, partial(session_begin, device=device)))
 
 
 def moderator_login(*, email: str, password: str, device: Device) -> Session:
-    """Begin a session of the admin's pages; raise InvalidCredentials as user_login() does, and for
-    a user who is not a moderator."""
+    """Begin a session of the admin's pages; raise what user_login() raises, and InvalidCredentials
+    for a user who is not a moderator."""
 
     def begin(user: User) -> Session:
         if not user.is_moderator:
@@ -99,7 +94,7 @@ def _alert_owner(email: str) -> None:
 
 def _authenticate(email: str, password: str, begin: Callable[[User], T]) -> T:
     """Call `begin` with the user under their lock and return what it returns; raise
-    InvalidCredentials.
+    InvalidCredentials or AccountSuspended.
 
     The password is compared before the lock is taken. Under the lock the user must still be active
     and have the hash that the password was compared with. A change of either takes the same lock
@@ -108,8 +103,9 @@ def _authenticate(email: str, password: str, begin: Callable[[User], T]) -> T:
     while True:
         found, comparison = _compare(email, password)
         with transaction.atomic():
-            user = _locked_active(found)
+            user = _locked(found)
             if user.password == found.password:
+                _require_active(user)
                 if comparison.new_hash is not None:
                     user.password = comparison.new_hash
                     user.save(update_fields=["password"])
@@ -119,14 +115,19 @@ def _authenticate(email: str, password: str, begin: Callable[[User], T]) -> T:
         # of the same password. Only comparing again can tell.
 
 
-def _locked_active(found: User) -> User:
+def _locked(found: User) -> User:
     try:
-        user = user_locked(found.pk)
+        return user_locked(found.pk)
     except UserNotFound as error:
         raise InvalidCredentials from error
+
+
+def _require_active(user: User) -> None:
+    """Refuse a user who may not log in, and whose password was right."""
+    if user.status == User.Status.SUSPENDED:
+        raise AccountSuspended
     if not user.is_active:
         raise InvalidCredentials
-    return user
 
 
 def _compare(email: str, password: str) -> tuple[User, passwords.Comparison]:
@@ -136,6 +137,7 @@ def _compare(email: str, password: str) -> tuple[User, passwords.Comparison]:
         passwords.compare_with_nothing(password)
         raise InvalidCredentials
     comparison = passwords.compare(password, user.password)
-    if not comparison.matches or not user.is_active:
+    if not comparison.matches:
         raise InvalidCredentials
+    _require_active(user)
     return user, comparison

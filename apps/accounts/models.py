@@ -1,7 +1,7 @@
 """Users, their sessions, and the tickets that open websockets."""
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -18,15 +18,7 @@ USERS_TAG = "users"
 
 
 class UserManager(BaseUserManager["User"]):
-    """Creates users for Django's own commands. The API calls services instead."""
-
-    def create_superuser(self, email: str, password: str, **fields: Any) -> "User":
-        """Create and return an administrator for `manage.py createsuperuser`; raise
-        ValidationError."""
-        user = self.model(email=canonical_email(email), role=User.Role.ADMIN, **fields)
-        user.set_password(password)
-        user.save()
-        return user
+    """Finds users for Django's own code. Services create them."""
 
     def get_by_natural_key(self, username: str | None) -> "User":
         """Return the user with this address, in any spelling."""
@@ -83,7 +75,14 @@ class User(AbstractBaseUser):
             # Ids sort by time, so this index serves "newest first" without a second column.
             models.Index(
                 fields=["-id"], name="user_active_newest", condition=models.Q(status="active")
-            )
+            ),
+            # The admin's lists filter by both.
+            models.Index(fields=["role", "-id"], name="user_by_role"),
+            models.Index(
+                fields=["status", "-id"],
+                name="user_by_status",
+                condition=~models.Q(status="active"),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -158,7 +157,12 @@ class Session(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user_id} on {self.user_agent or 'an unnamed device'}"
+        return f"The session on {self.device}"
+
+    @property
+    def device(self) -> str:
+        """Return what the client calls itself, or that it does not."""
+        return self.user_agent or "an unnamed device"
 
 
 class WebsocketTicket(models.Model):

@@ -96,6 +96,11 @@ def user_get(user_id: UUID) -> User:
     return user
 
 
+def has_administrator() -> bool:
+    """Return whether somebody may log in as an administrator."""
+    return User.objects.filter(role=User.Role.ADMIN, status=User.Status.ACTIVE).exists()
+
+
 def user_columns(users: QuerySet[User]) -> QuerySet[User, Any]:
     """Return the columns of users that everyone is shown, and their versions."""
     return users.values_list(*USER_COLUMNS, "version", named=True)

@@ -11,7 +11,7 @@ from apps.accounts.passwords import normalized
 from apps.accounts.shapes import profile_shape, user_shape
 from apps.core.http.envelope import plain
 from apps.core.http.pagination import ListQuery
-from apps.core.serializers import CamelSerializer, Text, one_at_least
+from apps.core.serializers import CamelSerializer, Text
 
 
 class Email(serializers.EmailField):
@@ -68,7 +68,9 @@ class RefreshInput(CamelSerializer):
 
 
 class ProfileInput(CamelSerializer):
-    rule = one_at_least("name", "bio")
+    """At least one field."""
+
+    rule = {"minProperties": 1}
 
     name = Text(min_length=2, max_length=255, required=False)
     bio = Text(max_length=1000, required=False, allow_blank=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -13,16 +13,17 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from rest_framework_simplejwt.settings import api_settings
 
-from apps.accounts.errors import InvalidToken, SessionNotFound, SessionOver
-from apps.accounts.locks import sessions_locked
-from apps.accounts.models import Session, User, session_tag
-from apps.accounts.policies import owns
+from apps.accounts.errors import InvalidToken, MayNotEndSession, SessionNotFound, SessionOver
+from apps.accounts.locks import sessions_locked, users_locked
+from apps.accounts.models import Session, User, WebsocketTicket, session_tag
+from apps.accounts.policies import may_end_session, owns
 from apps.accounts.selectors import active_sessions
 from apps.accounts.tokens import TokenPair, issue_pair, new_jti, read_refresh
 from apps.core.addresses import network_of
 from apps.core.db.sql import nowait_locks
 from apps.core.errors import require
 from apps.core.kept import drop_when_committed
+from apps.core.trace import trace
 from apps.realtime.hub import sessions_close
 
 # How long the server still answers a used refresh token, to the device that used it.
@@ -136,6 +137,17 @@ def session_end(actor: User, *, session_id: UUID) -> None:
         raise SessionNotFound
 
 
+@transaction.atomic
+def session_end_by_moderator(actor: User, *, session: Session) -> None:
+    """End a session of any user, and trace it; raise MayNotEndSession, or SessionNotFound if it is
+    over."""
+    actor, user = users_locked(actor.pk, session.user_id)
+    require(may_end_session(actor, user), MayNotEndSession)
+    if not sessions_end(active_sessions().filter(pk=session.pk)):
+        raise SessionNotFound
+    trace(actor, user, session=(f"active on {session.device}", "ended"))
+
+
 def sessions_end(sessions: QuerySet[Session]) -> Sequence[UUID]:
     """End the sessions and return their ids. Their sockets close after the commit."""
     ids = sessions_locked(sessions)
@@ -148,6 +160,17 @@ def locked_sessions_end(ids: Sequence[UUID]) -> None:
     Session.objects.filter(pk__in=ids).update(ended_at=timezone.now())
     drop_when_committed(*map(session_tag, ids))
     transaction.on_commit(partial(sessions_close, ids), robust=True)
+
+
+def sessions_end_restored(made_at: datetime) -> int:
+    """End all sessions of a restored database and return how many; no ticket is good either. This
+    is an action of the system, without an actor.
+
+    The backup does not know who logged out since, whose device was stolen, and which refresh tokens
+    were used.
+    """
+    WebsocketTicket.objects.all().delete()
+    return Session.objects.filter(ended_at=None).update(ended_at=timezone.now())
 
 
 def _rotate(session: Session, device: Device) -> Login:

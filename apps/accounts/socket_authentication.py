@@ -15,7 +15,7 @@ from apps.accounts.selectors import active_sessions_among
 from apps.accounts.serializers import ProfileOutput
 from apps.accounts.tickets import ticket_redeem
 from apps.core.errors import UnknownHost
-from apps.core.http.middleware import address_behind
+from apps.core.http.middleware import address_in_scope
 from apps.core.ratelimit import consume_address
 from apps.realtime.sockets import Identity
 
@@ -27,7 +27,7 @@ class AccountsSocketAuthenticator:
         """See realtime.registry.SocketAuthenticator."""
         headers = _joined(scope["headers"])
         # Every request counts before its credentials are read, because the limit is for guessing.
-        consume_address(_address(scope, headers))
+        consume_address(address_in_scope(scope))
         _require_known_host(headers)
         _require_known_origin(headers, scope.get("scheme", "ws"))
         session = _session(headers, parse_qs(scope["query_string"].decode("latin-1")))
@@ -56,11 +56,6 @@ def _session(headers: Mapping[bytes, str], query: Mapping[str, list[str]]) -> Se
     elif scheme.lower() != "bearer":
         raise InvalidToken("Send a ticket, an Authorization header or a token")
     return session_of_token(token.strip())
-
-
-def _address(scope: Mapping[str, Any], headers: Mapping[bytes, str]) -> str:
-    peer = (scope.get("client") or ("", 0))[0]
-    return address_behind(peer, headers.get(b"x-forwarded-for", ""))
 
 
 def _require_known_host(headers: Mapping[bytes, str]) -> None:

@@ -17,6 +17,16 @@ from apps.accounts import (
     sessions,
     tickets,
 )
+from apps.accounts.errors import (
+    EmailTaken,
+    EmptyProfileUpdate,
+    InvalidCredentials,
+    InvalidToken,
+    SessionNotFound,
+    SessionOver,
+    UserNotFound,
+    WrongPassword,
+)
 from apps.accounts.models import Session, User
 from apps.accounts.requests import UserRequest, delay_response, device_of
 from apps.accounts.serializers import (
@@ -33,6 +43,7 @@ from apps.accounts.serializers import (
     UserQuery,
 )
 from apps.core.addresses import network_of
+from apps.core.errors import RateLimited
 from apps.core.http.endpoints import Access, Endpoint
 from apps.core.http.middleware import client_address
 from apps.core.http.pagination import Listing, ListQuery
@@ -40,7 +51,11 @@ from apps.core.http.viewsets import ApiViewSet
 from apps.core.ratelimit import consume_action
 
 PROFILE_CHANGE = Endpoint(
-    message="Profile updated", input=ProfileInput, output=ProfileOutput, revision="version"
+    message="Profile updated",
+    input=ProfileInput,
+    output=ProfileOutput,
+    refuses=[EmptyProfileUpdate],
+    revision="version",
 )
 
 
@@ -55,6 +70,7 @@ class AuthViewSet(ApiViewSet):
         output=LoginOutput,
         access=Access.CREDENTIALS,
         limit="register",
+        refuses=[EmailTaken],
         secret=True,
         hashes=True,
     )
@@ -68,6 +84,7 @@ class AuthViewSet(ApiViewSet):
         input=LoginInput,
         output=LoginOutput,
         access=Access.CREDENTIALS,
+        refuses=[InvalidCredentials, RateLimited],
         secret=True,
         hashes=True,
     )
@@ -83,6 +100,7 @@ class AuthViewSet(ApiViewSet):
         input=RefreshInput,
         output=LoginOutput,
         access=Access.CREDENTIALS,
+        refuses=[InvalidToken, SessionOver],
         secret=True,
     )
     def refresh(self, request: Request, refresh_token: str) -> sessions.Login:
@@ -103,13 +121,13 @@ class AuthViewSet(ApiViewSet):
 
     @profile.mapping.put
     @PROFILE_CHANGE
-    def profile_replace(self, request: UserRequest, **changes: Any) -> User:
+    def profile_update(self, request: UserRequest, **changes: Any) -> User:
         """Change the given fields of the user's profile."""
         return profiles.profile_update(request.user, **changes)
 
     @profile.mapping.patch
     @PROFILE_CHANGE
-    def profile_update(self, request: UserRequest, **changes: Any) -> User:
+    def profile_partial_update(self, request: UserRequest, **changes: Any) -> User:
         """Change the given fields of the user's profile."""
         return profiles.profile_update(request.user, **changes)
 
@@ -132,7 +150,7 @@ class AuthViewSet(ApiViewSet):
         methods=["delete"],
         url_path=f"sessions/(?P<session_id>{ApiViewSet.lookup_value_regex})",
     )
-    @Endpoint(message="Session ended")
+    @Endpoint(message="Session ended", refuses=[SessionNotFound])
     def session_end(self, request: UserRequest, session_id: UUID) -> None:
         """End one of the user's sessions."""
         sessions.session_end(request.user, session_id=session_id)
@@ -142,6 +160,7 @@ class AuthViewSet(ApiViewSet):
         message="Password changed",
         input=PasswordChangeInput,
         limit="password",
+        refuses=[WrongPassword],
         secret=True,
         hashes=True,
     )
@@ -173,6 +192,7 @@ class UserViewSet(ApiViewSet):
         output=UserOutput,
         per_page=hot_reads.PER_PAGE,
         access=Access.ANYONE,
+        refuses=[RateLimited],
         hot=hot_reads.USER_LIST,
     )
     def list(self, request: Request, search: str = "") -> Listing[Any]:
@@ -186,6 +206,7 @@ class UserViewSet(ApiViewSet):
         message="User retrieved successfully",
         output=UserOutput,
         access=Access.ANYONE,
+        refuses=[UserNotFound],
         revision="version",
         hot=hot_reads.USER_BY_ID,
     )

@@ -15,13 +15,16 @@ from apps.chat.serializers import (
     MessagePayload,
     ReceiptInput,
     ReceiptOutput,
-    TypingAnswer,
+    TypingAck,
     TypingInput,
 )
+from apps.core.quick_log import QuickLog
 from apps.core.ratelimit import consume_action
 from apps.realtime.registry import command
 from apps.realtime.sockets import Socket
 from apps.realtime.threads import in_thread
+
+log = QuickLog("parley.socket")
 
 TYPING_SECONDS = 10
 CHECK_SECONDS = 1
@@ -36,10 +39,18 @@ async def chat_message(socket: Socket, given: Mapping[str, Any]) -> Mapping[str,
     """Send a message, as over HTTP. The response arrives once the message is stored."""
     draft = services.Draft(sender_id=socket.identity.user_id, **given)
     sent = await message_send_grouped(draft)
+    log.info(
+        "message sent",
+        message_id=str(sent.message.pk),
+        created=sent.created,
+        socket_id=socket.entry.socket_id,
+        user_id=str(draft.sender_id),
+        request_id=socket.request_id,
+    )
     return {"message": sent.output}
 
 
-@command("typing", input=TypingInput, ack=TypingAnswer)
+@command("typing", input=TypingInput, ack=TypingAck)
 async def typing(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Say that you type to a user. It ends by itself after 10 seconds, and with the socket."""
     receiver_id, is_typing = given["receiver_id"], given["is_typing"]

@@ -14,7 +14,6 @@ from apps.core.serializers import (
     ShortList,
     Text,
     WholeNumber,
-    one_at_least,
 )
 
 MOST_IDS = 500
@@ -33,15 +32,23 @@ class MessageInput(CamelSerializer):
         return value
 
 
+class ReadMessagesInput(CamelSerializer):
+    """Some messages by id."""
+
+    message_ids = ShortList(child=Identifier(), min_length=1, max_length=MOST_IDS)
+
+
+class ReadConversationInput(CamelSerializer):
+    """All messages of a conversation up to a number."""
+
+    conversation_id = Identifier()
+    up_to = WholeNumber(min_value=1, max_value=2**63 - 1)
+
+
 class ReadInput(CamelSerializer):
     """Some messages by id, or all of a conversation up to a number."""
 
-    rule = {
-        "oneOf": [
-            {"required": ["messageIds"], "not": one_at_least("conversationId", "upTo")},
-            {"required": ["conversationId", "upTo"], "not": {"required": ["messageIds"]}},
-        ]
-    }
+    variants = (ReadMessagesInput, ReadConversationInput)
 
     message_ids = ShortList(child=Identifier(), min_length=1, max_length=MOST_IDS, required=False)
     conversation_id = Identifier(required=False)
@@ -175,7 +182,7 @@ class MessageDeletedPayload(CamelSerializer):
     receiver_id = serializers.UUIDField(allow_null=True)
 
 
-class TypingAnswer(CamelSerializer):
+class TypingAck(CamelSerializer):
     is_typing = serializers.BooleanField()
 
 

@@ -7,8 +7,16 @@ from uuid import UUID
 
 from rest_framework.decorators import action
 
+from apps.accounts.errors import UserNotFound
 from apps.accounts.requests import UserRequest
 from apps.chat import receipts, selectors, services
+from apps.chat.errors import (
+    ConversationNotFound,
+    MessageNotFound,
+    NotYourMessageToDelete,
+    ReceiverNotFound,
+    ToOneself,
+)
 from apps.chat.message_commits import message_create_grouped
 from apps.chat.models import Membership, Message
 from apps.chat.serializers import (
@@ -35,6 +43,7 @@ class MessageViewSet(ApiViewSet):
         input=MessageInput,
         output=MessageOutput,
         limit="send_message",
+        refuses=[ReceiverNotFound, ToOneself],
         grouped=message_create_grouped,
     )
     def create(self, request: UserRequest, **data: Any) -> tuple[Message, bool]:
@@ -47,18 +56,27 @@ class MessageViewSet(ApiViewSet):
         query=MessageQuery,
         output=MessageOutput,
         per_page=50,
+        refuses=[UserNotFound],
     )
     def list(self, request: UserRequest, user_id: UUID) -> Listing[Message]:
         """List the messages with a user, the newest first."""
         return Listing(selectors.messages_with(request.user, user_id), selectors.messages_shown)
 
-    @Endpoint(message="Message deleted successfully")
+    @Endpoint(
+        message="Message deleted successfully",
+        refuses=[NotYourMessageToDelete, MessageNotFound],
+    )
     def destroy(self, request: UserRequest, pk: UUID) -> None:
         """Delete one's own message, for both users."""
         services.message_delete(request.user, message_id=pk)
 
     @action(detail=False, methods=["post"])
-    @Endpoint(message="Messages marked as read", input=ReadInput, output=ReceiptOutput)
+    @Endpoint(
+        message="Messages marked as read",
+        input=ReadInput,
+        output=ReceiptOutput,
+        refuses=[ConversationNotFound],
+    )
     def read(self, request: UserRequest, **data: Any) -> Mapping[str, Any]:
         """Mark messages to oneself as read."""
         return receipts.messages_mark_read(request.user.pk, **data).as_dict()

@@ -7,6 +7,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 LONGEST = 64
 # Of how many texts the result is remembered: a client sends many requests from one address.
 REMEMBERED = 4096
+# How many bits of an address area_of() keeps, by the version of IP.
+AREA_BITS = {4: 24, 6: 48}
 
 # "[2001:db8::1]:443", "[2001:db8::1]" and "192.0.2.1:443", as proxies write them.
 _WITH_PORT = re.compile(r"\[(?P<v6>[^\]]*)\](?::\d+)?|(?P<v4>[^:]*):\d+")
@@ -36,6 +38,16 @@ def network_of(text: str) -> str:
     if isinstance(found, IPv6Address):
         return str(ip_network((found, 64), strict=False))
     return text[:LONGEST] if found is None else str(found)
+
+
+def area_of(text: str) -> str:
+    """Return an address without its last part, as text: the first 24 bits of IPv4, the first 48 of
+    IPv6. That is about a provider's street or company, not one household. Return nothing for text
+    that is not an address."""
+    found = _parsed(text)
+    if found is None:
+        return ""
+    return str(ip_network((found, AREA_BITS[found.version]), strict=False).network_address)
 
 
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:

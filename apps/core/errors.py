@@ -148,3 +148,18 @@ class ServiceUnavailable(DomainError):
 
 class Busy(ServiceUnavailable):
     message = "The server is busy. Try again in a moment."
+
+
+# The refusals that do not depend on the operation. openapi.yaml says them once, and each operation
+# has them as its `default` response.
+EVERYWHERE: Sequence[type[DomainError]] = (
+    MethodNotAllowed,
+    NotAcceptable,
+    RequestTimeout,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+    RateLimited,
+    HeadersTooLarge,
+    DomainError,
+    ServiceUnavailable,
+)

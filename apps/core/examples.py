@@ -5,10 +5,20 @@ from typing import Any
 Schema = dict[str, Any]
 
 EXAMPLE_ID = "01930e1c-7f6a-7b3e-9c1d-2f5a8b4c6d7e"
+EXAMPLE_TIME = "2026-01-31T12:00:00.000000Z"
+# The `meta` of a response.
+EXAMPLE_META = {
+    "requestId": "01930e1c-7f6a-7b3e-9c1d-2f5a8b4c6dff",
+    "timestamp": EXAMPLE_TIME,
+    "path": "/api/v1/…",
+    "method": "GET",
+    "version": "0.1.0",
+    "durationMs": 1.5,
+}
 # One value per kind, so that an example looks like real data.
 _BY_FORMAT = {
     "uuid": EXAMPLE_ID,
-    "date-time": "2026-01-31T12:00:00.000000Z",
+    "date-time": EXAMPLE_TIME,
     "email": "alice@example.org",
 }
 _BY_TYPE: dict[str, Any] = {"integer": 1, "number": 1.5, "boolean": True, "string": "…"}

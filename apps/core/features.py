@@ -6,6 +6,7 @@ or prunes of all apps gets them from this module.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol, TypeVar
@@ -44,11 +45,16 @@ class Feature:
     at_start: Sequence[Callable[[], Awaitable[object]]] = ()
     # Functions that a server calls after its last request, before it ends.
     at_stop: Sequence[Callable[[], None]] = ()
+    # What is done to a database that was restored from a backup, in the transaction of the restore,
+    # by what it does. Each function gets the time of the backup and returns how many.
+    after_restore: Mapping[str, Callable[[datetime], int]] = field(default_factory=dict)
     # Makes what finds the users of access tokens, given what runs loads in a thread. One app has
     # it.
     token_users: Callable[[InThread[Any, Any]], TokenUsers] | None = None
     # The choices of model fields, by their names in openapi.yaml.
     enums: Mapping[str, Any] = field(default_factory=dict)
+    # Returns what the operator should read when a server starts, or an empty string.
+    start_notice: Callable[[], str] | None = None
     # Fills an empty installation with examples and returns a sentence about them.
     demo: Callable[[], str] | None = None
 
@@ -86,6 +92,11 @@ def token_users(in_thread: InThread[Any, Any]) -> TokenUsers:
 def prunes() -> Mapping[str, Callable[[], int]]:
     """Return the prunes of all apps by what they delete."""
     return _merged("prunes", lambda feature: feature.prunes)
+
+
+def after_restore() -> Mapping[str, Callable[[datetime], int]]:
+    """Return what all apps do to a database that was restored, by what it does."""
+    return _merged("after_restore", lambda feature: feature.after_restore)
 
 
 def enums() -> Mapping[str, Any]:

@@ -27,10 +27,14 @@ class LogQueue(logging.handlers.QueueHandler):
     # Not a `queue.Queue`: a destructor that logs during its `put` would wait for itself.
     queue: SimpleQueue[str | threading.Event | None]
 
-    def __init__(self, output: logging.Handler, form: str = "") -> None:
+    def __init__(
+        self, output: logging.Handler, form: str = "", reports: logging.Handler | None = None
+    ) -> None:
         super().__init__(SimpleQueue())
         # The name of a format in which lines may be rendered elsewhere, for write().
         self.form = form
+        # Is given the errors too. Not a second handler of the logger: write() would pass it by.
+        self._reports = reports
         self._output = output
         self._lost = 0
         self._counting = threading.RLock()
@@ -44,6 +48,8 @@ class LogQueue(logging.handlers.QueueHandler):
         """Put the line into the queue, or count it as lost. The handler's lock is held here."""
         if not self._drop_if_full():
             super().emit(record)
+        if self._reports is not None and record.levelno >= self._reports.level:
+            self._reports.handle(record)
 
     def write(self, line: str) -> None:
         """Put a line into the queue that is rendered already, or count it as lost."""

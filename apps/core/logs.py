@@ -5,11 +5,15 @@ import logging.handlers
 import sys
 import threading
 from collections.abc import Mapping
+from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from apps.core.error_reports import ErrorReports, Sender, by_email, by_sentry
+from apps.core.log_lines import PROCESS, REQUEST_EVENT, REQUEST_LOGGER, as_text, request_text
 from apps.core.log_queue import LogQueue
 from apps.core.private import private_file
 from apps.core.unbuffered import unbuffered
@@ -23,17 +27,29 @@ _COMMON: list[structlog.types.Processor] = [
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
+# Their text is left as it is: a traceback has lines of its own.
+_AS_IT_IS = {"event", "exception", "exc_info", "level", "logger", "stack", "timestamp"}
+_REQUEST_FIELDS = signature(request_text).parameters.keys() - {"at"}
+_console = structlog.dev.ConsoleRenderer(
+    colors=sys.stdout.isatty(),
+    # The default shows the values of local variables, which may be passwords.
+    exception_formatter=structlog.dev.plain_traceback,
+    pad_event_to=0,
+    pad_level=False,
+)
 
 
-def configure(config: Mapping[str, str]) -> None:
+def configure(config: Mapping[str, Any]) -> None:
     """Send every log line, ours and the libraries', through one renderer and one queue.
 
-    `config` has level, format (json or console), output (stdout, stderr or file) and path.
+    `config` has level, format (json or console), output (stdout, stderr or file) and path. With
+    `admin_emails`, or with `sentry`, the arguments of by_sentry(), errors are reported there.
     """
     _configure_structlog()
     form = config["format"]
-    # Lines with colours are rendered by structlog alone.
-    queue = LogQueue(_output(config), "" if form == "console" and sys.stdout.isatty() else form)
+    # They come first: at the end of the process the last handler is flushed first.
+    reports = _reports(config)
+    queue = LogQueue(_output(config), form, reports)
     queue.setFormatter(_formatter(form))
     logging.basicConfig(handlers=[queue], level=config["level"].upper(), force=True)
     _quieten_libraries()
@@ -73,20 +89,45 @@ def _configure_structlog() -> None:
 def _formatter(form: str) -> logging.Formatter:
     renderers: list[structlog.types.Processor]
     if form == "json":
-        renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    else:
-        # The default shows the values of local variables, which may be passwords.
-        traceback = structlog.dev.plain_traceback
         renderers = [
-            structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=traceback)
+            _add_process,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
         ]
+    else:
+        renderers = [_render_text]
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_COMMON,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
     )
 
 
-def _output(config: Mapping[str, str]) -> logging.Handler:
+def _add_process(_: Any, __: str, fields: structlog.types.EventDict) -> structlog.types.EventDict:
+    return {**fields, "process": PROCESS}
+
+
+def _render_text(logger: Any, name: str, fields: structlog.types.EventDict) -> str:
+    """Return a line for people; that of a request as request_text() renders it."""
+    if fields["logger"] == REQUEST_LOGGER and fields["event"] == REQUEST_EVENT:
+        known = {"path": "", "user_id": "", "address": "", "created": "", **fields}
+        at = known.pop("timestamp")
+        return request_text(at=at, **{name: known[name] for name in _REQUEST_FIELDS})
+    at = fields["timestamp"]
+    shown = {name: value if name in _AS_IT_IS else as_text(value) for name, value in fields.items()}
+    rendered = _console(logger, name, {**shown, "timestamp": f"{at[5:10]} {at[11:19]}"})
+    return str(rendered)
+
+
+def _reports(config: Mapping[str, Any]) -> ErrorReports | None:
+    """Return what sends reports of errors, None if nobody wants them."""
+    senders: list[Sender] = [by_email] if config.get("admin_emails") else []
+    # A system check reports that the package is missing, before the server starts.
+    if config.get("sentry") and find_spec("sentry_sdk"):
+        senders.append(by_sentry(**config["sentry"], server=PROCESS))
+    return ErrorReports(senders) if senders else None
+
+
+def _output(config: Mapping[str, Any]) -> logging.Handler:
     if config["output"] == "file":
         return PrivateFileHandler(config["path"])
     stream = sys.stderr if config["output"] == "stderr" else sys.stdout
@@ -95,7 +136,7 @@ def _output(config: Mapping[str, str]) -> logging.Handler:
 
 def _quieten_libraries() -> None:
     # Our request line has all that theirs have, and theirs would show the token in a websocket URL.
-    for name in ("uvicorn", "uvicorn.access", "websockets"):
+    for name in ("uvicorn", "uvicorn.access", "websockets", "daphne"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # It warns about every input that is not HTTP, so clients could fill the log.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

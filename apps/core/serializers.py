@@ -20,11 +20,6 @@ def camelize(name: str) -> str:
     return head + "".join(word.capitalize() for word in rest)
 
 
-def one_at_least(*names: str) -> dict[str, Any]:
-    """Return the JSON schema rule that at least one of these fields is required."""
-    return {"anyOf": [{"required": [name]} for name in names]}
-
-
 class CamelSerializer(serializers.Serializer[Any]):
     """Names its fields in camelCase on the wire, and as declared in Python.
 
@@ -32,8 +27,10 @@ class CamelSerializer(serializers.Serializer[Any]):
     are.
     """
 
-    # What OpenAPI adds to the schema, such as fields of which at least one is required.
+    # What OpenAPI adds to the schema, such as that at least one field is required.
     rule: ClassVar[Mapping[str, Any]] = {}
+    # The serializers that OpenAPI shows in place of this one, of which the data matches just one.
+    variants: ClassVar[Sequence["type[CamelSerializer]"]] = ()
 
     @classmethod
     def load(cls, data: Any) -> dict[str, Any]:

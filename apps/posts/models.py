@@ -73,6 +73,11 @@ class Post(models.Model):
                 name="post_of_author_by_status",
                 condition=models.Q(deleted_at=None),
             ),
+            models.Index(
+                fields=["-deleted_at", "-id"],
+                name="post_deleted_newest",
+                condition=models.Q(deleted_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

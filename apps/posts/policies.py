@@ -38,6 +38,11 @@ def may_delete(actor: User, post: Post) -> bool:
     return may_edit(actor, post) or actor.is_moderator
 
 
+def may_restore(actor: User) -> bool:
+    """Return whether the actor may restore deleted posts, which only moderators see."""
+    return actor.is_moderator
+
+
 def may_change_status(post: Post, status: str) -> bool:
     """Return whether the post may get that status. A post that was public cannot become a draft
     again, since it was announced to users."""

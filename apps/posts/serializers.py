@@ -13,7 +13,6 @@ from apps.core.serializers import (
     ShortList,
     Text,
     WholeNumber,
-    one_at_least,
 )
 from apps.posts.models import Post
 from apps.posts.shapes import excerpt, post_item_shape, post_shape
@@ -42,7 +41,9 @@ class PostInput(CamelSerializer):
 
 
 class PostChangeInput(CamelSerializer):
-    rule = one_at_least("title", "content", "status", "tags")
+    """At least one of title, content, status and tags."""
+
+    rule = {"minProperties": 1}
 
     title = Text(min_length=3, max_length=255, required=False)
     content = Text(min_length=10, max_length=100_000, required=False)
@@ -54,6 +55,17 @@ class PostChangeInput(CamelSerializer):
 class PostQuery(ListQuery):
     status = serializers.ChoiceField(Post.Status.choices, required=False)
     author_id = Identifier(required=False)
+
+
+class Excerpt(serializers.CharField):
+    """The beginning of a post's content."""
+
+    def __init__(self) -> None:
+        super().__init__(source="content", help_text="The beginning of the content.")
+
+    def to_representation(self, value: str) -> str:
+        """Return the beginning of the content."""
+        return excerpt(value)
 
 
 class _PostOutput(CamelSerializer):
@@ -87,16 +99,12 @@ class PostOutput(_PostOutput):
 class PostListItemOutput(_PostOutput):
     """A post in a list, with an excerpt in place of its content."""
 
-    excerpt = serializers.SerializerMethodField()
+    excerpt = Excerpt()
 
     @classmethod
     def dump(cls, thing: Any) -> dict[str, Any]:
         """Return a post, or a PostItem, as it is sent in lists."""
         return plain(post_item_shape(thing, thing.author))
-
-    def get_excerpt(self, post: Post) -> str:
-        """Return the beginning of the content."""
-        return excerpt(post.content)
 
 
 class PostPublishedPayload(CamelSerializer):

@@ -18,6 +18,7 @@ from apps.core.errors import DomainError, require
 from apps.core.http import idempotency
 from apps.core.http.conditional import require_match
 from apps.core.kept import drop_when_committed
+from apps.core.trace import trace
 from apps.posts import events
 from apps.posts.errors import (
     AlreadyPublished,
@@ -30,7 +31,14 @@ from apps.posts.errors import (
     PublishedCannotBecomeDraft,
 )
 from apps.posts.models import POSTS_TAG, Post, post_tag
-from apps.posts.policies import may_change_status, may_delete, may_edit, may_see, visible_to
+from apps.posts.policies import (
+    may_change_status,
+    may_delete,
+    may_edit,
+    may_restore,
+    may_see,
+    visible_to,
+)
 from apps.posts.slugs import claim_other_slug, claim_slugs, slug_of
 
 # What an edit may change. The counts are not among it: they change concurrently.
@@ -45,6 +53,8 @@ EDITABLE = (
     "updated_at",
     "deleted_at",
 )
+# What a trace calls the status of a deleted post.
+DELETED = "deleted"
 # What a kept answer to the author shows of a deleted post.
 REDACTED_POST = {"title": "", "slug": "", "content": "", "tags": []}
 
@@ -184,21 +194,36 @@ def post_publish(actor: User, *, post_id: UUID) -> Post:
 @transaction.atomic
 def post_delete(actor: User, *, post_id: UUID, if_match: str = "") -> None:
     """Delete a post, and redact it in the event log and in every kept answer; raise PostNotFound,
-    NotYourPostToDelete or PreconditionFailed."""
+    NotYourPostToDelete or PreconditionFailed. What a moderator deletes leaves a trace."""
     post = _locked(actor, post_id)
     require(may_delete(actor, post), NotYourPostToDelete)
     require_match(if_match, str(post.version))
     post.deleted_at = timezone.now()
     _save_edit(post)
     idempotency.redact_answers({post.pk: {"data": REDACTED_POST}})
+    if actor.is_moderator:
+        trace(actor, post, status=(post.status, DELETED))
     if post.published_at is not None:
         events.posts_changed([post])
 
 
-def _locked(actor: User, post_id: UUID) -> Post:
+@transaction.atomic
+def post_restore(actor: User, *, post_id: UUID) -> None:
+    """Make a deleted post what it was before, also in the event log, and trace it; raise
+    PostNotFound, to all but moderators too. Kept answers stay redacted."""
+    require(may_restore(actor), PostNotFound)
+    post = _locked(actor, post_id, deleted=True)
+    post.deleted_at = None
+    _save_edit(post)
+    trace(actor, post, status=(DELETED, post.status))
+    if post.published_at is not None:
+        events.posts_changed([post])
+
+
+def _locked(actor: User, post_id: UUID, *, deleted: bool = False) -> Post:
     """Lock and return a post that the actor may see; raise PostNotFound."""
     posts = Post.objects.select_for_update(of=("self",)).select_related("author")
-    post = posts.filter(visible_to(actor), pk=post_id, deleted_at=None).first()
+    post = posts.filter(visible_to(actor), pk=post_id, deleted_at__isnull=not deleted).first()
     if post is None:
         raise PostNotFound
     return post

@@ -12,6 +12,16 @@ from apps.core.http.middleware import client_address
 from apps.core.http.pagination import Listing
 from apps.core.http.viewsets import ApiViewSet
 from apps.posts import hot_reads, selectors, services
+from apps.posts.errors import (
+    AlreadyPublished,
+    NothingToChange,
+    NotYourPostToDelete,
+    NotYourPostToPublish,
+    NotYourPostToUpdate,
+    PostChanged,
+    PostNotFound,
+    PublishedCannotBecomeDraft,
+)
 from apps.posts.models import Post
 from apps.posts.post_commits import post_create_grouped, post_update_grouped
 from apps.posts.serializers import (
@@ -55,6 +65,7 @@ class PostViewSet(ApiViewSet):
         message="Post retrieved successfully",
         output=PostOutput,
         access=Access.ANYONE,
+        refuses=[PostNotFound],
         revision="version",
         hot=hot_reads.POST_BY_ID,
     )
@@ -67,6 +78,7 @@ class PostViewSet(ApiViewSet):
         message="Post retrieved successfully",
         output=PostOutput,
         access=Access.ANYONE,
+        refuses=[PostNotFound],
         revision="version",
         hot=hot_reads.POST_BY_SLUG,
     )
@@ -78,6 +90,13 @@ class PostViewSet(ApiViewSet):
         message="Post updated successfully",
         input=PostChangeInput,
         output=PostOutput,
+        refuses=[
+            NothingToChange,
+            PublishedCannotBecomeDraft,
+            NotYourPostToUpdate,
+            PostNotFound,
+            PostChanged,
+        ],
         revision="version",
         grouped=post_update_grouped,
     )
@@ -87,13 +106,21 @@ class PostViewSet(ApiViewSet):
 
     update = partial_update
 
-    @Endpoint(message="Post deleted successfully", revision="version")
+    @Endpoint(
+        message="Post deleted successfully",
+        refuses=[NotYourPostToDelete, PostNotFound],
+        revision="version",
+    )
     def destroy(self, request: UserRequest, pk: UUID, if_match: str) -> None:
         """Delete a post."""
         services.post_delete(request.user, post_id=pk, if_match=if_match)
 
     @action(detail=True, methods=["post"])
-    @Endpoint(message="Post published successfully", output=PostOutput)
+    @Endpoint(
+        message="Post published successfully",
+        output=PostOutput,
+        refuses=[AlreadyPublished, NotYourPostToPublish, PostNotFound],
+    )
     def publish(self, request: UserRequest, pk: UUID) -> Post:
         """Publish a post."""
         return services.post_publish(request.user, post_id=pk)

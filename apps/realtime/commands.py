@@ -10,7 +10,7 @@ from apps.realtime.serializers import (
     PingInput,
     PresenceQuery,
     SubscribeInput,
-    UnsubscribedAnswer,
+    UnsubscribeAck,
     UnsubscribeInput,
 )
 from apps.realtime.socket_frames import Pong, PresenceAnswer, Reset, Subscribed
@@ -31,7 +31,7 @@ async def subscribe(socket: Socket, given: Mapping[str, Any]) -> None:
     await socket.subscribe(given["stream"], given.get("after"), given.get("epoch", ""))
 
 
-@command("unsubscribe", input=UnsubscribeInput, ack=UnsubscribedAnswer)
+@command("unsubscribe", input=UnsubscribeInput, ack=UnsubscribeAck)
 async def unsubscribe(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Receive nothing more of a stream, until you subscribe again."""
     stream = given["stream"]

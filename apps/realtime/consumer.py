@@ -1,5 +1,6 @@
 """The Channels consumer: one websocket from its upgrade to its end."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from channels.consumer import AsyncConsumer
@@ -30,8 +31,9 @@ class SocketConsumer(AsyncConsumer):
         if socket is None:
             return
         dispatcher = Dispatcher(socket)
+        message: Mapping[str, Any] = {}
         try:
             while (message := await receive())["type"] == "websocket.receive":
                 await dispatcher.dispatch(message.get("text"))
         finally:
-            await socket.leave()
+            await socket.leave(message.get("code"))

@@ -1,7 +1,7 @@
 """The log of events. Every event leaves by publish(), and every signal by signal()."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -16,6 +16,7 @@ from django.utils import timezone
 from apps.core.db.redaction import Overlay, redact_json
 from apps.core.db.sql import insert
 from apps.core.http.envelope import rfc3339
+from apps.realtime.event_lines import log_published
 from apps.realtime.frames import Frame, render
 from apps.realtime.models import LoggedEvent, Stream, new_epoch
 from apps.realtime.server_frames import Event, Signal
@@ -58,15 +59,21 @@ def publish(*events: Event) -> None:
     rows, frames = [], []
     for event, names in addressed:
         data = event.data()
+        about = _about(event.subject)
         for name in names:
             seq = last[name] = last[name] + 1
             text = _text(name, seq, event.type, data, at)
             size = len(text.encode())
             rows.append((name, seq, event.type, data, size, event.subject, now))
-            frames.append(Frame(name, seq, text))
+            frames.append(Frame(name, seq, text, about))
     insert(LoggedEvent, ("stream", "seq", "type", "data", "size", "subject", "created_at"), rows)
     # The log makes up for a wake-up that fails; the request has succeeded, and must not fail by it.
-    transaction.on_commit(partial(wake, frames=frames), robust=True)
+    transaction.on_commit(partial(_announce, frames), robust=True)
+
+
+def _announce(frames: Sequence[Frame]) -> None:
+    wake(frames=frames)
+    log_published(frames)
 
 
 def signal(one: Signal) -> None:
@@ -90,13 +97,13 @@ def events_after(stream: str, after: int, up_to: int | None = None) -> Backlog:
     found = list(
         page.filter(before__lt=PAGE_BYTES)
         .order_by("seq")
-        .values_list("seq", "type", "data", "created_at")
+        .values_list("seq", "type", "data", "created_at", "subject")
     )
     # Numbers are unique, so there is no hole if their count is the distance.
     whole = found[-1][0] == after + len(found) if found else after == up_to
     frames = [
-        Frame(stream, seq, _text(stream, seq, kind, data, rfc3339(at)))
-        for seq, kind, data, at in found
+        Frame(stream, seq, _text(stream, seq, kind, data, rfc3339(at)), _about(subject))
+        for seq, kind, data, at, subject in found
     ]
     return Backlog(frames, complete=whole)
 
@@ -161,6 +168,10 @@ def _advance(counts: Counter[str]) -> dict[str, int]:
             "RETURNING name, head",
         )
     )
+
+
+def _about(subject: UUID | None) -> str:
+    return "" if subject is None else str(subject)
 
 
 def _text(stream: str, seq: int, kind: str, data: Mapping[str, Any], at: str) -> str:

@@ -3,10 +3,11 @@
 from functools import partial
 
 from apps.core.features import Feature
-from apps.realtime.event_log import events_prune
+from apps.realtime.event_log import epochs_renew, events_prune
 from apps.realtime.presence import announce_departures
 
 FEATURE = Feature(
     prunes={"events": events_prune},
+    after_restore={"streams begin a new epoch": lambda _: epochs_renew()},
     at_stop=[partial(announce_departures, hurry=True)],
 )

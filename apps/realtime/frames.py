@@ -11,8 +11,8 @@ from apps.core.http.envelope import dumps, timestamp
 class Frame:
     """A rendered frame, of text or of bytes, and the stream it goes to.
 
-    A signal has no `seq`. One that replaces earlier signals about the same thing names that thing
-    in `about`, and has the larger `version`.
+    An event names its subject in `about`, for the log. A signal has no `seq`. One that replaces
+    earlier signals about the same thing names that thing in `about`, and has the larger `version`.
     """
 
     stream: str

@@ -8,6 +8,7 @@ others theirs: a group that fails is committed again item by item.
 import asyncio
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Hashable, Sequence
+from contextvars import Context, copy_context
 from functools import wraps
 from typing import Generic, TypeVar
 
@@ -39,8 +40,9 @@ MOST_LOCKED = 20
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# An item and who waits for its result.
-_Waiting = tuple[Item, "asyncio.Future[Result]"]
+# An item, the context of its caller for the log, which says whose request or socket it is, and who
+# waits for its result.
+_Waiting = tuple[Item, Context, "asyncio.Future[Result]"]
 LocksOf = Callable[[Item], frozenset[Hashable]]
 Commit = Callable[[Sequence[Item]], Sequence[Result | DomainError]]
 RefusalsOf = Callable[[Sequence[Item]], Sequence[DomainError | None]]
@@ -81,21 +83,26 @@ class GroupCommit(Generic[Item, Result]):
         if self._count >= MOST_WAITING:
             raise self._too_many
         future: asyncio.Future[Result] = self.loop.create_future()
-        self._waiting.setdefault(self._owner_of(item), deque()).append((item, future))
+        self._waiting.setdefault(self._owner_of(item), deque()).append(
+            (item, copy_context(), future)
+        )
         self._count += 1
         if self._committing is None or self._committing.done():
-            self._committing = self.loop.create_task(self._commit_waiting())
+            # An empty context: a group is not the work of the caller who came first.
+            self._committing = self.loop.create_task(self._commit_waiting(), context=Context())
         return await future
 
     async def _commit_waiting(self) -> None:
         while self._waiting:
             # A caller that was cancelled while it waited gets no answer, so its item is dropped.
-            group = [one for one in self._next_group() if not one[1].done()]
+            group = [one for one in self._next_group() if not one[2].done()]
             try:
-                outcomes = await in_thread(self._commit_group, [item for item, _ in group])
+                outcomes = await in_thread(
+                    self._commit_group, [(item, context) for item, context, _ in group]
+                )
             except Exception as error:  # noqa: BLE001
                 outcomes = [as_domain_error(error)] * len(group)
-            for (_, future), outcome in zip(group, outcomes, strict=True):
+            for (_, _, future), outcome in zip(group, outcomes, strict=True):
                 _settle(future, outcome)
 
     def _next_group(self) -> "list[_Waiting[Item, Result]]":
@@ -113,34 +120,38 @@ class GroupCommit(Generic[Item, Result]):
         self._count -= len(group)
         return group
 
-    def _commit_group(self, items: Sequence[Item]) -> list[Result | DomainError]:
+    def _commit_group(self, group: Sequence[tuple[Item, Context]]) -> list[Result | DomainError]:
         """Return the outcome of each item, in their order. Runs in a thread."""
-        refusals = self._refusals_of(items)
-        admitted = [item for item, refusal in zip(items, refusals, strict=True) if refusal is None]
+        refusals = self._refusals_of([item for item, _ in group])
+        admitted = [one for one, refusal in zip(group, refusals, strict=True) if refusal is None]
         with lock_timeout(LONGEST_LOCK):
             outcomes = iter(self._commit_together(admitted))
         return [next(outcomes) if refusal is None else refusal for refusal in refusals]
 
-    def _commit_together(self, items: Sequence[Item]) -> Sequence[Result | DomainError]:
+    def _commit_together(
+        self, group: Sequence[tuple[Item, Context]]
+    ) -> Sequence[Result | DomainError]:
         """Commit the items in one transaction or, if it fails, one by one.
 
         A transaction that may have been committed despite its error is not repeated: its items
         could be stored twice.
         """
         try:
-            return self._commit(items)
+            return self._commit([item for item, _ in group])
         except Exception as error:  # noqa: BLE001
             refusal = as_domain_error(error)
             if not known_rolled_back(error):
-                return [refusal] * len(items)
+                return [refusal] * len(group)
         with lock_timeout(LONGEST_LOCK_ALONE):
-            return self._commit_one_by_one(items)
+            return self._commit_one_by_one(group)
 
-    def _commit_one_by_one(self, items: Sequence[Item]) -> list[Result | DomainError]:
+    def _commit_one_by_one(
+        self, group: Sequence[tuple[Item, Context]]
+    ) -> list[Result | DomainError]:
         outcomes: list[Result | DomainError] = []
         failures, locked = 0, 0
         held = _HeldLocks()
-        for item in items:
+        for item, context in group:
             locks = self._locks_of(item)
             if failures == MOST_FAILURES or locked == MOST_LOCKED or held.block(locks):
                 outcomes.append(ServiceUnavailable())
@@ -148,7 +159,7 @@ class GroupCommit(Generic[Item, Result]):
             try:
                 outcomes += self._commit([item])
             except Exception as error:  # noqa: BLE001
-                outcomes.append(as_domain_error(error))
+                outcomes.append(context.run(as_domain_error, error))
                 if hit_lock_timeout(error):
                     locked += 1
                     held.add(locks)

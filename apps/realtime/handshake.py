@@ -29,12 +29,15 @@ async def perform_handshake(
         entry = PresenceEntry(identity.user_id, identity.session_id, wire.socket_id)
         arrival = await in_redis_thread(presence_store().enter, entry)
     except TooManySockets:
+        wire.log_refusal(code=closing.TOO_MANY_SOCKETS, user_id=str(identity.user_id))
         await wire.accept()
         await wire.close(closing.TOO_MANY_SOCKETS)
         return None
     except Exception as error:  # noqa: BLE001
         await wire.refuse(as_domain_error(error))
         return None
+    # Every further line about the socket has these, also one about a failure of a command.
+    structlog.contextvars.bind_contextvars(socket_id=entry.socket_id, user_id=str(entry.user_id))
     socket = OpenSocket(wire, hub, entry)
     try:
         await wire.accept()
@@ -45,5 +48,5 @@ async def perform_handshake(
     if arrival is not None:
         # The socket is served without waiting until others are notified.
         spawn(in_thread(announce_online, arrival))
-    log.info("connected", client=entry.socket_id, user_id=str(entry.user_id))
+    log.info("connected", request_id=wire.request_id, address=wire.address)
     return socket

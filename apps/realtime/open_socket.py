@@ -1,6 +1,7 @@
 """One websocket whose user is authenticated."""
 
 import itertools
+import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -46,6 +47,7 @@ class OpenSocket(Outbox):
         self.connected = False
         self.request_id: str | None = None
         self._hub = hub
+        self._opened_at = time.monotonic()
         hub.add(self)
 
     async def start(self, user: Mapping[str, Any]) -> None:
@@ -85,8 +87,8 @@ class OpenSocket(Outbox):
         """Return the last number of each stream that the socket is subscribed to."""
         return self._hub.subscriptions.heads_of(self)
 
-    async def leave(self) -> None:
-        """Forget the socket, which is closed."""
+    async def leave(self, client_code: int | None = None) -> None:
+        """Forget the socket, which is closed: by the server, or by the client with this code."""
         self.closed = True
         leave = partial(presence_store().leave, self.entry)
         try:
@@ -97,4 +99,10 @@ class OpenSocket(Outbox):
         finally:
             # This comes last, so that a hub without sockets has none that is still at work.
             self._hub.remove(self)
-        log.info("disconnected", client=self.entry.socket_id, user_id=str(self.entry.user_id))
+        log.info(
+            "disconnected",
+            socket_id=self.entry.socket_id,
+            user_id=str(self.entry.user_id),
+            code=self.close_code or client_code,
+            seconds=round(time.monotonic() - self._opened_at, 1),
+        )

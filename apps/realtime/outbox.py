@@ -24,6 +24,8 @@ class Outbox:
 
     def __init__(self, wire: Wire) -> None:
         self.closed = False
+        # By which code the server closed the connection, if it did.
+        self.close_code: int | None = None
         self._wire = wire
         self._waiting: deque[str | bytes] = deque()
         self._size = 0
@@ -59,6 +61,7 @@ class Outbox:
     def close(self, code: int) -> None:
         """Close the connection, even while it is sending."""
         if not self.closed:
+            self.close_code = code
             self._discard()
             spawn(self._wire.close(code))
 
@@ -81,6 +84,6 @@ class Outbox:
             self._draining = None
 
     def _fail(self, error: Exception) -> None:
-        log.debug("not sent", client=self._wire.socket_id, error=type(error).__name__)
+        log.debug("not sent", socket_id=self._wire.socket_id, error=type(error).__name__)
         self._discard()
         self._wire.abort()

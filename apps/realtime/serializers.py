@@ -60,7 +60,7 @@ class PresenceQuery(CamelSerializer):
     user_ids = ShortList(child=Identifier(), min_length=1, max_length=100)
 
 
-class UnsubscribedAnswer(CamelSerializer):
+class UnsubscribeAck(CamelSerializer):
     stream = StreamName()
 
 
@@ -91,6 +91,11 @@ class AckPayload(CamelSerializer):
     """What the command returns."""
 
 
+@extend_schema_field({"$ref": "#/components/schemas/ErrorCode"})
+class ErrorCode(serializers.CharField):
+    """The code of a refusal."""
+
+
 class FieldErrorPayload(CamelSerializer):
     field = serializers.CharField(help_text="The path of the field, such as items.3.title.")
     message = serializers.CharField()
@@ -99,7 +104,7 @@ class FieldErrorPayload(CamelSerializer):
 
 class ErrorPayload(CamelSerializer):
     message = serializers.CharField()
-    code = serializers.CharField(help_text="See docs/errors.md.")
+    code = ErrorCode()
     errors = FieldErrorPayload(  # type: ignore[assignment]
         many=True, required=False, help_text="Every wrong field."
     )

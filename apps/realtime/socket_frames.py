@@ -14,7 +14,7 @@ from apps.realtime.serializers import (
     PresencePayload,
     ResetPayload,
     SubscribedPayload,
-    UnsubscribedAnswer,
+    UnsubscribeAck,
 )
 from apps.realtime.server_frames import SocketFrame
 
@@ -113,7 +113,7 @@ class Unsubscribed(SocketFrame):
     """You are not subscribed to a stream any more, because you may not read it."""
 
     type = "unsubscribed"
-    payload = UnsubscribedAnswer
+    payload = UnsubscribeAck
 
     stream: str
 

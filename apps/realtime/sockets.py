@@ -52,6 +52,8 @@ class Socket(Protocol):
     # Whether its first frame, `connected`, was sent.
     connected: bool
     closed: bool
+    # The requestId of the frame that is being dispatched, if it has one.
+    request_id: str | None
 
     def push(self, content: str | bytes) -> None:
         """Send a frame, or have it wait behind those that the client has not taken yet. Never

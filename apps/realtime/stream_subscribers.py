@@ -8,6 +8,7 @@ import structlog
 
 from apps.core.errors import Busy
 from apps.realtime.background import spawn
+from apps.realtime.event_lines import log_caught_up, log_delivered
 from apps.realtime.event_log import Backlog, events_after, heads
 from apps.realtime.frames import Frame
 from apps.realtime.isolation import each
@@ -173,16 +174,21 @@ class StreamSubscribers:
     ) -> None:
         """Send the socket its backlog, page by page, until it has reached the position of the
         others."""
+        start = sent = position
         while backlog.complete:
             for frame in backlog.frames:
                 if self._goes_on(socket, point):
                     socket.push(frame.content)
                     await socket.drain()
+                    sent = frame.seq or sent
                 position = frame.seq or position
             if position >= self.position or not self._goes_on(socket, point):
-                return
+                break
             backlog = await self._backlog_after(position)
-        self._push_to(socket, point, self._reset())
+        else:
+            self._push_to(socket, point, self._reset())
+        if sent > start:
+            log_caught_up(socket, self.name, start, sent)
 
     async def _backlog_after(self, position: int) -> Backlog:
         """Return the next page of the backlog of a socket at that position."""
@@ -229,6 +235,7 @@ class StreamSubscribers:
     def _deliver_event(self, frame: Frame) -> None:
         self.position = frame.seq or self.position
         self._push(frame.content)
+        log_delivered(frame, len(self._subscribers))
 
     def _push(self, content: str | bytes) -> None:
         each("push", tuple(self._subscribers), lambda socket: socket.push(content))

@@ -7,6 +7,8 @@ import structlog
 
 from apps.core.errors import DomainError
 from apps.core.http.envelope import dumps, timestamp
+from apps.core.http.middleware import address_in_scope, valid_request_id
+from apps.core.http.request_log import shown_address
 from apps.realtime import closing
 
 log = structlog.get_logger("parley.socket")
@@ -16,13 +18,19 @@ CLOSE_SECONDS = 5.0
 
 
 class Wire:
-    """Sends what the protocol knows, whether or not the client is authenticated."""
+    """Sends what the protocol knows, whether or not the client is authenticated.
 
-    __slots__ = ("_extensions", "send", "socket_id")
+    `request_id` is that of the handshake: the client's own X-Request-ID, or the socket's id.
+    """
+
+    __slots__ = ("_extensions", "address", "request_id", "send", "socket_id")
 
     def __init__(self, scope: Any, send: Any, socket_id: str) -> None:
         self.send = send
         self.socket_id = socket_id
+        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        self.request_id = valid_request_id(given) or socket_id
+        self.address = shown_address(address_in_scope(scope))
         self._extensions = scope.get("extensions", {})
 
     async def accept(self) -> None:
@@ -32,13 +40,18 @@ class Wire:
     async def refuse(self, error: DomainError) -> None:
         """Answer why the client is refused: instead of the upgrade where the server can, else by a
         close code."""
-        log.info("refused", client=self.socket_id, status=error.status, code=error.code)
+        self.log_refusal(status=error.status, code=error.code)
         if "websocket.http.response" not in self._extensions:
             await self.accept()
             await self.close(closing.UNAUTHORIZED)
             return
-        body = dumps({"success": False, **error.as_dict(), "meta": {"timestamp": timestamp()}})
-        headers = {"content-type": "application/json", **error.headers}
+        meta = {"requestId": self.request_id, "timestamp": timestamp()}
+        body = dumps({"success": False, **error.as_dict(), "meta": meta})
+        headers = {
+            "content-type": "application/json",
+            "x-request-id": self.request_id,
+            **error.headers,
+        }
         await self.send(
             {
                 "type": "websocket.http.response.start",
@@ -47,6 +60,16 @@ class Wire:
             }
         )
         await self.send({"type": "websocket.http.response.body", "body": body})
+
+    def log_refusal(self, **why: Any) -> None:
+        """Log why no socket is opened for the client."""
+        log.info(
+            "refused",
+            socket_id=self.socket_id,
+            request_id=self.request_id,
+            address=self.address,
+            **why,
+        )
 
     async def close(self, code: int) -> None:
         """Send the close frame, and abort when the client does not even read that. Never raises."""
@@ -57,7 +80,7 @@ class Wire:
         except TimeoutError:
             self.abort()
         except Exception:  # noqa: BLE001
-            log.debug("disconnected before it was closed", client=self.socket_id)
+            log.debug("disconnected before it was closed", socket_id=self.socket_id)
 
     def abort(self) -> None:
         """End the connection without a close frame. Only our own server offers that."""

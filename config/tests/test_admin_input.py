@@ -10,7 +10,7 @@ from django.test import Client
 
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person
-from apps.core.admin import ReadOnlyAdmin
+from apps.core.admin import ReadOnlyAdmin, lookups_of
 from apps.posts.services import post_create
 from config.tests.test_admin import pages_of
 
@@ -55,8 +55,8 @@ def failures(answers: Iterator[tuple[Any, Any]]) -> Iterator[Any]:
 
 def queries(browser: Client) -> Iterator[tuple[Any, Any]]:
     for page, its_admin in lists():
-        filters = [f"{name}{how}" for name in its_admin.list_filter for how in ("", "__exact")]
-        for name in (*PARAMETERS, *filters, *(f"{name}__isnull" for name in its_admin.list_filter)):
+        filters = {name for one in its_admin.list_filter for name in lookups_of(one)}
+        for name in (*PARAMETERS, *sorted(filters)):
             for value in ODD:
                 yield (page, name, value), browser.get(page, {name: value})
         for name in ODD:
@@ -65,13 +65,17 @@ def queries(browser: Client) -> Iterator[tuple[Any, Any]]:
 
 def forms(browser: Client, key: str) -> Iterator[tuple[Any, Any]]:
     for page, its_admin in lists():
+        if not its_admin.actions:
+            continue
         for action in (*its_admin.actions, *ODD):
             for keys in ([], *([odd] for odd in ODD), [key] * 1200, [key, "\0"]):
-                form = {"action": action, "_selected_action": keys}
+                form = {"action": action, "_selected_action": keys, "confirmed": "yes"}
                 yield (page, action, keys[:1]), browser.post(page, form)
+            yield (page, action), browser.post(page, {"action": action, "_selected_action": key})
         for odd in ODD:
-            form = {"action": its_admin.actions[0], "_selected_action": [key], "index": odd}
-            yield (page, "index", odd), browser.post(page, form)
+            for name in ("index", "back", "select_across"):
+                form = {"action": its_admin.actions[0], "_selected_action": [key], name: odd}
+                yield (page, name, odd), browser.post(page, {**form, "confirmed": "yes"})
 
 
 def pages(browser: Client) -> Iterator[tuple[Any, Any]]:

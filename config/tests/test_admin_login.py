@@ -111,9 +111,14 @@ def test_a_user_who_is_no_moderator_cannot_log_in(bob: Person) -> None:
     assert Session.objects.count() == 1
 
 
-def test_a_suspended_moderator_cannot_log_in(moderator: Person) -> None:
+def test_a_suspended_moderator_learns_it_with_the_right_password_only(moderator: Person) -> None:
     User.objects.update(status=User.Status.SUSPENDED)
-    assert not logged_in(admin_login("morton@example.com"))
+    refused = admin_login("morton@example.com")
+    assert not logged_in(refused)
+    assert "Your account is suspended." in refused.text
+    guess = admin_login("morton@example.com", "a guess")
+    assert "suspended" not in guess.text
+    assert "Please enter the correct" in guess.text
 
 
 @pytest.fixture

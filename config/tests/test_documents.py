@@ -77,3 +77,13 @@ def test_every_make_command_in_the_documents_exists() -> None:
     pages = [*DOCS.rglob("*.md"), *settings.BASE_DIR.glob("*.md")]
     named = {name for page in pages for name in re.findall(r"`make ([a-z-]+)", page.read_text())}
     assert named <= known
+
+
+def test_changelog_and_security_policy_name_the_version_of_the_code() -> None:
+    changelog, policy = (
+        (settings.BASE_DIR / name).read_text() for name in ("CHANGELOG.md", "SECURITY.md")
+    )
+    version = settings.APP_VERSION
+    released = re.findall(r"^## (\d+\.\d+\.\d+) - \d{4}-\d\d-\d\d$", changelog, re.MULTILINE)
+    assert released[0] == version
+    assert f"| {version.rpartition('.')[0]}.x | yes" in policy

@@ -1,6 +1,7 @@
 """The commands of docs/first-steps.md, replayed in order against a running server."""
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator
@@ -30,17 +31,16 @@ class Block:
     text: str
 
 
-def blocks(server: ServerProcess, folder: Path) -> list[Block]:
-    text = PAGE.read_text().replace("localhost:8080", f"127.0.0.1:{server.port}")
-    text = text.replace("var/", f"{folder}/")
+def blocks(folder: Path) -> list[Block]:
+    text = PAGE.read_text().replace("var/", f"{folder}/")
     return [Block(*match.groups(default="")) for match in BLOCK.finditer(text)]
 
 
 class Shell:
     """The first terminal of the reader."""
 
-    def __init__(self, processes: ExitStack) -> None:
-        self._process = processes.enter_context(started(["bash"]))
+    def __init__(self, processes: ExitStack, port: int) -> None:
+        self._process = processes.enter_context(started(["bash"], port))
 
     def run(self, commands: str) -> str:
         """Return what the commands print."""
@@ -53,8 +53,8 @@ class Shell:
 class Terminal:
     """A terminal with a websocket client in it."""
 
-    def __init__(self, processes: ExitStack, command: str) -> None:
-        self._process = processes.enter_context(started(["bash", "-c", command]))
+    def __init__(self, processes: ExitStack, command: str, port: int) -> None:
+        self._process = processes.enter_context(started(["bash", "-c", command], port))
         self._frames: list[Any] = []
 
     def type(self, line: str) -> None:
@@ -74,10 +74,11 @@ class Terminal:
         return any(alike(expected, frame) for frame in self._frames)
 
 
-def started(command: list[str]) -> "subprocess.Popen[str]":
+def started(command: list[str], port: int) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         command,
         cwd=settings.BASE_DIR,
+        env={**os.environ, "SERVER_PORT": str(port)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -116,16 +117,16 @@ def test_every_command_of_the_page_does_what_the_page_says(
     start_server: Callable[..., ServerProcess], processes: ExitStack, tmp_path: Path
 ) -> None:
     server = start_server()
-    shell = Shell(processes)
+    shell = Shell(processes, server.port)
     terminals: dict[str, Terminal] = {}
     printed = ""
     played = 0
-    for block in blocks(server, tmp_path):
+    for block in blocks(tmp_path):
         match (block.language, block.action):
             case ("sh", ""):
                 printed = shell.run(block.text)
             case ("sh", "terminal"):
-                terminals[block.terminal] = Terminal(processes, f"exec {block.text}")
+                terminals[block.terminal] = Terminal(processes, f"exec {block.text}", server.port)
             case ("json", "typed"):
                 terminals[block.terminal].type(block.text)
             case ("json", "shown"):

@@ -1,13 +1,13 @@
 """/health and /ready, which never wait for the dependencies that they report on."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings
-from structlog.testing import capture_logs
 
 from config import health_checks, readiness
 from config.health import HealthEndpoints
@@ -242,11 +242,18 @@ def test_health_answers_any_host_and_allows_no_other_origin(endpoints: MakeEndpo
     assert "access-control-allow-origin" not in answer.headers
 
 
-def test_health_requests_are_logged_at_debug_level(endpoints: MakeEndpoints) -> None:
-    with capture_logs() as lines:
-        request(endpoints(), "/health")
-    (line,) = [one for one in lines if one["event"] == "request"]
-    assert (line["log_level"], line["route"], line["status"]) == ("debug", "/health", 200)
+def test_health_requests_are_logged_at_debug_level(
+    endpoints: MakeEndpoints, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "parley.request")
+    request(endpoints(), "/health")
+    (record,) = [one for one in caplog.records if one.name == "parley.request"]
+    assert isinstance(record.msg, dict)
+    assert (record.levelname, record.msg["route"], record.msg["status"]) == (
+        "DEBUG",
+        "/health",
+        200,
+    )
 
 
 @pytest.mark.parametrize("path", ["/", "/healthy", "/health/", "/api/v1/posts"])

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from apps.accounts.models import User
 from apps.accounts.tests.people import Person
 from apps.core.http.pagination import forget_lists
+from apps.posts.models import Post
+from config.tests.test_admin import pages_of
 from testing.client import ContractClient
 
 pytestmark = [
@@ -67,6 +70,18 @@ SELECT gen_random_uuid(), one.id, n, one.first_id, 'Ahoy', 'text', now()
 FROM chat_conversation one,
     generate_series(1, CASE WHEN %(bob)s IN (one.first_id, one.second_id) THEN 1500 ELSE 1 END) n;
 """
+# What only the pages of moderators show: 20,000 deleted posts, 2,000 users of each other role, and
+# an entry of the log for each deletion.
+MODERATED = """
+UPDATE posts_post SET deleted_at = created_at WHERE id <= pg_temp.id(20000);
+UPDATE accounts_user SET role = CASE WHEN id <= pg_temp.id(2000) THEN 'moderator' ELSE 'admin' END
+WHERE id <= pg_temp.id(4000);
+INSERT INTO django_admin_log (action_time, user_id, content_type_id, object_id, object_repr,
+    action_flag, change_message)
+SELECT now(), %(moderator)s, (SELECT id FROM django_content_type WHERE model = 'post'),
+    pg_temp.id(n), 'Harbour lights', 2, 'status: published → deleted'
+FROM generate_series(1, 100000) n;
+"""
 TABLES = (
     "accounts_user, accounts_session, posts_post, chat_conversation, chat_membership, chat_message"
 )
@@ -95,7 +110,36 @@ def test_every_list_finds_its_rows_by_an_index_and_in_order(
             for page in ("", "page=2", "page=60&limit=20", "cursor=", "cursor"):
                 found = problems(client, path, page)
                 wrong += [f"{who} {path}{page}: {problem}" for problem in found]
+    wrong += admin_problems(moderator, bob)
     assert not wrong, "\n".join(wrong)
+
+
+def admin_problems(moderator: Person, bob: Person) -> Iterator[str]:
+    """Yield what is wrong with the plans of the lists of the admin."""
+    with connection.cursor() as cursor:
+        cursor.execute(MODERATED, {"moderator": moderator.user.pk})
+        cursor.execute(f"VACUUM (ANALYZE) {TABLES}, django_admin_log")
+    browser = pages_of(moderator)
+    for path in admin_paths(bob):
+        yield from (f"{path}: {problem}" for problem in problems(browser, path, ""))
+
+
+def admin_paths(bob: Person) -> Iterator[str]:
+    """Yield every list of the admin with its filters, and the page of a user. A search is not among
+    them, for the reason above."""
+    yield f"/admin/accounts/user/{bob.id}/change/"
+    for query in (f"user={bob.id}", "", "p=9"):
+        yield f"/admin/accounts/session/?{query}"
+    yield from (f"/admin/accounts/user/?role__exact={role}" for role in User.Role)
+    yield from (f"/admin/accounts/user/?status__exact={status}" for status in User.Status)
+    for query in ("", f"author={bob.id}&"):
+        yield from (f"/admin/posts/post/?{query}status__exact={status}" for status in Post.Status)
+    for page in ("", "p=30"):
+        yield f"/admin/accounts/user/?{page}"
+        yield f"/admin/admin/logentry/?{page}"
+        yield f"/admin/posts/post/?{page}"
+        yield f"/admin/posts/post/?author={bob.id}&{page}"
+        yield f"/admin/posts/post/?deleted=yes&{page}"
 
 
 def paths(alice: Person, bob: Person, *, signed_in: bool) -> Iterator[str]:

@@ -5,22 +5,18 @@ openapi.yaml, valid and invalid ones, from two users and from anonymous users. T
 a list of hostile requests. The seed is fixed; FUZZ_EXAMPLES=200 tries more than CI has time for.
 """
 
-import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import django
-from django.core.management import call_command
-
+from testing.database import use_database
 from testing.fuzz.findings import Findings
 from testing.fuzz.generated import ending_sessions, in_the_name_of
 from testing.fuzz.hostile import send_hostile_requests
 from testing.fuzz.people import People, people_on
 from testing.server import ServerProcess
-from testing.suite import BACKEND_SETTINGS
 
 
 def main() -> int:
@@ -36,17 +32,6 @@ def main() -> int:
                 sent = findings.statuses.total() - before
                 print(f"{name}: {sent} requests in {time.monotonic() - began:.0f} s", flush=True)
         return report(findings, log)
-
-
-def use_database(path: Path) -> None:
-    """Set Django up on a new database, whatever else a developer has set."""
-    for name in list(os.environ):
-        if name.removesuffix("_FILE") in BACKEND_SETTINGS:
-            del os.environ[name]
-    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings_test"
-    os.environ["DATABASE_URL"] = f"sqlite:///{path}"
-    django.setup()
-    call_command("migrate", verbosity=0)
 
 
 def runs(people: People) -> Mapping[str, Callable[[Findings], None]]:

@@ -1,7 +1,7 @@
 """Valid requests to every route of openapi.yaml, which hostile.py then changes."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -42,18 +42,24 @@ class Route:
     """An operation of the schema, and valid requests to it."""
 
     def __init__(
-        self, people: People, method: str, path: str, operation: Mapping[str, Any], body: Any
+        self,
+        people: People,
+        method: str,
+        path: str,
+        operation: Mapping[str, Any],
+        bodies: Sequence[Mapping[str, Any]],
     ) -> None:
         self.label = f"{method} {path}"
         self.method = method
-        self.fields: list[str] = list(body.get("properties", {}))
+        self.fields: list[str] = [name for body in bodies for name in body.get("properties", ())]
         self.queries = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "query"}
         self.has_parameter = "{" in path
         self.single_use = operation["operationId"] in of_all("single_use")
         self._made: dict[str, Any] = {}
         self._operation: str = operation["operationId"]
         self._path = path
-        self._body: Mapping[str, Any] = body
+        # The schemas of its body, of which a request matches one.
+        self._bodies = bodies
         self._people = people
 
     def right(self, **fields: bytes) -> Request:
@@ -75,13 +81,12 @@ class Route:
         self._made.clear()
 
     def _needed(self, *tried: str) -> set[str]:
-        needed = set(self._body.get("required", ()))
-        for branch in self._body.get("oneOf", ()):
-            if not tried or set(tried) & set(branch["required"]):
-                return needed.union(branch["required"])
-        for branch in self._body.get("anyOf", ()):
-            return needed.union(branch["required"])
-        return needed
+        for body in self._bodies:
+            if set(tried) <= body.get("properties", {}).keys():
+                needed = set(body.get("required", ()))
+                # Where no field is required, a request has one all the same.
+                return needed or set(list(body.get("properties", ()))[:1])
+        return set()
 
     def _value(self, field: str) -> Any:
         if field not in self._made:
@@ -108,9 +113,18 @@ def _some_words(caller: Person, other: Person) -> str:
 def routes(people: People) -> Iterator[Route]:
     """Return every operation of the schema."""
     schema = yaml.safe_load((settings.BASE_DIR / "openapi.yaml").read_text())
+    schemas = schema["components"]["schemas"]
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
-            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-            name = body.get("schema", {}).get("$ref", "").rpartition("/")[2]
-            fields = schema["components"]["schemas"].get(name, {})
-            yield Route(people, method.upper(), path, operation, fields)
+            # The others, /health and /ready, have no envelope.
+            if path.startswith("/api/"):
+                yield Route(people, method.upper(), path, operation, _bodies(operation, schemas))
+
+
+def _bodies(operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the schemas of an operation's body: none, one, or the variants of it."""
+    if "requestBody" not in operation:
+        return []
+    reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    body = schemas[reference.rpartition("/")[2]]
+    return [schemas[one["$ref"].rpartition("/")[2]] for one in body.get("oneOf", ())] or [body]

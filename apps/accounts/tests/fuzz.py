@@ -40,6 +40,7 @@ KNOWLEDGE = Knowledge(
     },
     past=_past,
     reasons={
+        "Send at least one field to change",
         "This is not your current password.",
         "This password is entirely numeric.",
         "This password is too common.",

@@ -5,10 +5,13 @@ from ipaddress import IPv4Address
 from random import getrandbits
 from typing import Any
 
+from django.db import transaction
+
+from apps.accounts.locks import user_locked
 from apps.accounts.logins import user_login, user_register
 from apps.accounts.models import User
 from apps.accounts.sessions import Device
-from apps.accounts.statuses import user_set_status
+from apps.accounts.statuses import locked_user_set_status
 from testing.client import ContractClient
 
 PASSWORD = "correct horse 9"
@@ -69,8 +72,9 @@ def person(name: str, role: str = User.Role.USER) -> Person:
 
 
 def set_status(user: User, status: str) -> None:
-    """Set the status of a user, as an administrator."""
-    user_set_status(User(role=User.Role.ADMIN), user=user, status=status)
+    """Set the status of a user, as an administrator does."""
+    with transaction.atomic():
+        locked_user_set_status(user_locked(user.pk), status)
 
 
 def elsewhere() -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from apps.accounts.models import Session, User
-from apps.accounts.tests.people import PASSWORD, Person, set_status
+from apps.accounts.tests.people import PASSWORD, Person, elsewhere, set_status
 from testing.client import ContractClient
 
 REFUSED = {
@@ -77,6 +77,37 @@ def test_refused_login_hashes_one_password_for_every_reason(
 ) -> None:
     log_in(anonymous, email, password)
     assert hashed == [password]
+
+
+def suspend(person: Person) -> None:
+    set_status(person.user, User.Status.SUSPENDED)
+
+
+def test_a_suspended_user_learns_it_with_the_right_password_only(
+    alice: Person, bob: Person, anonymous: ContractClient, hashed: list[str]
+) -> None:
+    suspend(bob)
+    response = log_in(anonymous, "bob@example.com", PASSWORD)
+    assert response.status_code == 401
+    assert response.json()["code"] == "ACCOUNT_SUSPENDED"
+    assert "moderator has to reinstate it" in response.json()["message"]
+    guess = log_in(anonymous, "bob@example.com", "not the password")
+    of_alice = log_in(anonymous, "alice@example.com", "not the password")
+    assert {**guess.json(), "meta": None} == {**of_alice.json(), "meta": None}
+    assert guess.json()["code"] == "UNAUTHORIZED"
+    # Each hashes one password, so that each takes the same time.
+    assert hashed == [PASSWORD, "not the password", "not the password"]
+    assert not Session.objects.filter(user=bob.user, ended_at=None).exists()
+
+
+def test_a_login_of_a_suspended_user_counts_as_every_other(
+    bob: Person, anonymous: ContractClient, settings: Any
+) -> None:
+    settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(login=2)
+    suspend(bob)
+    client = ContractClient(REMOTE_ADDR=elsewhere())
+    codes = [log_in(client, "bob@example.com", PASSWORD).json()["code"] for _ in range(3)]
+    assert codes == ["ACCOUNT_SUSPENDED", "ACCOUNT_SUSPENDED", "RATE_LIMIT_EXCEEDED"]
 
 
 def test_response_names_the_missing_fields(anonymous: ContractClient, db: Any) -> None:

@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -47,32 +46,6 @@ def test_database_refuses_a_session_that_expires_before_it_begins(alice: Person)
 def test_sessions_are_deleted_with_their_user(alice: Person, bob: Person) -> None:
     alice.user.delete()
     assert Session.objects.get().user == bob.user
-
-
-def test_superuser_is_an_administrator_with_an_address_in_lower_case(db: Any) -> None:
-    root = User.objects.create_superuser(email="Root@Example.com", password="x", name="Root")
-    assert (root.email, root.role) == ("root@example.com", "admin")
-    assert root.check_password("x")
-
-
-@pytest.mark.parametrize("email", ["ROOT@example.com", "root@EXAMPLE.com"])
-def test_address_of_a_superuser_is_taken_in_any_spelling(db: Any, email: str) -> None:
-    create_superuser("root@example.com")
-    with pytest.raises(CommandError, match="already taken"):
-        create_superuser(email)
-    assert User.objects.count() == 1
-
-
-def test_address_of_a_superuser_is_stored_in_its_canonical_spelling(db: Any) -> None:
-    create_superuser("Root@B\xdcCHER.example")
-    assert User.objects.get().email == "root@xn--bcher-kva.example"
-    with pytest.raises(CommandError, match="ASCII"):
-        create_superuser("ro\u0131t@example.com")
-    assert User.objects.count() == 1
-
-
-def create_superuser(email: str) -> None:
-    call_command("createsuperuser", interactive=False, email=email, name="Root")
 
 
 def test_administrator_has_every_permission_and_moderator_may_view() -> None:

@@ -1,6 +1,7 @@
 """A password is the same however its characters are composed."""
 
 import unicodedata
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -50,11 +51,11 @@ def test_alice_changes_her_password_on_one_keyboard_and_logs_in_on_another(
 
 
 @both_ways
-def test_superuser_gets_a_password_on_one_keyboard_and_logs_in_on_another(
+def test_administrator_gets_a_password_on_one_keyboard_and_logs_in_on_another(
     anonymous: ContractClient, db: Any, monkeypatch: pytest.MonkeyPatch, first: str, then: str
 ) -> None:
-    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", first)
-    call_command("createsuperuser", interactive=False, email="root@example.com", name="Root")
+    monkeypatch.setenv("PARLEY_PASSWORD", first)
+    call_command("create_admin", email="root@example.com", name="Root", stdout=StringIO())
     assert login_status(anonymous, "root@example.com", then) == 200
     assert User.objects.get().check_password(then)
 

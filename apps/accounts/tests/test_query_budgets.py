@@ -50,8 +50,8 @@ CALLS: dict[str, Callable[[Scene], Any]] = {
         "/auth/password/change", {"currentPassword": PASSWORD, "newPassword": "wrong donkey 8"}
     ),
     "auth_profile": lambda s: s.alice.get("/auth/profile"),
-    "auth_profile_replace": lambda s: s.alice.put("/auth/profile", {"name": "Alice B."}),
-    "auth_profile_update": lambda s: s.alice.patch("/auth/profile", {"bio": "By the sea."}),
+    "auth_profile_update": lambda s: s.alice.put("/auth/profile", {"name": "Alice B."}),
+    "auth_profile_partial_update": lambda s: s.alice.patch("/auth/profile", {"bio": "By the sea."}),
     "auth_sessions": lambda s: s.alice.get("/auth/sessions"),
     "auth_session_end": lambda s: s.alice.delete(f"/auth/sessions/{s.session_id}"),
     "auth_ws_ticket": lambda s: s.alice.post("/auth/ws-ticket"),

@@ -6,7 +6,9 @@ from drf_spectacular.plumbing import ComponentRegistry
 from rest_framework.generics import GenericAPIView
 
 from apps.core.examples import Schema
-from apps.core.http.schema import EnvelopeSchema, name_enums
+from apps.core.http.schema import EnvelopeSchema
+from apps.core.http.schema_enums import name_enums
+from apps.core.http.schema_parts import error_code, register
 from apps.core.serializers import CamelSerializer
 
 
@@ -15,6 +17,7 @@ class Components:
 
     def __init__(self) -> None:
         self.registry = ComponentRegistry()
+        register(self.registry, "ErrorCode", error_code())
         # The library describes serializers only for a view, so there is an empty one.
         self._mapper = EnvelopeSchema()
         self._mapper.view = GenericAPIView(request=None, format_kwarg=None)

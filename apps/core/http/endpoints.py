@@ -8,7 +8,7 @@ of `manage.py check` (endpoint_checks.py).
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial, wraps
@@ -19,6 +19,7 @@ from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.core.errors import DomainError
 from apps.core.http.conditional import conditional_answer
 from apps.core.http.envelope import answer
 from apps.core.http.hot_reads import HotRead
@@ -76,6 +77,9 @@ class Endpoint:
     access: Access = Access.USERS
     # The name of the limit that is consumed first, for the user or else for the network.
     limit: str | None = None
+    # The refusals of the domain call, which OpenAPI shows. Those that follow from the rest of the
+    # declaration are not named: of credentials, limits, bodies, queries, keys and If-Match.
+    refuses: Sequence[type[DomainError]] = ()
     # The attribute that counts the changes of an object. It is part of the ETag of an answer, and a
     # method that changes the object is given `if_match`: the client's If-Match or "".
     revision: str | None = None
@@ -156,6 +160,7 @@ class Endpoint:
             revision = str(getattr(result, self.revision))
             return conditional_answer(request, self.message, self.output.dump(result), revision)
         status, data = self.shown(result)
+        request._request.created = created_in(status, data)  # type: ignore[attr-defined]
         return answer(self.message, data, status=status)
 
     def _contradictions(self) -> list[str]:
@@ -209,3 +214,9 @@ class Endpoint:
             "returns a pair but has no existing_status": pair and not self.existing_status,
         }
         return [sentence for sentence, is_so in wrong.items() if is_so]
+
+
+def created_in(status: int, data: Mapping[str, Any] | None) -> str:
+    """Return the id of what a request has created, for its line in the log; nothing if it created
+    nothing that has an id."""
+    return str((data or {}).get("id", "")) if status == 201 else ""

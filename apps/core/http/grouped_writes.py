@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+import structlog
 from rest_framework.exceptions import ValidationError
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from apps.core.addresses import network_of
 from apps.core.http.conditional import etag_of
-from apps.core.http.endpoints import CHANGES, Endpoint
+from apps.core.http.endpoints import CHANGES, Endpoint, created_in
 from apps.core.http.envelope import dumps, meta_of
 from apps.core.http.handler import as_domain_error
 from apps.core.http.head_lines import head_lines
@@ -80,7 +81,7 @@ class WriteRequest:
     variables: Mapping[str, str]
     arrived: float
     token: str
-    network: str
+    address: str
     headers: Mapping[bytes, str]
     head_lines: bytes
 
@@ -139,8 +140,8 @@ class GroupedWrites:
         ):
             return None
         route, variables = found
-        network = network_of(address_behind(peer, given.get(b"x-forwarded-for", "")))
-        return WriteRequest(route, target, variables, arrived, token.strip(), network, given, lines)
+        address = address_behind(peer, given.get(b"x-forwarded-for", ""))
+        return WriteRequest(route, target, variables, arrived, token.strip(), address, given, lines)
 
     async def answer(self, request: WriteRequest, content: bytes) -> Written | None:
         """Return the answer to a request whose body has arrived, None if the view must answer.
@@ -151,13 +152,18 @@ class GroupedWrites:
         if given is None:
             return None
         user = await self._find_user(request.token)
-        if user is None or not pass_network(request.network):
+        if user is None or not pass_network(network_of(request.address)):
             return None
         endpoint = request.route.endpoint
+        own_id, user_id = request_id(request.headers.get(b"x-request-id", "")), str(user.pk)
+        # For the line about a failure. Each request has a task, and so a context, of its own.
+        structlog.contextvars.bind_contextvars(request_id=own_id, user_id=user_id)
         headers: Mapping[str, str] = {}
+        created = ""
         try:
             result = await request.route.write(user, **request.variables, **given)
             status, data = endpoint.shown(result)
+            created = created_in(status, data)
             shown = dumps(data)
             if endpoint.revision:
                 headers = {"ETag": etag_of(shown, str(getattr(result, endpoint.revision)))}
@@ -166,7 +172,18 @@ class GroupedWrites:
             refusal = as_domain_error(error)
             status, headers = refusal.status, refusal.headers
             body = {"success": False, **refusal.as_dict()}
-        return _written(request, str(user.pk), status, headers, body)
+        written = _written(request, own_id, status, headers, body)
+        log_request(
+            method=request.route.method,
+            route=request.route.template,
+            status=status,
+            ms=(time.time() - request.arrived) * 1000,
+            request_id=own_id,
+            user_id=user_id,
+            address=request.address,
+            created=created,
+        )
+        return written
 
     def _find(self, method: str, path: str) -> tuple[GroupedRoute, dict[str, str]] | None:
         for route in self._routes:
@@ -190,14 +207,13 @@ def _given(request: WriteRequest, content: bytes) -> dict[str, Any] | None:
 
 def _written(
     request: WriteRequest,
-    user_id: str,
+    own_id: str,
     status: int,
     headers: Mapping[str, str],
     body: Mapping[str, Any],
 ) -> Written:
-    """Return the whole answer, and log the request."""
+    """Return the whole answer."""
     route = request.route
-    own_id = request_id(request.headers.get(b"x-request-id", ""))
     meta = meta_of(own_id, request.path, route.method, request.arrived)
     content = dumps({**body, "meta": meta})
     lines = {
@@ -207,13 +223,5 @@ def _written(
         "content-length": len(content),
         "x-request-id": own_id,
     }
-    log_request(
-        method=route.method,
-        route=route.template,
-        status=status,
-        ms=meta["durationMs"],
-        request_id=own_id,
-        user_id=user_id,
-    )
     own_lines = "".join(f"{name.lower()}: {value}\r\n" for name, value in lines.items())
     return Written(status, request.head_lines + own_lines.encode(), content)

@@ -259,6 +259,7 @@ def render(request: HotRequest, answer: Answer, default_lines: bytes) -> bytes:
         ms=ms,
         request_id=request.request_id,
         user_id=_text(request.reader.user_id),
+        address=head.address,
         at=at,
     )
     return b"".join(
@@ -284,6 +285,7 @@ def log_abandoned(request: HotRequest) -> None:
         ms=(time.time() - request.arrived) * 1000,
         request_id=request.request_id,
         user_id=_text(request.reader.user_id),
+        address=request.head.address,
     )
 
 

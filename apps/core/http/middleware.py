@@ -14,6 +14,7 @@ from apps.core.addresses import address_of, network_of
 from apps.core.errors import DomainError, PayloadTooLarge, RequestTimeout
 from apps.core.http.envelope import bare_refusal
 from apps.core.http.request_log import log_request
+from apps.core.http.routes import template_of
 from apps.core.ids import new_request_id
 from apps.core.ratelimit import consume_address, consume_address_locally
 
@@ -22,6 +23,7 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Longer than the X-Forwarded-For of the largest number of proxies that can be configured.
 LONGEST_CHAIN = 1024
+FORWARDED_FOR = b"x-forwarded-for"
 
 
 def valid_request_id(given: str) -> str:
@@ -48,14 +50,16 @@ class RequestLog:
         structlog.contextvars.bind_contextvars(request_id=request.id)  # type: ignore[attr-defined]
         response = self.get_response(request)
         response["X-Request-ID"] = request.id  # type: ignore[attr-defined]
-        match = request.resolver_match
         log_request(
             method=str(request.method),
-            route=f"/{match.route.rstrip('$')}" if match else None,
+            route=template_of(request, response.status_code),
+            path=request.path,
             status=response.status_code,
             ms=(time.time() - request.arrived) * 1000,  # type: ignore[attr-defined]
             request_id=request.id,  # type: ignore[attr-defined]
             user_id=structlog.contextvars.get_contextvars().get("user_id", ""),
+            address=client_address(request),
+            created=getattr(request, "created", ""),
         )
         return response
 
@@ -143,6 +147,13 @@ def client_address(request: HttpRequest) -> str:
 def address_in(environ: Mapping[str, Any]) -> str:
     """Return the address of the client, given a WSGI environment."""
     return address_behind(environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR", ""))
+
+
+def address_in_scope(scope: Mapping[str, Any]) -> str:
+    """Return the address of the client, given the scope of an ASGI request or websocket."""
+    lines = [value.decode("latin-1") for name, value in scope["headers"] if name == FORWARDED_FOR]
+    # A header in several lines is one (RFC 9110, 5.3).
+    return address_behind((scope.get("client") or ("", 0))[0], ",".join(lines))
 
 
 def address_behind(peer: str, forwarded_for: str) -> str:

@@ -44,9 +44,18 @@ Position = Sequence[Any]
 class ListQuery(CamelSerializer):
     """The query parameters of every list."""
 
-    page = serializers.IntegerField(min_value=1, max_value=10**9, required=False)
-    limit = serializers.IntegerField(min_value=1, max_value=100, required=False)
-    cursor = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    page = serializers.IntegerField(
+        min_value=1, max_value=10**9, required=False, help_text="The number of the page, from 1."
+    )
+    limit = serializers.IntegerField(
+        min_value=1, max_value=100, required=False, help_text="How many rows a page has."
+    )
+    cursor = serializers.CharField(
+        max_length=500,
+        required=False,
+        allow_blank=True,
+        help_text="In place of page: empty for the first page, then nextCursor or prevCursor.",
+    )
 
 
 Columns = Callable[[QuerySet[Any, Any]], QuerySet[Any, Any]]

@@ -1,136 +1,78 @@
-"""OpenAPI: the envelope of every answer, and the refusals that every route can give."""
+"""OpenAPI: the envelope of every response, and the refusals that each operation can give."""
 
+from collections.abc import Iterator, Sequence
+from inspect import getdoc
 from typing import Any
 
-from drf_spectacular.hooks import postprocess_schema_enums
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry, ResolvedComponent
-from drf_spectacular.settings import spectacular_settings
-from drf_spectacular.utils import OpenApiParameter
 
-from apps.core.features import enums
-from apps.core.http.endpoints import CHANGES, Endpoint
-
-REFUSALS = {
-    400: ("BadRequest", "The body or query cannot be parsed, or the object's state forbids it"),
-    401: ("Unauthorized", "No, bad, expired or revoked credentials"),
-    403: ("Forbidden", "Not allowed"),
-    404: ("NotFound", "Not there, or not for the caller to see"),
-    405: ("MethodNotAllowed", "The route has no such method"),
-    406: ("NotAcceptable", "Only application/json can be returned"),
-    409: ("Conflict", "A duplicate, a stale version, or a request that is still running"),
-    412: ("PreconditionFailed", "The If-Match header is stale"),
-    413: ("PayloadTooLarge", "The body is over the limit"),
-    415: ("UnsupportedMediaType", "The body is not application/json"),
-    422: ("ValidationError", "Some fields are not valid; all of them are listed"),
-    429: ("RateLimited", "Too many requests"),
-    500: ("InternalError", "Internal server error"),
-    503: ("ServiceUnavailable", "A dependency is down"),
-}
-
-META = {
-    "type": "object",
-    "properties": {
-        "requestId": {"type": "string"},
-        "timestamp": {"type": "string", "format": "date-time"},
-        "path": {"type": "string"},
-        "method": {"type": "string"},
-        "version": {"type": "string"},
-        "durationMs": {"type": "number"},
-    },
-    "required": ["requestId", "timestamp", "path", "method", "version", "durationMs"],
-    "additionalProperties": False,
-}
-FIELD_ERROR = {
-    "type": "object",
-    "properties": {name: {"type": "string"} for name in ("field", "message", "code")},
-    "required": ["field", "message", "code"],
-    "additionalProperties": False,
-}
-ERROR = {
-    "type": "object",
-    "properties": {
-        "success": {"type": "boolean", "enum": [False]},
-        "message": {"type": "string"},
-        "code": {"type": "string"},
-        "errors": {"type": "array", "items": {"$ref": "#/components/schemas/FieldError"}},
-        "meta": {"$ref": "#/components/schemas/Meta"},
-    },
-    "required": ["success", "message", "code", "meta"],
-    "additionalProperties": False,
-}
-_COUNT = {"type": "integer", "minimum": 0}
-_CURSOR = {"type": ["string", "null"]}
-PAGE = {
-    "type": "object",
-    "description": "Of a list by page: total, page and totalPages; of one by cursor: prevCursor.",
-    "properties": {
-        **dict.fromkeys(("total", "page", "limit", "totalPages"), _COUNT),
-        **{name: {"type": "boolean"} for name in ("hasNext", "hasPrev")},
-        "nextCursor": _CURSOR,
-        "prevCursor": _CURSOR,
-    },
-    "required": ["limit", "hasNext", "hasPrev", "nextCursor"],
-    "additionalProperties": False,
-}
-COMPONENTS = {"Meta": META, "FieldError": FIELD_ERROR, "Error": ERROR, "Pagination": PAGE}
-
-IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-    OpenApiParameter.HEADER,
-    description="A repeated request with the same key gets the first one's answer.",
+from apps.core import errors
+from apps.core.examples import Schema
+from apps.core.http.endpoints import CHANGES, Access, Endpoint
+from apps.core.http.idempotency import IdempotencyKeyReused, StillRunning, TooManyKeys
+from apps.core.http.recorded import recorded_examples
+from apps.core.http.schema_parts import (
+    DEFAULT,
+    ERROR,
+    ETAG,
+    FIELD_ERROR,
+    IDEMPOTENCY_KEY,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    MESSAGE,
+    META,
+    OTHERS,
+    PAGE,
+    RESPONSES,
+    error_code,
+    refused,
+    register,
 )
-IF_MATCH = OpenApiParameter(
-    "If-Match", str, OpenApiParameter.HEADER, description="The ETag that the change is made to."
-)
-
-
-def name_enums(result: Any, generator: Any, **more: Any) -> Any:
-    """Return the schema with the choices of model fields named as the features name them. The
-    library looks for the names in its settings, which are read before the features are known."""
-    spectacular_settings.apply_patches({"ENUM_NAME_OVERRIDES": enums()})
-    return postprocess_schema_enums(result, generator, **more)
 
 
 class EnvelopeSchema(AutoSchema):
-    """Describes whole answers, while endpoints declare only the shape of their data."""
+    """Describes whole responses, while endpoints declare only the shape of their data."""
 
     view: Any
 
     def get_operation(
         self, path: str, path_regex: str, path_prefix: str, method: str, registry: ComponentRegistry
     ) -> Any:
-        """Return the operation with the refusals that it can give."""
-        for name, schema in COMPONENTS.items():
-            registry.register_on_missing(
-                ResolvedComponent(name, ResolvedComponent.SCHEMA, schema, object=name)
-            )
+        """Return the operation with the refusals that it can give, and its examples."""
+        self._register_common(registry)
         operation = super().get_operation(path, path_regex, path_prefix, method, registry)
         if operation is None:
             return None
         if "requestBody" in operation:
             # A body is required even if all of its fields are optional, since it needs one of them.
             operation["requestBody"]["required"] = True
-        for status in self._refusals():
-            name, description = REFUSALS[status]
-            content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-            refusal = ResolvedComponent(
-                name,
-                ResolvedComponent.RESPONSE,
-                {"description": description, "content": content},
-                object=name,
-            )
-            registry.register_on_missing(refusal)
-            operation["responses"].setdefault(str(status), refusal.ref)
+        if self._endpoint.access is Access.CREDENTIALS:
+            # The library says that a token may be sent, and so generated clients want one.
+            operation["security"] = []
         if self.method == "GET" and self._endpoint.revision:
-            operation["responses"].setdefault("304", {"description": "The client has it already"})
+            operation["responses"]["304"] = {"description": "The client has it already"}
+        operation["responses"] |= self._refusals()
+        self._add_examples(operation)
         return operation
 
     @property
     def _endpoint(self) -> Endpoint:
         declared: Endpoint = self.view.endpoint
         return declared
+
+    def get_summary(self) -> str:
+        """Return the first sentence about the method."""
+        return self._sentences()[0]
+
+    def get_description(self) -> str:  # type: ignore[override]
+        """Return the other sentences about it."""
+        return self._sentences()[1]
+
+    def _sentences(self) -> tuple[str, str]:
+        text = " ".join((getdoc(getattr(self.view, self.view.action)) or "").split())
+        first, _, rest = text.partition(". ")
+        return first.removesuffix("."), rest
 
     def get_request_serializer(self) -> Any:
         """Return the serializer of the body."""
@@ -144,13 +86,13 @@ class EnvelopeSchema(AutoSchema):
         return dict.fromkeys(statuses, shown)
 
     def get_override_parameters(self) -> list[Any]:
-        """Return the query, and the headers of a POST with a key or of a conditional change."""
+        """Return the query, and the headers of a POST with a key or of a conditional request."""
         endpoint = self._endpoint
         parameters: list[Any] = [endpoint.query] if endpoint.query else []
-        if self.method == "POST" and endpoint.keeps_answers:
+        if self._keeps_answers:
             parameters.append(IDEMPOTENCY_KEY)
-        if self.method in CHANGES and endpoint.revision:
-            parameters.append(IF_MATCH)
+        if endpoint.revision:
+            parameters.append(IF_MATCH if self.method in CHANGES else IF_NONE_MATCH)
         return parameters
 
     def get_operation_id(self) -> str:
@@ -167,36 +109,123 @@ class EnvelopeSchema(AutoSchema):
         return type(serializer).__name__.removesuffix("Output")
 
     def _map_basic_serializer(self, serializer: Any, direction: Any) -> dict[str, Any]:
+        description = {"description": getdoc(type(serializer))} if type(serializer).__doc__ else {}
+        if serializer.variants:
+            one_of = [self.resolve_serializer(one, direction).ref for one in serializer.variants]
+            return {"oneOf": one_of, **description}
         schema: dict[str, Any] = super()._map_basic_serializer(serializer, direction)
-        if not type(serializer).__doc__:
+        if not description:
             # The docstring of its base class does not describe it.
             schema.pop("description", None)
-        return {**schema, **getattr(serializer, "rule", {})}
+        return {**schema, **serializer.rule}
 
-    def _refusals(self) -> list[int]:
-        statuses = [400, 401, 403, 404, 405, 406, 409, 422, 429, 500, 503]
-        if self.method in {"POST", "PUT", "PATCH", "DELETE"}:
-            statuses += [412, 413, 415]
-        return sorted(statuses)
+    @property
+    def _keeps_answers(self) -> bool:
+        return self.method == "POST" and self._endpoint.keeps_answers
+
+    def _refusals(self) -> Schema:
+        """Return the responses of refusals by status, each with the sentences that tell why."""
+        by_status: dict[int, list[str]] = {}
+        for kind in self._refusal_kinds():
+            by_status.setdefault(kind.status, []).append(kind.message)
+        responses: Schema = {}
+        for status, sentences in sorted(by_status.items()):
+            kind = RESPONSES[status]
+            reference = register(
+                self.registry, kind.__name__, refused(kind), ResolvedComponent.RESPONSE
+            )
+            told = list(dict.fromkeys(sentences))
+            own = {} if told == [kind.message] else {"description": _listed(told)}
+            responses[str(status)] = {**reference, **own}
+        other = {**refused(errors.ServiceUnavailable), "description": OTHERS}
+        responses["default"] = register(self.registry, DEFAULT, other, ResolvedComponent.RESPONSE)
+        return responses
+
+    def _refusal_kinds(self) -> Iterator[type[errors.DomainError]]:
+        """Yield what the endpoint declares, and what follows from its declaration."""
+        endpoint = self._endpoint
+        if endpoint.access is not Access.CREDENTIALS:
+            yield errors.Unauthorized
+        if endpoint.input:
+            yield errors.BadRequest
+        if endpoint.input or endpoint.query:
+            yield errors.Invalid
+        if endpoint.revision and self.method in CHANGES:
+            yield errors.PreconditionFailed
+        if endpoint.limit:
+            yield errors.RateLimited
+        yield from endpoint.refuses
+        if self._keeps_answers:
+            yield from (StillRunning, IdempotencyKeyReused, TooManyKeys)
+
+    def _add_examples(self, operation: Schema) -> None:
+        """Add the request that a test has sent to the operation, and its responses."""
+        recorded = recorded_examples(self.view.__class__).get(operation["operationId"])
+        if recorded is None:
+            return
+        for parameter in operation.get("parameters", ()):
+            values = recorded["request"].get(parameter["in"], {})
+            if parameter["name"] in values:
+                parameter["example"] = values[parameter["name"]]
+        if "body" in recorded["request"]:
+            content = operation["requestBody"]["content"]["application/json"]
+            content["example"] = recorded["request"]["body"]
+        for status, body in recorded["responses"].items():
+            operation["responses"][status]["content"]["application/json"]["example"] = body
+
+    def _register_common(self, registry: ComponentRegistry) -> None:
+        common = {
+            "Meta": META,
+            "FieldError": FIELD_ERROR,
+            "Error": ERROR,
+            "ErrorCode": error_code(),
+        }
+        for name, schema in common.items():
+            register(registry, name, schema)
 
     def _get_response_for_code(
         self, serializer: Any, status_code: Any, *args: Any, **kwargs: Any
     ) -> Any:
         response = super()._get_response_for_code(serializer, status_code, *args, **kwargs)
-        content = response.get("content", {}).get("application/json", {}).get("schema")
-        properties: dict[str, Any] = {
-            "success": {"type": "boolean", "enum": [True]},
-            "message": {"type": "string"},
+        data = response.get("content", {}).get("application/json", {}).get("schema")
+        described: Schema = {
+            "description": self._endpoint.message,
+            "content": {"application/json": {"schema": self._envelope(data)}},
         }
-        if content is not None:
-            properties["data"] = content
-        if self._endpoint.per_page:
-            properties["pagination"] = {"$ref": "#/components/schemas/Pagination"}
-        properties["meta"] = {"$ref": "#/components/schemas/Meta"}
+        if self._endpoint.revision and data:
+            described["headers"] = {"ETag": ETAG}
+        return described
+
+    def _envelope(self, data: Schema | None) -> Schema:
+        """Return a reference to the schema of a whole success with this data."""
+        own: Schema = {} if data is None else {"data": data}
+        name = "Success"
+        if self._endpoint.per_page and data:
+            register(self.registry, "Pagination", PAGE)
+            own["pagination"] = {"$ref": "#/components/schemas/Pagination"}
+            name = f"{_name_in(data['items']).removesuffix('ListItem')}Page"
+        elif data:
+            name = f"{_name_in(data)}Response"
+        properties = {
+            "success": {"type": "boolean", "const": True},
+            "message": MESSAGE,
+            **own,
+            "meta": {"$ref": "#/components/schemas/Meta"},
+        }
         envelope = {
             "type": "object",
             "properties": properties,
             "required": list(properties),
             "additionalProperties": False,
         }
-        return {**response, "content": {"application/json": {"schema": envelope}}}
+        return register(self.registry, name, envelope)
+
+
+def _listed(sentences: Sequence[str]) -> str:
+    return "\n".join(f"- {one}" for one in sentences) if len(sentences) > 1 else sentences[0]
+
+
+def _name_in(schema: Schema) -> str:
+    """Return the name of the component to which a schema refers."""
+    name: str = schema["$ref"].rpartition("/")[2]
+    return name

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
@@ -12,21 +13,23 @@ import structlog
 
 from apps.core import log_queue
 from apps.core.http import request_log
-from apps.core.http.request_log import log_request
+from apps.core.http.request_log import log_request, shown_address
 from apps.core.log_queue import LogQueue
 from apps.core.logs import _formatter
+from apps.core.quick_log import QuickLog
 
 REQUEST: dict[str, Any] = {
     "method": "GET",
-    "route": "/api/v1/users/(?P<pk>[^/.]+)",
+    "route": "/api/v1/users/{id}",
     "status": 200,
     "ms": 12.345,
-    "request_id": "0197-ä",
+    "request_id": "my-own",
 }
+ADA = "01a222d6-1648-7bc7-8af9-5f371ef4f020"
 REQUESTS = [
     REQUEST,
-    {**REQUEST, "user_id": "01a222d6-1648-7bc7-8af9-5f371ef4f020"},
-    {**REQUEST, "route": None, "status": 404, "ms": 0.04},
+    {**REQUEST, "user_id": ADA, "address": "203.0.113.77", "created": ADA},
+    {**REQUEST, "route": None, "path": "/no\u202ewhere \n", "status": 404, "ms": 0.04},
     {**REQUEST, "method": "M-SEARCH", "ms": 1234567.89, "request_id": "x" * 64},
 ]
 
@@ -77,7 +80,7 @@ def test_a_line_is_what_structlog_renders(
     assert moment(ours.pop("timestamp")).tzinfo is not None
     assert moment(structlogs.pop("timestamp")).tzinfo is not None
     assert ours == structlogs
-    assert ("user_id" in str(ours)) == ("user_id" in request_)
+    assert ("5f371ef4f020" in str(ours)) == ("user_id" in request_)
 
 
 def parsed_json(line: str) -> dict[str, Any]:
@@ -87,8 +90,10 @@ def parsed_json(line: str) -> dict[str, Any]:
 
 def parsed_text(line: str) -> dict[str, Any]:
     """Return the time of a line for people, and all the rest of it as it is."""
-    timestamp, rest = line.split(" ", 1)
-    return {"timestamp": timestamp, "rest": rest}
+    found = re.fullmatch(r"(\d\d)-(\d\d) (\S+) (.+)", line)
+    assert found is not None
+    month, day, second, rest = found.groups()
+    return {"timestamp": f"2026-{month}-{day}T{second}Z", "rest": rest}
 
 
 def moment(text: str) -> datetime:
@@ -144,3 +149,89 @@ def test_lines_that_find_no_room_are_counted(
     log_request(**REQUEST)
     events = [json.loads(line)["event"] for line in lines()]
     assert events == ["3 log lines were lost", "request"]
+
+
+# What clients may try: another line, a terminal's commands, text that runs backwards, a quote.
+HOSTILE = ["/a\nb", "/a\x1b[2Jb", "/a\u202eb", '/a"b', "/a b", "/\ud800", "/a\u2028b", "/\x00"]
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize("path", HOSTILE)
+def test_a_path_can_neither_end_its_line_nor_change_a_terminal(
+    queue_of: Callable[..., Any], form: str, path: str
+) -> None:
+    _, lines = queue_of(form)
+    log_request(**{**REQUEST, "route": None, "path": path})
+    [line] = lines()
+    assert line.isascii()
+    assert line.isprintable()
+    if form == "json":
+        assert re.fullmatch(r"/[a-zA-Z0-9%?]*", json.loads(line)["path"])
+
+
+def test_a_long_path_is_cut(queue_of: Callable[..., Any]) -> None:
+    _, lines = queue_of("json")
+    log_request(**{**REQUEST, "route": None, "path": "/" + "\n" * 100_000})
+    assert len(lines()[0]) < 500
+
+
+def test_a_line_fits_a_terminal(queue_of: Callable[..., Any]) -> None:
+    """The longest routes of the API and of the admin's pages, with all that a line may have."""
+    _, lines = queue_of("console")
+    for route in ("/api/v1/auth/sessions/{session_id}", "/api/v1/messages/conversations"):
+        log_request(
+            **{**REQUEST, "method": "DELETE", "route": route, "ms": 9999.9},
+            user_id=ADA,
+            address="203.0.113.77",
+        )
+    log_request(
+        **{**REQUEST, "method": "POST", "route": "/admin/accounts/user/{object_id}/history/"},
+        user_id=ADA,
+        address="203.0.113.77",
+    )
+    assert max(map(len, lines())) <= 120
+
+
+@pytest.mark.parametrize(
+    ("how", "address", "shown"),
+    [
+        ("area", "203.0.113.77", "203.0.113.0"),
+        ("area", "2001:db8:1:2:3:4:5:6", "2001:db8:1::"),
+        ("area", "::ffff:203.0.113.77", "203.0.113.0"),
+        ("full", "203.0.113.77", "203.0.113.77"),
+        ("none", "203.0.113.77", None),
+        # What a client wrote into X-Forwarded-For.
+        ("full", 'x","user_id":"ada', None),
+        ("area", "", None),
+    ],
+)
+def test_a_line_shows_as_much_of_the_address_as_is_set(
+    queue_of: Callable[..., Any], settings: Any, how: str, address: str, shown: str | None
+) -> None:
+    settings.LOG_CLIENT_ADDRESS = how
+    shown_address.cache_clear()
+    _, lines = queue_of("json")
+    log_request(**REQUEST, address=address)
+    shown_address.cache_clear()
+    assert json.loads(lines()[0]).get("address") == shown
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_frequent_line_is_what_structlog_renders(queue_of: Callable[..., Any], form: str) -> None:
+    queue, lines = queue_of(form)
+    log = QuickLog("parley.event")
+    fields = {"subject": ADA, "numbers": {f"user:{ADA}": 12}, "request_id": "r 1\n"}
+    log.info("published", **fields)
+    queue.form = ""
+    log.info("published", **fields)
+    if form == "json":
+        ours, structlogs = map(parsed_json, lines())
+        del ours["timestamp"], structlogs["timestamp"]
+        assert ours == structlogs
+    else:
+        for line in lines():
+            assert "published [parley.event]" in line
+            assert "numbers=user:5f371ef4f020#12" in line
+            assert "subject=5f371ef4f020" in line
+            assert r"r 1\n" in line.replace(r"\\n", r"\n")
+            assert line.isprintable()

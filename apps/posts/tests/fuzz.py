@@ -41,6 +41,7 @@ KNOWLEDGE = Knowledge(
     },
     past=_past,
     reasons={
+        "Send at least one of title, content, status and tags",
         "A post that was published cannot become a draft again; archive it instead",
         "Post is already published",
     },

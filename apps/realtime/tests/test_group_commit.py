@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
+import structlog
 from django.db import OperationalError
 
 from apps.core.errors import Conflict, DomainError, RateLimited, ServiceUnavailable
@@ -293,3 +294,26 @@ def test_each_loop_has_one_group_commit() -> None:
 
     assert asyncio.run(used_twice()) is not asyncio.run(used_twice())
     assert table.rows == ["a", "a"]
+
+
+def test_the_line_about_an_item_that_fails_names_its_own_request(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    table = Table(ValueError("broken"), fails=lambda items: "bob" in items)
+
+    async def request(commits: GroupCommit[str, str], item: str) -> None:
+        structlog.contextvars.bind_contextvars(request_id=f"request of {item}")
+        await commits.submit(item)
+
+    async def submit() -> list[Any]:
+        commits = commits_of(table.commit)
+        requests = [request(commits, item) for item in ("alice", "bob", "carol")]
+        return await asyncio.gather(*requests, return_exceptions=True)
+
+    structlog.contextvars.clear_contextvars()
+    alices, bobs, carols = asyncio.run(submit())
+    assert (alices, carols) == (None, None)
+    assert isinstance(bobs, DomainError)
+    lines = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    # The first is about the whole group.
+    assert [line.get("request_id") for line in lines] == [None, "request of bob"]

@@ -1,0 +1,28 @@
+"""What moderators did: the entries of Django's log, which the admin's pages show."""
+
+from typing import Any
+
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
+from django.db.models import Model
+
+
+def trace(actor: Any, subject: Model, **changes: tuple[object, object]) -> None:
+    """Write that the actor has changed the subject: each changed field, from what and to what.
+
+    A service calls it in the transaction of its change, so that neither is there without the other,
+    and after its locks, so that "before" is what the change has replaced. Raises RuntimeError
+    outside of a transaction.
+    """
+    if not connection.in_atomic_block:
+        raise RuntimeError("trace() belongs inside the transaction of the change it describes.")
+    described = (f"{field}: {before} → {after}" for field, (before, after) in changes.items())
+    LogEntry.objects.create(
+        user_id=actor.pk,
+        content_type=ContentType.objects.get_for_model(subject),
+        object_id=str(subject.pk),
+        object_repr=str(subject)[:200],
+        action_flag=CHANGE,
+        change_message=", ".join(described),
+    )

@@ -1,0 +1,46 @@
+"""The lines of the log by which an event is followed from process to process (docs/operations.md).
+
+They are about events with a subject: messages and posts. An event is the same in all of them by its
+stream and its number there, `seq`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from apps.core.quick_log import QuickLog
+from apps.realtime.frames import Frame
+from apps.realtime.sockets import Socket
+
+log = QuickLog("parley.event")
+
+
+def log_published(frames: Iterable[Frame]) -> None:
+    """Log the numbers of committed events, in one line for each subject."""
+    numbers: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for frame in frames:
+        if frame.about and frame.seq is not None:
+            numbers[frame.about][frame.stream] = frame.seq
+    for subject, of_subject in numbers.items():
+        log.info("published", subject=subject, numbers=of_subject)
+
+
+def log_delivered(frame: Frame, sockets: int) -> None:
+    """Log that an event went to so many sockets of this process, if it went to any."""
+    if frame.about and sockets:
+        log.info(
+            "delivered", subject=frame.about, stream=frame.stream, seq=frame.seq, sockets=sockets
+        )
+
+
+def log_caught_up(socket: Socket, stream: str, after: int, up_to: int) -> None:
+    """Log that a socket got the events of a stream after one number up to another, which it had
+    missed."""
+    entry = socket.entry
+    log.info(
+        "caught up",
+        socket_id=entry.socket_id,
+        user_id=str(entry.user_id),
+        stream=stream,
+        after=after,
+        up_to=up_to,
+    )
