@@ -50,11 +50,11 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> HangingWork:
 
 def handshake_of_a_socket() -> Asking:
     authenticator = Mock(authenticate=lambda _: (Identity(uuid4(), uuid4()), {}))
-    return perform_handshake({}, Wire({}, AsyncMock(), "one"), authenticator, Mock())
+    return perform_handshake({}, Wire({"headers": []}, AsyncMock(), "one"), authenticator, Mock())
 
 
 def leave_of_a_socket() -> Asking:
-    wire = Wire({}, AsyncMock(), "one")
+    wire = Wire({"headers": []}, AsyncMock(), "one")
     return OpenSocket(wire, Mock(), PresenceEntry(uuid4(), uuid4(), "one")).leave()
 
 

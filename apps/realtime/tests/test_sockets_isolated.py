@@ -32,7 +32,7 @@ class RecordingSocket(OpenSocket):
             assert isinstance(content, str) == ("text" in message)
             self.received.append(content)
 
-        wire = Wire({"extensions": {"parley.abort": self.aborted}}, send, "socket")
+        wire = Wire({"headers": [], "extensions": {"parley.abort": self.aborted}}, send, "socket")
         super().__init__(wire, hub, PresenceEntry(uuid4(), uuid4(), "socket"))
         self.connected = True
 
@@ -116,6 +116,8 @@ def test_a_session_that_ended_during_the_handshake_closes_its_socket() -> None:
     async def scenario() -> OpenSocket:
         hub = HubWithSockets()
         hub.close_session(session)
-        return OpenSocket(Wire({}, Mock(), "late"), hub, PresenceEntry(uuid4(), session, "late"))
+        return OpenSocket(
+            Wire({"headers": []}, Mock(), "late"), hub, PresenceEntry(uuid4(), session, "late")
+        )
 
     assert asyncio.run(scenario()).closed

@@ -15,7 +15,7 @@ from apps.realtime import stream_subscribers
 from apps.realtime import subscriptions as subscriptions_module
 from apps.realtime.event_log import Backlog
 from apps.realtime.frames import Frame, render
-from apps.realtime.sockets import Identity, Socket
+from apps.realtime.sockets import Identity, PresenceEntry, Socket
 from apps.realtime.stream_subscribers import ResumePoint
 from apps.realtime.subscriptions import Subscriptions
 from apps.realtime.tests.tasks import settle
@@ -73,6 +73,7 @@ class RecordingSocket:
 
     def __init__(self, user: UUID) -> None:
         self.identity = Identity(user, uuid4())
+        self.entry = PresenceEntry(user, self.identity.session_id, "socket")
         self.streams: set[str] = set()
         self.revoked: set[str] = set()
         self.opted_out: set[str] = set()
