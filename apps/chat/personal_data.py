@@ -42,6 +42,8 @@ def _conversations(user_id: UUID) -> Rows:
         "delivered_seq",
         kind=F("conversation__kind"),
         title=F("conversation__title"),
+        first_id=F("conversation__first"),
+        second_id=F("conversation__second"),
     )
 
 
