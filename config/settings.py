@@ -250,6 +250,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Parley",
     "DESCRIPTION": "Accounts, posts and realtime chat.",
     "VERSION": APP_VERSION,
+    "LICENSE": {"name": "MIT", "identifier": "MIT"},
     "SERVERS": [{"url": "/", "description": "The server that shows this document"}],
     "EXTERNAL_DOCS": {"url": "/docs/realtime", "description": "The websocket, at /ws"},
     "SCHEMA_PATH_PREFIX": "/api/v1",

@@ -18,6 +18,7 @@ from apps.accounts import (
     tickets,
 )
 from apps.accounts.errors import (
+    AccountSuspended,
     EmailTaken,
     EmptyProfileUpdate,
     InvalidCredentials,
@@ -84,7 +85,7 @@ class AuthViewSet(ApiViewSet):
         input=LoginInput,
         output=LoginOutput,
         access=Access.CREDENTIALS,
-        refuses=[InvalidCredentials, RateLimited],
+        refuses=[InvalidCredentials, AccountSuspended, RateLimited],
         secret=True,
         hashes=True,
     )
