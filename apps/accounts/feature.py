@@ -1,12 +1,15 @@
 """What accounts add to the project."""
 
 from apps.accounts.demo import demo
+from apps.accounts.erasing import erase_again
 from apps.accounts.first_administrator import first_administrator
 from apps.accounts.first_login import prepare_first_login
 from apps.accounts.known_sessions import UsersOfTokens
 from apps.accounts.models import User
 from apps.accounts.passwords import start_hashing
+from apps.accounts.personal_data import PERSONAL_DATA
 from apps.accounts.pruning import accounts_prune
+from apps.accounts.selectors import count_by_status, count_sessions
 from apps.accounts.sessions import sessions_end_restored
 from apps.accounts.views import AuthViewSet, UserViewSet
 from apps.core.features import Feature
@@ -23,7 +26,12 @@ FEATURE = Feature(
         "search_users": 60,
     },
     prunes={"sessions and tickets": accounts_prune},
-    after_restore={"sessions are ended": sessions_end_restored},
+    after_restore={
+        "sessions are ended": sessions_end_restored,
+        "users who were erased are erased again": erase_again,
+    },
+    counts={"users": count_by_status, "sessions": count_sessions},
+    personal_data=PERSONAL_DATA,
     at_start=[start_hashing, prepare_first_login],
     token_users=UsersOfTokens,
     enums={"UserRole": User.Role, "UserStatus": User.Status},

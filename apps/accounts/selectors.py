@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import DateTimeField, Expression, QuerySet, UUIDField
+from django.db.models import Count, DateTimeField, Expression, Q, QuerySet, UUIDField
 from django.utils import timezone
 
+from apps.accounts.emails import canonical_email
 from apps.accounts.errors import SessionOver, UserNotFound
 from apps.accounts.models import Session, User
 from apps.accounts.shapes import USER_COLUMNS
@@ -123,3 +124,24 @@ def users_visible(search: str = "") -> QuerySet[User]:
     if search:
         users = users.filter(name__icontains=search)
     return users.order_by("-id")
+
+
+def count_by_status() -> dict[str, int]:
+    """Return how many users there are of each status."""
+    users = User.objects.order_by().values_list("status").annotate(count=Count("pk"))
+    return dict(users)
+
+
+def count_sessions() -> dict[str, int]:
+    """Return how many sessions are active, and how many are over and not pruned yet."""
+    active = active_sessions().count()
+    return {"active": active, "over": Session.objects.count() - active}
+
+
+def user_named(name: str) -> User | None:
+    """Return the user with this id or e-mail address, None if there is none."""
+    try:
+        found = Q(pk=UUID(name))
+    except ValueError:
+        found = Q(email=canonical_email(name))
+    return User.objects.filter(found).first()

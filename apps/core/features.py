@@ -4,7 +4,7 @@ No code outside of an app's folder names what the app contains. Code that needs 
 or prunes of all apps gets them from this module.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
+from django.db.models import QuerySet
 from django.utils.module_loading import module_has_submodule
 
 from apps.core.gather import InThread
@@ -31,6 +32,37 @@ class TokenUsers(Protocol):
         """Return the user of a token, None if the view must say what is wrong with it."""
 
 
+Export = Callable[[UUID], Iterable[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
+class PersonalData:
+    """What an app keeps of a user, for `manage.py export_user` and `erase_user`.
+
+    `fields` are the foreign keys to a user, as `chat.Message.sender`; a test holds that every one
+    is declared. `exports` return rows that the user may have, by the name of their file. `erase`
+    gets the user's id and that of the user without data who takes their place in conversations. It
+    works in transactions of bounded size, since a million rows may be theirs, and it can be called
+    again after it was interrupted. It returns how many of what are erased.
+    """
+
+    fields: Collection[str]
+    exports: Mapping[str, Export]
+    erase: Callable[[UUID, UUID], Mapping[str, int]]
+
+
+@dataclass(frozen=True)
+class Purge:
+    """What has been deleted for its users, and is still in its row.
+
+    `found` returns the rows that were deleted before a time; `remove` takes such rows, does away
+    with what they hold for good and returns how many there were.
+    """
+
+    found: Callable[[datetime], QuerySet[Any]]
+    remove: Callable[[QuerySet[Any]], int]
+
+
 @dataclass(frozen=True)
 class Feature:
     """The declaration of one app, which its `feature.py` holds under the name FEATURE."""
@@ -41,6 +73,12 @@ class Feature:
     limits: Mapping[str, int] = field(default_factory=dict)
     # Functions that delete expired rows and return how many, by the name of what they delete.
     prunes: Mapping[str, Callable[[], int]] = field(default_factory=dict)
+    # What `manage.py purge` removes, by the name of what it is.
+    purges: Mapping[str, Purge] = field(default_factory=dict)
+    # Numbers for the operator by what they count, as one number or by kind.
+    counts: Mapping[str, Callable[[], int | Mapping[str, int]]] = field(default_factory=dict)
+    # What it keeps of a user.
+    personal_data: PersonalData | None = None
     # What a server does before its first request, in this order.
     at_start: Sequence[Callable[[], Awaitable[object]]] = ()
     # Functions that a server calls after its last request, before it ends.
@@ -92,6 +130,23 @@ def token_users(in_thread: InThread[Any, Any]) -> TokenUsers:
 def prunes() -> Mapping[str, Callable[[], int]]:
     """Return the prunes of all apps by what they delete."""
     return _merged("prunes", lambda feature: feature.prunes)
+
+
+def purges() -> Mapping[str, Purge]:
+    """Return what all apps purge by the name of what it is."""
+    return _merged("purges", lambda feature: feature.purges)
+
+
+def counts() -> Mapping[str, Callable[[], int | Mapping[str, int]]]:
+    """Return the numbers of all apps by what they count."""
+    return _merged("counts", lambda feature: feature.counts)
+
+
+def personal_data() -> Sequence[PersonalData]:
+    """Return what all apps keep of a user, from the highest layer to the lowest: what a higher one
+    does while it erases leaves events and keys in a lower one."""
+    found = [feature.personal_data for feature in reversed(list(features().values()))]
+    return [one for one in found if one is not None]
 
 
 def after_restore() -> Mapping[str, Callable[[datetime], int]]:

@@ -1,5 +1,6 @@
 """What moderators did: the entries of Django's log, which the admin's pages show."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -25,4 +26,12 @@ def trace(actor: Any, subject: Model, **changes: tuple[object, object]) -> None:
         object_repr=str(subject)[:200],
         action_flag=CHANGE,
         change_message=", ".join(described),
+    )
+
+
+def traces_redact(ids: Collection[str], successor_id: str = "") -> int:
+    """Take what describes the subjects of these ids out of their entries, which then name the
+    successor, and return how many entries there were."""
+    return LogEntry.objects.filter(object_id__in=ids).update(
+        object_id=successor_id, object_repr="erased", change_message=""
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import CharField, QuerySet, UUIDField
+from django.db.models import CharField, Count, QuerySet, UUIDField
 from django.db.models.functions import Left
 
 from apps.accounts.models import User
@@ -124,3 +124,10 @@ def public_posts_by_slug(slugs: Sequence[str]) -> Iterator[tuple[str, PublicPost
 def _public_post(row: Sequence[Any]) -> PublicPost:
     columns = len(POST_COLUMNS)
     return PublicPost(PostRow(*row[:columns]), UserRow(*row[columns:]))
+
+
+def count_by_status() -> dict[str, int]:
+    """Return how many posts there are of each status, and how many are deleted."""
+    posts = Post.objects.order_by()
+    present = posts.filter(deleted_at=None).values_list("status").annotate(count=Count("pk"))
+    return {**dict(present), "deleted": posts.exclude(deleted_at=None).count()}

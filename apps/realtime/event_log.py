@@ -1,7 +1,7 @@
 """The log of events. Every event leaves by publish(), and every signal by signal()."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -119,6 +119,21 @@ def redact(overlays: Mapping[UUID, Overlay]) -> None:
     """Overwrite parts of the logged payloads that are about these subjects, which were deleted or
     have changed."""
     redact_json(LoggedEvent, "data", overlays)
+
+
+@transaction.atomic
+def events_remove(ids: Collection[int]) -> int:
+    """Remove events that nobody may read any more and return how many there were.
+
+    Their streams begin new epochs: a hole in the numbers would look like a lost event, and clients
+    that have seen the events fetch again what these were about.
+    """
+    events = LoggedEvent.objects.filter(pk__in=ids)
+    names = sorted(set(events.order_by().values_list("stream", flat=True)))
+    # The lock of publish(), in its order.
+    list(Stream.objects.filter(name__in=names).order_by("name").select_for_update())
+    Stream.objects.filter(name__in=names).update(epoch=new_epoch())
+    return events.delete()[0]
 
 
 def events_prune() -> int:

@@ -4,10 +4,14 @@ from functools import partial
 
 from apps.core.features import Feature
 from apps.realtime.event_log import epochs_renew, events_prune
+from apps.realtime.models import LoggedEvent
+from apps.realtime.personal_data import PERSONAL_DATA
 from apps.realtime.presence import announce_departures
 
 FEATURE = Feature(
     prunes={"events": events_prune},
     after_restore={"streams begin a new epoch": lambda _: epochs_renew()},
+    counts={"events": LoggedEvent.objects.count},
+    personal_data=PERSONAL_DATA,
     at_stop=[partial(announce_departures, hurry=True)],
 )

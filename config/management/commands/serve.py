@@ -129,9 +129,7 @@ def serve(listeners: Sequence[socket.socket], inherited: Inherited | None = None
     if inherited:
         end_with_supervisor(inherited.link, stop, _stop_seconds())
     stop_pruning = threading.Event()
-    if not settings.REDIS_URL:
-        # The installation has one process, which does the work of the worker too.
-        start_pruning(stop_pruning)
+    start_pruning(stop_pruning)
     failure = _run(server, config, listeners, inherited)
     stop_pruning.set()
     # A server that never served has nothing to save.
