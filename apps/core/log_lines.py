@@ -95,7 +95,9 @@ def line_text(event: str, logger: str, at: str, fields: Mapping[str, Any]) -> st
 def as_text(value: Any) -> str:
     """Return a value as it stands in a line for people. It cannot end the line, look like another
     field or change the terminal, even if a client wrote it."""
-    if isinstance(value, Mapping):
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, dict):
         return ",".join(f"{as_text(key)}#{as_text(each)}" for key, each in value.items())
     text = _UUID.sub(r"\1", str(value))
     return text if text.isprintable() and " " not in text else ascii(text)

@@ -270,14 +270,3 @@ def test_a_server_is_healthy_and_ready_from_its_first_response(server: ServerPro
     assert server.call("GET", "/ready").json()["status"] == "ready"
     assert server.call("HEAD", "/health").content == b""
     assert server.call("POST", "/health", json={}).status_code == 405
-
-
-@pytest.mark.integration
-@pytest.mark.django_db(transaction=True)
-def test_a_server_without_its_tables_is_alive_and_gets_no_traffic(
-    start_server: Callable[..., ServerProcess], tmp_path: Any
-) -> None:
-    server = start_server(DATABASE_URL=f"sqlite://{tmp_path}/empty.sqlite3")
-    assert server.call("GET", "/health").json()["database"] == "healthy"
-    answer = server.call("GET", "/ready")
-    assert (answer.status_code, answer.json()["migrations"]) == (503, "pending")

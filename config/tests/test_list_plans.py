@@ -98,6 +98,7 @@ def many_rows(alice: Person, bob: Person, settings: Any) -> Iterator[None]:
     forget_lists()
     with connection.cursor() as cursor:
         cursor.execute("SET enable_seqscan = on")
+        cursor.execute("SET enable_hashjoin = on")
 
 
 def test_every_list_finds_its_rows_by_an_index_and_in_order(
@@ -119,6 +120,9 @@ def admin_problems(moderator: Person, bob: Person) -> Iterator[str]:
     with connection.cursor() as cursor:
         cursor.execute(MODERATED, {"moderator": moderator.user.pk})
         cursor.execute(f"VACUUM (ANALYZE) {TABLES}, django_admin_log")
+        # To show a page's users, reading all of these few may cost less than finding each by its
+        # key. Without that choice the plan shows whether an index serves the page.
+        cursor.execute("SET enable_hashjoin = off")
     browser = pages_of(moderator)
     for path in admin_paths(bob):
         yield from (f"{path}: {problem}" for problem in problems(browser, path, ""))

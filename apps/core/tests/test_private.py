@@ -14,7 +14,7 @@ from django.conf import settings
 from apps.core.logs import PrivateFileHandler
 from apps.core.private import private_directory, private_file
 from config import env
-from testing.server import ServerProcess
+from testing.server import ServerProcess, run_python
 
 
 def mode(path: Path) -> int:
@@ -120,8 +120,11 @@ def test_other_accounts_can_read_no_file_of_a_server(
     start_server: Callable[..., ServerProcess], tmp_path: Path
 ) -> None:
     place = tmp_path / "place"
+    url = f"sqlite://{place}/data/parley.sqlite3"
+    migrated = run_python("manage.py", "migrate", "--verbosity", "0", DATABASE_URL=url)
+    assert migrated.returncode == 0, migrated.stderr
     server = start_server(
-        DATABASE_URL=f"sqlite://{place}/data/parley.sqlite3",
+        DATABASE_URL=url,
         LOG_OUTPUT="file",
         LOG_LEVEL="info",
         LOG_FILE_PATH=str(place / "logs" / "app.log"),
