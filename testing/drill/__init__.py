@@ -1,0 +1,1 @@
+"""The walk of an operator over one machine, as docs/operations.md describes it, under load."""
