@@ -19,13 +19,12 @@ from apps.core.http.hot_reads import (
     Answer,
     HotReads,
     HotRequest,
-    RequestHead,
     log_abandoned,
-    read_head,
     render,
 )
 from apps.core.http.protocol import BoundedHttpProtocol
 from apps.core.http.repeated_heads import repeated_heads
+from apps.core.http.request_heads import RequestHead, read_head
 
 HOT_METHODS = {b"GET": "GET", b"HEAD": "HEAD"}
 WRITE_METHODS = {b"POST", b"PUT", b"PATCH"}

@@ -25,9 +25,9 @@ from apps.core.http.endpoints import CHANGES, Endpoint, created_in
 from apps.core.http.envelope import dumps, meta_of
 from apps.core.http.handler import as_domain_error
 from apps.core.http.head_lines import head_lines
-from apps.core.http.hot_reads import LONGEST_VALUE, used
 from apps.core.http.middleware import address_behind, request_id
 from apps.core.http.negotiation import surely_accepts_json
+from apps.core.http.request_heads import LONGEST_VALUE, used
 from apps.core.http.request_log import log_request
 from apps.core.ratelimit import pass_network
 from apps.core.serializers import CamelSerializer

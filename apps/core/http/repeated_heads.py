@@ -7,7 +7,7 @@ To parse a head takes longer than all else that an answer from kept bytes needs.
 import re
 from collections import OrderedDict
 
-from apps.core.http.hot_reads import RequestHead
+from apps.core.http.request_heads import RequestHead
 
 # A first line that has one meaning only, and no characters that the parser might refuse.
 _FIRST_LINE = re.compile(rb"(GET|HEAD) (/api/[\w./?&=%:~+-]*) HTTP/1\.1\r\n")

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from apps.core.http import repeated_heads
-from apps.core.http.hot_reads import RequestHead, read_head
 from apps.core.http.repeated_heads import LONGEST, RepeatedHeads
+from apps.core.http.request_heads import RequestHead, read_head
 
 ALICE, BOB = "192.0.2.1", "192.0.2.2"
 
