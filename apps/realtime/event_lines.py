@@ -11,7 +11,9 @@ from apps.core.quick_log import QuickLog
 from apps.realtime.frames import Frame
 from apps.realtime.sockets import Socket
 
-log = QuickLog("parley.event")
+EVENT_LOGGER = "parley.event"
+
+log = QuickLog(EVENT_LOGGER)
 
 
 def log_published(frames: Iterable[Frame]) -> None:
