@@ -7,9 +7,8 @@ from django.db import connection, transaction
 
 from config.backup.rows import Rows, in_chunks
 from config.backup.tables import Table
+from config.migrating import LOCK
 
-# Any number that nothing else locks.
-RESTORE_LOCK = 7_266_517_480
 # Seconds that a restore waits for tables which a running process uses.
 LOCK_SECONDS = 10
 
@@ -35,7 +34,8 @@ class PostgresRows(Rows):
             _lift_limits()
             cursor.execute("SET LOCAL DateStyle = 'ISO'")
             cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [RESTORE_LOCK])
+            # Neither a migration nor another restore may run at the same time.
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
             yield
 
     def read(self, table: Table) -> Iterator[bytes]:

@@ -21,6 +21,8 @@ from apps.chat.tests.factories import new_message, new_messages
 from apps.posts.services import post_create
 from apps.realtime.models import Stream
 from config import secrets
+from config.backup import postgresql_rows
+from config.migrating import migration_lock
 from testing.server import ServerProcess, database_url, empty_database, run_python
 from testing.socket import TestSocket
 
@@ -174,6 +176,17 @@ def test_a_backup_that_this_code_cannot_read_changes_nothing(backup: Path) -> No
         restore(manifest_with(backup, format=2))
     with pytest.raises(CommandError, match="other tables or columns"):
         restore(manifest_with(backup, tables=[]))
+    assert everything() == before
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer in any case")
+def test_a_restore_waits_for_a_migration_and_changes_nothing_if_it_lasts(
+    backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql_rows, "LOCK_SECONDS", 1)
+    before = everything()
+    with migration_lock(connection, print), pytest.raises(CommandError, match="lock timeout"):
+        restore(backup)
     assert everything() == before
 
 
