@@ -78,6 +78,34 @@ def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProce
     )
 
 
+@contextmanager
+def python_process(log: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run Python with the arguments on the running test's database, with its output in the log, and
+    end it after the block."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=settings.BASE_DIR,
+            env={
+                **os.environ,
+                "DJANGO_SETTINGS_MODULE": "config.settings_test",
+                "DATABASE_URL": database_url(),
+            },
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield process
+    finally:
+        # It may have processes of its own to end.
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
 class ServerProcess:
     """`manage.py serve` on a free port and the running test's database, as a context manager.
 

@@ -1,15 +1,11 @@
 """`serve --reload`: the server starts again after each change of the sources."""
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 
-from testing.server import database_url, free_port, until
+from testing.server import free_port, python_process, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
@@ -34,19 +30,8 @@ def test_a_server_starts_again_after_a_change_and_survives_a_mistake(tmp_path: P
     folder.mkdir()
     source = folder / "source.py"
     source.write_text("right = 1")
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(folder), f"--port={free_port()}", "--reload"],
-            cwd=settings.BASE_DIR,
-            env={
-                **os.environ,
-                "DJANGO_SETTINGS_MODULE": "config.settings_test",
-                "DATABASE_URL": database_url(),
-            },
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
+    arguments = ["-c", SERVE, str(folder), f"--port={free_port()}", "--reload"]
+    with python_process(log, *arguments) as server:
         until(lambda: log.read_text().count("  data   ") == 1, seconds=30)
         source.write_text("a mistake")
         until(lambda: "It starts again after the next change." in log.read_text(), seconds=30)
@@ -56,6 +41,3 @@ def test_a_server_starts_again_after_a_change_and_survives_a_mistake(tmp_path: P
         server.send_signal(signal.SIGINT)
         assert server.wait(timeout=20) == 0
         assert log.read_text().endswith("Stopped.\n")
-    finally:
-        server.terminate()
-        server.wait()

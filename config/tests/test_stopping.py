@@ -14,7 +14,7 @@ from django.conf import settings
 from apps.accounts.tests.people import Person
 from apps.posts.models import Post
 from apps.posts.tests.factories import published_by, row
-from testing.server import ServerProcess, database_url, free_port, run_python, until
+from testing.server import ServerProcess, database_url, free_port, python_process, run_python, until
 from testing.socket import TestSocket
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -97,26 +97,11 @@ execute_from_command_line(["manage.py", "serve", "--port", sys.argv[1]])
 @both_signals
 def test_a_server_with_an_endless_task_stops(tmp_path: Path, how: signal.Signals) -> None:
     port, log = free_port(), tmp_path / "log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-c", SERVER_WITH_ENDLESS_TASK, str(port)],
-            cwd=settings.BASE_DIR,
-            env={
-                **os.environ,
-                "DJANGO_SETTINGS_MODULE": "config.settings_test",
-                "DATABASE_URL": database_url(),
-            },
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
+    with python_process(log, "-c", SERVER_WITH_ENDLESS_TASK, str(port)) as server:
         until(lambda: _listens(port), seconds=30)
         server.send_signal(how)
         assert server.wait(timeout=20) == 0
-        assert log.read_text().endswith("Stopped.\n")
-    finally:
-        server.kill()
-        server.wait()
+    assert log.read_text().endswith("Stopped.\n")
 
 
 def _listens(port: int) -> bool:
