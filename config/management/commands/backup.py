@@ -3,15 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
+from django.core.management.base import BaseCommand
 
-from apps.core.private import private_directory
-from config.backup.errors import BackupError
 from config.backup.making import make_backup
 from config.secrets import signing_secrets
-from config.stopping import exit_when_told_to_stop
+from config.written_files import dated_path, writing
 
 
 class Command(BaseCommand):
@@ -33,24 +29,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Make the backup and say what is in it."""
-        path = options["file"] or _default_path()
+        path = options["file"] or dated_path("backups", "parley")
         secrets = signing_secrets() if options["with_secrets"] else None
-        try:
-            with exit_when_told_to_stop("Stopped: no backup was made."):
-                made = make_backup(path, secrets)
-        except BackupError as error:
-            raise CommandError(str(error)) from error
-        except OSError as error:
-            raise CommandError(f"{path} cannot be written: {error.strerror or error}.") from error
+        with writing(path, "Stopped: no backup was made."):
+            made = make_backup(path, secrets)
         if options["verbosity"]:
             rows = sum(table.rows for table in made.tables)
             size = path.stat().st_size / 1e6
             self.stdout.write(
                 f"{path}: {rows:,} rows of {len(made.tables)} tables, {size:,.1f} MB."
             )
-
-
-def _default_path() -> Path:
-    folder = settings.DATA_DIR / "backups"
-    private_directory(folder)
-    return Path(folder / f"parley-{timezone.now():%Y%m%dT%H%M%SZ}.zip")

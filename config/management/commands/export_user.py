@@ -4,15 +4,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils import timezone
 
-from apps.core.private import private_directory
-from config.backup.errors import BackupError
-from config.stopping import exit_when_told_to_stop
 from config.user_export import export_user
+from config.written_files import dated_path, writing
 
 
 class Command(BaseCommand):
@@ -31,14 +27,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the file and say what is in it."""
         user_id = _id_of(options["user"])
-        path = options["file"] or _default_path(user_id)
-        try:
-            with exit_when_told_to_stop("Stopped: no file was made."):
-                rows = export_user(user_id, path)
-        except BackupError as error:
-            raise CommandError(str(error)) from error
-        except OSError as error:
-            raise CommandError(f"{path} cannot be written: {error.strerror or error}.") from error
+        path = options["file"] or dated_path("exports", str(user_id))
+        with writing(path, "Stopped: no file was made."):
+            rows = export_user(user_id, path)
         described = ", ".join(f"{count:,} in {name}" for name, count in rows.items())
         self.stdout.write(f"{path}: {described}.")
 
@@ -56,9 +47,3 @@ def _id_of(name: str) -> UUID:
         raise CommandError(f"There is no user {name}.")
     user_id: UUID = found.pk
     return user_id
-
-
-def _default_path(user_id: UUID) -> Path:
-    folder = settings.DATA_DIR / "exports"
-    private_directory(folder)
-    return Path(folder / f"{user_id}-{timezone.now():%Y%m%dT%H%M%SZ}.zip")
