@@ -1,6 +1,7 @@
 """Processes of two releases serve from one database while the newer one migrates it.
 
-The next release is this one and the migrations in next_release.
+The next release is this one and the migrations in next_release, and the breaking one does at once
+what takes two releases.
 """
 
 import shutil
@@ -67,13 +68,13 @@ def test_no_request_fails_while_the_next_release_migrates_and_starts(
 ) -> None:
     # In a folder outside of the project no file of the project can name it.
     shutil.copytree(SOURCE, tmp_path, dirs_exist_ok=True)
-    new_release = {
-        "PYTHONPATH": str(tmp_path),
-        "DJANGO_SETTINGS_MODULE": "settings_of_next_release",
-    }
+    next_release, breaking_release = (
+        {"PYTHONPATH": str(tmp_path), "DJANGO_SETTINGS_MODULE": f"settings_of_{name}"}
+        for name in ("next_release", "breaking_release")
+    )
 
-    def migrate(*target: str, **environment: str) -> None:
-        done = run_python("manage.py", "migrate", "--verbosity", "0", *target, **environment)
+    def migrate(**environment: str) -> None:
+        done = run_python("manage.py", "migrate", "--verbosity", "0", **environment)
         assert done.returncode == 0, done.stderr
 
     with empty_database(tmp_path) as url:
@@ -82,16 +83,16 @@ def test_no_request_fails_while_the_next_release_migrates_and_starts(
         old = start_server(**here)
         with Client(old, "alice") as alice:
             alice.goes_on()
-            migrate("next_release", "0001", **here, **new_release)
+            migrate(**here, **next_release)
             alice.goes_on()
-            new = start_server(**here, **new_release)
+            new = start_server(**here, **next_release)
             with Client(new, "bob") as bob:
                 alice.goes_on()
                 bob.goes_on()
             assert (alice.failed, bob.failed) == ([], [])
 
             # A migration against the rule is noticed.
-            migrate("next_release", "0002", **here, **new_release)
+            migrate(**here, **breaking_release)
             until(lambda: alice.failed)
         new.stop()
         old.stop()
