@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import httpx
 
-from parley_client.errors import Refused, Stopped
+from parley_client.errors import ParleyError, Refused, Stopped
 from parley_client.frames import FRAME_BYTES, Command, Event, render
 from parley_client.inbox import Inbox
 from parley_client.journal import Entry, Journal
@@ -184,14 +184,19 @@ class Client:
             note("journal failed", level=logging.ERROR, client_id=client_id, error=error)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        reason = self._reason(task)
         closed = task.cancelled()
-        note("stopped", level=logging.INFO if closed else logging.ERROR, reason=str(reason))
-        self._pending.stop(reason)
-        self._inbox.end(None if closed else reason)
+        level = logging.INFO if closed else logging.ERROR
+        note("stopped", level=level, reason=str(self._reason(task)))
+        self._pending.stop(partial(self._reason, task))
+        self._inbox.end(None if closed else partial(self._reason, task))
 
     @staticmethod
-    def _reason(task: asyncio.Task[None]) -> Exception:
-        """Return why the client ended."""
-        error = None if task.cancelled() else task.exception()
-        return error if isinstance(error, Exception) else Stopped("The client was closed.")
+    def _reason(task: asyncio.Task[None]) -> Stopped:
+        """Return why the client ended, as an exception for one who asks."""
+        if task.cancelled():
+            return Stopped("The client was closed.")
+        error = task.exception()
+        code = error.code if isinstance(error, Stopped) else None
+        stopped = Stopped(str(error) if isinstance(error, ParleyError) else repr(error), code)
+        stopped.__cause__ = error
+        return stopped

@@ -30,7 +30,7 @@ class Then(Enum):
 
     RECONNECT = "reconnect after a delay that grows"
     RECONNECT_LATER = "reconnect after a random 1 to 10 seconds"
-    RENEW_TOKEN = "get a new token, then reconnect"
+    LOG_IN = "get new credentials, then reconnect"
     STOP = "do not come back"
 
 
@@ -39,5 +39,5 @@ def after(code: int) -> Then:
     if code == RESTART:
         return Then.RECONNECT_LATER
     if code == UNAUTHORIZED:
-        return Then.RENEW_TOKEN
+        return Then.LOG_IN
     return Then.STOP if 4500 <= code <= 4999 else Then.RECONNECT

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from parley_client.frames import Event, Received
@@ -24,7 +24,7 @@ class Inbox:
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._room = asyncio.Event()
         self._room.set()
-        self._end: Exception | None = None
+        self._end: Callable[[], Exception] | None = None
         # Set once each stream has a number, from which on the client misses nothing.
         self.ready = asyncio.Event()
 
@@ -110,7 +110,7 @@ class Inbox:
         self._put(Event(name, None, Received.UNSUBSCRIBED, data))
         self._check_ready()
 
-    def end(self, reason: Exception | None) -> None:
+    def end(self, reason: Callable[[], Exception] | None) -> None:
         """Let the application take what waits, and then raise why nothing follows; None if the
         application itself ended it."""
         self._end = reason
@@ -125,7 +125,7 @@ class Inbox:
         # For the next who asks.
         self._events.put_nowait(None)
         if self._end is not None:
-            raise self._end
+            raise self._end()
 
     def _make_room(self) -> None:
         self._room.set()

@@ -14,6 +14,4 @@ def note(happened: str, *, level: int = logging.INFO, **fields: Any) -> None:
     """Log that something happened, with its values."""
     if logger.isEnabledFor(level):
         values = "".join(f" {name}={value}" for name, value in fields.items())
-        logger.log(
-            level, "%s%s", happened, values, extra={"happened": happened, "fields": fields}
-        )
+        logger.log(level, "%s%s", happened, values, extra={"happened": happened, "fields": fields})

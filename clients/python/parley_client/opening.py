@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -27,7 +28,7 @@ class Opener:
         self._ticket = ticket
         self._seconds = seconds
         # The library refuses the option, even if it is None, where the scheme says otherwise.
-        self._options = {"ssl": tls} if tls else {}
+        self._options: dict[str, Any] = {"ssl": tls} if tls else {}
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[ClientConnection]:

@@ -3,7 +3,7 @@ stores it once, however often it is sent."""
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Self
@@ -158,9 +158,9 @@ class Pending:
             draft.state = _State.WAITING
         self._work.set()
 
-    def stop(self, reason: Exception) -> None:
+    def stop(self, reason: Callable[[], Exception]) -> None:
         """Give every draft the reason why the client ended; the journal keeps them."""
         for draft in self._drafts.values():
             if not draft.outcome.done():
-                draft.outcome.set_exception(reason)
+                draft.outcome.set_exception(reason())
         self._drafts.clear()

@@ -119,6 +119,6 @@ class Reconnecting:
                     raise Stopped(str(lost), lost.code) from lost
                 case Then.RECONNECT_LATER:
                     delay = backoff.restart_delay()
-                case Then.RENEW_TOKEN:
+                case Then.LOG_IN:
                     self._rest.reject()
         return delay + (lost.retry_after or 0)

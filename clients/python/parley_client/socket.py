@@ -96,7 +96,7 @@ class Socket:
         return bool(self._questions) or self._inbox.streams.has_due or self._pending.has_waiting
 
     def _next(self) -> str | None:
-        for _ in self._sources:
+        for _ in range(len(self._sources)):
             text = self._sources[0]()
             self._sources.rotate(-1)
             if text is not None:

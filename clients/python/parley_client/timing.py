@@ -1,7 +1,7 @@
 """How long the client waits for what."""
 
-import random
 from dataclasses import dataclass, field
+from random import Random, SystemRandom
 
 # The server tells with close code 1012 that it restarts, and asks for a delay between these.
 RESTART_SECONDS = (1.0, 10.0)
@@ -14,7 +14,7 @@ class Backoff:
 
     first: float = 1.0
     most: float = 30.0
-    random: random.Random = field(default_factory=random.SystemRandom)
+    random: Random = field(default_factory=SystemRandom)
 
     def limit(self, attempt: int) -> float:
         """Return the longest delay before an attempt, of which the first is 0."""

@@ -34,7 +34,7 @@ def test_a_line_that_was_cut_off_is_ignored(tmp_path: Path) -> None:
     first = path.read_bytes()
     journal.add(entry("b"))
     both = path.read_bytes()
-    for length in range(len(first), len(both) - 1):
+    for length in range(len(first), len(both) - 1, 9):
         path.write_bytes(both[:length])
         assert list(FileJournal(path).entries()) == [entry("a")]
 

@@ -111,7 +111,7 @@ def test_a_refusal_that_does_not_say_what_became_of_an_earlier_attempt_is_no_out
 def test_the_end_of_the_client_is_the_outcome_of_what_is_left() -> None:
     async def scenario(pending: Pending) -> None:
         draft = sent(pending)
-        pending.stop(Stopped("closed"))
+        pending.stop(lambda: Stopped("closed"))
         with pytest.raises(Stopped):
             await draft.outcome
         assert pending.outcomes() == {}
@@ -119,37 +119,49 @@ def test_the_end_of_the_client_is_the_outcome_of_what_is_left() -> None:
     on_loop(scenario)
 
 
-STEPS = ["send", "acknowledge", "break", "refuse", "again"]
+class Network:
+    """A server that stores each client id that it gets, and a connection that loses answers."""
+
+    def __init__(self, pending: Pending) -> None:
+        self.pending = pending
+        self.stored: set[str] = set()
+        self.under_way: list[str] = []
+
+    def send(self) -> None:
+        draft = self.pending.next()
+        if draft is not None:
+            self.stored.add(draft.client_id)
+            self.under_way.append(draft.client_id)
+
+    def acknowledge(self) -> None:
+        if self.under_way:
+            client_id = self.under_way.pop(0)
+            self.pending.acknowledged(client_id, message(client_id))
+
+    def refuse(self) -> None:
+        if self.under_way:
+            self.pending.refused(self.under_way.pop(0), Refused("SERVICE_UNAVAILABLE"))
+
+    def lose(self) -> None:
+        self.under_way.clear()
+        self.pending.connection_lost()
+
+    def again(self) -> None:
+        for client_id in "abc":
+            self.pending.again(client_id)
+
+
+STEPS = ["send", "acknowledge", "refuse", "lose", "again"]
 
 
 @given(st.lists(st.sampled_from(STEPS), max_size=30))
 def test_no_draft_is_lost_and_none_has_two_outcomes(steps: list[str]) -> None:
-    """The server stores each client id that it gets, and its answer may be lost."""
-    stored: set[str] = set()
-    under_way: list[str] = []
-
-    def play(pending: Pending, step: str) -> None:
-        if step == "send":
-            draft = pending.next()
-            if draft is not None:
-                stored.add(draft.client_id)
-                under_way.append(draft.client_id)
-        elif step == "break":
-            under_way.clear()
-            pending.connection_lost()
-        elif step == "again":
-            for client_id in "abc":
-                pending.again(client_id)
-        elif under_way and step == "acknowledge":
-            pending.acknowledged(under_way[0], message(under_way.pop(0)))
-        elif under_way:
-            pending.refused(under_way.pop(0), Refused("SERVICE_UNAVAILABLE"))
-
     async def scenario(pending: Pending) -> None:
+        network = Network(pending)
         drafts = [pending.add(entry(client_id)) for client_id in "abc"]
-        for step in [*steps, "break", *["send", "acknowledge"] * 3]:
-            play(pending, step)
-        assert stored == set("abc")
+        for step in [*steps, "lose", *["send", "acknowledge"] * 3]:
+            getattr(network, step)()
+        assert network.stored == set("abc")
         assert [(await draft.outcome).client_id for draft in drafts] == ["a", "b", "c"]
 
     on_loop(scenario)

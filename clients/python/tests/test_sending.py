@@ -1,6 +1,7 @@
 """A message is sent with one client id until the server says what became of it."""
 
 import asyncio
+import logging
 from pathlib import Path
 
 import pytest
@@ -170,3 +171,33 @@ def test_many_messages_stay_within_the_limit_of_frames() -> None:
         await listener.next()
 
     play(scenario)
+
+
+def test_the_log_says_what_became_of_a_message_and_nothing_of_its_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "parley_client")
+
+    async def scenario(server: ScriptedServer, client: Client) -> None:
+        sending = asyncio.create_task(client.send("2", "Ahoy", client_id="c1"))
+        peer = await begun(server)
+        await peer.expect("chat_message")
+        peer.connection.transport.abort()
+        peer = await begun(server)
+        await peer.acknowledge(await peer.expect("chat_message"))
+        await sending
+
+    play(scenario)
+    records = [one for one in caplog.records if one.name == "parley_client"]
+    lines = [(one.__dict__["happened"], one.__dict__["fields"]) for one in records]
+    assert [line for line in lines if line[1].get("client_id") == "c1"] == [
+        ("message sent", {"client_id": "c1", "attempt": 1}),
+        ("message doubtful", {"client_id": "c1"}),
+        ("message sent", {"client_id": "c1", "attempt": 2}),
+        ("message acknowledged", {"client_id": "c1", "message_id": "m1", "seq": 1, "attempts": 2}),
+    ]
+    happened = [happened for happened, _ in lines]
+    assert happened.count("websocket opened") == 2
+    assert happened.count("connection lost") == 1
+    assert happened[-1] == "stopped"
+    assert not any("Ahoy" in one.getMessage() or "token-1" in one.getMessage() for one in records)

@@ -68,6 +68,11 @@ class Device:
         async for event in self.client.events():
             self.got.append(event)
 
+    async def goes_on(self) -> None:
+        """Return after some more messages were acknowledged."""
+        before = len(self.sent)
+        await wait_until(lambda: len(self.sent) > before + 5)
+
     async def talk(self, to: Person, enough: asyncio.Event) -> None:
         """Send one message after the other until it is enough."""
         while not enough.is_set():
@@ -117,6 +122,18 @@ async def history(device: Device, other: Person) -> list[dict[str, Any]]:
     return found[::-1]
 
 
+async def check_all_of(sent: set[str], device: Device, person: Person, peer: Person) -> None:
+    """Fail unless the device gets each message that was sent once and in order, and the history has
+    each once and no other."""
+    await wait_until(lambda: device.messages().keys() >= sent)
+    assert device.messages() == dict.fromkeys(sent, 1)
+    assert device.numbers(f"user.{person.id}") == list(range(1, len(sent) + 1))
+    assert "reset" not in device.types()
+    shown = await history(device, peer)
+    assert sorted(row["id"] for row in shown) == sorted(sent)
+    assert [row["seq"] for row in shown] == list(range(1, len(sent) + 1))
+
+
 def crash(server: ServerProcess) -> None:
     """Kill the server, start it again on its port, and wait until it serves."""
     server.kill()
@@ -145,23 +162,13 @@ def test_a_chat_loses_and_repeats_nothing_while_its_server_is_killed(
                     talks.create_task(one.talk(bob, enough))
                     talks.create_task(other.talk(alice, enough))
                 for _ in range(2):
-                    before = len(one.sent), len(other.sent)
-                    await wait_until(lambda: len(one.sent) > before[0] + 5)
-                    await wait_until(lambda: len(other.sent) > before[1] + 5)
+                    await asyncio.gather(one.goes_on(), other.goes_on())
                     await asyncio.to_thread(crash, server)
-                before = len(one.sent), len(other.sent)
-                await wait_until(lambda: len(one.sent) > before[0] + 5)
+                await asyncio.gather(one.goes_on(), other.goes_on())
                 enough.set()
             sent = {message.id for message in [*one.sent, *other.sent]}
-            for device, person, peer in ((one, alice, bob), (other, bob, alice)):
-                await wait_until(lambda: device.messages().keys() >= sent)
-                assert device.messages() == dict.fromkeys(sent, 1)
-                numbers = device.numbers(f"user.{person.id}")
-                assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-                assert "reset" not in device.types()
-                shown = await history(device, peer)
-                assert sorted(row["id"] for row in shown) == sorted(sent)
-                assert [row["seq"] for row in shown] == list(range(1, len(sent) + 1))
+            await check_all_of(sent, one, alice, bob)
+            await check_all_of(sent, other, bob, alice)
 
     play(scenario())
     happened = Counter(getattr(record, "happened", "") for record in caplog.records)
