@@ -46,6 +46,7 @@ class Polling:
             raise ConnectionLost(str(refused), retry_after=refused.retry_after) from refused
         finally:
             self._pending.connection_lost()
+            self._inbox.streams.disconnected()
 
     async def _want_stream_of_user(self) -> None:
         """Know the stream to which a websocket would be subscribed from the start."""

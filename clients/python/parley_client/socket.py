@@ -63,6 +63,7 @@ class Socket:
             await until_first_ends(self._read(), self._write())
         finally:
             self._pending.connection_lost()
+            self._inbox.streams.disconnected()
             for answer in self._asking.values():
                 if not answer.done():
                     answer.set_exception(ConnectionLost("The answer did not arrive."))

@@ -9,6 +9,11 @@ from enum import Enum
 from typing import Any
 
 
+# The epoch of numbers that the client cannot tell the epoch of any more. No stream has this one, so
+# that the server answers with a reset; without an epoch it would not compare.
+UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True)
 class Position:
     """The last event of a stream that the application has applied, and the epoch of its number."""
@@ -34,6 +39,11 @@ class _Stream:
     epoch: str = ""
     joined: bool = False
 
+    def distrust(self) -> None:
+        """Learn that the connection over which the number came is over."""
+        if self.last and not self.epoch:
+            self.epoch = UNKNOWN
+
     def resume_point(self) -> dict[str, Any]:
         """Return from where to subscribe. Without `after` the server begins at the head."""
         if self.last is not None:
@@ -51,6 +61,7 @@ class Streams:
         self._streams = {name: _Stream() for name in wanted}
         for name, position in (positions or {}).items():
             self._streams[name] = _Stream(position.seq, position.epoch)
+        self.disconnected()
         # In the order in which they are asked for.
         self._due: dict[str, None] = {}
         self._asked: set[str] = set()
@@ -94,6 +105,12 @@ class Streams:
             sorted(self._streams, key=lambda name: heads.get(name) == self._streams[name].last)
         )
         return new
+
+    def disconnected(self) -> None:
+        """End a connection. A number whose epoch was not learned meanwhile says nothing any more: a
+        restored log may have another event with this number."""
+        for stream in self._streams.values():
+            stream.distrust()
 
     @property
     def has_due(self) -> bool:

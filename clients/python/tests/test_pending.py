@@ -154,7 +154,7 @@ class Network:
 STEPS = ["send", "acknowledge", "refuse", "lose", "again"]
 
 
-@given(st.lists(st.sampled_from(STEPS), max_size=30))
+@given(st.lists(st.sampled_from(STEPS), min_size=5, max_size=30))
 def test_no_draft_is_lost_and_none_has_two_outcomes(steps: list[str]) -> None:
     async def scenario(pending: Pending) -> None:
         network = Network(pending)
