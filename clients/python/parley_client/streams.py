@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-
 # The epoch of numbers that the client cannot tell the epoch of any more. No stream has this one, so
 # that the server answers with a reset; without an epoch it would not compare.
 UNKNOWN = "unknown"
