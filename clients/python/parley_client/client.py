@@ -100,8 +100,8 @@ class Client:
         await self._http.aclose()
 
     async def ready(self) -> None:
-        """Wait until each stream has a number, from which on the client misses nothing; raise why
-        if the client ended before."""
+        """Wait until the server has answered for each stream: all that happens from then on
+        arrives. Raise Stopped if the client ended before."""
         ready = asyncio.create_task(self._inbox.ready.wait())
         await asyncio.wait([ready, self._task], return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()

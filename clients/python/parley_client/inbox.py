@@ -25,7 +25,7 @@ class Inbox:
         self._room = asyncio.Event()
         self._room.set()
         self._end: Callable[[], Exception] | None = None
-        # Set once each stream has a number, from which on the client misses nothing.
+        # Set once the server has answered for each stream: from then on the client misses nothing.
         self.ready = asyncio.Event()
 
     @property
@@ -69,7 +69,6 @@ class Inbox:
         """Begin a connection with these heads."""
         for name in self.streams.connected(heads):
             self._tell(Received.SUBSCRIBED, name, {"stream": name, "head": heads[name]})
-        self._check_ready()
 
     def subscribed(self, data: Mapping[str, Any], *, asked: bool) -> None:
         """Take the news that a stream is subscribed to."""
@@ -134,7 +133,7 @@ class Inbox:
         self._work.set()
 
     def _check_ready(self) -> None:
-        if all(self.streams.last(name) is not None for name in self.streams.names):
+        if self.streams.answered:
             self.ready.set()
 
     def _tell(self, kind: str, name: str, data: Mapping[str, Any]) -> None:

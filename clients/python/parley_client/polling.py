@@ -14,6 +14,8 @@ from parley_client.timing import Timing
 
 # For how many streams the server lets one request ask.
 STREAMS_AT_ONCE = 20
+# When to ask again after an answer that came early and without an event.
+EARLY_SECONDS = 1.0
 
 
 class Polling:
@@ -57,16 +59,28 @@ class Polling:
     async def _poll(self, names: Sequence[str]) -> None:
         """Receive the events of some streams, until one of them may not be read any more."""
         try:
-            unknown = [name for name in names if not self._inbox.streams.resume_point(name)]
-            if unknown:
-                await self._get(unknown)
+            # One request has a number for each of its streams, or for none.
+            new = [name for name in names if not self._inbox.streams.resume_point(name)]
+            for some in (new, [name for name in names if name not in new]):
+                if some:
+                    await self._get(some)
             while True:
                 await self._inbox.room()
-                await self._get(names, self._timing.polling)
+                await self._wait_for_events(names)
         except NotFound:
             # The server does not say which of them.
             for name in names:
                 await self._try(name)
+
+    async def _wait_for_events(self, names: Sequence[str]) -> None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        before = [self._inbox.streams.last(name) for name in names]
+        await self._get(names, self._timing.polling)
+        nothing = before == [self._inbox.streams.last(name) for name in names]
+        if nothing and clock() - began < self._timing.polling / 2:
+            # The server stops, or has no room for one more request that waits.
+            await asyncio.sleep(EARLY_SECONDS)
 
     async def _try(self, name: str) -> None:
         try:

@@ -32,11 +32,13 @@ class Verdict(Enum):
 @dataclass
 class _Stream:
     """`last` is the number of the last event that was applied, and None until a first number is
-    known. A stream is `joined` if the server began it, after an event that it did not name."""
+    known. A stream is `joined` if the server began it, after an event that it did not name, and
+    `answered` once the server has said whether the client misses anything."""
 
     last: int | None = None
     epoch: str = ""
     joined: bool = False
+    answered: bool = False
 
     def distrust(self) -> None:
         """Learn that the connection over which the number came is over."""
@@ -69,6 +71,11 @@ class Streams:
     def names(self) -> set[str]:
         """Return the streams that the client knows."""
         return set(self._streams)
+
+    @property
+    def answered(self) -> bool:
+        """Return whether the server has answered for each stream."""
+        return all(stream.answered for stream in self._streams.values())
 
     def last(self, name: str) -> int | None:
         """Return the last number of a stream, or None if no number is known."""
@@ -157,7 +164,7 @@ class Streams:
         stream = self._streams.setdefault(name, _Stream(joined=not asked))
         if asked:
             self._asked.discard(name)
-        stream.epoch = epoch
+        stream.epoch, stream.answered = epoch, True
         if stream.last is None and not recovered:
             stream.last, new = head, True
         return new
@@ -165,7 +172,7 @@ class Streams:
     def reset(self, name: str, head: int, epoch: str, *, asked: bool) -> None:
         """Go on after the head of a stream whose events in between are no longer to be had."""
         stream = self._streams.setdefault(name, _Stream())
-        stream.last, stream.epoch = head, epoch
+        stream.last, stream.epoch, stream.answered = head, epoch, True
         if asked:
             self._asked.discard(name)
 

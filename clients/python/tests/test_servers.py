@@ -29,7 +29,7 @@ from parley_client import (
 )
 from testing.proxy import Proxy
 from testing.server import ServerProcess
-from tests.blocking import BlockingProxy
+from tests.bad_proxy import BadProxy
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
@@ -245,6 +245,8 @@ def test_a_link_that_falls_silent_is_noticed(
     server: ServerProcess, alice: Person, bob: Person
 ) -> None:
     timing = Timing(silence=0.6, backoff=TIMING.backoff)
+    # A link that falls silent before Bob's client knows the epoch of the stream leads to a reset.
+    log_messages(bob.user.pk, 1)
 
     async def scenario(network: Proxy) -> None:
         url = f"http://127.0.0.1:{network.port}"
@@ -266,6 +268,31 @@ def test_a_link_that_falls_silent_is_noticed(
         play(scenario(network))
 
 
+@pytest.mark.parametrize("transport", ["websocket", "http"])
+def test_a_message_whose_answer_is_lost_is_stored_once(
+    server: ServerProcess, alice: Person, bob: Person, transport: str
+) -> None:
+    timing = Timing(silence=0.6, opening=1.0, polling=1, backoff=TIMING.backoff)
+
+    async def scenario() -> None:
+        async with (
+            BadProxy(server.port) as network,
+            device_of(network.url, alice, transport=transport, timing=timing) as one,
+            device_of(server.url, bob) as other,
+        ):
+            network.loses_answers = True
+            sending = asyncio.create_task(one.client.send(bob.id, "Ahoy"))
+            await wait_until(other.messages)
+            assert not sending.done()
+            network.loses_answers = False
+            message = await sending
+            assert [row["id"] for row in await history(other, alice)] == [message.id]
+            await wait_until(one.messages)
+            assert one.messages() == other.messages() == {message.id: 1}
+
+    play(scenario())
+
+
 def test_a_client_polls_while_websockets_are_blocked_and_returns_to_them(
     server: ServerProcess, alice: Person, bob: Person, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -276,13 +303,13 @@ def test_a_client_polls_while_websockets_are_blocked_and_returns_to_them(
         return sum(getattr(one, "happened", "") == "websocket opened" for one in caplog.records)
 
     async def scenario() -> None:
-        async with BlockingProxy(server.port) as network:
-            network.blocked = True
+        async with BadProxy(server.port) as network:
+            network.blocks = True
             async with device_of(network.url, alice, timing=timing) as device:
                 assert not opened()
                 await device.client.send(bob.id, "by HTTP")
                 await wait_until(lambda: len(device.messages()) == 1)
-                network.blocked = False
+                network.blocks = False
                 await wait_until(opened)
                 await device.client.send(bob.id, "by websocket")
                 await wait_until(lambda: len(device.messages()) == 2)
