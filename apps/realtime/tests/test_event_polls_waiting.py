@@ -50,7 +50,7 @@ def test_a_poll_of_a_client_that_missed_events_does_not_wait(
 
 @pytest.mark.parametrize("query", [{"after": 9}, {"after": 2, "epoch": "another"}])
 def test_a_poll_with_numbers_of_another_epoch_does_not_wait(
-    server: ServerProcess, bob: Person, query: dict[str, object]
+    server: ServerProcess, bob: Person, query: dict[str, Any]
 ) -> None:
     log_messages(bob.user.pk, 2)
     with WaitingPoll(server, bob, **query) as poll:
@@ -252,7 +252,7 @@ def test_what_is_wrong_with_a_poll_is_refused_at_once(
     server: ServerProcess,
     bob: Person,
     headers: dict[str, str],
-    query: dict[str, object],
+    query: dict[str, Any],
     status: int,
 ) -> None:
     began = time.monotonic()
