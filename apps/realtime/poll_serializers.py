@@ -127,8 +127,8 @@ class EventOutput(CamelSerializer):
 
 
 class StreamEventsOutput(SubscribedPayload):
-    """A stream, and what you missed of it. If `recovered` is false, fetch the state over REST, and
-    go on after `head`. If `head` is larger than the number of the last event, there is more."""
+    """A stream, and what you missed of it. If `recovered` is false, fetch the state over REST. If
+    `head` is larger than the number of the last event, there is more."""
 
     events = EventOutput(many=True)
 
