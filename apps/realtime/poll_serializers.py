@@ -1,5 +1,6 @@
 """Requests for events over HTTP, and their answers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -109,12 +110,10 @@ def points_of(
     stream: list[str], after: list[int] | None = None, epoch: list[str] | None = None
 ) -> dict[str, ResumePoint]:
     """Return where the client goes on in each stream, by name, given a validated EventsQuery."""
-    numbers = after or [None] * len(stream)
+    numbers: Sequence[int | None] = after or [None] * len(stream)
     epochs = epoch or [""] * len(stream)
-    return {
-        name: ResumePoint(number, known)
-        for name, number, known in zip(stream, numbers, epochs, strict=True)
-    }
+    points = map(ResumePoint, numbers, epochs)
+    return dict(zip(stream, points, strict=True))
 
 
 class EventOutput(CamelSerializer):
@@ -128,8 +127,8 @@ class EventOutput(CamelSerializer):
 
 
 class StreamEventsOutput(SubscribedPayload):
-    """A stream, and what you missed of it. If `recovered` is false, fetch the state over REST, and
-    go on after `head`. If `head` is larger than the number of the last event, there is more."""
+    """A stream, and what you missed of it. If `recovered` is false, fetch the state over REST. If
+    `head` is larger than the number of the last event, there is more."""
 
     events = EventOutput(many=True)
 

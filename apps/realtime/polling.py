@@ -40,7 +40,7 @@ from apps.realtime.registry import SocketAuthenticator
 from apps.realtime.resume_points import ResumePoint
 from apps.realtime.selectors import require_reader
 from apps.realtime.sockets import Identity
-from apps.realtime.threads import in_redis_thread, in_thread
+from apps.realtime.threads import in_poll_thread, in_redis_thread
 from apps.realtime.views import EventViewSet
 
 Scope = dict[str, Any]
@@ -102,7 +102,7 @@ class EventPolls:
         try:
             await _count(request)
             scope[COUNTED] = True
-            reader = await in_thread(self._authenticator.identify, request.token)
+            reader = await in_poll_thread(self._authenticator.identify, request.token)
             user_id = str(reader.user_id)
             page = await self._page(scope, receive, request, reader)
         except Exception as error:  # noqa: BLE001
@@ -143,7 +143,7 @@ class EventPolls:
                 left.cancel()
         if poll.refused:
             raise StreamNotFound
-        await in_thread(require_reader, reader, poll.page)
+        await in_poll_thread(require_reader, reader, poll.page)
         return poll.page
 
     @contextmanager

@@ -27,5 +27,6 @@ class EventViewSet(ApiViewSet):
         """List the events of streams that you missed, the oldest first. With `wait` the answer
         comes with the first event, or after so many seconds."""
         # A view has a thread, so it does not wait: polling.py answers the requests that do.
-        reader = Identity(request.user.pk, request.auth.pk)
+        session: Any = request.auth
+        reader = Identity(session.user_id, session.pk)
         return events_missed(reader, points_of(**points))

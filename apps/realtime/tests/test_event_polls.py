@@ -10,7 +10,7 @@ from apps.chat.groups import member_remove, members_add
 from apps.chat.tests.factories import group_of
 from apps.core.ids import uuid7
 from apps.realtime import event_pages, selectors
-from apps.realtime.event_log import events_prune
+from apps.realtime.event_log import events_after, events_prune
 from apps.realtime.models import LoggedEvent, Stream
 from apps.realtime.streams import USER
 from apps.realtime.tests.factories import log_messages, log_posts
@@ -195,10 +195,9 @@ def test_a_reader_who_loses_the_right_while_events_are_read_is_shown_none(
 ) -> None:
     """The events may have happened after that."""
     group = group_of(alice.user, bob.user)
-    read = selectors.events_after
 
     def read_and_lose(*arguments: Any) -> Any:
-        found = read(*arguments)
+        found = events_after(*arguments)
         if how == "removed":
             member_remove(alice.user, conversation_id=group.pk, user_id=bob.user.pk)
         else:

@@ -1,11 +1,13 @@
 """Requests that wait for events: they end with the first one, and when they may not wait longer."""
 
-import re
+import json
 import signal
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from http.client import HTTPResponse
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,7 @@ from apps.realtime.errors import POLLS_PER_USER
 from apps.realtime.models import Stream
 from apps.realtime.tests.factories import log_messages, log_posts
 from apps.realtime.tests.test_losing_nothing import send
-from apps.realtime.tests.waiting_polls import WaitingPoll, all_that_may_wait, one_more, seqs
+from apps.realtime.tests.waiting_polls import WaitingPoll, all_that_may_wait, seqs
 from testing.server import ServerProcess, until
 from testing.socket import TestSocket
 
@@ -48,7 +50,7 @@ def test_a_poll_of_a_client_that_missed_events_does_not_wait(
 
 @pytest.mark.parametrize("query", [{"after": 9}, {"after": 2, "epoch": "another"}])
 def test_a_poll_with_numbers_of_another_epoch_does_not_wait(
-    server: ServerProcess, bob: Person, query: dict[str, object]
+    server: ServerProcess, bob: Person, query: dict[str, Any]
 ) -> None:
     log_messages(bob.user.pk, 2)
     with WaitingPoll(server, bob, **query) as poll:
@@ -174,10 +176,16 @@ def test_one_user_may_have_so_many_polls_and_not_one_more(
             assert (response.status, body["code"]) == (429, "RATE_LIMIT_EXCEEDED")
             assert body["message"].startswith(f"{POLLS_PER_USER} requests")
             assert response.getheader("Retry-After") == "1"
-        assert one_more(server, alice) == 200
+        with WaitingPoll(server, alice, wait=1) as of_alice:
+            assert of_alice.data()["recovered"]
         # A client that leaves makes room.
         polls[0].connection.close()
-        until(lambda: one_more(server, bob) == 200)
+
+        def waits() -> bool:
+            with WaitingPoll(server, bob, wait=1) as poll:
+                return poll.answer()[0].status == 200
+
+        until(waits)
 
 
 def headers_of(response: HTTPResponse) -> dict[str, str]:
@@ -186,14 +194,20 @@ def headers_of(response: HTTPResponse) -> dict[str, str]:
     return {name: headers[name] for name in headers.keys() - {"date", "content-length"}}
 
 
-def test_a_poll_has_the_headers_that_its_view_adds(start_server: Start, bob: Person) -> None:
-    server = start_server(CORS_ALLOWED_ORIGINS="https://app.example")
+def test_a_poll_has_the_headers_of_its_view_and_one_line_in_the_log(
+    start_server: Start, bob: Person
+) -> None:
+    server = start_server(
+        CORS_ALLOWED_ORIGINS="https://app.example", LOG_LEVEL="info", LOG_FORMAT="json"
+    )
     headers = {"Origin": "https://app.example", "X-Request-ID": "my-poll"}
     with (
         WaitingPoll(server, bob, headers, wait=1) as waits,
         WaitingPoll(server, bob, headers, wait=0) as by_view,
+        WaitingPoll(server, bob, {"X-Request-ID": "refused"}, stream="nonsense") as refused,
     ):
         (fast, content), (slow, same) = waits.answer(), by_view.answer()
+        assert refused.refusal()[0] == 404
     assert headers_of(fast) == headers_of(slow)
     assert headers_of(fast)["access-control-allow-origin"] == "https://app.example"
     assert headers_of(fast)["cache-control"] == "no-store"
@@ -203,6 +217,23 @@ def test_a_poll_has_the_headers_that_its_view_adds(start_server: Start, bob: Per
     for one in (content, same):
         del one["meta"]
     assert content == same
+
+    with all_that_may_wait(server, bob, headers={"X-Request-ID": "left"}):
+        pass
+    until(lambda: [one["status"] for one in lines(server, "left")].count(499) == POLLS_PER_USER)
+    assert [one["status"] for one in lines(server, "refused")] == [404]
+    at_once, later = lines(server, "my-poll")
+    assert (later["status"], later["user_id"]) == (200, bob.id)
+    assert later["ms"] > 900
+    assert at_once.keys() == later.keys()
+    assert at_once["route"] == later["route"]
+
+
+def lines(server: ServerProcess, request_id: str) -> list[dict[str, Any]]:
+    """Return the lines of the log about a request."""
+    written = server.log.read_text().splitlines()
+    found = [json.loads(line) for line in written if line.startswith("{")]
+    return [line for line in found if line.get("request_id") == request_id]
 
 
 @pytest.mark.parametrize(
@@ -221,7 +252,7 @@ def test_what_is_wrong_with_a_poll_is_refused_at_once(
     server: ServerProcess,
     bob: Person,
     headers: dict[str, str],
-    query: dict[str, object],
+    query: dict[str, Any],
     status: int,
 ) -> None:
     began = time.monotonic()
@@ -233,34 +264,12 @@ def test_what_is_wrong_with_a_poll_is_refused_at_once(
 def test_polls_count_for_the_limit_of_their_network(start_server: Start, bob: Person) -> None:
     server = start_server(RATE_LIMIT_REQUESTS_PER_SECOND="1", RATE_LIMIT_BURST="3", REDIS_URL="")
     log_messages(bob.user.pk, 1)
-    answers = []
-    for _ in range(12):
-        with WaitingPoll(server, bob) as poll:
-            answers.append(poll.answer())
-    assert {response.status for response, _ in answers} == {200, 429}
-    refused = next(response for response, _ in answers if response.status == 429)
-    assert refused.getheader("RateLimit-Limit") == "3"
-
-
-def test_each_poll_has_one_line_in_the_log(start_server: Start, bob: Person) -> None:
-    server = start_server(LOG_FORMAT="json")
-    with WaitingPoll(server, bob, {"X-Request-ID": "in-time"}, wait=1) as poll:
-        poll.data()
-    with WaitingPoll(server, bob, {"X-Request-ID": "refused"}, stream="nonsense") as poll:
-        poll.refusal()
-    with all_that_may_wait(server, bob, headers={"X-Request-ID": "abandoned"}):
-        pass
-
-    def statuses(request_id: str) -> list[str]:
-        lines = [line for line in server.log.read_text().splitlines() if request_id in line]
-        assert all(bob.id in line and "/api/v1/events" in line for line in lines)
-        return [found[1] for line in lines if (found := re.search(r'"status": ?(\d+)', line))]
-
-    until(lambda: len(statuses("abandoned")) == POLLS_PER_USER)
-    assert set(statuses("abandoned")) == {"499"}
-    assert (statuses("in-time"), statuses("refused")) == (["200"], ["404"])
-    in_time = next(line for line in server.log.read_text().splitlines() if "in-time" in line)
-    assert float(re.search(r'"ms": ?([\d.]+)', in_time)[1]) > 900  # type: ignore[index]
+    with ExitStack() as opened:
+        polls = [opened.enter_context(WaitingPoll(server, bob)) for _ in range(8)]
+        responses = [poll.answer()[0] for poll in polls]
+    refused = [one for one in responses if one.status == 429]
+    assert {one.status for one in responses} == {200, 429}
+    assert {one.getheader("RateLimit-Limit") for one in refused} == {"3"}
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="This system tells no threads.")
@@ -271,18 +280,17 @@ def test_a_thousand_polls_take_no_thread_and_end_together(start_server: Start) -
     def threads() -> int:
         return len(list(Path(f"/proc/{server.pid}/task").iterdir()))
 
-    opened: list[WaitingPoll] = []
-    try:
-        for number, reader in enumerate(readers):
-            opened += [WaitingPoll(server, reader, stream="feed") for _ in range(POLLS_PER_USER)]
-            if number == 20:
-                until(lambda: one_more(server, readers[20]) == 429)
-                before = threads()
-        until(lambda: one_more(server, readers[-1]) == 429)
+    with ExitStack() as opened:
+        # The first of them bring up what a process needs once.
+        of_first = opened.enter_context(all_that_may_wait(server, readers[0], stream="feed"))
+        before = threads()
+        polls = [
+            opened.enter_context(WaitingPoll(server, reader, stream="feed"))
+            for reader in readers[1:-1]
+            for _ in range(POLLS_PER_USER)
+        ]
+        of_last = opened.enter_context(all_that_may_wait(server, readers[-1], stream="feed"))
         assert threads() <= before
         log_posts(1)
-        assert all(seqs(poll.data()) == [1] for poll in opened)
+        assert {tuple(seqs(poll.data())) for poll in of_first + polls + of_last} == {(1,)}
         assert threads() <= before
-    finally:
-        for poll in opened:
-            poll.connection.close()

@@ -1,16 +1,17 @@
 """Requests that wait for events on a real server."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection, HTTPResponse
+from select import select
 from typing import Any
 from urllib.parse import urlencode
 
 from apps.accounts.tests.people import Person
 from apps.realtime.errors import POLLS_PER_USER
 from apps.realtime.streams import USER
-from testing.server import ServerProcess, until
+from testing.server import ServerProcess
 
 
 class WaitingPoll:
@@ -64,17 +65,21 @@ def seqs(data: Any) -> list[int]:
 def all_that_may_wait(
     server: ServerProcess, reader: Person, **query: Any
 ) -> Iterator[list[WaitingPoll]]:
-    """Yield as many requests of a user as may wait at once, when all of them do."""
+    """Yield as many requests of a user as may wait at once, when all of them do: one more was
+    refused."""
     with ExitStack() as opened:
         polls = [
             opened.enter_context(WaitingPoll(server, reader, **query))
-            for _ in range(POLLS_PER_USER)
+            for _ in range(POLLS_PER_USER + 1)
         ]
-        until(lambda: one_more(server, reader) == 429)
-        yield polls
+        refused = answered_first(polls)
+        assert refused.answer()[0].status == 429
+        yield [poll for poll in polls if poll is not refused]
 
 
-def one_more(server: ServerProcess, reader: Person) -> int:
-    """Return the status of a further request of the user, which is answered soon."""
-    with WaitingPoll(server, reader, stream="feed", wait=1) as poll:
-        return poll.answer()[0].status
+def answered_first(polls: Sequence[WaitingPoll]) -> WaitingPoll:
+    """Wait until one of the requests is answered, and return it."""
+    of_connection = {poll.connection.sock: poll for poll in polls}
+    answered, _, _ = select(list(of_connection), [], [], 30)
+    assert answered, "None of them was answered."
+    return of_connection[answered[0]]
