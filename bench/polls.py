@@ -80,8 +80,9 @@ class Polls:
         while waiting:
             for key, _ in self._selector.select(WAIT):
                 connection: Any = key.fileobj
-                if not connection.recv(65536).startswith(b"HTTP/1.1 200"):
-                    raise Refused("A poll was refused.")
+                answer = connection.recv(65536)
+                if not answer.startswith(b"HTTP/1.1 200"):
+                    raise Refused(answer.decode(errors="replace"))
                 self._selector.unregister(connection)
                 waiting -= 1
         return time.monotonic()

@@ -36,9 +36,9 @@ from apps.realtime.event_pages import EventPage
 from apps.realtime.hub import hub
 from apps.realtime.poll_serializers import EventsOutput, EventsQuery, points_of
 from apps.realtime.polls import Poll
+from apps.realtime.reader_checks import ReaderChecks
 from apps.realtime.registry import SocketAuthenticator
 from apps.realtime.resume_points import ResumePoint
-from apps.realtime.selectors import require_reader
 from apps.realtime.sockets import Identity
 from apps.realtime.threads import in_poll_thread, in_redis_thread
 from apps.realtime.views import EventViewSet
@@ -89,6 +89,7 @@ class EventPolls:
     def __init__(self, rest: Application, authenticator: SocketAuthenticator) -> None:
         self._rest = rest
         self._authenticator = authenticator
+        self._checks = ReaderChecks()
         self._of_user: Counter[UUID] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -143,7 +144,7 @@ class EventPolls:
                 left.cancel()
         if poll.refused:
             raise StreamNotFound
-        await in_poll_thread(require_reader, reader, poll.page)
+        await self._checks.require(reader, poll.page)
         return poll.page
 
     @contextmanager

@@ -1,6 +1,7 @@
 """Reads of streams, by the rules that sockets subscribe by."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -23,26 +24,42 @@ def events_missed(reader: Identity, points: Mapping[str, ResumePoint]) -> EventP
         if page.full:
             break
         _add(page, name, replace(point, readable_after=readable[name]), *known[name])
-    require_reader(reader, page)
+    [refusal] = reader_refusals([(reader, page)])
+    if refusal is not None:
+        raise refusal
     return page
 
 
-def require_reader(reader: Identity, page: EventPage) -> None:
-    """Raise Unauthorized unless the reader's session is active, and StreamNotFound unless they may
-    read what the page has.
+def reader_refusals(
+    asked: Sequence[tuple[Identity, EventPage]],
+) -> list[Unauthorized | StreamNotFound | None]:
+    """Return for each reader why they may not read what their page has, None if they may: their
+    session must be active, and the streams readable.
 
     This is asked after the events were read, so that each of them happened while the reader might
     read it. A control that revokes that may be late, or lost.
     """
-    if not page.has_news:
-        return
-    if not socket_authenticator().active_sessions([reader.session_id]):
-        raise Unauthorized
-    for stream in page.streams.values():
-        after = _readable_after(stream.name, reader.user_id)
-        # A reader who was removed and added again may not read what happened meanwhile.
-        if any((frame.seq or 0) <= after for frame in stream.events[:1]):
-            raise StreamNotFound
+    news = [(reader, page) for reader, page in asked if page.has_news]
+    users: defaultdict[str, set[UUID]] = defaultdict(set)
+    for reader, page in news:
+        for name in page.streams:
+            users[name].add(reader.user_id)
+    active = socket_authenticator().active_sessions([reader.session_id for reader, _ in news])
+    readers = {name: readers_of(name, some) for name, some in users.items()}
+
+    def refusal(reader: Identity, page: EventPage) -> Unauthorized | StreamNotFound | None:
+        if not page.has_news:
+            return None
+        if reader.session_id not in active:
+            return Unauthorized()
+        for stream in page.streams.values():
+            after = readers[stream.name].get(reader.user_id)
+            # A reader who was removed and added again may not read what happened meanwhile.
+            if after is None or any((frame.seq or 0) <= after for frame in stream.events[:1]):
+                return StreamNotFound()
+        return None
+
+    return [refusal(reader, page) for reader, page in asked]
 
 
 def _readable_after(name: str, user_id: UUID) -> int:
