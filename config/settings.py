@@ -10,6 +10,8 @@ from config import env
 
 # --- Application ---------------------------------------------------------------------------------
 BASE_DIR = env.BASE_DIR
+# Ten years: no date gets out of the range that Python and the databases have.
+MOST_DAYS = 3650
 APP_NAME = env.text("APP_NAME", "parley")
 APP_ENV = env.text("APP_ENV", "development", one_of=("development", "test", "production"))
 APP_VERSION = env.text("APP_VERSION", "0.1.0")
@@ -131,7 +133,7 @@ THREAD_WAIT = 5.0
 
 # --- Redis, or what replaces it in an installation of one process --------------------------------
 REDIS_URL = env.redis_url()
-REDIS_POOL_SIZE = env.integer("REDIS_POOL_SIZE", 10, at_least=1)
+REDIS_POOL_SIZE = env.integer("REDIS_POOL_SIZE", 10, at_least=1, at_most=1000)
 REDIS_DATABASES = {
     "main": env.integer("REDIS_MAIN_DB", 0, at_most=1000),
     "cache": env.integer("REDIS_CACHE_DB", 3, at_most=1000),
@@ -226,8 +228,8 @@ SIMPLE_JWT = {
     "ALGORITHM": "HS256",
     "SIGNING_KEY": JWT_SECRET,
     "ISSUER": JWT_ISSUER,
-    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.integer("JWT_ACCESS_EXPIRY", 15, at_least=1)),
-    "REFRESH_TOKEN_LIFETIME": timedelta(hours=env.integer("JWT_REFRESH_EXPIRY", 168, at_least=1)),
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.integer("JWT_ACCESS_EXPIRY", 15, at_least=1, at_most=MOST_DAYS * 1440)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(hours=env.integer("JWT_REFRESH_EXPIRY", 168, at_least=1, at_most=MOST_DAYS * 24)),
     # Clocks of machines differ: a token from one that is ahead must not seem to be of the future.
     "LEEWAY": timedelta(seconds=10),
     "USER_ID_CLAIM": "userId",
@@ -281,7 +283,7 @@ ACTION_LIMITS: Mapping[str, int] = {}
 
 # --- Websockets ----------------------------------------------------------------------------------
 WEBSOCKET_QUERY_TOKEN = env.boolean("WEBSOCKET_QUERY_TOKEN", True)
-EVENT_RETENTION = timedelta(days=env.integer("EVENT_RETENTION_DAYS", 7, at_least=1))
+EVENT_RETENTION = timedelta(days=env.integer("EVENT_RETENTION_DAYS", 7, at_least=1, at_most=MOST_DAYS))
 
 # --- Browsers ------------------------------------------------------------------------------------
 CORS_ALLOWED_ORIGINS = env.words(

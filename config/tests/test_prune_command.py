@@ -4,12 +4,18 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from apps.accounts.models import Session, WebsocketTicket
 from apps.accounts.tests.people import Person
 from apps.core.models import IdempotencyKey
+
+
+@pytest.mark.parametrize("seconds", ["-5", "0", "1000000000000", "hourly"])
+def test_an_interval_that_cannot_be_is_refused(seconds: str) -> None:
+    with pytest.raises(CommandError, match="--every: use a whole number from 1 to 100000000"):
+        call_command("prune", f"--every={seconds}")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -7,8 +7,13 @@ from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand
 
+from config.command_line import whole_number
 from config.pruning import prune_all, prune_regularly
 from config.stopping import when_told_to_stop
+
+
+# Three years, in seconds.
+LONGEST = 10**8
 
 
 class Command(BaseCommand):
@@ -18,7 +23,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: Any) -> None:
         """Take how many seconds to wait before the next run."""
-        parser.add_argument("--every", type=int, metavar="SECONDS")
+        parser.add_argument("--every", type=whole_number(1, LONGEST), metavar="SECONDS")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Prune and say what was deleted; with --every until the process is told to stop."""
