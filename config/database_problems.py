@@ -113,6 +113,11 @@ SQLITE = (
         "DATABASE_URL, or restore it from a backup.",
     ),
 )
+# The words of either, for a command that is run before `migrate`.
+LACKING = (
+    r'relation ".*" does not exist|column .* does not exist|no such (table|column)',
+    "{place} lacks tables or columns of this release. Make them with: python manage.py migrate",
+)
 # What libpq and its Python client put before the reason.
 PREFIX = r"^(connection (failed|is bad): )?(connection to .* failed: )?(FATAL: +)?"
 TOO_OLD = r"or later is required \(found"
@@ -128,7 +133,7 @@ def problem_of(error: BaseException) -> str:
     facts = _facts(database, said)
     if re.search(TOO_OLD, said):
         return f"{said} Upgrade it, or name another one in {facts['address']}."
-    for words, sentence in SQLITE if on_sqlite() else POSTGRESQL:
+    for words, sentence in (*(SQLITE if on_sqlite() else POSTGRESQL), LACKING):
         if re.search(words, said):
             return sentence.format_map(facts)
     if isinstance(error, OperationalError | InterfaceError):
