@@ -28,6 +28,11 @@ POSTGRESQL = (
         "DATABASE_URL.",
     ),
     (
+        r"invalid connection option|bad value for",
+        'PostgreSQL\'s client does not take what stands behind the "?" of DATABASE_URL: {reason}. '
+        "Correct it.",
+    ),
+    (
         r"failed to resolve host|could not translate host name",
         'No host has the name "{host}". Correct {address}.',
     ),

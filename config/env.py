@@ -220,6 +220,19 @@ def mail_server(name: str, default: str) -> MailServer:
     )
 
 
+def log_file(name: str, default: str, *, used: bool) -> str:
+    """Return the variable as a path, and make the file if it is used."""
+    path = text(name, default)
+    if used:
+        try:
+            private_file(Path(path))
+            Path(path).open("a").close()
+        except OSError as error:
+            _report(name, f"names a file that cannot be written ({error}).")
+            return os.devnull
+    return path
+
+
 def emails(name: str) -> list[str]:
     """Return the variable as e-mail addresses, which have commas between them."""
     found = words(name)

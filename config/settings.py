@@ -335,7 +335,7 @@ SENTRY_DSN = env.sentry_dsn("SENTRY_DSN")
 LOG_LEVEL = env.text("LOG_LEVEL", "info", one_of=("debug", "info", "warning", "error"))
 LOG_FORMAT = env.text("LOG_FORMAT", "console", one_of=("json", "console"))
 LOG_OUTPUT = env.text("LOG_OUTPUT", "stdout", one_of=("stdout", "stderr", "file"))
-LOG_FILE_PATH = env.text("LOG_FILE_PATH", "./logs/app.log")
+LOG_FILE_PATH = env.log_file("LOG_FILE_PATH", "./logs/app.log", used=LOG_OUTPUT == "file")
 LOG_CLIENT_ADDRESS = env.text("LOG_CLIENT_ADDRESS", "area", one_of=("full", "area", "none"))
 LOGGING_CONFIG = "apps.core.logs.configure"
 LOGGING = {

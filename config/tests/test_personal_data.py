@@ -269,7 +269,7 @@ def test_a_copy_has_all_that_is_kept_of_a_user(ada: Person, bob: Person, tmp_pat
 def test_a_copy_is_of_one_moment_and_delays_no_write(
     ada: Person, bob: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bob sends a message before each file of the copy is written."""
+    """Bob sends a message after each file of the copy is written."""
     write = user_export._write
 
     def send() -> None:
@@ -277,9 +277,10 @@ def test_a_copy_is_of_one_moment_and_delays_no_write(
         connections.close_all()
 
     def write_while_bob_writes(*given: Any) -> int:
+        count = write(*given)
         with ThreadPoolExecutor(1) as thread:
             thread.submit(send).result()
-        return write(*given)
+        return count
 
     monkeypatch.setattr(user_export, "_write", write_while_bob_writes)
     path = tmp_path / "ada.zip"
