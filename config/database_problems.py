@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -138,7 +139,8 @@ def problem_of(error: BaseException) -> str:
     facts = _facts(database, said)
     if re.search(TOO_OLD, said):
         return f"{said} Upgrade it, or name another one in {facts['address']}."
-    for words, sentence in (*(SQLITE if on_sqlite() else POSTGRESQL), LACKING):
+    known: Sequence[tuple[str, str]] = SQLITE if on_sqlite() else POSTGRESQL
+    for words, sentence in (*known, LACKING):
         if re.search(words, said):
             return sentence.format_map(facts)
     if isinstance(error, OperationalError | InterfaceError):

@@ -47,8 +47,8 @@ class Problem:
 problems: list[Problem] = []
 declared: set[str] = set()
 
-# The environment without .env. A process that is started as another one's successor gets it, so that
-# it reads .env as it is by then.
+# The environment without .env. A process that takes another one's place gets it, so that it reads
+# .env as it is by then.
 OWN_ENVIRONMENT = dict(os.environ)
 # A test run must not depend on a developer's own .env file. A ${ in it stands for itself.
 if os.environ.get("APP_ENV") != "test":

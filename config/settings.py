@@ -228,8 +228,12 @@ SIMPLE_JWT = {
     "ALGORITHM": "HS256",
     "SIGNING_KEY": JWT_SECRET,
     "ISSUER": JWT_ISSUER,
-    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.integer("JWT_ACCESS_EXPIRY", 15, at_least=1, at_most=MOST_DAYS * 1440)),
-    "REFRESH_TOKEN_LIFETIME": timedelta(hours=env.integer("JWT_REFRESH_EXPIRY", 168, at_least=1, at_most=MOST_DAYS * 24)),
+    "ACCESS_TOKEN_LIFETIME": timedelta(
+        minutes=env.integer("JWT_ACCESS_EXPIRY", 15, at_least=1, at_most=MOST_DAYS * 1440)
+    ),
+    "REFRESH_TOKEN_LIFETIME": timedelta(
+        hours=env.integer("JWT_REFRESH_EXPIRY", 168, at_least=1, at_most=MOST_DAYS * 24)
+    ),
     # Clocks of machines differ: a token from one that is ahead must not seem to be of the future.
     "LEEWAY": timedelta(seconds=10),
     "USER_ID_CLAIM": "userId",
@@ -283,7 +287,9 @@ ACTION_LIMITS: Mapping[str, int] = {}
 
 # --- Websockets ----------------------------------------------------------------------------------
 WEBSOCKET_QUERY_TOKEN = env.boolean("WEBSOCKET_QUERY_TOKEN", True)
-EVENT_RETENTION = timedelta(days=env.integer("EVENT_RETENTION_DAYS", 7, at_least=1, at_most=MOST_DAYS))
+EVENT_RETENTION = timedelta(
+    days=env.integer("EVENT_RETENTION_DAYS", 7, at_least=1, at_most=MOST_DAYS)
+)
 
 # --- Browsers ------------------------------------------------------------------------------------
 CORS_ALLOWED_ORIGINS = env.words(

@@ -46,7 +46,7 @@ def noting(user_id: UUID) -> Iterator[Note]:
     """
     path = erasure_log()
     private_file(path)
-    # Without a buffer, whose rest would be written, and fail, a second time when the file is closed.
+    # Without a buffer, whose rest would be written, and fail, again when the file is closed.
     with path.open("a+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield partial(_note, file, digest_of(user_id))

@@ -144,7 +144,10 @@ def test_what_postgresql_says_is_one_sentence(
         ),
         ({"NAME": "no-such"}, 'has no database "no-such". Make it with: createdb --host='),
         ({"OPTIONS": {"sslmode": "require"}}, "offers no TLS, and sslmode=require requires it."),
-        ({"OPTIONS": {"sailor": "ada"}}, 'behind the "?" of DATABASE_URL: invalid connection option'),
+        (
+            {"OPTIONS": {"sailor": "ada"}},
+            'behind the "?" of DATABASE_URL: invalid connection option',
+        ),
         ({"OPTIONS": {"connect_timeout": "soon"}}, "DATABASE_URL: bad value for connect_timeout"),
         ({"OPTIONS": {"sslmode": "always"}}, 'fails: invalid sslmode value: "always". Correct'),
     ],

@@ -119,7 +119,9 @@ def test_a_file_that_is_no_database_is_refused_and_not_touched(
     monkeypatch.setenv("DATABASE_URL", f"sqlite://{hosts}")
     default = shared / "default"
     assert env.database(default, connect_timeout=0, lock_timeout=0)["NAME"] == default
-    assert env.problems == [env.Problem("DATABASE_URL", f"names {hosts}, which is no SQLite database.")]
+    assert env.problems == [
+        env.Problem("DATABASE_URL", f"names {hosts}, which is no SQLite database.")
+    ]
     assert mode(hosts) == 0o644
 
 

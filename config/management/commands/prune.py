@@ -11,7 +11,6 @@ from config.command_line import whole_number
 from config.pruning import prune_all, prune_regularly
 from config.stopping import when_told_to_stop
 
-
 # Three years, in seconds.
 LONGEST = 10**8
 

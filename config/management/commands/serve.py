@@ -129,7 +129,7 @@ def serve(listeners: Sequence[socket.socket], inherited: Inherited | None = None
     # While uvicorn runs it handles the signals itself. Before that, and when it raises them
     # again after its end, they come here and must not prevent the rest of this function.
     when_told_to_stop(stop)
-    # A terminal that closes, or an operator who wants new settings: what started it starts it again.
+    # A terminal that closes, or an operator who wants new settings and has it started again.
     if not inherited and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: stop())
     if inherited:
