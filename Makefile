@@ -74,6 +74,11 @@ test-integration: $(DEVELOPMENT) ## Only the tests with real server processes, o
 test-starts: $(DEVELOPMENT) ## Ten times: eight processes migrate one empty database, on both backends
 	@PARLEY_ROUNDS=10 $(PYTHON) -m testing.suite config/tests/test_migrating.py
 
+browser: $(DEVELOPMENT) ## Install Chromium on Debian and Ubuntu, for the tests that need a browser
+	@$(PYTHON) -m testing.browser 2>/dev/null || { \
+		test "$$(id -u)" = 0 || sudo=sudo; \
+		$$sudo apt-get update --quiet && $$sudo apt-get install --yes --quiet --no-install-recommends chromium; }
+
 # The list of CI; the cheap steps come first and the tests last.
 CHECKS := check-format check-lint check-types check-layers check-migrations check-schema \
 	check-dependencies check-image check-clients check-fuzz
@@ -259,7 +264,7 @@ $(CLIENT_TOOLS): $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(DEVELOPM
 	@cd $(CLIENTS) && npm ci --ignore-scripts --loglevel=error
 	@touch $@
 
-.PHONY: run dev demo admin ws-health build test test-integration test-starts check $(CHECKS) bench $(BENCHMARKS) \
+.PHONY: run dev demo admin ws-health build test test-integration test-starts browser check $(CHECKS) bench $(BENCHMARKS) \
 	drill drill-short restore-drill \
 	format swagger asyncapi lock migrate-create migrate-up migrate-down migrate-force redis-start redis-stop \
 	redis-cli redis-monitor ps logs clean clean-all help
