@@ -448,11 +448,10 @@ export class Realtime {
       else this.#notice(name, head);
     }
     // The server does not subscribe by itself to the others, or not any more. And the answer tells the
-    // epoch of the user's own stream, by which a restored backup is noticed. That of another stream
-    // is asked for with its first event: a user may have hundreds that are silent.
-    const own = `user.${this.#userId}`;
-    for (const [name, { epoch }] of this.#places) {
-      if (!(name in streams) || (name === own && !epoch)) this.#resume(name);
+    // epoch of the user's own stream, by which a restored backup is noticed even if it has as many
+    // events. That of another stream is asked for with its first event: a user may have hundreds.
+    for (const name of this.#places.keys()) {
+      if (!(name in streams) || name === `user.${this.#userId}`) this.#resume(name);
     }
     this.#fetch();
     this.#adopt(0);
@@ -537,10 +536,13 @@ export class Realtime {
 
   /** @param {SocketFrames["reset"]} data */
   #reset({ stream, head, epoch }) {
+    const before = this.#places.get(stream)?.epoch;
     const place = this.#answered(stream, epoch);
     if (!place) return;
     begin(place, head);
     this.#fetch();
+    // A backup that was restored renews all epochs.
+    if (before && before !== epoch) for (const name of this.#places.keys()) this.#resume(name);
   }
 
   /**
