@@ -20,7 +20,7 @@ SIZES = (1_000, 2_500)
 ROUNDS = 2
 # Polls that come and go before the count begins, so that modules, threads and connections to the
 # database, which a server has once, do not count as memory of polls.
-FIRST_POLLS = 20
+FIRST_POLLS = 200
 # The server has begun to wait for all of them when it takes less of so many seconds.
 SETTLE_SECONDS = 0.5
 IDLE = 0.05
