@@ -98,5 +98,7 @@ def _type(schema: Part) -> str:
         return f"Array<{_type(schema['items'])}>"
     if "additionalProperties" in schema:
         return f"Record<string, {_type(schema['additionalProperties'])}>"
+    if "type" not in schema:
+        return "unknown"
     kinds = schema["type"]
     return " | ".join(SIMPLE[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))

@@ -29,6 +29,8 @@ export interface Events {
   read_receipt: ReadReceiptPayload;
   roles_changed: RolesChangedPayload;
   security_alert: SecurityAlertPayload;
+  task_completed: JobEndedPayload;
+  task_failed: JobEndedPayload;
 }
 
 /** Signals, which are true for the moment. */
@@ -134,6 +136,25 @@ export type GroupRole = "owner" | "admin" | "member";
 export interface HeadsPayload {
   streams: Record<string, number>;
 }
+
+export interface Job {
+  id: string;
+  type: string;
+  status: JobStatus;
+  progress: number;
+  result: unknown;
+  error: string;
+  attempts: number;
+  createdAt: string;
+  startedAt: string | null;
+  finishedAt: string | null;
+}
+
+export interface JobEndedPayload {
+  job: Job;
+}
+
+export type JobStatus = "pending" | "processing" | "completed" | "failed" | "cancelled";
 
 export interface MemberLeftPayload {
   conversationId: string;
