@@ -33,6 +33,11 @@ _MEMBERSHIP = Prepared(
 _MESSAGES = Prepared(
     lambda: with_status(Message.objects.filter(OneOf("pk", "ids", UUIDField()), deleted_at=None))
 )
+_STANDING = Prepared(
+    lambda: Membership.objects.filter(
+        OneOf("user", "users", UUIDField()), incoming_seq=None
+    ).values_list("user", "conversation", "joined_event")
+)
 _USERS = Prepared(lambda: User.objects.filter(OneOf("pk", "ids", UUIDField())))
 
 
@@ -200,8 +205,7 @@ def group_readers(group_id: UUID, users: Collection[UUID]) -> dict[UUID, int]:
 
 def groups_standing(users: Collection[UUID]) -> Iterable[tuple[UUID, UUID, int]]:
     """Return the group memberships of users: user, group, and the last event before they joined."""
-    memberships = Membership.objects.filter(user__in=users, incoming_seq=None)
-    return memberships.values_list("user", "conversation", "joined_event")
+    return _STANDING.all(users=users)
 
 
 def peers_of(

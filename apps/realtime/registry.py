@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.core.errors import DomainError
 from apps.core.serializers import CamelSerializer
 from apps.realtime.server_frames import SocketFrame
 from apps.realtime.sockets import Identity, Socket
@@ -29,12 +30,27 @@ class Command:
     answers: Sequence[type[SocketFrame]]
 
 
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """The user and session that open a socket, and the user as they are shown to themselves."""
+
+    identity: Identity
+    user: Mapping[str, Any]
+
+
+class MustWait(Exception):
+    """What opens this socket is locked by another transaction. The others of its group must not
+    wait for that."""
+
+
 class SocketAuthenticator(Protocol):
     """What the accounts app decides about sockets."""
 
-    def authenticate(self, scope: Mapping[str, Any]) -> tuple[Identity, Mapping[str, Any]]:
-        """Return the user and session that open this socket, and the user as they are shown to
-        themselves; raise Unauthorized or Forbidden."""
+    def authenticate(
+        self, scopes: Sequence[Mapping[str, Any]], *, wait: bool
+    ) -> Sequence[Authenticated | DomainError | MustWait]:
+        """Return for each handshake, in their order, who opens the socket, or why nobody does.
+        Unless it is told to `wait` for locks, that may be MustWait."""
 
     def active_sessions(self, sessions: Iterable[UUID]) -> set[UUID]:
         """Return those of the sessions that are still active."""

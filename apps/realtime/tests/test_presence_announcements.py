@@ -182,7 +182,11 @@ def test_an_arrival_makes_frames_for_peers_who_are_online_only(
     monkeypatch.setattr(presence_module, "presence_store", lambda: store)
     monkeypatch.setattr(presence_module, "LOOKED_UP_AT_ONCE", 1)
     streams: list[str] = []
-    monkeypatch.setattr(presence_module, "signal", lambda *signals: streams.extend(name for one in signals for name in one.streams()))
+    monkeypatch.setattr(
+        presence_module,
+        "signal",
+        lambda *signals: streams.extend(name for one in signals for name in one.streams()),
+    )
     for user in (bob.user, moderator.user):
         store.arrive([entry(user)])
     announce_online([Arrival(alice.user.pk, version=1)])
