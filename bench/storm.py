@@ -3,7 +3,7 @@
 import json
 import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -16,8 +16,10 @@ from bench.sockets import Crowd
 
 SOCKETS = 5_000
 MISSED = 20
-AT_ONCE = 5_000
+AT_ONCE = 1_000
 CALM_SECONDS = 10.0
+DROP_SECONDS = 10.0
+SETTLE_SECONDS = 3.0
 LONGEST = 60.0
 # Who receives events all the time, and the messages to them in a second. A user may write ten.
 OTHERS = 20
@@ -43,11 +45,12 @@ MISS = """
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of the run, by time.perf_counter()."""
+    """A part of the run, by time.perf_counter(), and the processor time of the server in it."""
 
     name: str
     begin: float
     end: float
+    cpu: float
 
 
 def rows() -> Sequence[Row]:
@@ -62,13 +65,11 @@ def rows() -> Sequence[Row]:
         )
         others.start()
         try:
-            phases, caught_up = storm(backend, server, users)
-            cpu = server.cpu_seconds()
-        finally:
+            phases = storm(backend, server, users)
             stop.set()
-        found: list[tuple[float, float]] = latencies.get(timeout=LONGEST)
-        others.join(LONGEST)
-    print(f"{caught_up=} {cpu=}", flush=True)
+            found: list[tuple[float, float]] = latencies.get(timeout=LONGEST)
+        finally:
+            others.kill()
     calm: float | None = None
     made: list[Row] = []
     for phase in phases:
@@ -80,7 +81,7 @@ def rows() -> Sequence[Row]:
                 "what": phase.name,
                 "sockets": SOCKETS,
                 "seconds": phase.end - phase.begin,
-                "caught up s": caught_up if phase is phases[-1] else None,
+                "server cpu s": phase.cpu,
                 "others' deliveries": len(of_phase),
                 "p50 ms": percentile(of_phase, 0.5) * 1000,
                 "p99 ms": p99,
@@ -90,28 +91,33 @@ def rows() -> Sequence[Row]:
     return made
 
 
-def storm(backend: Backend, server: Server, users: Sequence[User]) -> tuple[list[Phase], float]:
-    """Return the parts of the run, and after how many seconds all had caught up."""
+def storm(backend: Backend, server: Server, users: Sequence[User]) -> list[Phase]:
+    """Return the parts of the run. The last one ends when all have caught up."""
     phases = []
+
+    def phase(name: str, work: Callable[[], object]) -> None:
+        began, cpu = time.perf_counter(), server.cpu_seconds()
+        work()
+        phases.append(Phase(name, began, time.perf_counter(), server.cpu_seconds() - cpu))
+
     with Crowd(server.port) as crowd:
-        crowd.join([user.token for user in users], ((CONNECTED, ""),))
-        began = time.perf_counter()
-        crowd.idle(CALM_SECONDS)
-        phases.append(Phase("calm", began, time.perf_counter()))
-    began = time.perf_counter()
-    time.sleep(5.0)
-    phases.append(Phase("all drop", began, time.perf_counter()))
+        crowd.join([user.token for user in users], ((CONNECTED, ""),), AT_ONCE)
+        phase("calm", lambda: crowd.idle(CALM_SECONDS))
+        phase("all drop", lambda: drop(crowd))
     emails = "{" + ",".join(user.email for user in users) + "}"
     logged = backend.query(MISS.format(missed=MISSED, emails=emails))
     if logged != MISSED * len(users):
         raise RuntimeError(f"{logged} events were logged.")
-    time.sleep(3.0)
+    time.sleep(SETTLE_SECONDS)
     with Crowd(server.port) as crowd:
-        began = time.perf_counter()
-        come_back(crowd, users)
-        caught_up = time.perf_counter() - began
-        phases.append(Phase("all come back", began, time.perf_counter()))
-    return phases, caught_up
+        phase("all come back", lambda: come_back(crowd, users))
+    return phases
+
+
+def drop(crowd: Crowd) -> None:
+    """Close all sockets at once, and wait until the server has told others."""
+    crowd.leave()
+    time.sleep(DROP_SECONDS)
 
 
 def come_back(crowd: Crowd, users: Sequence[User]) -> None:

@@ -59,7 +59,8 @@ def sessions_of_tokens(tokens: Sequence[str]) -> list[Session | DomainError]:
     """Return for each token what session_of_token() returns or raises, with one query for those
     that are not known."""
     known = {token: found for token in tokens if (found := _find(token)) is not None}
-    looked_up = _look_up({token for token in tokens if token not in known})
+    unknown = {token for token in tokens if token not in known}
+    looked_up = _look_up(unknown) if unknown else {}
     return [_session_of(known.get(token) or looked_up[token]) for token in tokens]
 
 

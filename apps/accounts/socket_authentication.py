@@ -56,7 +56,9 @@ class AccountsSocketAuthenticator:
             Ticket: iter(tickets_redeem(tickets, wait=wait)),
             Token: iter(sessions_of_tokens(tokens)),
         }
-        found = [next(outcomes[type(one)]) if type(one) in outcomes else one for one in asked]
+        found: list[Any] = [
+            next(outcomes[type(one)]) if type(one) in outcomes else one for one in asked
+        ]
         return [_authenticated(one) if isinstance(one, Session) else one for one in found]
 
     def active_sessions(self, sessions: Iterable[UUID]) -> set[UUID]:

@@ -50,6 +50,8 @@ def tickets_redeem(
     """Delete tickets and return for each its session, or InvalidToken or SessionOver. Unless it is
     told to `wait`, a ticket that another transaction has locked stays, and is MustWait. There is no
     actor, because only the ticket tells who the user is."""
+    if not tickets:
+        return []
     digests = [_digest(ticket) for ticket in tickets]
     # Any client may send any ticket. On SQLite a transaction would block every other writer, even
     # if no ticket exists, so a SELECT comes first.

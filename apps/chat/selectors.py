@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Expression, F, Q, QuerySet, UUIDField
@@ -38,6 +39,38 @@ _STANDING = Prepared(
         OneOf("user", "users", UUIDField()), incoming_seq=None
     ).values_list("user", "conversation", "joined_event")
 )
+
+
+def _peers(model: type[Any], own: str, other: str, among: bool, **which: Any) -> Prepared[Any]:
+    """Return the selector of the pairs of a user and another in those rows of a model."""
+
+    def pairs() -> QuerySet[Any]:
+        # One call, so that all conditions are about the same membership.
+        found = model.objects.order_by().filter(OneOf(own, "users", UUIDField()), **which)
+        if among:
+            found = found.filter(OneOf(other, "among", UUIDField()))
+        rows: QuerySet[Any] = found.values_list(own, other)
+        return rows
+
+    return Prepared(pairs)
+
+
+def _all_peers(*, among: bool) -> Sequence[Prepared[Any]]:
+    return [
+        _peers(Conversation, "first", "second", among),
+        _peers(Conversation, "second", "first", among),
+        _peers(
+            Membership,
+            "conversation__memberships__user",
+            "user",
+            among,
+            conversation__memberships__incoming_seq=None,
+            conversation__member_count__lte=PRESENCE_MEMBERS,
+        ),
+    ]
+
+
+_PEERS, _PEERS_AMONG = _all_peers(among=False), _all_peers(among=True)
 _USERS = Prepared(lambda: User.objects.filter(OneOf("pk", "ids", UUIDField())))
 
 
@@ -213,20 +246,9 @@ def peers_of(
 ) -> Iterable[tuple[UUID, UUID]]:
     """Return with whom each of the users has a direct conversation or a small group, as pairs of
     the user and the other: all, or those of `among`."""
-    direct = Conversation.objects.order_by()
-    members = Membership.objects.filter(
-        conversation__memberships__user__in=users,
-        conversation__memberships__incoming_seq=None,
-        conversation__member_count__lte=PRESENCE_MEMBERS,
-    )
-    first, second = direct.filter(first__in=users), direct.filter(second__in=users)
-    if among is not None:
-        first, second = first.filter(second__in=among), second.filter(first__in=among)
-        members = members.filter(user__in=among)
-    return first.values_list("first", "second").union(
-        second.values_list("second", "first"),
-        members.values_list("conversation__memberships__user", "user"),
-    )
+    if among is None:
+        return (pair for peers in _PEERS for pair in peers.all(users=users))
+    return (pair for peers in _PEERS_AMONG for pair in peers.all(users=users, among=among))
 
 
 def are_peers(user_id: UUID, other_id: UUID) -> bool:

@@ -165,7 +165,7 @@ def test_a_ticket_that_is_locked_delays_no_other_of_its_group(
             done, _ = await asyncio.wait({his}, timeout=2)
             waits = not hers.done()
             locker.rollback()
-            assert await asyncio.gather(hers, his) == [["connected"], ["connected"]]
+            assert [await hers, await his] == [["connected"], ["connected"]]
             assert waits
             await asyncio.gather(*ahead)
             return bool(done)
@@ -188,10 +188,9 @@ def test_a_session_that_ends_during_the_handshake_has_no_socket(
         his = asyncio.create_task(Arrivals([(server, Way(token=bob.access))])._arrive())
         headers = {"Authorization": f"Bearer {alice.access}"}
         logout = f"{server.url}/api/v1/auth/logout"
-        until_open = asyncio.to_thread(until, lambda: server.open_sockets() == 2)
-        await until_open
+        await asyncio.to_thread(until, lambda: server.open_sockets() == 2)
         await asyncio.to_thread(httpx.post, logout, headers=headers)
-        return await asyncio.gather(hers, his)
+        return [await hers, await his]
 
     assert asyncio.run(scenario()) == [[4501], ["connected"]]
 
