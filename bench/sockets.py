@@ -12,6 +12,7 @@ CONTINUATION, TEXT, CLOSE, PING, PONG = 0x0, 0x1, 0x8, 0x9, 0xA
 # The server needs its database for each handshake; more at once would only wait in its queues.
 IN_FLIGHT = 32
 UPGRADED = b"HTTP/1.1 101"
+ERROR = b'{"type":"error"'
 
 
 class Refused(Exception):
@@ -130,6 +131,8 @@ class Crowd:
                     if reply:
                         client.send(reply)
                     begun -= not client.greeting
+                elif client.greeting and text.startswith(ERROR):
+                    raise Refused(text.decode())
 
     def poll(self, timeout: float) -> Iterator[tuple[Client, bytes]]:
         """Yield the texts that arrive, after at most `timeout` seconds for the first of them."""
