@@ -10,7 +10,7 @@ from bench.servers import Backend, Server, parley, same_uvicorn, start_backend
 from bench.sockets import Crowd, allow_open_files
 from bench.storm import rows as storm_rows
 
-# How many sockets one turn opens, and how many of them are being opened at any time.
+# How many sockets one turn opens, and how many of them each process is opening at any time.
 SOCKETS = 500
 AT_ONCE = 100
 ROUNDS = 5
@@ -50,9 +50,9 @@ def run() -> Report:
     report.rows += storm_rows()
     report.notes += [
         f"Medians of {ROUNDS} turns of {SOCKETS} sockets each, of as many users, whose tokens the "
-        f"server has not seen before; {AT_ONCE} are being opened at any time, by one other process "
-        "on the same cores. A socket of Parley counts once its `connected` has arrived, a bare one "
-        "once it is upgraded.",
+        f"server has not seen before; {AT_ONCE} are being opened at any time on each process, by "
+        "one other process on the same cores. A socket of Parley counts once its `connected` has "
+        "arrived, a bare one once it is upgraded.",
         "Bare is an ASGI application without Django and Channels on the same uvicorn, protocol "
         "class and settings.",
         "Two processes, the clients and both databases share two cores, so the rate of two "
@@ -67,17 +67,21 @@ def measured_in_turn(backend: Backend, stack: ExitStack) -> Mapping[str, Sequenc
     bare = stack.enter_context(same_uvicorn("bench.bare_hub:application", backend.environment))
     one = stack.enter_context(parley(backend))
     two = stack.enter_context(parley(backend, "config.settings", "--processes", "2"))
-    sides: dict[str, tuple[Server, Greeting, Callable[[int], Sequence[str]]]] = {
-        "bare uvicorn": (bare, (), lambda count: [""] * count),
-        "Parley, one process": (one, CONNECTED, lambda count: tokens(backend, count)),
-        "Parley, two processes": (two, CONNECTED, lambda count: tokens(backend, count)),
+    sides: dict[str, Callable[[int], Turn]] = {
+        "bare uvicorn": lambda count: connect(bare, [""] * count, (), AT_ONCE),
+        "Parley, one process": lambda count: connect(
+            one, tokens(backend, count), CONNECTED, AT_ONCE
+        ),
+        "Parley, two processes": lambda count: connect(
+            two, tokens(backend, count), CONNECTED, 2 * AT_ONCE
+        ),
     }
     turns: dict[str, list[Turn]] = {name: [] for name in sides}
-    for server, greeting, made in sides.values():
-        connect(server, made(WARMING), greeting)
+    for measure in sides.values():
+        measure(WARMING)
     for _ in range(ROUNDS):
-        for name, (server, greeting, made) in sides.items():
-            turns[name].append(connect(server, made(SOCKETS), greeting))
+        for name, measure in sides.items():
+            turns[name].append(measure(SOCKETS))
             print(name, turns[name][-1], flush=True)
     return turns
 
@@ -87,12 +91,12 @@ def tokens(backend: Backend, count: int) -> Sequence[str]:
     return [user.token for user in backend.users(count)]
 
 
-def connect(server: Server, tokens: Sequence[str], greeting: Greeting) -> Turn:
-    """Open a socket with each token, and close all of them."""
+def connect(server: Server, tokens: Sequence[str], greeting: Greeting, at_once: int) -> Turn:
+    """Open a socket with each token, so many at a time, and close all of them."""
     with Crowd(server.port) as crowd:
         cpu, own = server.cpu_seconds(), time.process_time()
         began = time.perf_counter()
-        crowd.join(tokens, greeting, AT_ONCE)
+        crowd.join(tokens, greeting, at_once)
         seconds, own = time.perf_counter() - began, time.process_time() - own
         # What the server does after `connected`, it does for the socket too.
         crowd.idle(0.5)

@@ -90,6 +90,13 @@ def gathered(authenticator: Any, candidates: Any, **options: Any) -> Any:
     return admit(authenticator, candidates, **options)
 
 
+def one_call_at_a_time(call: Any) -> Any:
+    """Return calls that go together, of which one runs at once."""
+    from apps.realtime.together import Together
+
+    return Together(call, most=1)
+
+
 def slow_starts(users: Any) -> Any:
     """Return late where sockets start."""
     from apps.realtime.event_log import heads
@@ -172,7 +179,7 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "ignores-drops": [("apps.core.kept:Kept", "drop", lambda *_: None)],
     "keeps-old-loads": [("apps.core.kept:Kept", "_changed_since", lambda *_: False)],
     "joins-old-loads": [("apps.core.kept:Kept", "unchanged_since", lambda *_: True)],
-    "gathers-arrivals": [(HUB, "admit", gathered)],
+    "gathers-arrivals": [(HUB, "admit", gathered), (HUB, "Together", one_call_at_a_time)],
     "slow-starts": [("apps.realtime.subscriptions", "_starts_of", slow_starts)],
     "breaks-one": [(SOCKETS, "_require_known_origin", broken)],
     "breaks-all": [(SOCKETS, "_credential", unguarded_credential)],
