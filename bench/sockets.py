@@ -116,7 +116,7 @@ class Crowd:
     def join_each(
         self, given: Sequence[tuple[str, Sequence[tuple[bytes, str]]]], at_once: int = IN_FLIGHT
     ) -> None:
-        """Open a socket with each token, which begins as the greeting beside it says."""
+        """Open a socket with each token, which begins as the greeting with it says."""
         waiting, begun = deque(given), 0
         while waiting or begun:
             while waiting and begun < at_once:
