@@ -7,24 +7,33 @@ streams their users may read, so that a lost control is made up for.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+from apps.core.errors import Busy
 from apps.core.kept import drop_here
+from apps.realtime.admission import Admission, Candidate, admit
 from apps.realtime.background import every, spawn
 from apps.realtime.closing import SESSION_REVOKED
 from apps.realtime.controls import DropTag, EndSession, Revoke, Subscribe, unpack
 from apps.realtime.database_notices import Notice
 from apps.realtime.frames import Frame, Wakeup
 from apps.realtime.isolation import each
-from apps.realtime.presence import announce_departures, announce_online, presence_store
-from apps.realtime.registry import SocketAuthenticator
+from apps.realtime.presence import (
+    Arrival,
+    announce_departures,
+    announce_online,
+    presence_store,
+)
+from apps.realtime.registry import MustWait, SocketAuthenticator
 from apps.realtime.relay import Relay
 from apps.realtime.socket_frames import Heartbeat
-from apps.realtime.sockets import Socket, Subscriber
+from apps.realtime.sockets import PresenceEntry, Socket, Subscriber
 from apps.realtime.subscriptions import Subscriptions
-from apps.realtime.threads import in_redis_thread, in_thread
+from apps.realtime.threads import in_redis_thread, in_thread, later
+from apps.realtime.together import Together
 from apps.realtime.transport import HEARTBEAT_SECONDS
 from apps.realtime.wakeups import receive_here, wake
 
@@ -74,6 +83,9 @@ class Hub:
         self._ended: dict[UUID, float] = {}
         self._heartbeat_part = 0
         self._relay = Relay(self.deliver, self.receive_notice)
+        self._admissions = Together(self._admit_together)
+        self._arrivals = Together(self._announce_together)
+        self._departures = Together(self._forget_together)
 
     def start(self) -> None:
         """Begin to send and receive wake-ups, and the repeated work for the sockets."""
@@ -93,6 +105,44 @@ class Hub:
         return len({socket.identity.user_id for socket in tuple(self._sockets)}), len(self._sockets)
 
     # Sockets.
+
+    async def admit(self, candidate: Candidate, owner: str) -> Admission:
+        """Return the admission of a client, together with those who arrive at the same moment;
+        raise why there is none. The owner is the network of the client."""
+        try:
+            return await self._admissions.ask(candidate, owner)
+        except MustWait:
+            admitting = partial(admit, self._authenticator, [candidate], wait=True)
+            [outcome] = await in_redis_thread(admitting)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def announce(self, arrival: Arrival) -> None:
+        """Tell others that a user is online, soon. Nobody waits for that."""
+        self._arrivals.ask(arrival)
+
+    async def forget(self, entry: PresenceEntry) -> None:
+        """Remove a socket that is closed from the store of presence, together with those that are
+        closed at the same moment."""
+        try:
+            await self._departures.ask(entry)
+        except Busy:
+            # The user would stay online for as long as the store keeps the socket.
+            later(partial(presence_store().leave, [entry]))
+
+    async def _admit_together(
+        self, candidates: Sequence[Candidate]
+    ) -> Sequence[Admission | Exception]:
+        return await in_redis_thread(admit, self._authenticator, candidates)
+
+    async def _announce_together(self, arrivals: Sequence[Arrival]) -> Sequence[None]:
+        await in_thread(announce_online, arrivals)
+        return [None] * len(arrivals)
+
+    async def _forget_together(self, entries: Sequence[PresenceEntry]) -> Sequence[None]:
+        await in_redis_thread(presence_store().leave, entries)
+        return [None] * len(entries)
 
     def add(self, socket: Socket) -> None:
         """Add a socket that is authenticated."""
@@ -203,9 +253,8 @@ class Hub:
     async def _refresh_presence(self) -> None:
         alive = [socket for socket in self._sockets if not socket.closed]
         refresh = presence_store().refresh
-        for arrival in await in_redis_thread(refresh, [socket.entry for socket in alive]):
-            await in_thread(announce_online, arrival)
+        if arrivals := await in_redis_thread(refresh, [socket.entry for socket in alive]):
+            await in_thread(announce_online, arrivals)
         # A socket that left meanwhile may have been refreshed after it left.
-        for socket in alive:
-            if socket.closed:
-                await in_redis_thread(presence_store().leave, socket.entry)
+        if left := [socket.entry for socket in alive if socket.closed]:
+            await in_redis_thread(presence_store().leave, left)

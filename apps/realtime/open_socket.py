@@ -3,27 +3,22 @@
 import itertools
 import time
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
-import structlog
-
-from apps.core.errors import Busy
 from apps.core.http.envelope import timestamp
+from apps.core.quick_log import QuickLog
 from apps.realtime.errors import TooManyStreams
 from apps.realtime.frames import Frame
 from apps.realtime.hub import Hub
 from apps.realtime.outbox import Outbox
-from apps.realtime.presence import presence_store
 from apps.realtime.resume_points import ResumePoint
 from apps.realtime.server_frames import SocketFrame
 from apps.realtime.socket_frames import Connected
 from apps.realtime.sockets import Identity, PresenceEntry
-from apps.realtime.threads import in_redis_thread, later
 from apps.realtime.transport import HEARTBEAT_SECONDS
-from apps.realtime.wire import Wire
+from apps.realtime.wire import SOCKET_LOGGER, Wire
 
-log = structlog.get_logger("parley.socket")
+log = QuickLog(SOCKET_LOGGER)
 
 # More than a user has groups, and few enough that a heartbeat, which names all of them, is smaller
 # than 64 KiB.
@@ -106,12 +101,8 @@ class OpenSocket(Outbox):
     async def leave(self, client_code: int | None = None) -> None:
         """Forget the socket, which is closed: by the server, or by the client with this code."""
         self.closed = True
-        leave = partial(presence_store().leave, self.entry)
         try:
-            await in_redis_thread(leave)
-        except Busy:
-            # The user would stay online for as long as the store keeps the socket.
-            later(leave)
+            await self._hub.forget(self.entry)
         finally:
             # This comes last, so that a hub without sockets has none that is still at work.
             self._hub.remove(self)
