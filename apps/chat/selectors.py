@@ -204,20 +204,24 @@ def groups_standing(users: Collection[UUID]) -> Iterable[tuple[UUID, UUID, int]]
     return memberships.values_list("user", "conversation", "joined_event")
 
 
-def peers_of(user_id: UUID, among: Collection[UUID] | None = None) -> Iterable[UUID]:
-    """Return the users with whom a user has a direct conversation or a small group: all, or those
-    of `among`."""
+def peers_of(
+    users: Collection[UUID], among: Collection[UUID] | None = None
+) -> Iterable[tuple[UUID, UUID]]:
+    """Return with whom each of the users has a direct conversation or a small group, as pairs of
+    the user and the other: all, or those of `among`."""
     direct = Conversation.objects.order_by()
-    groups = Membership.objects.filter(
-        user=user_id, incoming_seq=None, conversation__member_count__lte=PRESENCE_MEMBERS
+    members = Membership.objects.filter(
+        conversation__memberships__user__in=users,
+        conversation__memberships__incoming_seq=None,
+        conversation__member_count__lte=PRESENCE_MEMBERS,
     )
-    members = Membership.objects.filter(conversation__in=groups.values("conversation"))
-    first, second = direct.filter(first=user_id), direct.filter(second=user_id)
+    first, second = direct.filter(first__in=users), direct.filter(second__in=users)
     if among is not None:
         first, second = first.filter(second__in=among), second.filter(first__in=among)
         members = members.filter(user__in=among)
-    return first.values_list("second", flat=True).union(
-        second.values_list("first", flat=True), members.values_list("user", flat=True)
+    return first.values_list("first", "second").union(
+        second.values_list("second", "first"),
+        members.values_list("conversation__memberships__user", "user"),
     )
 
 

@@ -76,11 +76,15 @@ def _announce(frames: Sequence[Frame]) -> None:
     log_published(frames)
 
 
-def signal(one: Signal) -> None:
-    """Send the signal to the present subscribers of its streams. It is not logged and may be
+def signal(*signals: Signal) -> None:
+    """Send the signals to the present subscribers of their streams. They are not logged and may be
     lost."""
-    text = render(one.type, one.data())
-    wake(frames=[Frame(name, None, text, one.about, one.version) for name in one.streams()])
+    frames = []
+    for one in signals:
+        text = render(one.type, one.data())
+        frames += [Frame(name, None, text, one.about, one.version) for name in one.streams()]
+    if frames:
+        wake(frames=frames)
 
 
 def events_after(stream: str, after: int, up_to: int | None = None) -> Backlog:

@@ -27,7 +27,9 @@ async def perform_handshake(
     try:
         identity, user = await in_thread(authenticator.authenticate, scope)
         entry = PresenceEntry(identity.user_id, identity.session_id, wire.socket_id)
-        arrival = await in_redis_thread(presence_store().enter, entry)
+        [arrival] = await in_redis_thread(presence_store().arrive, [entry])
+        if isinstance(arrival, TooManySockets):
+            raise arrival
     except TooManySockets:
         wire.log_refusal(code=closing.TOO_MANY_SOCKETS, user_id=str(identity.user_id))
         await wire.accept()
@@ -47,6 +49,6 @@ async def perform_handshake(
         raise
     if arrival is not None:
         # The socket is served without waiting until others are notified.
-        spawn(in_thread(announce_online, arrival))
+        spawn(in_thread(announce_online, [arrival]))
     log.info("connected", request_id=wire.request_id, address=wire.address)
     return socket

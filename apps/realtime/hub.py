@@ -195,9 +195,8 @@ class Hub:
     async def _refresh_presence(self) -> None:
         alive = [socket for socket in self._sockets if not socket.closed]
         refresh = presence_store().refresh
-        for arrival in await in_redis_thread(refresh, [socket.entry for socket in alive]):
-            await in_thread(announce_online, arrival)
+        if arrivals := await in_redis_thread(refresh, [socket.entry for socket in alive]):
+            await in_thread(announce_online, arrivals)
         # A socket that left meanwhile may have been refreshed after it left.
-        for socket in alive:
-            if socket.closed:
-                await in_redis_thread(presence_store().leave, socket.entry)
+        if left := [socket.entry for socket in alive if socket.closed]:
+            await in_redis_thread(presence_store().leave, left)

@@ -3,12 +3,12 @@
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
 from apps.realtime import presence
-from apps.realtime.presence import Arrival, Departure, TooManySockets
+from apps.realtime.presence import Arrival, Departure, Entered, TooManySockets
 from apps.realtime.sockets import PresenceEntry
 
 
@@ -24,27 +24,16 @@ class LocalPresence:
         self._announcing: dict[UUID, tuple[float, float]] = {}
         self._lock = threading.Lock()
 
-    def enter(self, entry: PresenceEntry) -> Arrival | None:
+    def arrive(self, entries: Sequence[PresenceEntry]) -> list[Entered]:
         """See PresenceStore."""
         with self._lock:
-            own = self._entries[entry.user_id]
-            if len(own) >= presence.SOCKETS_PER_USER:
-                raise TooManySockets
-            was_online = bool(own) or entry.user_id in self._leaving
-            own.add(entry)
-            self._leaving.pop(entry.user_id, None)
-            self._announcing.pop(entry.user_id, None)
-            return None if was_online else Arrival(entry.user_id, _microseconds())
+            return [self._arrive(entry) for entry in entries]
 
-    def leave(self, entry: PresenceEntry) -> None:
+    def leave(self, entries: Sequence[PresenceEntry]) -> None:
         """See PresenceStore."""
         with self._lock:
-            own = self._entries[entry.user_id]
-            if entry in own and len(own) == 1:
-                self._leaving[entry.user_id] = time.time() + presence.GRACE_SECONDS
-            own.discard(entry)
-            if not own:
-                del self._entries[entry.user_id]
+            for entry in entries:
+                self._leave(entry)
 
     def refresh(self, entries: Iterable[PresenceEntry]) -> list[Arrival]:
         """See PresenceStore."""
@@ -66,10 +55,11 @@ class LocalPresence:
                 for user, at in left
             ]
 
-    def mark_announced(self, user_id: UUID) -> None:
+    def mark_announced(self, users: Sequence[UUID]) -> None:
         """See PresenceStore."""
         with self._lock:
-            self._announcing.pop(user_id, None)
+            for user in users:
+                self._announcing.pop(user, None)
 
     def online(self, users: Iterable[UUID]) -> set[UUID]:
         """See PresenceStore."""
@@ -85,6 +75,24 @@ class LocalPresence:
         """See PresenceStore."""
         with self._lock:
             return Counter(entry.session_id for entry in self._entries.get(user_id, ()))
+
+    def _arrive(self, entry: PresenceEntry) -> Entered:
+        own = self._entries[entry.user_id]
+        if len(own) >= presence.SOCKETS_PER_USER:
+            return TooManySockets()
+        was_online = bool(own) or entry.user_id in self._leaving
+        own.add(entry)
+        self._leaving.pop(entry.user_id, None)
+        self._announcing.pop(entry.user_id, None)
+        return None if was_online else Arrival(entry.user_id, _microseconds())
+
+    def _leave(self, entry: PresenceEntry) -> None:
+        own = self._entries[entry.user_id]
+        if entry in own and len(own) == 1:
+            self._leaving[entry.user_id] = time.time() + presence.GRACE_SECONDS
+        own.discard(entry)
+        if not own:
+            del self._entries[entry.user_id]
 
 
 def _microseconds() -> int:

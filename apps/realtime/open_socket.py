@@ -90,7 +90,7 @@ class OpenSocket(Outbox):
     async def leave(self, client_code: int | None = None) -> None:
         """Forget the socket, which is closed: by the server, or by the client with this code."""
         self.closed = True
-        leave = partial(presence_store().leave, self.entry)
+        leave = partial(presence_store().leave, [self.entry])
         try:
             await in_redis_thread(leave)
         except Busy:

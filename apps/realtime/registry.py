@@ -11,7 +11,7 @@ from apps.core.serializers import CamelSerializer
 from apps.realtime.server_frames import SocketFrame
 from apps.realtime.sockets import Identity, Socket
 
-Audience = Callable[[UUID, Collection[UUID] | None], Iterable[UUID]]
+Audience = Callable[[Collection[UUID], Collection[UUID] | None], Iterable[tuple[UUID, UUID]]]
 Handler = Callable[[Socket, Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]
 
 
@@ -82,12 +82,25 @@ def socket_authenticator() -> SocketAuthenticator:
 
 
 def audience(found: Audience) -> None:
-    """Register a function that returns users who may see the presence of a user, given the user's
-    id and the users among whom to look, which is None for all users."""
+    """Register a function that returns who may see the presence of some users, each as that user
+    and one who may see them, given the users and those among whom to look, which is None for all.
+    """
     _audiences.append(found)
 
 
 def audience_of(user_id: UUID, among: Collection[UUID] | None = None) -> set[UUID]:
     """Return the users who may see the presence of the user: all of them, or those among some
     users."""
-    return {other for found in _audiences for other in found(user_id, among)} - {user_id}
+    return audiences_of([user_id], among)[user_id]
+
+
+def audiences_of(
+    users: Collection[UUID], among: Collection[UUID] | None = None
+) -> dict[UUID, set[UUID]]:
+    """Return for each of the users what audience_of() returns, with the queries of one."""
+    audiences: dict[UUID, set[UUID]] = {user: set() for user in users}
+    for found in _audiences:
+        for user, other in found(users, among):
+            if user != other:
+                audiences[user].add(other)
+    return audiences

@@ -1,6 +1,6 @@
 """Which users are online, and to whom that is announced."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from django.conf import settings
@@ -108,15 +108,15 @@ def test_a_departure_that_cannot_be_announced_does_not_hinder_the_others(
     monkeypatch.setattr(presence_module, "GRACE_SECONDS", 0)
     monkeypatch.setattr(presence_module, "RETRY_ANNOUNCEMENT_SECONDS", 0)
     for user in (alice.user, bob.user):
-        store.enter(one := entry(user))
-        store.leave(one)
+        store.arrive([one := entry(user)])
+        store.leave([one])
     announce = presence_module._announce_offline
     failing = {alice.user.pk}
 
-    def fail_for_some(departure: Departure) -> None:
-        if departure.user_id in failing:
+    def fail_for_some(departures: Sequence[Departure]) -> None:
+        if failing & {departure.user_id for departure in departures}:
             raise OperationalError
-        announce(departure)
+        announce(departures)
 
     monkeypatch.setattr(presence_module, "_announce_offline", fail_for_some)
     announce_departures()
@@ -133,8 +133,8 @@ def test_the_departure_of_a_deleted_account_is_not_announced(
 ) -> None:
     store = LocalPresence()
     monkeypatch.setattr(presence_module, "presence_store", lambda: store)
-    store.enter(one := entry(alice.user))
-    store.leave(one)
+    store.arrive([one := entry(alice.user)])
+    store.leave([one])
     alice.user.delete()
     announce_departures(hurry=True)
     assert not LastSeen.objects.exists()
@@ -182,10 +182,10 @@ def test_an_arrival_makes_frames_for_peers_who_are_online_only(
     monkeypatch.setattr(presence_module, "presence_store", lambda: store)
     monkeypatch.setattr(presence_module, "LOOKED_UP_AT_ONCE", 1)
     streams: list[str] = []
-    monkeypatch.setattr(presence_module, "signal", lambda one: streams.extend(one.streams()))
+    monkeypatch.setattr(presence_module, "signal", lambda *signals: streams.extend(name for one in signals for name in one.streams()))
     for user in (bob.user, moderator.user):
-        store.enter(entry(user))
-    announce_online(Arrival(alice.user.pk, version=1))
+        store.arrive([entry(user)])
+    announce_online([Arrival(alice.user.pk, version=1)])
     assert set(streams) == {USER.name(bob.user.pk), USER.name(moderator.user.pk)}
 
 

@@ -39,7 +39,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> HangingWork:
         work()
         return []
 
-    presence = Mock(enter=hang, leave=hang, refresh=hang)
+    presence = Mock(arrive=hang, leave=hang, refresh=hang)
     for module in (handshake, open_socket, hub):
         monkeypatch.setattr(module, "presence_store", lambda: presence)
     monkeypatch.setattr(hub, "announce_departures", hang)
