@@ -14,13 +14,16 @@ from uuid import UUID
 from apps.core.kept import drop_here
 from apps.realtime.background import every, spawn
 from apps.realtime.closing import SESSION_REVOKED
-from apps.realtime.controls import DropTag, EndSession, Revoke, Subscribe, unpack
+from apps.realtime.controls import DropTag, EndSession, LeaveRoom, Revoke, Subscribe, unpack
 from apps.realtime.database_notices import Notice
 from apps.realtime.frames import Frame, Wakeup
 from apps.realtime.isolation import each
 from apps.realtime.presence import announce_departures, announce_online, presence_store
 from apps.realtime.registry import SocketAuthenticator
 from apps.realtime.relay import Relay
+from apps.realtime.room_sockets import RoomSockets
+from apps.realtime.rooms import room_check, room_leave, rooms_expire, rooms_refresh
+from apps.realtime.server_frames import ROOM_PREFIX
 from apps.realtime.socket_frames import Heartbeat
 from apps.realtime.sockets import Socket
 from apps.realtime.subscriptions import Subscriptions
@@ -34,6 +37,8 @@ HEARTBEAT_PARTS = HEARTBEAT_SECONDS // HEAL_SECONDS
 # A session may end after its socket was authenticated and before the hub knows that socket. The hub
 # remembers for so many seconds which sessions ended; the sweep finds what takes longer.
 ENDED_SECONDS = 60
+# How many rooms one sweep checks, with a query each.
+ROOMS_CHECKED_AT_ONCE = 500
 
 _hub: "Hub | None" = None
 
@@ -68,6 +73,7 @@ class Hub:
     def __init__(self, authenticator: SocketAuthenticator) -> None:
         self.loop = asyncio.get_running_loop()
         self.subscriptions = Subscriptions()
+        self.rooms = RoomSockets()
         self._authenticator = authenticator
         self._sockets: set[Socket] = set()
         self._by_session: defaultdict[UUID, set[Socket]] = defaultdict(set)
@@ -87,6 +93,8 @@ class Hub:
         spawn(every(heartbeat, self._sweep_sessions))
         spawn(every(heartbeat, self._sweep_subscriptions))
         spawn(every(heartbeat, self._refresh_presence))
+        spawn(every(HEAL_SECONDS, self._expire_rooms))
+        spawn(every(heartbeat, self._refresh_rooms))
 
     def counts(self) -> tuple[int, int]:
         """Return how many users and how many sockets are connected here."""
@@ -110,6 +118,7 @@ class Hub:
         if not of_session:
             del self._by_session[socket.identity.session_id]
         self.subscriptions.remove(socket)
+        self.rooms.remove_from_all(socket)
 
     def close_session(self, session: UUID) -> None:
         """Close the sockets of a session that ended."""
@@ -126,8 +135,14 @@ class Hub:
 
     def deliver(self, wakeup: Wakeup) -> None:
         """Deliver the frames of a wake-up to the sockets here, and apply its controls."""
-        each("frame", wakeup["frames"], lambda packed: self.subscriptions.deliver(Frame(*packed)))
+        each("frame", wakeup["frames"], lambda packed: self._deliver(Frame(*packed)))
         self._apply(wakeup["controls"])
+
+    def _deliver(self, frame: Frame) -> None:
+        if frame.stream.startswith(ROOM_PREFIX):
+            self.rooms.deliver(frame)
+        else:
+            self.subscriptions.deliver(frame)
 
     def receive_notice(self, notice: Notice) -> None:
         """Have the streams here read what they miss of a notice, and apply its controls."""
@@ -147,6 +162,8 @@ class Hub:
                     self.subscriptions.revoke(user, stream)
                 case Subscribe(user, stream):
                     granted[stream].append(user)
+                case LeaveRoom(user, room):
+                    self.rooms.expel(user, room)
                 case DropTag(tag):
                     changed.append(tag)
 
@@ -200,3 +217,17 @@ class Hub:
         # A socket that left meanwhile may have been refreshed after it left.
         if left := [socket.entry for socket in alive if socket.closed]:
             await in_redis_thread(presence_store().leave, left)
+
+    async def _expire_rooms(self) -> None:
+        await in_redis_thread(rooms_expire)
+
+    async def _refresh_rooms(self) -> None:
+        """Have those leave whose right to be inside a room is over, and keep the others inside."""
+        for room, users in self.rooms.next_to_check(ROOMS_CHECKED_AT_ONCE).items():
+            await in_redis_thread(room_check, room, users)
+        refreshed = self.rooms.entries()
+        await in_redis_thread(rooms_refresh, refreshed)
+        # A socket that left meanwhile may have been refreshed after it left.
+        now = set(self.rooms.entries())
+        if left := [entry for entry in refreshed if entry not in now]:
+            await in_redis_thread(room_leave, left)

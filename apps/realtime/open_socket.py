@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from apps.realtime.errors import TooManyStreams
 from apps.realtime.hub import Hub
 from apps.realtime.outbox import Outbox
 from apps.realtime.presence import presence_store
+from apps.realtime.rooms import RoomEntry, room_leave
 from apps.realtime.server_frames import SocketFrame
 from apps.realtime.socket_frames import Connected
 from apps.realtime.sockets import Identity, PresenceEntry
@@ -27,6 +28,7 @@ log = structlog.get_logger("parley.socket")
 # More than a user has groups, and few enough that a heartbeat, which names all of them, is smaller
 # than 64 KiB.
 STREAMS_PER_SOCKET = 1_000
+
 
 _numbers = itertools.count()
 
@@ -44,6 +46,7 @@ class OpenSocket(Outbox):
         self.revoked: set[str] = set()
         self.opted_out: set[str] = set()
         self.catching_up: dict[str, object] = {}
+        self.rooms: set[str] = set()
         self.connected = False
         self.request_id: str | None = None
         self._hub = hub
@@ -83,6 +86,14 @@ class OpenSocket(Outbox):
         """Unsubscribe from a stream."""
         self._hub.subscriptions.unsubscribe(self, name)
 
+    def enter_room(self, room: str) -> None:
+        """Receive the signals of a room, and stay inside while the socket is open."""
+        self._hub.rooms.add(self, room)
+
+    def leave_room(self, room: str) -> None:
+        """Receive nothing more of a room."""
+        self._hub.rooms.remove(self, room)
+
     def heads(self) -> dict[str, int]:
         """Return the last number of each stream that the socket is subscribed to."""
         return self._hub.subscriptions.heads_of(self)
@@ -90,7 +101,7 @@ class OpenSocket(Outbox):
     async def leave(self, client_code: int | None = None) -> None:
         """Forget the socket, which is closed: by the server, or by the client with this code."""
         self.closed = True
-        leave = partial(presence_store().leave, [self.entry])
+        leave = partial(_leave_stores, self.entry, self._hub.rooms.remove_from_all(self))
         try:
             await in_redis_thread(leave)
         except Busy:
@@ -106,3 +117,9 @@ class OpenSocket(Outbox):
             code=self.close_code or client_code,
             seconds=round(time.monotonic() - self._opened_at, 1),
         )
+
+
+def _leave_stores(entry: PresenceEntry, in_rooms: Sequence[RoomEntry]) -> None:
+    presence_store().leave([entry])
+    if in_rooms:
+        room_leave(in_rooms)

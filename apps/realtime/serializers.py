@@ -9,11 +9,22 @@ from apps.core.examples import EXAMPLE_ID
 from apps.core.serializers import CamelSerializer, Identifier, ShortList, Text, WholeNumber
 
 EXAMPLE = f"user.{EXAMPLE_ID}"
+ROOM_EXAMPLE = f"post.{EXAMPLE_ID}"
 
 
 @extend_schema_field({"type": "string", "minLength": 1, "maxLength": 100, "examples": [EXAMPLE]})
 class StreamName(Text):
     """The name of a stream."""
+
+    def __init__(self) -> None:
+        super().__init__(max_length=100)
+
+
+@extend_schema_field(
+    {"type": "string", "minLength": 1, "maxLength": 100, "examples": [ROOM_EXAMPLE]}
+)
+class RoomName(Text):
+    """The name of a room."""
 
     def __init__(self) -> None:
         super().__init__(max_length=100)
@@ -117,6 +128,10 @@ class SeenPayload(CamelSerializer):
 
 class PresencePayload(CamelSerializer):
     presence = serializers.DictField(child=SeenPayload(), help_text="By the id of the user.")
+
+
+class LeftRoomPayload(CamelSerializer):
+    room = RoomName()
 
 
 class ResetPayload(CamelSerializer):

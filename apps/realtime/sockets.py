@@ -49,6 +49,8 @@ class Socket(Protocol):
     # Where its subscription of each stream that it is catching up on begins. A subscription that is
     # not here any more was replaced or ended, and sends nothing more.
     catching_up: dict[str, object]
+    # The rooms that it is inside.
+    rooms: set[str]
     # Whether its first frame, `connected`, was sent.
     connected: bool
     closed: bool
@@ -74,6 +76,12 @@ class Socket(Protocol):
 
     def unsubscribe(self, name: str) -> None:
         """Unsubscribe from a stream."""
+
+    def enter_room(self, room: str) -> None:
+        """Receive the signals of a room, and stay inside while the socket is open."""
+
+    def leave_room(self, room: str) -> None:
+        """Receive nothing more of a room."""
 
     def heads(self) -> Mapping[str, int]:
         """Return the last number of each stream that the socket is subscribed to."""
