@@ -10,7 +10,7 @@ from apps.realtime import closing
 from apps.realtime.background import spawn
 from apps.realtime.hub import Hub
 from apps.realtime.open_socket import OpenSocket
-from apps.realtime.presence import TooManySockets, announce_online, presence_store
+from apps.realtime.presence import TooManySockets, announce_presence, presence_store
 from apps.realtime.registry import SocketAuthenticator
 from apps.realtime.sockets import PresenceEntry
 from apps.realtime.threads import in_redis_thread, in_thread
@@ -49,6 +49,6 @@ async def perform_handshake(
         raise
     if arrival is not None:
         # The socket is served without waiting until others are notified.
-        spawn(in_thread(announce_online, [arrival]))
+        spawn(in_thread(announce_presence, [arrival]))
     log.info("connected", request_id=wire.request_id, address=wire.address)
     return socket

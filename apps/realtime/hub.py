@@ -18,7 +18,7 @@ from apps.realtime.controls import DropTag, EndSession, LeaveRoom, Revoke, Subsc
 from apps.realtime.database_notices import Notice
 from apps.realtime.frames import Frame, Wakeup
 from apps.realtime.isolation import each
-from apps.realtime.presence import announce_departures, announce_online, presence_store
+from apps.realtime.presence import announce_departures, announce_presence, presence_store
 from apps.realtime.registry import SocketAuthenticator
 from apps.realtime.relay import Relay
 from apps.realtime.room_sockets import RoomSockets
@@ -210,10 +210,14 @@ class Hub:
         await self.subscriptions.sweep()
 
     async def _refresh_presence(self) -> None:
-        alive = [socket for socket in self._sockets if not socket.closed]
+        alive = {socket: socket.entry for socket in self._sockets if not socket.closed}
         refresh = presence_store().refresh
-        if arrivals := await in_redis_thread(refresh, [socket.entry for socket in alive]):
-            await in_thread(announce_online, arrivals)
+        if changes := await in_redis_thread(refresh, list(alive.values())):
+            await in_thread(announce_presence, changes)
+        # An activity that changed meanwhile may have been overwritten by the one before.
+        changed = [socket.entry for socket, entry in alive.items() if socket.entry is not entry]
+        if changed and (changes := await in_redis_thread(refresh, changed)):
+            await in_thread(announce_presence, changes)
         # A socket that left meanwhile may have been refreshed after it left.
         if left := [socket.entry for socket in alive if socket.closed]:
             await in_redis_thread(presence_store().leave, left)
@@ -222,12 +226,12 @@ class Hub:
         await in_redis_thread(rooms_expire)
 
     async def _refresh_rooms(self) -> None:
-        """Have those leave whose right to be inside a room is over, and keep the others inside."""
-        for room, users in self.rooms.next_to_check(ROOMS_CHECKED_AT_ONCE).items():
-            await in_redis_thread(room_check, room, users)
+        """Keep the sockets in their rooms, but for those whose users may not be there any more."""
         refreshed = self.rooms.entries()
         await in_redis_thread(rooms_refresh, refreshed)
         # A socket that left meanwhile may have been refreshed after it left.
         now = set(self.rooms.entries())
         if left := [entry for entry in refreshed if entry not in now]:
             await in_redis_thread(room_leave, left)
+        for room, users in self.rooms.next_to_check(ROOMS_CHECKED_AT_ONCE).items():
+            await in_redis_thread(room_check, room, users)

@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -85,6 +86,10 @@ class OpenSocket(Outbox):
     def unsubscribe(self, name: str) -> None:
         """Unsubscribe from a stream."""
         self._hub.subscriptions.unsubscribe(self, name)
+
+    def set_away(self, away: bool) -> None:
+        """Note whether the user is away from this device."""
+        self.entry = replace(self.entry, away=away)
 
     def enter_room(self, room: str) -> None:
         """Receive the signals of a room, and stay inside while the socket is open."""

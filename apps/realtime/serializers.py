@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from django.db.models import TextChoices
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -10,6 +11,13 @@ from apps.core.serializers import CamelSerializer, Identifier, ShortList, Text, 
 
 EXAMPLE = f"user.{EXAMPLE_ID}"
 ROOM_EXAMPLE = f"post.{EXAMPLE_ID}"
+
+
+class Activity(TextChoices):
+    """What a user is at a device, or at all of their devices together."""
+
+    ACTIVE = "active"
+    AWAY = "away"
 
 
 @extend_schema_field({"type": "string", "minLength": 1, "maxLength": 100, "examples": [EXAMPLE]})
@@ -71,6 +79,12 @@ class PresenceQuery(CamelSerializer):
     user_ids = ShortList(child=Identifier(), min_length=1, max_length=100)
 
 
+class ActivityInput(CamelSerializer):
+    """Whether you are active at this device, or away from it."""
+
+    state = serializers.ChoiceField(Activity.choices)
+
+
 class UnsubscribeAck(CamelSerializer):
     stream = StreamName()
 
@@ -123,6 +137,9 @@ class ErrorPayload(CamelSerializer):
 
 class SeenPayload(CamelSerializer):
     online = serializers.BooleanField()
+    activity = serializers.ChoiceField(
+        Activity.choices, allow_null=True, help_text="Null while the user is offline."
+    )
     last_seen_at = serializers.DateTimeField(allow_null=True)
 
 
@@ -146,8 +163,9 @@ class SubscribedPayload(ResetPayload):
     recovered = serializers.BooleanField(help_text="True if the events that you missed follow.")
 
 
-class UserOnlinePayload(CamelSerializer):
+class UserActivityPayload(CamelSerializer):
     user_id = serializers.UUIDField()
+    activity = serializers.ChoiceField(Activity.choices)
 
 
 class UserOfflinePayload(CamelSerializer):
