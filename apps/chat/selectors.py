@@ -200,7 +200,7 @@ def group_readers(group_id: UUID, users: Collection[UUID]) -> dict[UUID, int]:
 
 def conversation_members(conversation_id: str, users: Collection[UUID]) -> Collection[UUID]:
     """Return those of the users who are members of a conversation."""
-    members = Membership.objects.filter(conversation=conversation_id, user__in=users)
+    members = Membership.objects.filter(conversation=UUID(conversation_id), user__in=users)
     return set(members.values_list("user", flat=True))
 
 

@@ -74,7 +74,7 @@ def post_get(viewer: User | None, post_id: UUID) -> Post:
 
 def post_viewers(post_id: str, users: Collection[UUID]) -> Collection[UUID]:
     """Return those of the users who may see a post."""
-    post = _existing().filter(pk=post_id).first()
+    post = _existing().filter(pk=UUID(post_id)).first()
     if post is None:
         return ()
     if post.status == Post.Status.PUBLISHED:

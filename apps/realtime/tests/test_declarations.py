@@ -138,7 +138,7 @@ def test_a_signal_goes_to_each_of_its_streams_and_names_what_it_replaces(
     [frame] = sent
     assert (frame.stream, frame.seq) == (USER.name(ALICE), None)
     assert (frame.about, frame.version) == (f"presence {ALICE}", 7)
-    assert json.loads(frame.content)["data"] == {"userId": str(ALICE)}
+    assert json.loads(frame.content)["data"] == {"userId": str(ALICE), "activity": "active"}
 
 
 def test_two_commands_of_one_name_are_refused() -> None:
