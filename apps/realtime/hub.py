@@ -8,9 +8,11 @@ streams their users may read, so that a lost control is made up for.
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+from apps.core.errors import Busy
 from apps.core.kept import drop_here
 from apps.realtime.background import every, spawn
 from apps.realtime.closing import SESSION_REVOKED
@@ -27,7 +29,7 @@ from apps.realtime.server_frames import ROOM_PREFIX
 from apps.realtime.socket_frames import Heartbeat
 from apps.realtime.sockets import Socket
 from apps.realtime.subscriptions import Subscriptions
-from apps.realtime.threads import in_redis_thread, in_thread
+from apps.realtime.threads import in_redis_thread, in_thread, later
 from apps.realtime.transport import HEARTBEAT_SECONDS
 from apps.realtime.wakeups import receive_here, wake
 
@@ -119,6 +121,16 @@ class Hub:
             del self._by_session[socket.identity.session_id]
         self.subscriptions.remove(socket)
         self.rooms.remove_from_all(socket)
+
+    async def leave_rooms(self, socket: Socket) -> None:
+        """Take a socket that is closed out of its rooms."""
+        if left := self.rooms.remove_from_all(socket):
+            leave = partial(room_leave, left)
+            try:
+                await in_redis_thread(leave)
+            except Busy:
+                # Its user would stay inside for as long as the store keeps the socket.
+                later(leave)
 
     def close_session(self, session: UUID) -> None:
         """Close the sockets of a session that ended."""

@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,7 +15,6 @@ from apps.realtime.errors import TooManyStreams
 from apps.realtime.hub import Hub
 from apps.realtime.outbox import Outbox
 from apps.realtime.presence import presence_store
-from apps.realtime.rooms import RoomEntry, room_leave
 from apps.realtime.server_frames import SocketFrame
 from apps.realtime.socket_frames import Connected
 from apps.realtime.sockets import Identity, PresenceEntry
@@ -106,12 +105,9 @@ class OpenSocket(Outbox):
     async def leave(self, client_code: int | None = None) -> None:
         """Forget the socket, which is closed: by the server, or by the client with this code."""
         self.closed = True
-        leave = partial(_leave_stores, self.entry, self._hub.rooms.remove_from_all(self))
         try:
-            await in_redis_thread(leave)
-        except Busy:
-            # The user would stay online for as long as the store keeps the socket.
-            later(leave)
+            await self._leave_presence()
+            await self._hub.leave_rooms(self)
         finally:
             # This comes last, so that a hub without sockets has none that is still at work.
             self._hub.remove(self)
@@ -123,8 +119,10 @@ class OpenSocket(Outbox):
             seconds=round(time.monotonic() - self._opened_at, 1),
         )
 
-
-def _leave_stores(entry: PresenceEntry, in_rooms: Sequence[RoomEntry]) -> None:
-    presence_store().leave([entry])
-    if in_rooms:
-        room_leave(in_rooms)
+    async def _leave_presence(self) -> None:
+        leave = partial(presence_store().leave, [self.entry])
+        try:
+            await in_redis_thread(leave)
+        except Busy:
+            # The user would stay online for as long as the store keeps the socket.
+            later(leave)
