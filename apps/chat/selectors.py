@@ -236,6 +236,12 @@ def group_readers(group_id: UUID, users: Collection[UUID]) -> dict[UUID, int]:
     return dict(members.values_list("user", "joined_event"))
 
 
+def conversation_members(conversation_id: str, users: Collection[UUID]) -> Collection[UUID]:
+    """Return those of the users who are members of a conversation."""
+    members = Membership.objects.filter(conversation=UUID(conversation_id), user__in=users)
+    return set(members.values_list("user", flat=True))
+
+
 def groups_standing(users: Collection[UUID]) -> Iterable[tuple[UUID, UUID, int]]:
     """Return the group memberships of users: user, group, and the last event before they joined."""
     return _STANDING.all(users=users)

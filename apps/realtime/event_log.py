@@ -20,7 +20,7 @@ from apps.core.http.envelope import rfc3339
 from apps.realtime.event_lines import log_published
 from apps.realtime.frames import Frame, render
 from apps.realtime.models import LoggedEvent, Stream, new_epoch
-from apps.realtime.server_frames import Event, Signal
+from apps.realtime.server_frames import Event, RoomSignal, Signal
 from apps.realtime.wakeups import wake
 
 PRUNED_AT_ONCE = 1_000
@@ -102,7 +102,7 @@ def _announce(frames: Sequence[Frame]) -> None:
     log_published(frames)
 
 
-def signal(*signals: Signal) -> None:
+def signal(*signals: Signal | RoomSignal) -> None:
     """Send the signals to the present subscribers of their streams. They are not logged and may be
     lost."""
     frames = []

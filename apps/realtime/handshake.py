@@ -13,7 +13,7 @@ from apps.realtime import closing
 from apps.realtime.admission import Candidate
 from apps.realtime.hub import Hub
 from apps.realtime.open_socket import OpenSocket
-from apps.realtime.presence import Arrival, TooManySockets
+from apps.realtime.presence import PresenceChange, TooManySockets
 from apps.realtime.wire import SOCKET_LOGGER, Wire
 
 log = QuickLog(SOCKET_LOGGER)
@@ -44,7 +44,7 @@ async def perform_handshake(scope: Mapping[str, Any], wire: Wire, hub: Hub) -> O
     except BaseException:
         await socket.leave()
         raise
-    if isinstance(admission.entered, Arrival):
+    if isinstance(admission.entered, PresenceChange):
         # The socket is served without waiting until others are notified.
         hub.announce(admission.entered)
     log.info("connected", **names, request_id=wire.request_id, address=wire.address)

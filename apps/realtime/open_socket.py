@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from apps.core.http.envelope import timestamp
@@ -24,6 +25,7 @@ log = QuickLog(SOCKET_LOGGER)
 # than 64 KiB.
 STREAMS_PER_SOCKET = 1_000
 
+
 _numbers = itertools.count()
 
 
@@ -42,6 +44,7 @@ class OpenSocket(Outbox):
         self.revoked: set[str] = set()
         self.opted_out: set[str] = set()
         self.catching_up: dict[str, object] = {}
+        self.rooms: set[str] = set()
         self.connected = False
         self.request_id: str | None = None
         self._hub = hub
@@ -94,6 +97,18 @@ class OpenSocket(Outbox):
         """Unsubscribe from a stream."""
         self._hub.subscriptions.unsubscribe(self, name)
 
+    def set_away(self, away: bool) -> None:
+        """Note whether the user is away from this device."""
+        self.entry = replace(self.entry, away=away)
+
+    def enter_room(self, room: str) -> None:
+        """Receive the signals of a room, and stay inside while the socket is open."""
+        self._hub.rooms.add(self, room)
+
+    def leave_room(self, room: str) -> None:
+        """Receive nothing more of a room."""
+        self._hub.rooms.remove(self, room)
+
     def heads(self) -> dict[str, int]:
         """Return the last number of each stream that the socket is subscribed to."""
         return self._hub.subscriptions.heads_of(self)
@@ -103,6 +118,7 @@ class OpenSocket(Outbox):
         self.closed = True
         try:
             await self._hub.forget(self.entry)
+            await self._hub.leave_rooms(self)
         finally:
             # This comes last, so that a hub without sockets has none that is still at work.
             self._hub.remove(self)

@@ -22,9 +22,10 @@ from django.utils.module_loading import import_string
 from apps.core.db.sql import insert
 from apps.core.http.envelope import rfc3339
 from apps.realtime.event_log import signal
-from apps.realtime.events import UserOffline, UserOnline
+from apps.realtime.events import UserActivity, UserOffline, UserOnline
 from apps.realtime.models import LastSeen
 from apps.realtime.registry import audiences_of
+from apps.realtime.serializers import Activity
 from apps.realtime.sockets import PresenceEntry
 from apps.realtime.transport import GONE_AFTER_SECONDS
 
@@ -44,10 +45,21 @@ ANNOUNCED_AT_ONCE = 100
 
 @dataclass(frozen=True)
 class Arrival:
-    """A user who is online now and was not before. `version` orders it among departures."""
+    """A user who is online now and was not before. `version` orders all changes of their
+    presence."""
 
     user_id: UUID
     version: int
+    away: bool = False
+
+
+@dataclass(frozen=True)
+class ActivityChange:
+    """A user who stays online and became active on one of their devices, or away from all."""
+
+    user_id: UUID
+    version: int
+    away: bool
 
 
 @dataclass(frozen=True)
@@ -63,22 +75,26 @@ class TooManySockets(Exception):
     """The user has SOCKETS_PER_USER sockets already."""
 
 
-# What becomes of a socket that is added: its user arrives, or is online already, or has too many.
-Entered = Arrival | TooManySockets | None
+PresenceChange = Arrival | ActivityChange
+# What becomes of a socket that is added: it may change the presence of its user, who may have too
+# many.
+Entered = PresenceChange | TooManySockets | None
 
 
 class PresenceStore(Protocol):
     """Keeps who is online. Times are those of the store, so that processes agree on them."""
 
     def arrive(self, entries: Sequence[PresenceEntry]) -> list[Entered]:
-        """Add the sockets in their order. Return for each the arrival if its user was not online,
-        or TooManySockets if it was not added."""
+        """Add the sockets in their order. Return for each the change of its user's presence, if
+        any, or TooManySockets if it was not added."""
 
     def leave(self, entries: Sequence[PresenceEntry]) -> None:
         """Remove the sockets. A user without another one stays online for GRACE_SECONDS."""
 
-    def refresh(self, entries: Iterable[PresenceEntry]) -> list[Arrival]:
-        """Note that the sockets are alive; return the users who were not known to be online."""
+    def refresh(self, entries: Iterable[PresenceEntry]) -> list[PresenceChange]:
+        """Note that the sockets are alive, and whether their users are away from them; return the
+        changes: also of users who were not known to be online, and of those whose last active
+        device has left since."""
 
     def departures(self, *, hurry: bool = False) -> list[Departure]:
         """Return the users whose grace is over. Each is returned to one caller only, and again
@@ -90,6 +106,9 @@ class PresenceStore(Protocol):
 
     def online(self, users: Iterable[UUID]) -> set[UUID]:
         """Return those of the users who are online."""
+
+    def away(self, users: Iterable[UUID]) -> set[UUID]:
+        """Return those of the users, who are online, who are away from all of their devices."""
 
     def sockets(self, user_id: UUID) -> Counter[UUID]:
         """Return how many sockets each session of the user has."""
@@ -104,34 +123,55 @@ def presence_store() -> PresenceStore:
 
 @dataclass(frozen=True)
 class Seen:
-    """Whether a user is online and, if not, since when."""
+    """Whether a user is online, and then whether they are away, or else since when."""
 
     online: bool
+    away: bool
     last_seen_at: datetime | None
+
+    @property
+    def activity(self) -> str | None:
+        """Return what the user is while they are online: active or away."""
+        return _activity(self.away) if self.online else None
 
     def as_dict(self) -> Mapping[str, Any]:
         """Return it as it is sent."""
         at = self.last_seen_at
-        return {"online": self.online, "lastSeenAt": rfc3339(at) if at else None}
+        return {
+            "online": self.online,
+            "activity": self.activity,
+            "lastSeenAt": rfc3339(at) if at else None,
+        }
 
 
 def presence_of(users: Iterable[UUID]) -> dict[UUID, Seen]:
-    """Return the presence of each of the users, with one query to Redis and one to the database."""
+    """Return the presence of each of the users, with two queries to Redis at most and one to the
+    database."""
     asked = list(users)
     online = presence_store().online(asked)
+    away = presence_store().away(online)
     seen = dict(LastSeen.objects.filter(user__in=asked).values_list("user_id", "at"))
-    return {user: Seen(user in online, seen.get(user)) for user in asked}
+    return {user: Seen(user in online, user in away, seen.get(user)) for user in asked}
 
 
-def announce_online(arrivals: Sequence[Arrival]) -> None:
-    """Signal to the users who may know it that users came online."""
-    audiences = _online_audiences([one.user_id for one in arrivals])
+def announce_presence(changes: Sequence[PresenceChange]) -> None:
+    """Signal to the users who may know it that users came online, or became active or away."""
+    audiences = _online_audiences([one.user_id for one in changes])
     signal(
         *(
-            UserOnline(to=audiences[one.user_id], version=one.version, user_id=one.user_id)
-            for one in arrivals
+            (UserOnline if isinstance(one, Arrival) else UserActivity)(
+                to=audiences[one.user_id],
+                version=one.version,
+                user_id=one.user_id,
+                activity=_activity(one.away),
+            )
+            for one in changes
         )
     )
+
+
+def _activity(away: bool) -> str:
+    return (Activity.AWAY if away else Activity.ACTIVE).value
 
 
 def announce_departures(*, hurry: bool = False) -> None:

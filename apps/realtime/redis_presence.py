@@ -12,7 +12,14 @@ from uuid import UUID
 from apps.core.redis import RedisDown, key, with_redis
 from apps.realtime import presence
 from apps.realtime.local_presence import LocalPresence
-from apps.realtime.presence import Arrival, Departure, Entered, TooManySockets
+from apps.realtime.presence import (
+    ActivityChange,
+    Arrival,
+    Departure,
+    Entered,
+    PresenceChange,
+    TooManySockets,
+)
 from apps.realtime.sockets import PresenceEntry
 
 # How many departures one call returns.
@@ -31,8 +38,9 @@ class RedisPresence:
 
     presence:online holds every user who is online, with the time until which they are;
     presence:<user> their sockets likewise; presence:leaving the users whose departure a process
-    announces, with the time at which another process retries it. Times are those of Redis, and a
-    version is such a time in microseconds.
+    announces, with the time at which another process retries it; presence:away the users who are
+    away from all of their devices, and presence:<user>:away those devices. Times are those of
+    Redis, and a version is such a time in microseconds.
     """
 
     NOW = """
@@ -43,13 +51,13 @@ class RedisPresence:
     # Dead sockets are looked for only when the user has no room for another one. A process that is
     # renewing its connection to Redis has no channel and looks dead: until its next refresh its
     # users may have more sockets than the limit.
-    # KEYS: online, leaving, then the sockets of the user of each socket.
-    # ARGV: seconds alive, limit, then socket, user and process of each.
+    # KEYS: online, leaving, away, then for each socket those of its user, and those that are away.
+    # ARGV: seconds alive, limit, then socket, user, process and activity of each.
     ARRIVE = (
         NOW
         + """
         local alive, limit = ARGV[1], tonumber(ARGV[2])
-        local function arrive(sockets, socket, user, own_process)
+        local function arrive(sockets, away, socket, user, own_process, activity)
             redis.call('ZREMRANGEBYSCORE', sockets, '-inf', now)
             if redis.call('ZCARD', sockets) >= limit then
                 -- Sockets that missed a refresh died with their machine.
@@ -69,10 +77,23 @@ class RedisPresence:
             redis.call('EXPIRE', sockets, alive)
             redis.call('ZADD', KEYS[1], now + alive, user)
             redis.call('ZREM', KEYS[2], user)
-            return known and '' or version
+            if activity == 'away' then
+                redis.call('SADD', away, socket)
+                redis.call('EXPIRE', away, alive)
+                -- Sockets that left may still be among the away ones; those that are open count.
+                if #redis.call('ZDIFF', 2, sockets, away) > 0 then activity = 'active' end
+            else
+                redis.call('SREM', away, socket)
+            end
+            local changed = redis.call(activity == 'away' and 'SADD' or 'SREM', KEYS[3], user) == 1
+            if not known then return 'arrived ' .. activity .. ' ' .. version end
+            return changed and 'changed ' .. activity .. ' ' .. version or ''
         end
         local entered = {}
-        for i = 1, #KEYS - 2 do entered[i] = arrive(KEYS[i + 2], unpack(ARGV, 3 * i, 3 * i + 2)) end
+        for i = 1, (#KEYS - 3) / 2 do
+            local sockets, away = KEYS[2 * i + 2], KEYS[2 * i + 3]
+            entered[i] = arrive(sockets, away, unpack(ARGV, 4 * i - 1, 4 * i + 2))
+        end
         return entered
     """
     )
@@ -85,14 +106,14 @@ class RedisPresence:
             local sockets = KEYS[i + 1]
             redis.call('ZREM', sockets, ARGV[2 * i])
             redis.call('ZREMRANGEBYSCORE', sockets, '-inf', now)
-            if redis.call('ZCARD', sockets) == 0 then
-                redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[2 * i + 1])
-            end
+            -- Other sockets may be those of a process that died: they count for as long as they do.
+            local last = redis.call('ZREVRANGE', sockets, 0, 0, 'WITHSCORES')[2] or 0
+            redis.call('ZADD', KEYS[1], math.max(now + ARGV[1], last), ARGV[2 * i + 1])
         end
     """
     )
     # Each departure is returned to one process.
-    # KEYS: online, leaving. ARGV: seconds until a retry, seconds of grace, how many.
+    # KEYS: online, leaving, away. ARGV: seconds until a retry, seconds of grace, how many.
     DEPARTURES = (
         NOW
         + """
@@ -100,13 +121,14 @@ class RedisPresence:
         local function add(user, left)
             redis.call('ZREM', KEYS[1], user)
             redis.call('ZADD', KEYS[2], now + ARGV[1], user)
+            redis.call('SREM', KEYS[3], user)
             table.insert(departures, user)
             table.insert(departures, string.format('%.3f', left))
             table.insert(departures, version)
         end
-        for index, from in ipairs(KEYS) do
+        for index = 1, 2 do
             local due = redis.call(
-                'ZRANGEBYSCORE', from, '-inf', now, 'WITHSCORES', 'LIMIT', 0, ARGV[3])
+                'ZRANGEBYSCORE', KEYS[index], '-inf', now, 'WITHSCORES', 'LIMIT', 0, ARGV[3])
             for i = 1, #due, 2 do add(due[i], due[i + 1] - ARGV[index == 1 and 2 or 1]) end
         end
         return departures
@@ -116,6 +138,7 @@ class RedisPresence:
     def __init__(self) -> None:
         self._online = key("presence:online")
         self._leaving = key("presence:leaving")
+        self._away = key("presence:away")
         self._local = LocalPresence()
         # The sockets that were closed while Redis was down.
         self._unremoved: deque[PresenceEntry] = deque(maxlen=UNREMOVED_ENTRIES)
@@ -148,13 +171,15 @@ class RedisPresence:
         except RedisDown:
             self._unremoved.extend(entries)
 
-    def refresh(self, entries: Iterable[PresenceEntry]) -> list[Arrival]:
+    def refresh(self, entries: Iterable[PresenceEntry]) -> list[PresenceChange]:
         """See PresenceStore."""
+        alive = list(entries)
+        local_changes = self._local.refresh(alive)
         try:
-            entered = self._arrive(list(entries), NO_LIMIT)
+            entered = self._arrive(alive, NO_LIMIT)
         except RedisDown:
-            return []
-        return [one for one in entered if isinstance(one, Arrival)]
+            return local_changes
+        return [one for one in entered if isinstance(one, PresenceChange)]
 
     def departures(self, *, hurry: bool = False) -> list[Departure]:
         """See PresenceStore. What this process does not announce, another one does."""
@@ -168,9 +193,10 @@ class RedisPresence:
                 "session",
                 lambda client: client.eval(
                     self.DEPARTURES,
-                    2,
+                    3,
                     self._online,
                     self._leaving,
+                    self._away,
                     presence.RETRY_ANNOUNCEMENT_SECONDS,
                     presence.GRACE_SECONDS,
                     DEPARTURES_AT_ONCE,
@@ -206,6 +232,20 @@ class RedisPresence:
         now = time.time()
         return {user for user, at in zip(asked, until, strict=True) if at is not None and at > now}
 
+    def away(self, users: Iterable[UUID]) -> set[UUID]:
+        """See PresenceStore."""
+        asked = list(users)
+        if not asked:
+            return set()
+        try:
+            known = with_redis(
+                "session",
+                lambda client: client.smismember(self._away, [str(user) for user in asked]),
+            )
+        except RedisDown:
+            return self._local.away(asked)
+        return {user for user, is_away in zip(asked, known, strict=True) if is_away}
+
     def sockets(self, user_id: UUID) -> Counter[UUID]:
         """See PresenceStore."""
         try:
@@ -220,11 +260,12 @@ class RedisPresence:
     def _arrive(self, entries: Sequence[PresenceEntry], limit: int) -> list[Entered]:
         entered: list[Entered] = []
         for part in _parts(entries):
-            keys = [self._online, self._leaving, *(self._of(one.user_id) for one in part)]
-            of_each = [
-                value for one in part for value in (one.member, str(one.user_id), one.process)
-            ]
-            values = [presence.ALIVE_SECONDS, limit, *of_each]
+            keys = [self._online, self._leaving, self._away]
+            values: list[object] = [presence.ALIVE_SECONDS, limit]
+            for one in part:
+                keys += [self._of(one.user_id), f"{self._of(one.user_id)}:away"]
+                activity = "away" if one.away else "active"
+                values += [one.member, str(one.user_id), one.process, activity]
             answers = self._run(self.ARRIVE, keys, values)
             entered += [
                 _entered(one.user_id, answer) for one, answer in zip(part, answers, strict=True)
@@ -252,4 +293,8 @@ def _parts(entries: Sequence[PresenceEntry]) -> Iterator[Sequence[PresenceEntry]
 def _entered(user_id: UUID, answer: bytes) -> Entered:
     if answer == b"full":
         return TooManySockets()
-    return Arrival(user_id, int(answer)) if answer else None
+    if not answer:
+        return None
+    what, activity, version = answer.decode().split()
+    kind = Arrival if what == "arrived" else ActivityChange
+    return kind(user_id, int(version), activity == "away")

@@ -1,4 +1,5 @@
-"""What features register with the websocket: commands, and who may see whose presence."""
+"""What features register with the websocket: commands, who may see whose presence, and how it is
+announced that somebody entered or left a room."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ class SocketAuthenticator(Protocol):
 
 commands: dict[str, Command] = {}
 _audiences: list[Audience] = []
+_room_announcers: list[Callable[[Sequence[Any]], None]] = []
 _authenticators: list[SocketAuthenticator] = []
 
 
@@ -124,3 +126,14 @@ def audiences_of(
             if user != other:
                 audiences[user].add(other)
     return audiences
+
+
+def room_announcer(announcer: Callable[[Sequence[Any]], None]) -> None:
+    """Register a function that announces changes of rooms (rooms.RoomChange)."""
+    _room_announcers.append(announcer)
+
+
+def announce_rooms(changes: Sequence[Any]) -> None:
+    """Announce changes of rooms to those who are inside."""
+    for announcer in _room_announcers if changes else ():
+        announcer(changes)

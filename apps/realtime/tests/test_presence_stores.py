@@ -1,9 +1,11 @@
 """The stores of presence: arrivals, departures, and limits of sockets. Both behave alike."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
 from apps.core.ids import uuid7
 from apps.core.redis import RedisDown, with_redis
@@ -70,6 +72,22 @@ def test_a_user_who_comes_back_in_time_does_not_depart(store: PresenceStore) -> 
     assert store.online([one.user_id]) == {one.user_id}
     assert enter(store, one) is None
     assert departed(store, one) == []
+
+
+def test_a_user_was_last_seen_when_they_left_and_not_when_that_was_noticed(
+    store: PresenceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "GRACE_SECONDS", 2)
+    one = entry()
+    store.arrive([one])
+    before = timezone.now()
+    store.leave([one])
+    after = timezone.now()
+    [departure] = until(lambda: departed(store, one))
+    # The store may round.
+    margin = timedelta(milliseconds=2)
+    assert before - margin <= departure.at <= after + margin
+    assert timezone.now() > departure.at + timedelta(seconds=1)
 
 
 def test_a_departure_that_was_not_announced_is_returned_again(
@@ -157,6 +175,22 @@ def test_a_socket_that_is_not_refreshed_departs_once(monkeypatch: pytest.MonkeyP
     assert len(departures) == 1
     assert stores[0].online([one.user_id]) == set()
     assert [d for store in stores for d in departed(store, one)] == []
+
+
+@needs_redis
+def test_a_user_is_online_no_longer_than_the_socket_that_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The process of the tablet died, and then the phone leaves."""
+    monkeypatch.setattr(presence, "GRACE_SECONDS", 0)
+    store, tablet = RedisPresence(), entry()
+    phone = PresenceEntry(tablet.user_id, uuid7(), "phone")
+    monkeypatch.setattr(presence, "ALIVE_SECONDS", 1)
+    store.arrive([tablet])
+    monkeypatch.setattr(presence, "ALIVE_SECONDS", 60)
+    store.arrive([phone])
+    store.leave([phone])
+    assert until(lambda: departed(store, phone))
 
 
 @needs_redis
