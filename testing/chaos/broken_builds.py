@@ -103,11 +103,11 @@ BUILDS: Mapping[str, Build] = {
         [("apps.realtime.socket_frames:Heartbeat", "data", lambda _: {"streams": {}})],
     ),
     "never-compares-heads": Build(
-        "the comparison of heads with the log", "pubsub-killed", TAMPERINGS["never-heals"]
+        "the comparison of heads with the log", "wake-ups-lost", TAMPERINGS["never-heals"]
     ),
     "hub-ignores-gaps": Build(
         "the gap branch of the hub",
-        "pubsub-killed",
+        "wake-ups-lost",
         [(f"{SUBSCRIBERS}:StreamSubscribers", "deliver", deliver_what_comes)],
     ),
     "client-ignores-gaps": Build(
@@ -120,7 +120,7 @@ BUILDS: Mapping[str, Build] = {
     ),
     "prunes-by-time": Build(
         "the reset of a client that comes back after a prune",
-        "pruned",
+        "clock-and-prune",
         [
             (EVENT_LOG, "_prune_stream", prune_by_time),
             (SUBSCRIBERS, "events_after", without_a_look_at_holes),

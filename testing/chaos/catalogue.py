@@ -20,7 +20,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "restored": postgres.restored,
     "redis-killed": redis.killed,
     "redis-frozen": redis.frozen,
-    "pubsub-killed": redis.pubsub_killed,
+    "wake-ups-lost": redis.wake_ups_lost,
     "latency": network.slow,
     "cut": network.cut,
     "half-open": network.half_open,

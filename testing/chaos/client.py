@@ -211,6 +211,9 @@ class Device:
         last = parts[-1].last
         if seq == last + 1 or (self.careless and seq > last):
             parts[-1].events.append(_applied(frame))
+            if self._epochs.get(stream) == "":
+                # It had no event, and so no epoch, when the device subscribed.
+                self._subscribe(stream)
         elif seq > last + 1:
             self._subscribe(stream)
 

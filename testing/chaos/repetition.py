@@ -158,11 +158,10 @@ class Repetition:
 
     async def _ask_api(self, person: Person) -> None:
         for web in self.webs:
-            rows = await patiently(lambda web=web: fetch_messages(web, person.headers))
+            rows = await patiently(fetch_messages, web, person.headers)
             self.journal.shown[person.id] = {row["id"] for row in rows}
-            answer = await patiently(
-                lambda web=web: call(web, "GET", "/api/v1/messages/unread", person.headers, None)
-            )
+            asked = "/api/v1/messages/unread"
+            answer = await patiently(call, web, "GET", asked, person.headers, None)
             direct = sum(row["receiverId"] == person.id and not row["readAt"] for row in rows)
             # Nobody reads what is sent to groups.
             to_group = sum(
@@ -209,12 +208,12 @@ class Repetition:
         return found
 
 
-async def patiently(read: Callable[[], Awaitable[Any]]) -> Any:
+async def patiently(read: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
     """Return what a read returns, tried again for a while."""
     deadline = time.monotonic() + READY_SECONDS
     while True:
         try:
-            return await read()
+            return await read(*arguments)
         except (*FAILED, Unanswered):
             if time.monotonic() > deadline:
                 raise

@@ -1,9 +1,11 @@
 """Faults of Redis, and of the connections to it."""
 
 import asyncio
+from functools import partial
 
 import redis
 
+from testing.chaos.cluster import until
 from testing.chaos.repetition import Repetition
 
 
@@ -25,24 +27,39 @@ async def frozen(here: Repetition) -> None:
         await asyncio.to_thread(here.cluster.redis.thaw)
 
 
-async def pubsub_killed(here: Repetition) -> None:
-    """The connections are killed over which the processes receive: a message is lost on the way,
-    once with another one after it, and once as the last one before a silence."""
+async def wake_ups_lost(here: Repetition) -> None:
+    """A process receives nothing from the others when something happens there: first because its
+    connections for that are killed, with something more to come once it has new ones; then
+    because they have gone silent, with nothing after it."""
     ada, *_, finn = here.cast.people
     async with here.load():
         pass
     await here.equal()
-    for web in here.webs:
-        await asyncio.to_thread(_kill_pubsub, here.cluster.redis.port)
-        await here.cast.deliver(web, ada, finn.id)
-        # The processes subscribe again meanwhile, and may not have compared the heads yet.
-        await asyncio.sleep(1.5)
-        await here.cast.deliver(web, ada, finn.id)
-        await asyncio.to_thread(_kill_pubsub, here.cluster.redis.port)
-        await here.cast.deliver(web, ada, finn.id)
-        await asyncio.sleep(1.5 if web is here.webs[0] else 0)
+    subscribed = await asyncio.to_thread(_subscribers, here.cluster.redis.port)
+    for number in range(4 if here.long else 2):
+        sends, receives = here.webs if number % 2 else here.webs[::-1]
+        receives.to_redis.refuses = True
+        await asyncio.to_thread(_kill_subscribers, here.cluster.redis.port)
+        receives.to_redis.cut()
+        await here.cast.deliver(sends, ada, finn.id)
+        receives.to_redis.flow()
+        await until(partial(_all_subscribe, here.cluster.redis.port, subscribed), seconds=10)
+        await here.cast.deliver(sends, ada, finn.id)
+    await here.equal()
+    sends, receives = here.rng.sample(here.webs, 2)
+    receives.to_redis.fall_silent()
+    await here.cast.deliver(sends, ada, finn.id)
 
 
-def _kill_pubsub(port: int) -> None:
+def _kill_subscribers(port: int) -> None:
     with redis.Redis(port=port, socket_timeout=5) as client:
         client.client_kill_filter(_type="pubsub")
+
+
+def _subscribers(port: int) -> int:
+    with redis.Redis(port=port, socket_timeout=5) as client:
+        return len(client.client_list(_type="pubsub"))
+
+
+def _all_subscribe(port: int, count: int) -> bool:
+    return _subscribers(port) >= count
