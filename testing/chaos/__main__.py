@@ -57,7 +57,9 @@ class Run:
         found: Results = defaultdict(list)
         hurried = not self.long or bool(build)
         async with cluster(build, hurried=hurried) as made:
-            people = await asyncio.to_thread(made.people, repetitions * len(self.names), CROWD)
+            people, _ = await asyncio.gather(
+                asyncio.to_thread(made.people, repetitions * len(self.names), CROWD), made.ready()
+            )
             casts = iter(people["casts"])
             for number in range(repetitions):
                 for name in self.names:

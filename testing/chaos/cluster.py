@@ -238,7 +238,7 @@ def _query(url: str, statement: str, values: tuple[Any, ...]) -> list[tuple[Any,
 
 @asynccontextmanager
 async def cluster(build: str = "", *, hurried: bool = False) -> AsyncIterator[Cluster]:
-    """Yield a cluster that is ready, of the named broken build if one is named; raises
+    """Yield a cluster that starts to serve, of the named broken build if one is named; raises
     ServerUnavailable. `hurried` has heartbeats come every 5 seconds instead of every 25."""
     LOGS.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
@@ -272,7 +272,6 @@ async def cluster(build: str = "", *, hurried: bool = False) -> AsyncIterator[Cl
         stack.callback(made.end_webs)
         for web in made.webs:
             web.start()
-        await made.ready()
         yield made
 
 

@@ -8,6 +8,9 @@ import redis
 from testing.chaos.cluster import until
 from testing.chaos.repetition import Repetition
 
+# How often a process tries whether Redis works (apps/realtime/relay.py).
+PROBE_SECONDS = 2.0
+
 
 async def killed(here: Repetition) -> None:
     """It is killed, and started again empty."""
@@ -46,6 +49,8 @@ async def wake_ups_lost(here: Repetition) -> None:
         await until(partial(_all_subscribe, here.cluster.redis.port, subscribed), seconds=10)
         await here.cast.deliver(sends, ada, finn.id)
     await here.equal()
+    # A process whose Redis failed a moment ago sends database notices as well, until it is tried.
+    await asyncio.sleep(2 * PROBE_SECONDS)
     sends, receives = here.rng.sample(here.webs, 2)
     receives.to_redis.fall_silent()
     await here.cast.deliver(sends, ada, finn.id)

@@ -13,7 +13,7 @@ BEHIND_SECONDS, RETENTION_SECONDS = 600, 300
 async def killed(here: Repetition) -> None:
     """A web process is killed every few seconds."""
     async with here.load(0.5):
-        for _ in range(3 if here.long else 2):
+        for _ in range(3 if here.long else 1):
             web = here.one
             await asyncio.to_thread(here.cluster.kill, web)
             await asyncio.sleep(here.rng.uniform(0.1, 0.7))
