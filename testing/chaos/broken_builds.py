@@ -132,6 +132,11 @@ BUILDS: Mapping[str, Build] = {
         "restored",
         [("config.management.commands.renew_epochs", "epochs_renew", lambda: 0)],
     ),
+    "ignores-revocations": Build(
+        "the end of a subscription with the right to it",
+        "revoked",
+        [("apps.realtime.subscriptions:Subscriptions", "revoke", lambda *_: None)],
+    ),
     "commits-in-memory": Build(
         "commits that are flushed to disk",
         "postgres-stopped",

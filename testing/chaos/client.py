@@ -175,11 +175,12 @@ class Device:
             waiting.set_result(frame)
 
     def _take_connected(self, heads: Mapping[str, int]) -> None:
+        """Ask for all streams, also where the head is the same: a restored log may have reached it
+        by other events (rule 3)."""
         for stream in self.journal.parts.keys() | heads.keys():
             self._note(stream, None)
-        self._compare_all(heads)
-        for stream in self.wanted - heads.keys():
-            self._subscribe(stream)
+        for stream in heads.keys() | self.wanted:
+            self._subscribe(stream, first=heads.get(stream))
         self._connected.set()
 
     def _compare_all(self, heads: Mapping[str, int]) -> None:
@@ -218,7 +219,7 @@ class Device:
             self._subscribe(stream)
 
     def _compare(self, stream: str, head: int) -> None:
-        """Ask for what is missing if a head differs from what the device has (rules 3 and 4)."""
+        """Ask for what is missing if a head differs from what the device has (rule 4)."""
         parts = self.journal.parts.get(stream)
         if not parts or stream not in self._epochs or parts[-1].last != head:
             self._subscribe(stream, first=head)
