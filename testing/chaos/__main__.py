@@ -152,18 +152,24 @@ async def long_run(run: Run, repetitions: int) -> int:
         "caught; 20,000 acknowledged sends and 50 kills",
     )
     results = await run.results("", repetitions)
-    report.rows += [row(name, of) for name, of in results.items()]
-    report.rows.append(row("all", [one for of in results.values() for one in of]))
+    every = row("all", [one for of in results.values() for one in of])
+    rows = {name: row(name, of) for name, of in results.items()}
+    report.rows += [*rows.values(), every]
     for name, of in results.items():
         report.notes += [f"{name}: {note}" for result in of for note in result.notes]
         report.notes += [f"{name}: {one.text}" for result in of for one in result.violations]
     report.notes += [f"{name} was skipped: {why}" for name, why in run.skipped.items()]
     missed = []
     for build in BUILDS:
+        # A run that is broken off leaves what it has measured so far.
+        report.write()
         say(f"== without {BUILDS[build].lacks}: {build}")
-        found = caught(await run.results(build, 1))
+        broken = await run.results(build, 1)
+        found = caught(broken)
         missed += [] if found else [build]
         report.notes.append(f"{build}, without {BUILDS[build].lacks}: {by(found)}")
+        for name, of in broken.items():
+            rows[name][build] = ", ".join(sorted(kinds(of))) or "-"
     say(report.write())
     return int(bool(missed or kinds(one for of in results.values() for one in of)))
 
