@@ -1,6 +1,7 @@
 """A process that is told to stop ends properly, on SIGINT as on SIGTERM."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -109,8 +110,14 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def interval_of_its_own() -> str:
+    """Return seconds for --every: in one interval one process prunes, so no two tests share one."""
+    return str(random.randrange(10_000, 100_000_000))
+
+
 # manage.py prune, with a database that hangs and swallows every exception.
 HANGING_WORKER = """
+import sys
 import time
 import django
 from django.core.management import execute_from_command_line
@@ -127,14 +134,14 @@ def hang():
             pass
 
 pruning.prunes = lambda: {"nothing": hang}
-execute_from_command_line(["manage.py", "prune", "--every", "3600"])
+execute_from_command_line(["manage.py", "prune", "--every", sys.argv[1]])
 """
 
 
 @both_signals
 def test_a_worker_whose_database_hangs_stops(how: signal.Signals) -> None:
     worker = subprocess.Popen(
-        [sys.executable, "-c", HANGING_WORKER],
+        [sys.executable, "-c", HANGING_WORKER, interval_of_its_own()],
         cwd=settings.BASE_DIR,
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings_test"},
         stdout=subprocess.PIPE,
@@ -155,6 +162,7 @@ def test_a_worker_whose_database_hangs_stops(how: signal.Signals) -> None:
 LOGGING_WORKER = """
 import logging
 import signal
+import sys
 import django
 from django.core.management import execute_from_command_line
 
@@ -167,12 +175,12 @@ def log_lines():
     signal.raise_signal(signal.SIGTERM)
 
 pruning.prunes = lambda: {"nothing": log_lines}
-execute_from_command_line(["manage.py", "prune", "--every", "3600"])
+execute_from_command_line(["manage.py", "prune", "--every", sys.argv[1]])
 """
 
 
 def test_a_worker_writes_all_log_lines_before_it_ends() -> None:
-    ended = run_python("-c", LOGGING_WORKER)
+    ended = run_python("-c", LOGGING_WORKER, interval_of_its_own())
     assert ended.returncode == 0
     assert "line 999 " in ended.stdout
 
@@ -184,7 +192,7 @@ def test_a_worker_that_is_told_to_stop_logs_no_traceback(
     log = tmp_path / "log"
     with log.open("wb") as output:
         worker = subprocess.Popen(
-            [sys.executable, "manage.py", "prune", "--every", "3600"],
+            [sys.executable, "manage.py", "prune", "--every", interval_of_its_own()],
             cwd=settings.BASE_DIR,
             env={
                 **os.environ,
