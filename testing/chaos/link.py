@@ -118,6 +118,9 @@ class Link:
                 await self._flowing.wait()
                 if connection.silent:
                     continue
+                if sink.is_closing():
+                    # It was cut while these bytes waited.
+                    return
                 if asked and self.cut_at and self.cut_at.times and self.cut_at.words in data:
                     self.cut_at.times -= 1
                     await self._cut_at(connection, sink, b"" if self.cut_at.before else data)
