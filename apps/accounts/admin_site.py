@@ -128,6 +128,11 @@ class ParleyAdminSite(AdminSite):
     site_url = None
     enable_nav_sidebar = False
 
+    def get_urls(self) -> list[Any]:
+        """Return Django's paths without the one that leads from a row to its page outside of the
+        admin: no row has one, and it fails for an id that is no UUID."""
+        return [one for one in super().get_urls() if getattr(one, "name", "") != "view_on_site"]
+
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Show the form or log the user in; 429 for a client that tries too often."""
         response = super().login(request, extra_context)

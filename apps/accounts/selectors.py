@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.db.models import Count, DateTimeField, Expression, Q, QuerySet, UUIDField
 from django.utils import timezone
 
@@ -143,5 +144,8 @@ def user_named(name: str) -> User | None:
     try:
         found = Q(pk=UUID(name))
     except ValueError:
-        found = Q(email=canonical_email(name))
+        try:
+            found = Q(email=canonical_email(name))
+        except ValidationError:
+            return None
     return User.objects.filter(found).first()

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import socket
 import sys
 import threading
@@ -13,17 +14,18 @@ import uvicorn
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, OutputWrapper
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 from apps.core.features import features
 from apps.core.http.connections import raise_file_limit
 from apps.core.logs import log_instead_of_printing
+from apps.jobs.worker import Worker
 from apps.realtime.transport import UVICORN
 from config.banner import banner
+from config.command_line import whole_number
 from config.database_problems import on_sqlite
 from config.listening import CannotListen, bind, bind_shared, listen
 from config.migrating import lacking, pending_migrations, wait_for_database
-from config.pruning import start_pruning
 from config.reloading import Reloader
 from config.stopping import LAST_LINE_SECONDS, end, when_told_to_stop
 from config.supervised import Inherited, end_with_supervisor, serve_supervised
@@ -50,11 +52,15 @@ class Command(BaseCommand):
     def add_arguments(self, parser: Any) -> None:
         """Take the port and the number of processes, instead of SERVER_PORT and WEB_CONCURRENCY,
         and what to do first."""
-        parser.add_argument("--port", type=int, default=settings.SERVER_PORT)
-        parser.add_argument("--processes", type=_processes, default=settings.WEB_CONCURRENCY)
+        ports, processes = whole_number(1, 65535), whole_number(1, MOST_PROCESSES)
+        parser.add_argument("--port", type=ports, default=settings.SERVER_PORT)
+        parser.add_argument("--processes", type=processes, default=settings.WEB_CONCURRENCY)
         parser.add_argument("--wait", action="store_true", help="Wait until the database answers.")
         parser.add_argument("--migrate", action="store_true", help="Apply all migrations first.")
         parser.add_argument("--reload", action="store_true", help="Start again after changes.")
+        parser.add_argument(
+            "--without-jobs", action="store_true", help="Leave the jobs to manage.py worker."
+        )
         # The file descriptors that a supervisor gives to each process that it starts.
         parser.add_argument("--inherited", type=Inherited.from_text, help=argparse.SUPPRESS)
 
@@ -70,14 +76,25 @@ class Command(BaseCommand):
         if inherited:
             # The supervisor speaks for all processes.
             self.stdout = self.stderr = OutputWrapper(inherited.link.makefile("w"))
-            failure = serve([inherited.listener], inherited)
+            failure = _lacking_by_now() or serve(
+                [inherited.listener], options["without_jobs"], inherited
+            )
         else:
             failure = self._start(**options)
         if failure:
             end(1, failure, self.stderr)
         end(0, "Stopped.", self.stdout)
 
-    def _start(self, *, port: int, processes: int, wait: bool, migrate: bool, **_: Any) -> str:
+    def _start(
+        self,
+        *,
+        port: int,
+        processes: int,
+        wait: bool,
+        migrate: bool,
+        without_jobs: bool,
+        **_: Any,
+    ) -> str:
         """Take the port, prepare the database, say so and serve. Return why that failed, or an
         empty string."""
         if processes > 1 and _embedded():
@@ -95,7 +112,7 @@ class Command(BaseCommand):
         self.stdout.flush()
         if processes > 1:
             return asyncio.run(Supervisor(listeners, _stop_seconds()).run())
-        return serve(listeners)
+        return serve(listeners, without_jobs)
 
     def _prepare_database(self, *, wait: bool, migrate: bool) -> str:
         """Return what the database lacks, or an empty string. Raises the error of a database that
@@ -110,9 +127,11 @@ class Command(BaseCommand):
         return lacking(pending)
 
 
-def serve(listeners: Sequence[socket.socket], inherited: Inherited | None = None) -> str:
-    """Serve on the listeners in this process until told to stop. Return why the server failed, or
-    an empty string."""
+def serve(
+    listeners: Sequence[socket.socket], without_jobs: bool, inherited: Inherited | None = None
+) -> str:
+    """Serve on the listeners in this process until told to stop, and do jobs unless told not to.
+    Return why the server failed, or an empty string."""
     config = uvicorn.Config(
         "config.asgi:application",
         timeout_graceful_shutdown=settings.SERVER_SHUTDOWN_TIMEOUT,
@@ -126,28 +145,36 @@ def serve(listeners: Sequence[socket.socket], inherited: Inherited | None = None
     # While uvicorn runs it handles the signals itself. Before that, and when it raises them
     # again after its end, they come here and must not prevent the rest of this function.
     when_told_to_stop(stop)
+    # A terminal that closes, or an operator who wants new settings and has it started again.
+    if not inherited and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: stop())
     if inherited:
         end_with_supervisor(inherited.link, stop, _stop_seconds())
-    stop_pruning = threading.Event()
-    start_pruning(stop_pruning)
+    worker = None if without_jobs else Worker()
+    if worker is not None:
+        worker.start()
     failure = _run(server, config, listeners, inherited)
-    stop_pruning.set()
     # A server that never served has nothing to save.
     if server.started:
-        _run_at_stop()
+        _run_at_stop(worker)
     return failure
+
+
+def _lacking_by_now() -> str:
+    """Return what the database lacks for this process, whose release may be newer than that of its
+    supervisor; nothing if it cannot be asked: health says that, and it may be back soon."""
+    try:
+        return lacking(pending_migrations())
+    except Error:
+        return ""
+    finally:
+        connections[DEFAULT_DB_ALIAS].close()
 
 
 def _stop_seconds() -> float:
     """Return how long a process may take to stop: for its clients, for tasks that were cancelled,
     for the steps of the features and for the last line, and a second more."""
     return 2 * settings.SERVER_SHUTDOWN_TIMEOUT + CANCELLED_SECONDS + LAST_LINE_SECONDS + 1
-
-
-def _processes(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_PROCESSES:
-        raise argparse.ArgumentTypeError(f"use a whole number from 1 to {MOST_PROCESSES}.")
-    return int(text)
 
 
 def _embedded() -> bool:
@@ -186,9 +213,16 @@ async def _serve(
         await asyncio.wait(cancelled, timeout=CANCELLED_SECONDS)
 
 
-def _run_at_stop() -> None:
-    """Run what each feature does at the end, for no longer than the shutdown time."""
-    steps = threading.Thread(target=_steps_of_features, name="at stop", daemon=True)
+def _run_at_stop(worker: Worker | None) -> None:
+    """Give back the jobs that are not done in a moment, and run what each feature does at the end,
+    for no longer than the shutdown time."""
+
+    def run() -> None:
+        _steps_of_features()
+        if worker is not None:
+            worker.stop(CANCELLED_SECONDS)
+
+    steps = threading.Thread(target=run, name="at stop", daemon=True)
     steps.start()
     steps.join(settings.SERVER_SHUTDOWN_TIMEOUT)
 
