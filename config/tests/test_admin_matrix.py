@@ -121,7 +121,6 @@ class World:
             "jobs/job/": "job",
         }
         key = self.rows[keys.get(model, "entry")].pk
-        content_type = self.rows["entry"].content_type_id
         for pattern, value in (
             ("<path:object_id>", str(key)),
             ("^(?P<app_label>accounts|admin|jobs|posts)/$", "accounts/"),
