@@ -17,6 +17,8 @@ NAMES = (
     "memory",
     "messages",
     "neighbours",
+    "growth",
+    "prune",
 )
 
 

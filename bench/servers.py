@@ -90,6 +90,11 @@ class Backend:
             row = connection.execute(sql.encode()).fetchone()
             return row[0] if row else None
 
+    def execute(self, sql: str) -> None:
+        """Run a statement."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            connection.execute(sql.encode())
+
     def _seed(self, what: str, count: int) -> Any:
         command = [sys.executable, "-m", "bench.seed", what, str(count)]
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""One hub per process: it receives every wake-up once and knows the sockets that it concerns.
+"""One hub per process: it receives each wake-up that concerns it once and knows the sockets.
 
 Every few seconds it compares the heads of its streams with the log, so that a lost last event is
 found too. With every heartbeat it asks which sessions of its sockets are still active, and which
@@ -34,6 +34,8 @@ HEARTBEAT_PARTS = HEARTBEAT_SECONDS // HEAL_SECONDS
 # A session may end after its socket was authenticated and before the hub knows that socket. The hub
 # remembers for so many seconds which sessions ended; the sweep finds what takes longer.
 ENDED_SECONDS = 60
+# How long a process receives a stream at least after its last subscriber left.
+LINGER_SECONDS = 30
 
 _hub: "Hub | None" = None
 
@@ -67,13 +69,13 @@ class Hub:
 
     def __init__(self, authenticator: SocketAuthenticator) -> None:
         self.loop = asyncio.get_running_loop()
-        self.subscriptions = Subscriptions()
+        self._relay = Relay(self.deliver, self.receive_notice)
+        self.subscriptions = Subscriptions(self._relay.listen)
         self._authenticator = authenticator
         self._sockets: set[Socket] = set()
         self._by_session: defaultdict[UUID, set[Socket]] = defaultdict(set)
         self._ended: dict[UUID, float] = {}
         self._heartbeat_part = 0
-        self._relay = Relay(self.deliver, self.receive_notice)
 
     def start(self) -> None:
         """Begin to send and receive wake-ups, and the repeated work for the sockets."""
@@ -84,6 +86,7 @@ class Hub:
         spawn(every(HEAL_SECONDS, self._heal))
         spawn(every(HEAL_SECONDS, self._send_heartbeats))
         spawn(every(HEAL_SECONDS, self._announce_departures))
+        spawn(every(LINGER_SECONDS, self._leave_idle))
         spawn(every(heartbeat, self._sweep_sessions))
         spawn(every(heartbeat, self._sweep_subscriptions))
         spawn(every(heartbeat, self._refresh_presence))
@@ -160,6 +163,10 @@ class Hub:
     async def _heal(self) -> None:
         """Compare the streams here with the log."""
         await self.subscriptions.heal()
+
+    async def _leave_idle(self) -> None:
+        """Receive no more of the streams that nobody here needed for a while."""
+        self._relay.leave_idle(self.subscriptions.needed())
 
     async def _send_heartbeats(self) -> None:
         """Send the heads of their streams to one part of the sockets.

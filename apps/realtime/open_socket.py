@@ -32,8 +32,8 @@ _numbers = itertools.count()
 
 
 class OpenSocket(Outbox):
-    """A client that the hub knows; see sockets.Socket. It has no channel of its own on the layer:
-    the hub calls push()."""
+    """A client that the hub knows; see sockets.Socket. It has no channel of its own: the hub
+    calls push()."""
 
     def __init__(self, wire: Wire, hub: Hub, entry: PresenceEntry) -> None:
         super().__init__(wire)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from apps.core.redis import RedisDown, key, with_redis
 from apps.realtime import presence
+from apps.realtime.broker import PROCESSES
 from apps.realtime.local_presence import LocalPresence
 from apps.realtime.presence import Arrival, Departure, TooManySockets
 from apps.realtime.sockets import PresenceEntry
@@ -42,7 +43,7 @@ class RedisPresence:
     # renewing its connection to Redis has no channel and looks dead: until its next refresh its
     # users may have more sockets than the limit.
     # KEYS: the user's sockets, online, leaving.
-    # ARGV: socket, user, seconds alive, limit, process.
+    # ARGV: socket, user, seconds alive, limit, process, prefix of the channels of processes.
     ENTER = (
         NOW
         + """
@@ -52,8 +53,8 @@ class RedisPresence:
             redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now + ARGV[3] / 2)
             for _, socket in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
                 local process = string.match(socket, '[^:]+$')
-                local channels = '*' .. process .. '*'
-                if process ~= ARGV[5] and #redis.call('PUBSUB', 'CHANNELS', channels) == 0 then
+                local channel = ARGV[6] .. process
+                if process ~= ARGV[5] and redis.call('PUBSUB', 'NUMSUB', channel)[2] == 0 then
                     redis.call('ZREM', KEYS[1], socket)
                 end
             end
@@ -217,7 +218,8 @@ class RedisPresence:
         to: Any = None,
     ) -> Any:
         keys = [self._of(entry.user_id), self._online, self._leaving]
-        values = [entry.member, str(entry.user_id), presence.ALIVE_SECONDS, limit, entry.process]
+        values = [entry.member, str(entry.user_id), presence.ALIVE_SECONDS, limit]
+        values += [entry.process, PROCESSES]
         # The script is sent as its hash: a refresh has thousands of calls.
         return client.register_script(self.ENTER)(keys, values, client=to)
 

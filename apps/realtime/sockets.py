@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from apps.realtime.server_frames import SocketFrame
 
-# The name of this process. It is part of the name of the channel that the process receives on, by
+# The name of this process. It is part of the name of a channel that only this process receives, by
 # which Redis knows which processes are alive.
 PROCESS = uuid4().hex
 

@@ -8,7 +8,7 @@ again.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -20,18 +20,24 @@ from apps.realtime.frames import Frame
 from apps.realtime.pages import Pages
 from apps.realtime.socket_frames import Unsubscribed
 from apps.realtime.sockets import Socket
-from apps.realtime.stream_subscribers import ResumePoint, StreamSubscribers
-from apps.realtime.streams import automatic_streams_of, readers_of
+from apps.realtime.stream_subscribers import Heads, ResumePoint, StreamSubscribers
+from apps.realtime.streams import USER, automatic_streams_of, readers_of
 from apps.realtime.threads import in_thread
 
 # For how many users one query of the sweep asks.
 USERS_AT_ONCE = 500
 
+Listen = Callable[[Collection[str]], Awaitable[None]]
+
 
 class Subscriptions:
-    """The streams that sockets here are subscribed to. Lives on one event loop."""
+    """The streams that sockets here are subscribed to. Lives on one event loop.
 
-    def __init__(self) -> None:
+    `listen` returns once this process receives what other processes publish on some streams.
+    """
+
+    def __init__(self, listen: Listen) -> None:
+        self._listen = listen
         self._subscribers: dict[str, StreamSubscribers] = {}
         self._pages = Pages()
         self._by_user: defaultdict[UUID, set[Socket]] = defaultdict(set)
@@ -53,14 +59,21 @@ class Subscriptions:
         for name in tuple(socket.streams):
             self._remove(socket, name)
 
+    def needed(self) -> set[str]:
+        """Return the streams of which this process is to receive what others publish: those with
+        subscribers here, and those of the users here, which carry the controls about them."""
+        return {*self._subscribers, *map(USER.name, self._by_user)}
+
     async def subscribe_at_start(self, socket: Socket) -> None:
         """Subscribe a new socket to the automatic streams of its user, from their positions on,
         without a frame."""
         user = socket.identity.user_id
+        # Before the database is asked, so that no control about the user falls between the two.
+        await self._listen([USER.name(user)])
         streams = (await in_thread(automatic_streams_of, [user]))[user]
         # One query for all of them, however many there are.
         asked = asyncio.ensure_future(
-            in_thread(heads, [*streams.keys() - self._subscribers.keys()])
+            self._listen_and_ask([*streams.keys() - self._subscribers.keys()])
         )
         for name, readable_after in streams.items():
             subscribers = self._subscribers_of(name, asked)
@@ -218,9 +231,15 @@ class Subscriptions:
         self, name: str, asked: "asyncio.Future[Any] | None" = None
     ) -> StreamSubscribers:
         if name not in self._subscribers:
-            start = asyncio.shield(asked) if asked else in_thread(heads, [name])
+            start = asyncio.shield(asked) if asked else self._listen_and_ask([name])
             self._subscribers[name] = StreamSubscribers(name, self._pages, start)
         return self._subscribers[name]
+
+    async def _listen_and_ask(self, names: list[str]) -> Heads:
+        """Return the heads of the streams, asked for once this process receives what comes after
+        them."""
+        await self._listen(names)
+        return await in_thread(heads, names)
 
     def _drop_idle(self, subscribers: StreamSubscribers) -> None:
         if subscribers.idle:

@@ -91,6 +91,7 @@ async def read_at_once(_: Any, key: Any) -> Any:
 HUB = "apps.realtime.hub"
 PRESENCE = "apps.realtime.presence"
 RELAY = "apps.realtime.relay"
+LISTENER = "apps.realtime.listener"
 HASHING = "apps.accounts.hashing_process:hashing_process"
 # The hasher of a server, and the one by which the users of the tests were created.
 HASHERS = ["apps.accounts.passwords.Argon2Hasher", "testing.hashing.NoticedHasher"]
@@ -120,7 +121,13 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "no-turns": [("apps.realtime.pages:Pages", "_read", read_at_once)],
     "never-sweeps": [(f"{HUB}:Hub", "_sweep_sessions", nothing)],
     "never-sweeps-access": [(f"{HUB}:Hub", "_sweep_subscriptions", nothing)],
-    "fast-relay": [(RELAY, "PROBE_SECONDS", 0.2), (RELAY, "SILENCE_SECONDS", 1.0)],
+    "fast-relay": [
+        (RELAY, "PROBE_SECONDS", 0.2),
+        (LISTENER, "PROBE_SECONDS", 0.2),
+        (LISTENER, "SILENCE_SECONDS", 1.0),
+    ],
+    "brief-linger": [(HUB, "LINGER_SECONDS", 0.2)],
+    "never-listens": [(f"{LISTENER}:Listener", "listen", nothing)],
     "without-notices": [("apps.realtime.database_notices", "available", lambda: False)],
     "short-queue": [("apps.core.log_queue", "MOST_LINES", 5)],
     "waits-for-its-reader": [
@@ -134,7 +141,7 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "ignores-drops": [("apps.core.kept:Kept", "drop", lambda *_: None)],
     "keeps-old-loads": [("apps.core.kept:Kept", "_changed_since", lambda *_: False)],
     "joins-old-loads": [("apps.core.kept:Kept", "unchanged_since", lambda *_: True)],
-    "never-renews": [(RELAY, "SILENCE_SECONDS", 3600.0)],
+    "never-renews": [(LISTENER, "SILENCE_SECONDS", 3600.0)],
     "brief-patience": [("config.supervisor", "HUNG_BEATS", 1)],
     "never-helps": [("config.supervised", "_help", nothing)],
 }

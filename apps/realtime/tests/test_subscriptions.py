@@ -5,6 +5,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
+from unittest.mock import AsyncMock
 from uuid import UUID, uuid4
 
 import pytest
@@ -97,7 +98,7 @@ class Scene:
         self.database = database
         self.bob = uuid4()
         database.readers[self.bob] = 0
-        self.subscriptions = Subscriptions()
+        self.subscriptions = Subscriptions(AsyncMock())
         self.recording = RecordingSocket(self.bob)
         self.socket = cast("Socket", self.recording)
         self.subscriptions.add(self.socket)
