@@ -26,6 +26,8 @@ from apps.realtime.threads import in_thread
 
 # For how many users one query of the sweep asks.
 USERS_AT_ONCE = 500
+# How many streams one query compares. For 10,000 names PostgreSQL reads the whole table.
+STREAMS_AT_ONCE = 500
 
 Listen = Callable[[Collection[str]], Awaitable[None]]
 
@@ -201,7 +203,14 @@ class Subscriptions:
 
     async def heal(self) -> None:
         """Compare the streams here with the log."""
-        positions = {name: one.position for name, one in self._subscribers.items()}
+        names = list(self._subscribers)
+        for start in range(0, len(names), STREAMS_AT_ONCE):
+            await self._heal(names[start : start + STREAMS_AT_ONCE])
+
+    async def _heal(self, names: Collection[str]) -> None:
+        positions = {
+            name: self._subscribers[name].position for name in names if name in self._subscribers
+        }
         for name, (head, epoch) in (await in_thread(heads, list(positions))).items():
             if name in self._subscribers:
                 self._subscribers[name].compare(head, epoch, positions[name])
