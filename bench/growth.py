@@ -94,7 +94,7 @@ class Traffic:
         data = {
             "receiverId": self._receivers[pair].id,
             "content": f"{CONTENT} {self._sent}",
-            "clientId": str(self._sent),
+            "clientId": f"{len(self._crowds)}-{self._sent}",
         }
         self._senders[pair].send(orjson.dumps({"type": "chat_message", "data": data}).decode())
         self._sent += 1
