@@ -1,16 +1,15 @@
 """What one more process costs: the same messages through 1, 4 and 8 web processes."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import orjson
 
 from bench.before import build_before
 from bench.messages import CONNECTED, CONTENT
 from bench.report import Report, Row, median_of, spread
-from bench.servers import Backend, Server, User, parley, start_backend
+from bench.servers import Backend, User, parley, start_backend
 from bench.sockets import Client, Crowd, allow_open_files
 
 # The last commit in which every process received every wake-up.
@@ -18,7 +17,7 @@ COMMIT = "bb039b8"
 PROCESSES = (1, 4, 8)
 PAIRS = 160
 RATE = 200
-WARM_SECONDS, SECONDS, ROUNDS = 3.0, 4.0, 3
+WARM_SECONDS, SECONDS, ROUNDS = 3.0, 3.0, 5
 DRAIN_SECONDS = 10.0
 MESSAGE = b'{"type":"chat_message",'
 
@@ -35,11 +34,10 @@ def run() -> Report:
     with start_backend() as backend:
         users = backend.users(2 * PAIRS)
         with build_before(backend, COMMIT) as before:
+            builds = {"Parley": backend} | ({"before": before} if before else {})
             for count in PROCESSES:
-                for name, build in (("Parley", backend), ("before", before)):
-                    if build is not None:
-                        report.rows.append(row(name, count, measure(build, users, count)))
-                        print(report.rows[-1], flush=True)
+                report.rows += measure(builds, users, count)
+                print(*report.rows[-2:], sep="\n", flush=True)
     report.notes += [
         f"{PAIRS} users send to {PAIRS} others, whose sockets are on the next process. Times are "
         "milliseconds of processor time a second, by the system's count, medians of "
@@ -47,22 +45,12 @@ def run() -> Report:
         "Each process is that of the mean over the processes with sockets; all is their sum. "
         "Without sockets is one more process, on the same Redis; idle is the same one while "
         "nobody sends anything.",
-        f"Before is {COMMIT}, in which every process received every wake-up. More processes have "
+        f"Before is {COMMIT}, in which every process received every wake-up; its processes run at "
+        "the same time, and both builds are measured in turn. More processes have "
         "fewer messages to commit together, so that all together take more in either build.",
         "Clients, servers and databases share the cores.",
     ]
     return report
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Milliseconds of processor time a second in each round: of all processes with sockets, and of
-    the one without any."""
-
-    all: list[float]
-    without_sockets: list[float]
-    idle: float
-    lost: int
 
 
 class Traffic:
@@ -103,51 +91,73 @@ class Traffic:
         return sum(text.startswith(MESSAGE) for _, text in crowd.poll(0.001))
 
 
-def measure(backend: Backend, users: Sequence[User], count: int) -> Measured:
-    """Measure with so many processes with sockets, and one without."""
-    with ExitStack() as stack:
-        *servers, empty = (stack.enter_context(parley(backend)) for _ in range(count + 1))
-        crowds = [stack.enter_context(Crowd(server.port)) for server in servers]
+class Side:
+    """A build in so many processes with sockets and one without, and what was measured of them, in
+    milliseconds of processor time a second."""
+
+    def __init__(self, stack: ExitStack, build: Backend, users: Sequence[User], count: int) -> None:
+        self.all: list[float] = []
+        self.without_sockets: list[float] = []
+        *self._servers, self._empty = (stack.enter_context(parley(build)) for _ in range(count + 1))
+        self._crowds = [stack.enter_context(Crowd(server.port)) for server in self._servers]
         senders, receivers = users[:PAIRS], users[PAIRS:]
-        for number, crowd in enumerate(crowds):
+        for number, crowd in enumerate(self._crowds):
             crowd.join([one.token for one in senders[number::count]], CONNECTED)
-        clients = [crowds[pair % count].clients[pair // count] for pair in range(PAIRS)]
-        for number, crowd in enumerate(crowds):
+        clients = [self._crowds[pair % count].clients[pair // count] for pair in range(PAIRS)]
+        for number, crowd in enumerate(self._crowds):
             crowd.join([one.token for one in receivers[(number - 1) % count :: count]], CONNECTED)
-        traffic = Traffic(crowds, clients, receivers)
-        # Until connections and conversations exist.
-        traffic.run(WARM_SECONDS)
-        rounds = [taken(traffic, servers, empty) for _ in range(ROUNDS)]
-        before = empty.cpu_seconds()
-        for crowd in crowds:
-            crowd.idle(SECONDS / count)
-        idle = (empty.cpu_seconds() - before) * 1000 / SECONDS
-    return Measured([one for one, _ in rounds], [one for _, one in rounds], idle, traffic.lost)
+        self.traffic = Traffic(self._crowds, clients, receivers)
+
+    def measure(self) -> None:
+        """Note what the processes take of a second while messages are sent."""
+        before, empty_before = self._taken(), self._empty.cpu_seconds()
+        began = time.perf_counter()
+        self.traffic.run(SECONDS)
+        seconds = time.perf_counter() - began
+        self.all.append((self._taken() - before) * 1000 / seconds)
+        self.without_sockets.append((self._empty.cpu_seconds() - empty_before) * 1000 / seconds)
+
+    def idle(self) -> float:
+        """Return what the process without sockets takes of a second while nobody sends anything."""
+        before = self._empty.cpu_seconds()
+        for crowd in self._crowds:
+            crowd.idle(SECONDS / len(self._crowds))
+        return (self._empty.cpu_seconds() - before) * 1000 / SECONDS
+
+    def rest(self) -> None:
+        """Receive what has arrived, so that no ping waits for its answer."""
+        for crowd in self._crowds:
+            crowd.idle(0.01)
+
+    def _taken(self) -> float:
+        return sum(server.cpu_seconds() for server in self._servers)
 
 
-def taken(traffic: Traffic, servers: Sequence[Server], empty: Server) -> tuple[float, float]:
-    """Return what the servers, and the one without sockets, take of a second in one round."""
-    before, empty_before = sum(one.cpu_seconds() for one in servers), empty.cpu_seconds()
-    began = time.perf_counter()
-    traffic.run(SECONDS)
-    seconds = time.perf_counter() - began
-    all_of_them = sum(one.cpu_seconds() for one in servers) - before
-    return (
-        all_of_them * 1000 / seconds,
-        (empty.cpu_seconds() - empty_before) * 1000 / seconds,
-    )
+def measure(builds: Mapping[str, Backend], users: Sequence[User], count: int) -> list[Row]:
+    """Return a row for each of the builds, measured in turn with so many processes."""
+    with ExitStack() as stack:
+        sides = {name: Side(stack, build, users, count) for name, build in builds.items()}
+        for side in sides.values():
+            # Until connections and conversations exist.
+            side.traffic.run(WARM_SECONDS)
+        for _ in range(ROUNDS):
+            for side in sides.values():
+                side.measure()
+                for each in sides.values():
+                    each.rest()
+        return [row(name, count, side, side.idle()) for name, side in sides.items()]
 
 
-def row(name: str, count: int, measured: Measured) -> Row:
+def row(name: str, count: int, side: Side, idle: float) -> Row:
     """Return the row of the table."""
     return {
         "processes": count,
         "build": name,
-        "each process": median_of(measured.all) / count,
-        "all": median_of(measured.all),
-        "all from..to": spread(measured.all),
-        "without sockets": median_of(measured.without_sockets),
-        "without sockets from..to": spread(measured.without_sockets, 1),
-        "idle": measured.idle,
-        "lost": measured.lost,
+        "each process": median_of(side.all) / count,
+        "all": median_of(side.all),
+        "all from..to": spread(side.all),
+        "without sockets": median_of(side.without_sockets),
+        "without sockets from..to": spread(side.without_sockets, 1),
+        "idle": idle,
+        "lost": side.traffic.lost,
     }

@@ -165,20 +165,20 @@ def _prune_part(since: datetime, until: datetime, limit: datetime) -> int:
 
 
 _PRUNE_PART = """
-    WITH part AS (
-        SELECT stream, max(seq) AS last FROM realtime_event
-        WHERE created_at > %s AND created_at <= %s AND created_at < %s
-        GROUP BY stream
-    ), up_to AS (
-        SELECT stream, coalesce(
-            (
-                SELECT min(seq) - 1 FROM realtime_event AS kept
-                WHERE kept.stream = part.stream AND seq <= last AND created_at >= %s
-            ),
-            last
-        ) AS last FROM part
-    )
     DELETE FROM realtime_event WHERE id IN (
+        WITH part AS (
+            SELECT stream, max(seq) AS last FROM realtime_event
+            WHERE created_at > %s AND created_at <= %s AND created_at < %s
+            GROUP BY stream
+        ), up_to AS (
+            SELECT stream, coalesce(
+                (
+                    SELECT min(seq) - 1 FROM realtime_event AS kept
+                    WHERE kept.stream = part.stream AND seq <= last AND created_at >= %s
+                ),
+                last
+            ) AS last FROM part
+        )
         SELECT id FROM up_to JOIN realtime_event AS event
         ON event.stream = up_to.stream AND event.seq <= up_to.last
     )
