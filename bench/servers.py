@@ -97,8 +97,10 @@ class Backend:
 
     def _seed(self, what: str, count: int) -> Any:
         command = [sys.executable, "-m", "bench.seed", what, str(count)]
+        # The lines about its events would stand among what it prints.
+        environment = {**self.environment, "LOG_LEVEL": "warning"}
         done = subprocess.run(
-            command, env=self.environment, cwd=ROOT, stdout=subprocess.PIPE, check=True
+            command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, check=True
         )
         return json.loads(done.stdout)
 

@@ -31,6 +31,7 @@ from apps.chat.serializers import (
 from apps.core.http.endpoints import Endpoint
 from apps.core.http.pagination import Listing, ListQuery
 from apps.core.http.viewsets import ApiViewSet
+from apps.realtime.snapshots import AUTOMATIC_STREAMS, USER_STREAM
 
 
 class MessageViewSet(ApiViewSet):
@@ -56,6 +57,7 @@ class MessageViewSet(ApiViewSet):
         query=MessageQuery,
         output=MessageOutput,
         per_page=50,
+        streams=USER_STREAM,
         refuses=[UserNotFound],
     )
     def list(self, request: UserRequest, user_id: UUID) -> Listing[Message]:
@@ -87,6 +89,7 @@ class MessageViewSet(ApiViewSet):
         query=ListQuery,
         output=ConversationOutput,
         per_page=10,
+        streams=USER_STREAM,
     )
     def conversations(self, request: UserRequest) -> Listing[Membership]:
         """List one's conversations, the latest first."""
@@ -96,7 +99,11 @@ class MessageViewSet(ApiViewSet):
         )
 
     @action(detail=False, methods=["get"])
-    @Endpoint(message="Unread messages counted", output=UnreadCountOutput)
+    @Endpoint(
+        message="Unread messages counted",
+        output=UnreadCountOutput,
+        streams=AUTOMATIC_STREAMS,
+    )
     def unread(self, request: UserRequest) -> Mapping[str, int]:
         """Count the unread messages."""
         return selectors.unread_counts(request.user)

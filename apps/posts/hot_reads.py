@@ -15,11 +15,13 @@ from apps.core.http.hot_reads import HotRead, Reader, Shown
 from apps.core.http.pagination import Listing, Paging, paging_of
 from apps.core.http.prepared_lists import PreparedList
 from apps.posts import selectors
+from apps.posts.events import FEED
 from apps.posts.models import POSTS_TAG, Post, post_tag
 from apps.posts.selectors import PublicPost
 from apps.posts.serializers import PostQuery
 from apps.posts.shapes import post_item_shape, post_shape
 from apps.posts.view_counts import view_counter
+from apps.realtime.snapshots import stream_numbers
 
 PER_PAGE = 10
 
@@ -88,7 +90,10 @@ def _list_asked_for(path: Mapping[str, str], query: str) -> PublicList | None:
 
 
 def _load_lists(lists: Sequence[PublicList]) -> Mapping[PublicList, Shown]:
-    return pages_shown(lists, _list_shown)
+    # The numbers are read first: what happens meanwhile may be in the lists already, and is told
+    # by a later event as well.
+    numbers = stream_numbers([FEED.name()])
+    return pages_shown(lists, lambda asked: _list_shown(asked)._replace(streams=numbers))
 
 
 def _list_shown(asked: PublicList) -> Shown:

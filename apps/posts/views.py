@@ -22,6 +22,7 @@ from apps.posts.errors import (
     PostNotFound,
     PublishedCannotBecomeDraft,
 )
+from apps.posts.events import FEED
 from apps.posts.models import Post
 from apps.posts.post_commits import post_create_grouped, post_update_grouped
 from apps.posts.serializers import (
@@ -32,6 +33,7 @@ from apps.posts.serializers import (
     PostQuery,
 )
 from apps.posts.view_counts import view_counter
+from apps.realtime.snapshots import snapshot_with
 
 
 class PostViewSet(ApiViewSet):
@@ -43,6 +45,7 @@ class PostViewSet(ApiViewSet):
         output=PostListItemOutput,
         per_page=hot_reads.PER_PAGE,
         access=Access.ANYONE,
+        streams=snapshot_with(lambda _: [FEED.name()]),
         hot=hot_reads.POST_LIST,
     )
     def list(self, request: Request, **filters: Any) -> Listing[Any]:

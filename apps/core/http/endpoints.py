@@ -9,6 +9,7 @@ of `manage.py check` (endpoint_checks.py).
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial, wraps
@@ -89,6 +90,9 @@ class Endpoint:
     hashes: bool = False
     # How a GET is answered from kept bytes, where everyone is shown the same.
     hot: HotRead[Any] | None = None
+    # Gives the numbers of the streams whose events change the answer to a GET, for `meta.streams`.
+    # What is shown is read in its block.
+    streams: Callable[[Request], AbstractContextManager[Mapping[str, int]]] | None = None
     # The method's twin that commits a write together with those that wait at the same moment. It is
     # given the user in place of view and request, and consumes the limit itself.
     grouped: Callable[..., Awaitable[Any]] | None = None
@@ -119,7 +123,7 @@ class Endpoint:
             given, query = self._read(request)
             call = partial(method, view, request, **path, **given)
             finish = call() if self.hashes_before_lock else call
-            return lambda: self._answer(request, finish(), query)
+            return lambda: self._answer_with_streams(request, finish, query)
 
         @wraps(method)
         def handler(view: Any, request: Request, **path: Any) -> Response:
@@ -147,6 +151,16 @@ class Endpoint:
             result, is_new = result
             status = self.status if is_new else self.existing_status
         return status, self.output.dump(result)
+
+    def _answer_with_streams(
+        self, request: Request, finish: Callable[[], Any], query: Mapping[str, Any]
+    ) -> Response:
+        if self.streams is None:
+            return self._answer(request, finish(), query)
+        with self.streams(request) as numbers:
+            response = self._answer(request, finish(), query)
+        response.data["meta"] = {"streams": numbers}
+        return response
 
     def _answer(self, request: Request, result: Any, query: Mapping[str, Any]) -> Response:
         if self.output is None:
@@ -176,6 +190,7 @@ class Endpoint:
             "has both revision and existing_status": self.revision and self.existing_status,
             "has a revision and a status other than 200": self.revision and self.status != 200,
             "has a revision and is secret": self.revision and self.secret,
+            "has streams but no output": self.streams and self.output is None,
             "has a hot read but is not for anyone": self.hot and self.access is not Access.ANYONE,
             "has a hot read but no output": self.hot and self.output is None,
             "has a grouped write but is not for users": (

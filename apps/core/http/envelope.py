@@ -92,7 +92,7 @@ def plain(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class EnvelopeRenderer(BaseRenderer):
-    """Adds `meta` to the body of an answer and renders it with orjson."""
+    """Completes `meta` in the body of an answer and renders it with orjson."""
 
     media_type = "application/json"
     format = "json"
@@ -108,4 +108,4 @@ class EnvelopeRenderer(BaseRenderer):
         if data is None:
             return b""
         request = (renderer_context or {})["request"]._request
-        return dumps({**data, "meta": meta(request)})
+        return dumps({**data, "meta": {**meta(request), **data.get("meta", {})}})

@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from math import inf
+from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -44,6 +45,8 @@ class Shown(NamedTuple):
     pagination: bytes = b""
     subject: Any = None
     as_of: float = inf
+    # The numbers of the streams whose events change what is shown, read before it.
+    streams: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -91,10 +94,12 @@ class HotRoute:
 
 
 class Answer(NamedTuple):
-    """An answer as it is kept: its body up to `meta`, its ETag or "", the lines that are in its
-    head each time, its tags, what `seen` is told, and since when changes may be missing."""
+    """An answer as it is kept: its body up to `meta` and what ends it, its ETag or "", the lines
+    that are in its head each time, its tags, what `seen` is told, and since when changes may be
+    missing."""
 
     body: bytes
+    end: bytes
     etag: str
     lines: bytes
     tags: Sequence[str]
@@ -213,8 +218,8 @@ def render(request: HotRequest, answer: Answer, default_lines: bytes) -> bytes:
         meta = (
             f'"meta":{{"requestId":"{request.request_id}","timestamp":"{at}",'
             f'"path":{_quoted(request.path)},"method":"{request.method}",'
-            f'"version":{_quoted(settings.APP_VERSION)},"durationMs":{ms:.1f}}}}}'
-        ).encode()
+            f'"version":{_quoted(settings.APP_VERSION)},"durationMs":{ms:.1f}'
+        ).encode() + answer.end
         own += f"content-type: application/json\r\ncontent-length: {len(body) + len(meta)}\r\n"
         if request.method == "HEAD":
             body = meta = b""
@@ -273,9 +278,12 @@ def _answer(route: HotRoute, shown: Shown) -> Answer:
             pagination,
         ]
     )
+    streams = b',"streams":' + dumps(shown.streams) if shown.streams else b""
     etag = etag_of(shown.data, shown.revision) if shown.revision else ""
     lines = f"allow: {route.allow}\r\n" + (f"etag: {etag}\r\n" if etag else "")
-    return Answer(body, etag, lines.encode(), shown.tags, shown.subject, shown.as_of)
+    return Answer(
+        body, streams + b"}}", etag, lines.encode(), shown.tags, shown.subject, shown.as_of
+    )
 
 
 @lru_cache(REMEMBERED)

@@ -52,6 +52,12 @@ META = {
         "method": {"type": "string"},
         "version": {"type": "string", "description": "The version of the server."},
         "durationMs": {"type": "number"},
+        "streams": {
+            "type": "object",
+            "description": "The streams whose events change what is shown, each with the number of "
+            "the last event that is in it. Subscribe after these numbers to keep it up to date.",
+            "additionalProperties": {"type": "integer", "minimum": 0},
+        },
     },
     "required": ["requestId", "timestamp", "path", "method", "version", "durationMs"],
     "additionalProperties": False,
