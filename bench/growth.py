@@ -100,7 +100,13 @@ class Side:
         self.without_sockets: list[float] = []
         *self._servers, self._empty = (stack.enter_context(parley(build)) for _ in range(count + 1))
         self._crowds = [stack.enter_context(Crowd(server.port)) for server in self._servers]
-        senders, receivers = users[:PAIRS], users[PAIRS:]
+        self._users = users
+
+    def join(self) -> None:
+        """Open the sockets. That comes after the start of all processes, which takes so long that
+        sockets would miss their pings."""
+        senders, receivers = self._users[:PAIRS], self._users[PAIRS:]
+        count = len(self._crowds)
         for number, crowd in enumerate(self._crowds):
             crowd.join([one.token for one in senders[number::count]], CONNECTED)
         clients = [self._crowds[pair % count].clients[pair // count] for pair in range(PAIRS)]
@@ -138,6 +144,7 @@ def measure(builds: Mapping[str, Backend], users: Sequence[User], count: int) ->
     with ExitStack() as stack:
         sides = {name: Side(stack, build, users, count) for name, build in builds.items()}
         for side in sides.values():
+            side.join()
             # Until connections and conversations exist.
             side.traffic.run(WARM_SECONDS)
         for _ in range(ROUNDS):
