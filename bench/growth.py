@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import orjson
@@ -98,7 +99,9 @@ class Side:
     def __init__(self, stack: ExitStack, build: Backend, users: Sequence[User], count: int) -> None:
         self.all: list[float] = []
         self.without_sockets: list[float] = []
-        *self._servers, self._empty = (stack.enter_context(parley(build)) for _ in range(count + 1))
+        with ThreadPoolExecutor(count + 1) as pool:
+            started = pool.map(lambda _: stack.enter_context(parley(build)), range(count + 1))
+            *self._servers, self._empty = started
         self._crowds = [stack.enter_context(Crowd(server.port)) for server in self._servers]
         self._users = users
 

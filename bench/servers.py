@@ -21,7 +21,7 @@ from bench.community import Written
 from testing.servers import PrivatePostgres, private_redis
 
 ROOT = Path(__file__).parent.parent
-START_SECONDS = 30
+START_SECONDS = 120
 STOP_SECONDS = 10
 
 
