@@ -15,6 +15,7 @@ NAMES = (
     "http",
     "fanout",
     "memory",
+    "polls",
     "messages",
     "neighbours",
     "growth",

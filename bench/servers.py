@@ -118,16 +118,20 @@ class Server:
 
     def resident_bytes(self) -> int:
         """Return how much memory the process holds. Only Linux has this in a file."""
-        return self._memory("VmRSS")
+        return self._status("VmRSS") * 1024
 
     def peak_bytes(self) -> int:
         """Return the most memory that the process has held since it was started."""
-        return self._memory("VmHWM")
+        return self._status("VmHWM") * 1024
 
-    def _memory(self, name: str) -> int:
+    def threads(self) -> int:
+        """Return how many threads the process has."""
+        return self._status("Threads")
+
+    def _status(self, name: str) -> int:
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith(f"{name}:"):
-                return int(line.split()[1]) * 1024
+                return int(line.split()[1])
         raise ProcessLookupError(self.pid)
 
 

@@ -1,5 +1,5 @@
-"""One process, one port: /health and /ready are answered here, REST goes to the WSGI handler in a
-thread of a pool, websockets go to Channels."""
+"""One process, one port: /health and /ready are answered here, requests that wait for events wait
+here, REST goes to the WSGI handler in a thread of a pool, websockets go to Channels."""
 
 from config.wsgi import application as wsgi_application  # isort: skip
 
@@ -9,6 +9,8 @@ from django.conf import settings
 from apps.core.features import features
 from apps.core.http.bridge import WsgiBridge
 from apps.core.http.middleware import check_address_limit
+from apps.realtime.polling import EventPolls
+from apps.realtime.registry import socket_authenticator
 from config.grouped_writes import start_grouped_writes
 from config.health import HealthEndpoints
 from config.health_checks import health_checks
@@ -38,7 +40,9 @@ lifespan = Lifespan(
 application = ProtocolTypeRouter(
     {
         "http": HealthEndpoints(
-            WsgiBridge(wsgi_application, pool_of, check_address_limit),
+            EventPolls(
+                WsgiBridge(wsgi_application, pool_of, check_address_limit), socket_authenticator()
+            ),
             checks,
             Readiness(database_state),
         ),

@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "apps.core",
     "apps.realtime",
     "apps.accounts",
+    "apps.jobs",
     "apps.posts",
     "apps.chat",
     "apps.accounts.admin_app.ParleyAdminConfig",
@@ -51,6 +52,8 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
 ]
+
+TASKS = {"default": {"BACKEND": "apps.jobs.backend.JobBackend", "QUEUES": ["default", "upkeep"]}}
 
 # Middleware before ApiMiddleware must not block: without a free thread it runs on the event loop.
 MIDDLEWARE = [

@@ -17,7 +17,7 @@ from apps.core.log_queue import FLUSH_SECONDS
 LAST_LINE_SECONDS = FLUSH_SECONDS + 0.5
 
 
-def when_told_to_stop(act: Callable[[], None]) -> None:
+def when_told_to_stop(act: Callable[[], object]) -> None:
     """Have both signals call `act` from now on. By default SIGTERM ends the process at once, and
     SIGINT raises KeyboardInterrupt wherever the process is."""
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -24,6 +24,7 @@ _STEADY = {
     "accessToken": "eyJhbGciOiJIUzI1NiJ9.access.signature",
     "refreshToken": "eyJhbGciOiJIUzI1NiJ9.refresh.signature",
     "ticket": "8Jx0hWq2vYb7",
+    "epoch": "9c1d00000001",
     "nextCursor": "WyJuIl0",
     "prevCursor": "WyJwIl0",
 }

@@ -64,6 +64,12 @@ class TestSocket:
                     return frame
             self._receive(max(0.0, deadline - time.monotonic()), kind)
 
+    def receive(self) -> Frame:
+        """Return the next frame, whatever its type."""
+        if not self.waiting:
+            self._receive(10, "frame")
+        return self.waiting.pop(0)
+
     def ask(self, kind: str, data: Any = None, *, wrong: bool = False) -> Frame:
         """Send a frame and return its answer, which may be an error; see send()."""
         request_id = f"r{time.monotonic_ns()}"

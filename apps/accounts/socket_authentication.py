@@ -33,6 +33,11 @@ class AccountsSocketAuthenticator:
         session = _session(headers, parse_qs(scope["query_string"].decode("latin-1")))
         return Identity(session.user_id, session.pk), ProfileOutput.dump(session.user)
 
+    def identify(self, token: str) -> Identity:
+        """See realtime.registry.SocketAuthenticator."""
+        session = session_of_token(token)
+        return Identity(session.user_id, session.pk)
+
     def active_sessions(self, sessions: Iterable[UUID]) -> set[UUID]:
         """See realtime.registry.SocketAuthenticator."""
         return active_sessions_among(sessions)

@@ -77,6 +77,8 @@ class Feature:
     purges: Mapping[str, Purge] = field(default_factory=dict)
     # Numbers for the operator by what they count, as one number or by kind.
     counts: Mapping[str, Callable[[], int | Mapping[str, int]]] = field(default_factory=dict)
+    # What is done in each period, by its name (apps/jobs/schedules.py).
+    schedules: Mapping[str, Any] = field(default_factory=dict)
     # What it keeps of a user.
     personal_data: PersonalData | None = None
     # What a server does before its first request, in this order.
@@ -152,6 +154,11 @@ def personal_data() -> Sequence[PersonalData]:
 def after_restore() -> Mapping[str, Callable[[datetime], int]]:
     """Return what all apps do to a database that was restored, by what it does."""
     return _merged("after_restore", lambda feature: feature.after_restore)
+
+
+def schedules() -> Mapping[str, Any]:
+    """Return what all apps do in each period, by its name."""
+    return _merged("schedules", lambda feature: feature.schedules)
 
 
 def enums() -> Mapping[str, Any]:

@@ -1,6 +1,20 @@
-"""Errors of the websocket itself."""
+"""Errors of streams and of the websocket itself."""
 
-from apps.core.errors import BadRequest
+from apps.core.errors import BadRequest, NotFound, RateLimited
+
+# How many requests of one user may wait for events at once, in each process.
+POLLS_PER_USER = 10
+
+
+class StreamNotFound(NotFound):
+    message = "There is no such stream"
+
+
+class TooManyPolls(RateLimited):
+    message = f"{POLLS_PER_USER} requests of yours wait for events already."
+
+    def __init__(self) -> None:
+        super().__init__(limit=POLLS_PER_USER, remaining=0, reset=1, retry_after=1)
 
 
 class TooManyStreams(BadRequest):

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from apps.core.quick_log import QuickLog
 from apps.realtime.frames import Frame
-from apps.realtime.sockets import Socket
+from apps.realtime.sockets import Subscriber
 
 EVENT_LOGGER = "parley.event"
 
@@ -27,22 +27,14 @@ def log_published(frames: Iterable[Frame]) -> None:
 
 
 def log_delivered(frame: Frame, sockets: int) -> None:
-    """Log that an event went to so many sockets of this process, if it went to any."""
+    """Log that an event went to so many sockets and polls of this process, if it went to any."""
     if frame.about and sockets:
         log.info(
             "delivered", subject=frame.about, stream=frame.stream, seq=frame.seq, sockets=sockets
         )
 
 
-def log_caught_up(socket: Socket, stream: str, after: int, up_to: int) -> None:
-    """Log that a socket got the events of a stream after one number up to another, which it had
+def log_caught_up(subscriber: Subscriber, stream: str, after: int, up_to: int) -> None:
+    """Log that a subscriber got the events of a stream after one number up to another, which it had
     missed."""
-    entry = socket.entry
-    log.info(
-        "caught up",
-        socket_id=entry.socket_id,
-        user_id=str(entry.user_id),
-        stream=stream,
-        after=after,
-        up_to=up_to,
-    )
+    log.info("caught up", **subscriber.named, stream=stream, after=after, up_to=up_to)

@@ -22,7 +22,7 @@ from apps.realtime.presence import announce_departures, announce_online, presenc
 from apps.realtime.registry import SocketAuthenticator
 from apps.realtime.relay import Relay
 from apps.realtime.socket_frames import Heartbeat
-from apps.realtime.sockets import Socket
+from apps.realtime.sockets import Socket, Subscriber
 from apps.realtime.subscriptions import Subscriptions
 from apps.realtime.threads import in_redis_thread, in_thread
 from apps.realtime.transport import HEARTBEAT_SECONDS
@@ -73,7 +73,7 @@ class Hub:
         self.subscriptions = Subscriptions(self._relay.listen)
         self._authenticator = authenticator
         self._sockets: set[Socket] = set()
-        self._by_session: defaultdict[UUID, set[Socket]] = defaultdict(set)
+        self._by_session: defaultdict[UUID, set[Subscriber]] = defaultdict(set)
         self._ended: dict[UUID, float] = {}
         self._heartbeat_part = 0
 
@@ -100,25 +100,33 @@ class Hub:
     def add(self, socket: Socket) -> None:
         """Add a socket that is authenticated."""
         self._sockets.add(socket)
-        self._by_session[socket.identity.session_id].add(socket)
-        self.subscriptions.add(socket)
-        if socket.identity.session_id in self._ended:
-            socket.close(SESSION_REVOKED)
+        self.enter(socket)
 
     def remove(self, socket: Socket) -> None:
         """Forget a socket."""
         self._sockets.discard(socket)
-        of_session = self._by_session[socket.identity.session_id]
-        of_session.discard(socket)
+        self.leave(socket)
+
+    def enter(self, subscriber: Subscriber) -> None:
+        """Close the subscriber when its session ends, and let it subscribe to streams."""
+        self._by_session[subscriber.identity.session_id].add(subscriber)
+        self.subscriptions.add(subscriber)
+        if subscriber.identity.session_id in self._ended:
+            subscriber.close(SESSION_REVOKED)
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Forget a subscriber."""
+        of_session = self._by_session[subscriber.identity.session_id]
+        of_session.discard(subscriber)
         if not of_session:
-            del self._by_session[socket.identity.session_id]
-        self.subscriptions.remove(socket)
+            del self._by_session[subscriber.identity.session_id]
+        self.subscriptions.remove(subscriber)
 
     def close_session(self, session: UUID) -> None:
-        """Close the sockets of a session that ended."""
+        """Close the sockets and the polls of a session that ended."""
         self._ended[session] = self.loop.time()
-        for socket in tuple(self._by_session.get(session, ())):
-            socket.close(SESSION_REVOKED)
+        for subscriber in tuple(self._by_session.get(session, ())):
+            subscriber.close(SESSION_REVOKED)
 
     # Wake-ups.
 

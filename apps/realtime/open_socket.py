@@ -11,13 +11,14 @@ import structlog
 from apps.core.errors import Busy
 from apps.core.http.envelope import timestamp
 from apps.realtime.errors import TooManyStreams
+from apps.realtime.frames import Frame
 from apps.realtime.hub import Hub
 from apps.realtime.outbox import Outbox
 from apps.realtime.presence import presence_store
+from apps.realtime.resume_points import ResumePoint
 from apps.realtime.server_frames import SocketFrame
 from apps.realtime.socket_frames import Connected
 from apps.realtime.sockets import Identity, PresenceEntry
-from apps.realtime.stream_subscribers import ResumePoint
 from apps.realtime.threads import in_redis_thread, later
 from apps.realtime.transport import HEARTBEAT_SECONDS
 from apps.realtime.wire import Wire
@@ -33,7 +34,9 @@ _numbers = itertools.count()
 
 class OpenSocket(Outbox):
     """A client that the hub knows; see sockets.Socket. It has no channel of its own: the hub
-    calls push()."""
+    calls deliver()."""
+
+    automatic = True
 
     def __init__(self, wire: Wire, hub: Hub, entry: PresenceEntry) -> None:
         super().__init__(wire)
@@ -66,6 +69,19 @@ class OpenSocket(Outbox):
         )
         self.push(connected.render())
         self._hub.subscriptions.subscribe_pending(self)
+
+    @property
+    def named(self) -> Mapping[str, str]:
+        """Return the fields by which lines of the log name it."""
+        return {"socket_id": self.entry.socket_id, "user_id": str(self.entry.user_id)}
+
+    def deliver(self, frame: Frame) -> None:
+        """Push an event or a signal of a stream."""
+        self.push(frame.content)
+
+    def tell(self, frame: SocketFrame, request_id: str | None = None) -> None:
+        """Push the answer to a subscription, or a notice about one."""
+        self.push(frame.render(request_id))
 
     def reply(self, frame: SocketFrame) -> None:
         """Push the answer to the frame that is being dispatched, with its requestId if it had

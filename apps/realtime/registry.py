@@ -30,11 +30,15 @@ class Command:
 
 
 class SocketAuthenticator(Protocol):
-    """What the accounts app decides about sockets."""
+    """What the accounts app decides about sockets and polls."""
 
     def authenticate(self, scope: Mapping[str, Any]) -> tuple[Identity, Mapping[str, Any]]:
         """Return the user and session that open this socket, and the user as they are shown to
         themselves; raise Unauthorized or Forbidden."""
+
+    def identify(self, token: str) -> Identity:
+        """Return the user and session of an access token; raise Unauthorized."""
+        ...
 
     def active_sessions(self, sessions: Iterable[UUID]) -> set[UUID]:
         """Return those of the sessions that are still active."""

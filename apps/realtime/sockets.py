@@ -1,10 +1,11 @@
-"""What an open websocket is to the rest of the app."""
+"""What an open websocket, and any other subscriber of streams, is to the rest of the app."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID, uuid4
 
+from apps.realtime.frames import Frame
 from apps.realtime.server_frames import SocketFrame
 
 # The name of this process. It is part of the name of a channel that only this process receives, by
@@ -35,12 +36,13 @@ class PresenceEntry:
         return f"{self.session_id}:{self.socket_id}:{self.process}"
 
 
-class Socket(Protocol):
-    """One client, and what waits to be sent to it. Lives on the event loop."""
+class Subscriber(Protocol):
+    """What receives the frames of streams for one client: a socket, or a poll. Lives on the event
+    loop."""
 
     identity: Identity
-    entry: PresenceEntry
-    number: int
+    # Whether the server subscribes it to the automatic streams of its user.
+    automatic: bool
     # The streams that it is subscribed to; those that its user may not read since the database was
     # asked; and those that only its client subscribes it to, or that the client unsubscribed from.
     streams: set[str]
@@ -52,6 +54,31 @@ class Socket(Protocol):
     # Whether its first frame, `connected`, was sent.
     connected: bool
     closed: bool
+
+    @property
+    def named(self) -> Mapping[str, str]:
+        """Return the fields by which lines of the log name it."""
+        ...
+
+    def deliver(self, frame: Frame) -> None:
+        """Take an event or a signal of a stream. Never raises."""
+
+    def tell(self, frame: SocketFrame, request_id: str | None = None) -> None:
+        """Take the answer to a subscription, with the requestId if that had one, or a notice about
+        one. Never raises."""
+
+    async def drain(self) -> None:
+        """Wait until the client has taken all frames so far."""
+
+    def close(self, code: int) -> None:
+        """End it for the reason that a close code names."""
+
+
+class Socket(Subscriber, Protocol):
+    """One open websocket, and what waits to be sent to it."""
+
+    entry: PresenceEntry
+    number: int
     # The requestId of the frame that is being dispatched, if it has one.
     request_id: str | None
 
@@ -59,15 +86,9 @@ class Socket(Protocol):
         """Send a frame, or have it wait behind those that the client has not taken yet. Never
         raises: a socket that cannot be sent to is closed."""
 
-    async def drain(self) -> None:
-        """Wait until the client has taken all frames that were pushed."""
-
     def reply(self, frame: SocketFrame) -> None:
         """Push the answer to the frame that is being dispatched, with its requestId if it had
         one."""
-
-    def close(self, code: int) -> None:
-        """Close the socket, even while it is sending."""
 
     async def subscribe(self, name: str, after: int | None, epoch: str) -> None:
         """Subscribe to a stream if the user may read it, and answer that."""

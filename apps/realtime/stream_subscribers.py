@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
 
 import structlog
 
@@ -13,25 +12,16 @@ from apps.realtime.event_log import Backlog, events_after, heads
 from apps.realtime.frames import Frame
 from apps.realtime.isolation import each
 from apps.realtime.pages import Pages
+from apps.realtime.resume_points import ResumePoint
+from apps.realtime.server_frames import SocketFrame
 from apps.realtime.socket_frames import Reset, Subscribed
-from apps.realtime.sockets import Socket
+from apps.realtime.sockets import Subscriber
 from apps.realtime.threads import in_thread
 
 log = structlog.get_logger(__name__)
 
 # Head and epoch of streams, by their names.
 Heads = Mapping[str, tuple[int, str]]
-
-
-@dataclass(frozen=True)
-class ResumePoint:
-    """Where a subscription begins: after which event, in which epoch of the log, and the requestId
-    of the answer. The user may not read the events up to `readable_after`."""
-
-    after: int | None
-    epoch: str = ""
-    request_id: str | None = None
-    readable_after: int = 0
 
 
 class StreamSubscribers:
@@ -47,7 +37,7 @@ class StreamSubscribers:
         self._pages = pages
         self._epoch = ""
         self._known_head = 0
-        self._subscribers: set[Socket] = set()
+        self._subscribers: set[Subscriber] = set()
         self._catching_up = 0
         self._versions: dict[str, int] = {}
         # All who subscribe await the start, and its error.
@@ -82,10 +72,10 @@ class StreamSubscribers:
         self._epoch = epoch
         if restored:
             self.position = self._known_head = head
-            self._push(self._reset())
+            self._tell_all(self._reset())
         self.notice_head(head)
 
-    async def subscribe_without_answer(self, socket: Socket, readable_after: int) -> None:
+    async def subscribe_without_answer(self, socket: Subscriber, readable_after: int) -> None:
         """Subscribe the socket from the position on."""
         await self._begin_catching_up()
         try:
@@ -94,7 +84,7 @@ class StreamSubscribers:
         finally:
             self._catching_up -= 1
 
-    async def subscribe(self, socket: Socket, point: ResumePoint) -> None:
+    async def subscribe(self, socket: Subscriber, point: ResumePoint) -> None:
         """Answer `subscribed` or `reset`, send the socket its backlog, and subscribe it.
 
         Live frames are not delivered to a socket that is catching up: it reads them from the log
@@ -110,35 +100,34 @@ class StreamSubscribers:
             if point.after is not None:
                 position = point.after
                 backlog = await self._backlog_after(position)
-            readable = backlog.complete and position >= point.readable_after
-            if readable and point.epoch in {"", epoch} and position <= self.position:
+            if point.misses_nothing(self.position, epoch, backlog):
                 subscribed = Subscribed(
                     stream=self.name,
                     head=self.position,
                     epoch=self._epoch,
                     recovered=point.after is not None,
                 )
-                self._push_to(socket, point, subscribed.render(point.request_id))
+                self._tell(socket, point, subscribed, point.request_id)
                 await self._catch_up(socket, point, position, backlog)
             else:
-                self._push_to(socket, point, self._reset(point.request_id))
+                self._tell(socket, point, self._reset(), point.request_id)
             if epoch and epoch != self._epoch:
-                self._push_to(socket, point, self._reset())
+                self._tell(socket, point, self._reset())
             self._add(socket, point)
         finally:
             self._catching_up -= 1
 
-    def unsubscribe(self, socket: Socket) -> None:
+    def unsubscribe(self, socket: Subscriber) -> None:
         """Remove the socket from the subscribers."""
         self._subscribers.discard(socket)
 
-    def _goes_on(self, socket: Socket, point: ResumePoint | None) -> bool:
+    def _goes_on(self, socket: Subscriber, point: ResumePoint | None) -> bool:
         """Return whether the socket is open, and its subscription from that point was neither
         revoked nor replaced. A user who was removed and added again has another point."""
         current = socket.catching_up.get(self.name) is point
         return current and not socket.closed and self.name not in socket.revoked
 
-    def _add(self, socket: Socket, point: ResumePoint | None) -> None:
+    def _add(self, socket: Subscriber, point: ResumePoint | None) -> None:
         if self._goes_on(socket, point):
             self._subscribers.add(socket)
             socket.streams.add(self.name)
@@ -170,7 +159,7 @@ class StreamSubscribers:
             await asyncio.shield(self._reading)
 
     async def _catch_up(
-        self, socket: Socket, point: ResumePoint, position: int, backlog: Backlog
+        self, socket: Subscriber, point: ResumePoint, position: int, backlog: Backlog
     ) -> None:
         """Send the socket its backlog, page by page, until it has reached the position of the
         others."""
@@ -178,7 +167,7 @@ class StreamSubscribers:
         while backlog.complete:
             for frame in backlog.frames:
                 if self._goes_on(socket, point):
-                    socket.push(frame.content)
+                    socket.deliver(frame)
                     await socket.drain()
                     sent = frame.seq or sent
                 position = frame.seq or position
@@ -186,7 +175,7 @@ class StreamSubscribers:
                 break
             backlog = await self._backlog_after(position)
         else:
-            self._push_to(socket, point, self._reset())
+            self._tell(socket, point, self._reset())
         if sent > start:
             log_caught_up(socket, self.name, start, sent)
 
@@ -217,7 +206,7 @@ class StreamSubscribers:
                     # The log was pruned, or its numbers began again, while it was read.
                     last = backlog.frames[-1].seq if backlog.frames else None
                     self.position = last or self._known_head
-                    self._push(self._reset())
+                    self._tell_all(self._reset())
         except Exception:
             log.warning("log not read", stream=self.name, exc_info=True)
         finally:
@@ -230,20 +219,28 @@ class StreamSubscribers:
             if frame.version < self._versions.get(frame.about, 0):
                 return
             self._versions[frame.about] = frame.version
-        self._push(frame.content)
+        self._deliver_to_all(frame)
 
     def _deliver_event(self, frame: Frame) -> None:
         self.position = frame.seq or self.position
-        self._push(frame.content)
+        self._deliver_to_all(frame)
         log_delivered(frame, len(self._subscribers))
 
-    def _push(self, content: str | bytes) -> None:
-        each("push", tuple(self._subscribers), lambda socket: socket.push(content))
+    def _deliver_to_all(self, frame: Frame) -> None:
+        each("frame", tuple(self._subscribers), lambda socket: socket.deliver(frame))
 
-    def _push_to(self, socket: Socket, point: ResumePoint, content: str) -> None:
+    def _tell_all(self, frame: SocketFrame) -> None:
+        each("frame", tuple(self._subscribers), lambda socket: socket.tell(frame))
+
+    def _tell(
+        self,
+        socket: Subscriber,
+        point: ResumePoint,
+        frame: SocketFrame,
+        request_id: str | None = None,
+    ) -> None:
         if self._goes_on(socket, point):
-            socket.push(content)
+            socket.tell(frame, request_id)
 
-    def _reset(self, request_id: str | None = None) -> str:
-        reset = Reset(stream=self.name, head=self.position, epoch=self._epoch)
-        return reset.render(request_id)
+    def _reset(self) -> Reset:
+        return Reset(stream=self.name, head=self.position, epoch=self._epoch)

@@ -13,14 +13,15 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from apps.core.errors import NotFound
 from apps.realtime.background import spawn
+from apps.realtime.errors import StreamNotFound
 from apps.realtime.event_log import heads
 from apps.realtime.frames import Frame
 from apps.realtime.pages import Pages
+from apps.realtime.resume_points import ResumePoint
 from apps.realtime.socket_frames import Unsubscribed
-from apps.realtime.sockets import Socket
-from apps.realtime.stream_subscribers import Heads, ResumePoint, StreamSubscribers
+from apps.realtime.sockets import Subscriber
+from apps.realtime.stream_subscribers import Heads, StreamSubscribers
 from apps.realtime.streams import USER, automatic_streams_of, readers_of
 from apps.realtime.threads import in_thread
 
@@ -42,16 +43,16 @@ class Subscriptions:
         self._listen = listen
         self._subscribers: dict[str, StreamSubscribers] = {}
         self._pages = Pages()
-        self._by_user: defaultdict[UUID, set[Socket]] = defaultdict(set)
+        self._by_user: defaultdict[UUID, set[Subscriber]] = defaultdict(set)
         # The streams that sockets are to be subscribed to once they are connected, with the event
         # after which their users may read.
-        self._pending: defaultdict[Socket, dict[str, int]] = defaultdict(dict)
+        self._pending: defaultdict[Subscriber, dict[str, int]] = defaultdict(dict)
 
-    def add(self, socket: Socket) -> None:
+    def add(self, socket: Subscriber) -> None:
         """Add a socket that is authenticated."""
         self._by_user[socket.identity.user_id].add(socket)
 
-    def remove(self, socket: Socket) -> None:
+    def remove(self, socket: Subscriber) -> None:
         """Forget a socket."""
         of_user = self._by_user[socket.identity.user_id]
         of_user.discard(socket)
@@ -66,7 +67,7 @@ class Subscriptions:
         subscribers here, and those of the users here, which carry the controls about them."""
         return {*self._subscribers, *map(USER.name, self._by_user)}
 
-    async def subscribe_at_start(self, socket: Socket) -> None:
+    async def subscribe_at_start(self, socket: Subscriber) -> None:
         """Subscribe a new socket to the automatic streams of its user, from their positions on,
         without a frame."""
         user = socket.identity.user_id
@@ -84,9 +85,9 @@ class Subscriptions:
             finally:
                 self._drop_idle(subscribers)
 
-    async def subscribe(self, socket: Socket, name: str, point: ResumePoint) -> None:
-        """Subscribe the socket to a stream as its client asked; raise NotFound if the user may not
-        read it. See StreamSubscribers.subscribe.
+    async def subscribe(self, socket: Subscriber, name: str, point: ResumePoint) -> None:
+        """Subscribe the socket to a stream as its client asked; raise StreamNotFound if its user
+        may not read it. See StreamSubscribers.subscribe.
 
         The sweep must not subscribe the socket meanwhile, nor after this failed, when the client
         asks again: it would send all events that the stream has.
@@ -95,21 +96,23 @@ class Subscriptions:
         socket.revoked.discard(name)
         socket.opted_out.add(name)
         user = socket.identity.user_id
+        # As at the start, which not every subscriber has.
+        await self._listen([USER.name(user)])
         readable_after = (await in_thread(readers_of, name, [user])).get(user)
         if readable_after is not None:
             await self._resume(socket, name, replace(point, readable_after=readable_after))
         socket.opted_out.discard(name)
         if name not in socket.streams and not socket.closed:
-            raise NotFound("There is no such stream")
+            raise StreamNotFound
 
-    def unsubscribe(self, socket: Socket, name: str) -> None:
+    def unsubscribe(self, socket: Subscriber, name: str) -> None:
         """Unsubscribe the socket as its client asked, until it subscribes again."""
         # Other names are not kept, since a client may send any number of them.
         if name in socket.streams or name in socket.catching_up:
             self._remove(socket, name)
             socket.opted_out.add(name)
 
-    def heads_of(self, socket: Socket) -> dict[str, int]:
+    def heads_of(self, socket: Subscriber) -> dict[str, int]:
         """Return the last number of each stream that the socket is subscribed to."""
         return {
             name: self._subscribers[name].position
@@ -126,7 +129,7 @@ class Subscriptions:
             socket
             for user in users
             for socket in self._by_user.get(user, ())
-            if name not in socket.streams | socket.opted_out
+            if socket.automatic and name not in socket.streams | socket.opted_out
         ]
         for socket in sockets:
             socket.revoked.discard(name)
@@ -140,7 +143,7 @@ class Subscriptions:
                 if socket.connected:
                     self.subscribe_pending(socket)
 
-    def subscribe_pending(self, socket: Socket) -> None:
+    def subscribe_pending(self, socket: Subscriber) -> None:
         """Subscribe a connected socket to the streams that it is to be subscribed to."""
         for name, readable_after in self._pending.pop(socket, {}).items():
             if name not in socket.streams and name not in socket.catching_up:
@@ -158,7 +161,7 @@ class Subscriptions:
             socket.opted_out.discard(name)
             if name in socket.streams or name in socket.catching_up:
                 self._remove(socket, name)
-                socket.push(Unsubscribed(stream=name).render())
+                socket.tell(Unsubscribed(stream=name))
 
     async def sweep(self) -> None:
         """Compare the subscriptions of all users here with the database: subscribe and revoke where
@@ -215,11 +218,11 @@ class Subscriptions:
             if name in self._subscribers:
                 self._subscribers[name].compare(head, epoch, positions[name])
 
-    async def _resume(self, socket: Socket, name: str, point: ResumePoint) -> None:
+    async def _resume(self, socket: Subscriber, name: str, point: ResumePoint) -> None:
         socket.catching_up[name] = point
         await self._catch_up(socket, name, point)
 
-    async def _catch_up(self, socket: Socket, name: str, point: ResumePoint) -> None:
+    async def _catch_up(self, socket: Subscriber, name: str, point: ResumePoint) -> None:
         subscribers = self._subscribers_of(name)
         try:
             await subscribers.subscribe(socket, point)
@@ -228,7 +231,7 @@ class Subscriptions:
                 del socket.catching_up[name]
             self._drop_idle(subscribers)
 
-    def _remove(self, socket: Socket, name: str) -> None:
+    def _remove(self, socket: Subscriber, name: str) -> None:
         socket.streams.discard(name)
         socket.catching_up.pop(name, None)
         subscribers = self._subscribers.get(name)

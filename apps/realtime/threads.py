@@ -40,6 +40,12 @@ async def in_redis_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwarg
     return await _run("redis", partial(work, *args, **kwargs))
 
 
+async def in_poll_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do the same for a poll. One event may end a thousand of them, and what they then ask never
+    has all of the threads, so that sockets do not wait for it."""
+    return await _run("polls", partial(work, *args, **kwargs))
+
+
 async def _run(owner: str, work: Callable[[], T]) -> T:
     def run() -> T:
         close_old_connections()

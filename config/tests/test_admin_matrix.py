@@ -13,12 +13,14 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.sessions.models import Session as Cookie
 from django.test import Client, RequestFactory
 from django.urls import URLPattern
+from django.utils import timezone
 from django.utils.html import escape
 
 from apps.accounts.admin_site import SESSION_KEY
 from apps.accounts.models import Session, User
 from apps.accounts.tests.people import Person, person, set_status
 from apps.core.trace import trace
+from apps.jobs.models import Job
 from apps.posts.models import Post
 from apps.posts.services import post_create, post_delete
 from config.tests.test_admin import choose
@@ -42,7 +44,7 @@ SITE = {
     "autocomplete/": NOBODY,
     "jsi18n/": (302, 302, 200, 200),
     "r/<path:content_type_id>/<path:object_id>/": (302, 302, 404, 404),
-    "^(?P<app_label>accounts|admin|posts)/$": STAFF,
+    "^(?P<app_label>accounts|admin|jobs|posts)/$": STAFF,
     "(?P<url>.*)$": (302, 302, 404, 404),
 }
 OF_A_MODEL = {
@@ -54,9 +56,16 @@ OF_A_MODEL = {
     # The address of a row before Django 1.9, which leads to its page.
     "<path:object_id>/": (302, 302, 302, 302),
 }
+OF_ADMINISTRATORS = {
+    page: (302, 302, 403, 200) if row == STAFF else row for page, row in OF_A_MODEL.items()
+}
 # The lists whose app shows them in no index are open all the same.
 MODELS = ["accounts/user/", "accounts/session/", "posts/post/", "admin/logentry/"]
-PAGES = SITE | {f"{model}{page}": row for model in MODELS for page, row in OF_A_MODEL.items()}
+PAGES = (
+    SITE
+    | {f"{model}{page}": row for model in MODELS for page, row in OF_A_MODEL.items()}
+    | {f"jobs/job/{page}": row for page, row in OF_ADMINISTRATORS.items()}
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,9 @@ ACTIONS = {
             BOTH, "deleted", "status: deleted → published", asks=False, query="?deleted=yes"
         ),
     },
+    "jobs/job/": {
+        "retry": Action(ADMINISTRATORS, "job", "status: failed → pending", asks=False),
+    },
     "admin/logentry/": {},
 }
 EACH_ACTION = [(model, name) for model, named in ACTIONS.items() for name in named]
@@ -104,13 +116,18 @@ class World:
     def path(self, page: str) -> str:
         """Return the address of a page, of a row if it is the page of a row."""
         model, _, _ = page.partition("<")
-        keys = {"accounts/user/": "bob", "accounts/session/": "session", "posts/post/": "post"}
+        keys = {
+            "accounts/user/": "bob",
+            "accounts/session/": "session",
+            "posts/post/": "post",
+            "jobs/job/": "job",
+        }
         key = self.rows[keys.get(model, "entry")].pk
         content_type = self.rows["entry"].content_type_id
         for pattern, value in (
             ("r/<path:content_type_id>/<path:object_id>/", f"r/{content_type}/{uuid4()}/"),
             ("<path:object_id>", str(key)),
-            ("^(?P<app_label>accounts|admin|posts)/$", "accounts/"),
+            ("^(?P<app_label>accounts|admin|jobs|posts)/$", "accounts/"),
             ("(?P<url>.*)$", "nothing/"),
         ):
             page = page.replace(pattern, value)
@@ -136,10 +153,26 @@ def world(db: Any, role: str) -> World:
         "deleted": deleted,
         "session": Session.objects.get(user=bob.user),
         "entry": LogEntry.objects.get(),
+        "job": failed_job(),
     }
     its_role = ROLES[role]
     actor = None if its_role is None else person("Ada", its_role)
     return World(rows, actor, browser_of(actor))
+
+
+def failed_job() -> Job:
+    """Return a job that failed."""
+    now = timezone.now()
+    return Job.objects.create(
+        task="apps.jobs.upkeep.prune",
+        arguments={"args": [], "kwargs": {}},
+        queue="upkeep",
+        priority=0,
+        status="failed",
+        max_attempts=3,
+        created_at=now,
+        finished_at=now,
+    )
 
 
 def browser_of(actor: Person | None) -> Client:

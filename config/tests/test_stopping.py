@@ -1,7 +1,6 @@
 """A process that is told to stop ends properly, on SIGINT as on SIGTERM."""
 
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -110,38 +109,33 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def interval_of_its_own() -> str:
-    """Return seconds for --every: in one interval one process prunes, so no two tests share one."""
-    return str(random.randrange(10_000, 100_000_000))
-
-
-# manage.py prune, with a database that hangs and swallows every exception.
+# manage.py worker, with a database that hangs and swallows every exception.
 HANGING_WORKER = """
-import sys
+import os
 import time
 import django
 from django.core.management import execute_from_command_line
 
 django.setup()
-from config import pruning
+from apps.jobs import worker
 
-def hang():
-    print("hanging", flush=True)
+def hang(*given):
+    os.write(1, b"hanging\\n")
     while True:
         try:
             time.sleep(60)
         except BaseException:
             pass
 
-pruning.prunes = lambda: {"nothing": hang}
-execute_from_command_line(["manage.py", "prune", "--every", sys.argv[1]])
+worker.jobs_take = hang
+execute_from_command_line(["manage.py", "worker"])
 """
 
 
 @both_signals
 def test_a_worker_whose_database_hangs_stops(how: signal.Signals) -> None:
     worker = subprocess.Popen(
-        [sys.executable, "-c", HANGING_WORKER, interval_of_its_own()],
+        [sys.executable, "-c", HANGING_WORKER],
         cwd=settings.BASE_DIR,
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings_test"},
         stdout=subprocess.PIPE,
@@ -150,7 +144,7 @@ def test_a_worker_whose_database_hangs_stops(how: signal.Signals) -> None:
     assert worker.stdout is not None
     with worker.stdout as output:
         try:
-            assert output.readline() == "hanging\n"
+            assert "hanging\n" in iter(output.readline, "")
             worker.send_signal(how)
             assert worker.wait(timeout=20) == 0
         finally:
@@ -158,29 +152,29 @@ def test_a_worker_whose_database_hangs_stops(how: signal.Signals) -> None:
             worker.wait()
 
 
-# manage.py prune, told to stop right after it has logged many lines.
+# manage.py worker, told to stop right after it has logged many lines.
 LOGGING_WORKER = """
 import logging
+import os
 import signal
-import sys
 import django
 from django.core.management import execute_from_command_line
 
 django.setup()
-from config import pruning
+from apps.jobs import worker
 
-def log_lines():
+def log_lines(*given):
     for number in range(1000):
         logging.warning("line %d", number)
-    signal.raise_signal(signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
 
-pruning.prunes = lambda: {"nothing": log_lines}
-execute_from_command_line(["manage.py", "prune", "--every", sys.argv[1]])
+worker.jobs_take = log_lines
+execute_from_command_line(["manage.py", "worker"])
 """
 
 
 def test_a_worker_writes_all_log_lines_before_it_ends() -> None:
-    ended = run_python("-c", LOGGING_WORKER, interval_of_its_own())
+    ended = run_python("-c", LOGGING_WORKER)
     assert ended.returncode == 0
     assert "line 999 " in ended.stdout
 
@@ -192,7 +186,7 @@ def test_a_worker_that_is_told_to_stop_logs_no_traceback(
     log = tmp_path / "log"
     with log.open("wb") as output:
         worker = subprocess.Popen(
-            [sys.executable, "manage.py", "prune", "--every", interval_of_its_own()],
+            [sys.executable, "manage.py", "worker"],
             cwd=settings.BASE_DIR,
             env={
                 **os.environ,
@@ -205,7 +199,7 @@ def test_a_worker_that_is_told_to_stop_logs_no_traceback(
             stderr=subprocess.STDOUT,
         )
     try:
-        until(lambda: "views" in log.read_text(), seconds=30)
+        until(lambda: "waits for jobs" in log.read_text(), seconds=30)
         worker.send_signal(how)
         assert worker.wait(timeout=20) == 0
         assert "Traceback" not in log.read_text()

@@ -182,7 +182,7 @@ async def _delay(environ: Environ) -> None:
 
 async def _send_rest(pool: BoundedPool, reply: Reply, receive: Receive, send: Send) -> None:
     """Send the parts after the first, while the client is connected."""
-    gone = asyncio.create_task(_wait_for_disconnect(receive))
+    gone = asyncio.create_task(wait_for_disconnect(receive))
     try:
         more = True
         while more and not gone.done():
@@ -200,7 +200,8 @@ async def _send_part(send: Send, part: bytes, more: bool) -> None:
     await send({"type": "http.response.body", "body": part, "more_body": more})
 
 
-async def _wait_for_disconnect(receive: Receive) -> None:
+async def wait_for_disconnect(receive: Receive) -> None:
+    """Return when the client disconnects. What else it sends is ignored."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -256,7 +257,7 @@ def _environ(scope: Scope) -> Environ:
         "wsgi.multithread": True,
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
-        "parley.arrived": time.time(),
+        "parley.arrived": scope.get("parley.arrived") or time.time(),
         "parley.counted": scope.get("parley.counted", False),
         "parley.refusal": scope.get("parley.refusal"),
         "parley.body_late": scope.get("parley.body_late", False),

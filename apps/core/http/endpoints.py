@@ -84,7 +84,8 @@ class Endpoint:
     # The attribute that counts the changes of an object. It is part of the ETag of an answer, and a
     # method that changes the object is given `if_match`: the client's If-Match or "".
     revision: str | None = None
-    # Whether no cache may store the answer, because it holds a token (RFC 6749, 5.1).
+    # Whether no cache may store the answer, because it holds a token (RFC 6749, 5.1), or what is
+    # new at one moment.
     secret: bool = False
     # Whether the method hashes a password, which is done in threads of their own.
     hashes: bool = False

@@ -30,6 +30,10 @@ LINGER_SECONDS = 2
 # How long a server that stops waits for a request on an idle connection. It may be on its way, and
 # its client could not know whether it had any effect.
 DRAIN_SECONDS = 0.3
+# The key of the scope that says that the server stops, and the one with what an application that
+# waits wants to have called then.
+STOPPING = "parley.stopping"
+WHEN_STOPPING = "parley.when_stopping"
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -94,7 +98,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """End the connection after the present request or, if there is none, after the next one or
         a moment. Uvicorn calls this when it stops."""
-        if self._draining or self._serving:
+        if running := self._serving:
+            _tell_stopping(running)
+        if self._draining or running:
             super().shutdown()
         else:
             self._draining = True
@@ -155,6 +161,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self._draining and self.cycle is not None:
             self.cycle.keep_alive = False
+            _tell_stopping(self.cycle)
 
     def on_chunk_header(self) -> None:
         """Note the progress of the parser: a part of the body begins."""
@@ -248,3 +255,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._cut_off_timer is not None:
             self._cut_off_timer.cancel()
             self._cut_off_timer = None
+
+
+def _tell_stopping(cycle: RequestResponseCycle) -> None:
+    scope = cast("dict[str, Any]", cycle.scope)
+    scope[STOPPING] = True
+    scope.get(WHEN_STOPPING, lambda: None)()

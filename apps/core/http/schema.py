@@ -85,6 +85,10 @@ class EnvelopeSchema(AutoSchema):
         statuses = [status for status in (endpoint.existing_status, endpoint.status) if status]
         return dict.fromkeys(statuses, shown)
 
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        """Return whether the data is a list: a method named `list` may return one thing."""
+        return bool(self._endpoint.per_page)
+
     def get_override_parameters(self) -> list[Any]:
         """Return the query, and the headers of a POST with a key or of a conditional request."""
         endpoint = self._endpoint
@@ -166,7 +170,10 @@ class EnvelopeSchema(AutoSchema):
         for parameter in operation.get("parameters", ()):
             values = recorded["request"].get(parameter["in"], {})
             if parameter["name"] in values:
-                parameter["example"] = values[parameter["name"]]
+                value = values[parameter["name"]]
+                # A text that consists of digits was recorded as a number.
+                is_text = parameter["schema"].get("type") == "string"
+                parameter["example"] = str(value) if is_text else value
         if "body" in recorded["request"]:
             content = operation["requestBody"]["content"]["application/json"]
             content["example"] = recorded["request"]["body"]

@@ -47,10 +47,10 @@ def test_a_process_is_a_management_command_that_takes_its_arguments(line: str) -
     command.create_parser(manage, name).parse_args(arguments)
 
 
-def test_the_image_serves_as_the_procfile_does_and_applies_no_migrations() -> None:
+def test_the_image_alone_serves_and_does_the_jobs_and_applies_no_migrations() -> None:
     default = re.search(r"^CMD (.+)$", DOCKERFILE, re.MULTILINE)
     assert default
-    assert json.loads(default[1]) == shlex.split(PROCFILE["web"])
+    assert [*json.loads(default[1]), "--without-jobs"] == shlex.split(PROCFILE["web"])
     assert "migrate" not in default[1]
     assert "ENTRYPOINT" not in DOCKERFILE
 

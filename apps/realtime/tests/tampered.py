@@ -120,6 +120,7 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "lonely-pages": [("apps.realtime.pages", "events_after", lonely_page)],
     "no-turns": [("apps.realtime.pages:Pages", "_read", read_at_once)],
     "never-sweeps": [(f"{HUB}:Hub", "_sweep_sessions", nothing)],
+    "trusts-controls": [("apps.realtime.reader_checks:ReaderChecks", "require", nothing)],
     "never-sweeps-access": [(f"{HUB}:Hub", "_sweep_subscriptions", nothing)],
     "fast-relay": [
         (RELAY, "PROBE_SECONDS", 0.2),

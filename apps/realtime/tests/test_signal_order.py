@@ -5,20 +5,20 @@ from typing import cast
 
 from apps.realtime.frames import Frame
 from apps.realtime.pages import Pages
-from apps.realtime.sockets import Socket
+from apps.realtime.sockets import Subscriber
 from apps.realtime.stream_subscribers import StreamSubscribers
 
 STREAM = "user.1"
 
 
-class Subscriber:
-    """A socket that notes the frames it receives."""
+class RecordingSubscriber:
+    """A subscriber that notes the frames it receives."""
 
     def __init__(self) -> None:
         self.received: list[str] = []
 
-    def push(self, text: str) -> None:
-        self.received.append(text)
+    def deliver(self, frame: Frame) -> None:
+        self.received.append(str(frame.content))
 
 
 async def at_the_beginning() -> dict[str, tuple[int, str]]:
@@ -27,9 +27,9 @@ async def at_the_beginning() -> dict[str, tuple[int, str]]:
 
 def test_an_older_signal_does_not_follow_a_newer_one_about_the_same_thing() -> None:
     async def scenario() -> list[str]:
-        subscriber = Subscriber()
+        subscriber = RecordingSubscriber()
         stream = StreamSubscribers(STREAM, Pages(), at_the_beginning())
-        stream._subscribers.add(cast("Socket", subscriber))
+        stream._subscribers.add(cast("Subscriber", subscriber))
         stream.deliver(Frame(STREAM, None, "online", "presence bob", 20))
         stream.deliver(Frame(STREAM, None, "offline", "presence bob", 10))
         stream.deliver(Frame(STREAM, None, "carol's", "presence carol", 10))

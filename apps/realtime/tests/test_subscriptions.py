@@ -2,8 +2,7 @@
 and subscription happen; a user who may read it after some event receives no earlier one."""
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 from unittest.mock import AsyncMock
 from uuid import UUID, uuid4
@@ -16,8 +15,9 @@ from apps.realtime import stream_subscribers
 from apps.realtime import subscriptions as subscriptions_module
 from apps.realtime.event_log import Backlog
 from apps.realtime.frames import Frame, render
-from apps.realtime.sockets import Identity, PresenceEntry, Socket
-from apps.realtime.stream_subscribers import ResumePoint
+from apps.realtime.resume_points import ResumePoint
+from apps.realtime.server_frames import SocketFrame
+from apps.realtime.sockets import Identity, Subscriber
 from apps.realtime.subscriptions import Subscriptions
 from apps.realtime.tests.tasks import settle
 
@@ -72,9 +72,11 @@ class Database:
 class RecordingSocket:
     """A socket that notes the frames it is sent. A hook can run while it takes a frame."""
 
+    automatic = True
+    named: Mapping[str, str] = {}
+
     def __init__(self, user: UUID) -> None:
         self.identity = Identity(user, uuid4())
-        self.entry = PresenceEntry(user, self.identity.session_id, "socket")
         self.streams: set[str] = set()
         self.revoked: set[str] = set()
         self.opted_out: set[str] = set()
@@ -83,9 +85,11 @@ class RecordingSocket:
         self.received: list[Any] = []
         self.while_taking: Hook = nothing
 
-    def push(self, content: str) -> None:
-        frame = json.loads(content)
-        self.received.append(frame.get("seq", frame["type"]))
+    def deliver(self, frame: Frame) -> None:
+        self.received.append(frame.seq)
+
+    def tell(self, frame: SocketFrame, request_id: str | None = None) -> None:
+        self.received.append(frame.type)
 
     async def drain(self) -> None:
         await self.while_taking()
@@ -100,7 +104,7 @@ class Scene:
         database.readers[self.bob] = 0
         self.subscriptions = Subscriptions(AsyncMock())
         self.recording = RecordingSocket(self.bob)
-        self.socket = cast("Socket", self.recording)
+        self.socket = cast("Subscriber", self.recording)
         self.subscriptions.add(self.socket)
 
     async def remove(self) -> None:
@@ -254,9 +258,9 @@ def test_a_process_that_is_behind_sends_a_new_member_no_earlier_events(
     async def scenario(scene: Scene) -> None:
         carol = RecordingSocket(uuid4())
         database.readers[carol.identity.user_id] = 0
-        scene.subscriptions.add(cast("Socket", carol))
+        scene.subscriptions.add(cast("Subscriber", carol))
         del database.readers[scene.bob]
-        await scene.subscriptions.subscribe_at_start(cast("Socket", carol))
+        await scene.subscriptions.subscribe_at_start(cast("Subscriber", carol))
         # Three events that this process does not know of, and Bob joins after them.
         database.head = 9
         database.readers[scene.bob] = 9

@@ -18,12 +18,12 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from apps.core.features import features
 from apps.core.http.connections import raise_file_limit
 from apps.core.logs import log_instead_of_printing
+from apps.jobs.worker import Worker
 from apps.realtime.transport import UVICORN
 from config.banner import banner
 from config.database_problems import on_sqlite
 from config.listening import CannotListen, bind, bind_shared, listen
 from config.migrating import lacking, pending_migrations, wait_for_database
-from config.pruning import start_pruning
 from config.reloading import Reloader
 from config.stopping import LAST_LINE_SECONDS, end, when_told_to_stop
 from config.supervised import Inherited, end_with_supervisor, serve_supervised
@@ -55,6 +55,9 @@ class Command(BaseCommand):
         parser.add_argument("--wait", action="store_true", help="Wait until the database answers.")
         parser.add_argument("--migrate", action="store_true", help="Apply all migrations first.")
         parser.add_argument("--reload", action="store_true", help="Start again after changes.")
+        parser.add_argument(
+            "--without-jobs", action="store_true", help="Leave the jobs to manage.py worker."
+        )
         # The file descriptors that a supervisor gives to each process that it starts.
         parser.add_argument("--inherited", type=Inherited.from_text, help=argparse.SUPPRESS)
 
@@ -70,14 +73,23 @@ class Command(BaseCommand):
         if inherited:
             # The supervisor speaks for all processes.
             self.stdout = self.stderr = OutputWrapper(inherited.link.makefile("w"))
-            failure = serve([inherited.listener], inherited)
+            failure = serve([inherited.listener], options["without_jobs"], inherited)
         else:
             failure = self._start(**options)
         if failure:
             end(1, failure, self.stderr)
         end(0, "Stopped.", self.stdout)
 
-    def _start(self, *, port: int, processes: int, wait: bool, migrate: bool, **_: Any) -> str:
+    def _start(
+        self,
+        *,
+        port: int,
+        processes: int,
+        wait: bool,
+        migrate: bool,
+        without_jobs: bool,
+        **_: Any,
+    ) -> str:
         """Take the port, prepare the database, say so and serve. Return why that failed, or an
         empty string."""
         if processes > 1 and _embedded():
@@ -95,7 +107,7 @@ class Command(BaseCommand):
         self.stdout.flush()
         if processes > 1:
             return asyncio.run(Supervisor(listeners, _stop_seconds()).run())
-        return serve(listeners)
+        return serve(listeners, without_jobs)
 
     def _prepare_database(self, *, wait: bool, migrate: bool) -> str:
         """Return what the database lacks, or an empty string. Raises the error of a database that
@@ -110,9 +122,11 @@ class Command(BaseCommand):
         return lacking(pending)
 
 
-def serve(listeners: Sequence[socket.socket], inherited: Inherited | None = None) -> str:
-    """Serve on the listeners in this process until told to stop. Return why the server failed, or
-    an empty string."""
+def serve(
+    listeners: Sequence[socket.socket], without_jobs: bool, inherited: Inherited | None = None
+) -> str:
+    """Serve on the listeners in this process until told to stop, and do jobs unless told not to.
+    Return why the server failed, or an empty string."""
     config = uvicorn.Config(
         "config.asgi:application",
         timeout_graceful_shutdown=settings.SERVER_SHUTDOWN_TIMEOUT,
@@ -128,13 +142,13 @@ def serve(listeners: Sequence[socket.socket], inherited: Inherited | None = None
     when_told_to_stop(stop)
     if inherited:
         end_with_supervisor(inherited.link, stop, _stop_seconds())
-    stop_pruning = threading.Event()
-    start_pruning(stop_pruning)
+    worker = None if without_jobs else Worker()
+    if worker is not None:
+        worker.start()
     failure = _run(server, config, listeners, inherited)
-    stop_pruning.set()
     # A server that never served has nothing to save.
     if server.started:
-        _run_at_stop()
+        _run_at_stop(worker)
     return failure
 
 
@@ -186,9 +200,16 @@ async def _serve(
         await asyncio.wait(cancelled, timeout=CANCELLED_SECONDS)
 
 
-def _run_at_stop() -> None:
-    """Run what each feature does at the end, for no longer than the shutdown time."""
-    steps = threading.Thread(target=_steps_of_features, name="at stop", daemon=True)
+def _run_at_stop(worker: Worker | None) -> None:
+    """Give back the jobs that are not done in a moment, and run what each feature does at the end,
+    for no longer than the shutdown time."""
+
+    def run() -> None:
+        _steps_of_features()
+        if worker is not None:
+            worker.stop(CANCELLED_SECONDS)
+
+    steps = threading.Thread(target=run, name="at stop", daemon=True)
     steps.start()
     steps.join(settings.SERVER_SHUTDOWN_TIMEOUT)
 

@@ -1,0 +1,64 @@
+"""One attempt at a job that a worker has taken."""
+
+import random
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django_tasks.utils import normalize_json
+
+from apps.core.errors import DomainError
+from apps.jobs.enqueuing import task_of
+from apps.jobs.models import Job
+from apps.jobs.services import LeaseLost, job_complete, job_fail
+from apps.jobs.steps import running
+from apps.jobs.tasks import JobTask
+
+log = structlog.get_logger(__name__)
+
+FIRST_RETRY_SECONDS = 2.0
+LAST_RETRY_SECONDS = 3600.0
+
+
+def attempt(job: Job) -> None:
+    """Call the task of a job and record the outcome. An error is logged, and the job is tried again
+    later, unless the error is a refusal or the attempts are used up."""
+    try:
+        task = task_of(job)
+        with running(job):
+            if task.atomic:
+                with transaction.atomic():
+                    job_complete(job, _call(task, job))
+            else:
+                job_complete(job, _call(task, job))
+    except LeaseLost:
+        log.warning("job lost", job=str(job.pk), task=job.task)
+    except Exception as error:  # noqa: BLE001
+        _fail(job, error)
+    else:
+        log.info("job completed", job=str(job.pk), task=job.task)
+
+
+def _call(task: JobTask[Any, Any], job: Job) -> Any:
+    return normalize_json(task.func(*job.arguments["args"], **job.arguments["kwargs"]))
+
+
+def _fail(job: Job, error: Exception) -> None:
+    again_in = None if isinstance(error, DomainError) else retry_seconds_after(job)
+    log.warning("job failed", job=str(job.pk), task=job.task, again_in=again_in, exc_info=error)
+    try:
+        job_fail(job, f"{type(error).__name__}: {error}", again_in=again_in)
+    except LeaseLost:
+        log.warning("job lost", job=str(job.pk), task=job.task)
+
+
+def retry_seconds_after(job: Job) -> float | None:
+    """Return how long a job that failed is to wait, or None if it has used up its attempts.
+
+    That is twice as long each time, and at random between half of it and all of it, so that jobs
+    that failed together are not tried together.
+    """
+    if job.attempts >= job.max_attempts:
+        return None
+    longest: float = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** (job.attempts - 1))
+    return random.uniform(longest / 2, longest)  # noqa: S311

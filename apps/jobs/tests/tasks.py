@@ -1,0 +1,65 @@
+"""Tasks for tests. Their effect is a post, since a row shows how often it happened."""
+
+import time
+from uuid import UUID
+
+from apps.accounts.models import User
+from apps.core.errors import BadRequest
+from apps.jobs.steps import current_job
+from apps.jobs.tasks import IDLE, URGENT, job
+from apps.posts.models import Post
+from apps.posts.services import post_create
+
+
+def write(author_id: str, title: str) -> None:
+    """Write a post."""
+    post_create(User.objects.get(pk=UUID(author_id)), title=title, content="Ahoy there, Ahoy")
+
+
+@job(attempts=3)
+def write_post(author_id: str, title: str) -> dict[str, str]:
+    """Write a post, in the transaction that ends the job."""
+    write(author_id, title)
+    return {"title": title}
+
+
+@job(priority=URGENT)
+def write_urgently(author_id: str, title: str) -> None:
+    """Write a post before others do."""
+    write(author_id, title)
+
+
+@job(priority=IDLE)
+def write_some_time(author_id: str, title: str) -> None:
+    """Write a post after others did."""
+    write(author_id, title)
+
+
+@job(attempts=3)
+def write_and_fail(author_id: str, title: str) -> None:
+    """Write a post, and fail."""
+    write(author_id, title)
+    raise RuntimeError("No wind")
+
+
+@job(attempts=3)
+def refuse() -> None:
+    """Refuse, which another attempt would do too."""
+    raise BadRequest
+
+
+@job(atomic=False)
+def write_posts(author_id: str, count: int) -> int:
+    """Write posts one after the other, each in a step."""
+    running = current_job()
+    for number in range(running.checkpoint or 0, count):
+        with running.step(number + 1, progress=100 * (number + 1) // count):
+            write(author_id, f"Post {number}")
+    return count
+
+
+@job(atomic=False, time_limit=0.2, attempts=1)
+def hang_until_there_is_a_post() -> None:
+    """Take longer than it may."""
+    while not Post.objects.exists():
+        time.sleep(0.01)

@@ -1,0 +1,39 @@
+"""Responses over HTTP, and why there are none."""
+
+from collections.abc import Awaitable, Mapping
+from typing import Any
+
+import httpx
+
+from parley_client.errors import ConnectionLost, refusal
+
+
+async def answered(request: Awaitable[httpx.Response]) -> httpx.Response:
+    """Return the response to a request if it is a success; raise Refused with what the server says,
+    or ConnectionLost if nothing says what became of the request."""
+    try:
+        answer = await request
+    except httpx.TransportError as error:
+        raise ConnectionLost(f"{type(error).__name__}: {error}") from error
+    if answer.is_success:
+        return answer
+    retry_after = retry_after_of(answer.headers)
+    refused = refusal(_body(answer), retry_after)
+    if refused.code:
+        raise refused
+    # A proxy between the client and the server says something of its own.
+    raise ConnectionLost(f"HTTP {answer.status_code}", retry_after=retry_after)
+
+
+def retry_after_of(headers: Mapping[str, str]) -> float | None:
+    """Return after how many seconds the server wants the request again, if it says so."""
+    value = headers.get("Retry-After", "")
+    return float(value) if value.isdecimal() else None
+
+
+def _body(answer: httpx.Response) -> Mapping[str, Any]:
+    try:
+        body = answer.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
