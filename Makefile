@@ -12,6 +12,7 @@ CLIENT_TOOLS := $(CLIENTS)/node_modules/.installed
 # Without a developer's own .env, so that the committed file is the same for everyone.
 SPECTACULAR := APP_ENV=test $(MANAGE) spectacular --validate
 ASYNCAPI := APP_ENV=test $(MANAGE) asyncapi
+FRAME_TYPES := static/parley/frames.d.ts
 INSTALL := $(PYTHON) -m pip install -qq --disable-pip-version-check --require-hashes
 COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header
@@ -74,11 +75,16 @@ test-integration: $(DEVELOPMENT) ## Only the tests with real server processes, o
 test-starts: $(DEVELOPMENT) ## Ten times: eight processes migrate one empty database, on both backends
 	@PARLEY_ROUNDS=10 $(PYTHON) -m testing.suite config/tests/test_migrating.py
 
+browser: $(DEVELOPMENT) ## Install Chromium on Debian and Ubuntu, for the tests that need a browser
+	@$(PYTHON) -m testing.browser 2>/dev/null || { \
+		test "$$(id -u)" = 0 || sudo=sudo; \
+		$$sudo apt-get update --quiet && $$sudo apt-get install --yes --quiet --no-install-recommends chromium; }
+
 # The list of CI; the cheap steps come first and the tests last.
 CHECKS := check-format check-lint check-types check-layers check-migrations check-schema \
 	check-dependencies check-image check-clients check-fuzz
 
-check: $(CHECKS) drill-short test ## Everything that CI runs
+check: $(CHECKS) drill-short chaos-short test ## Everything that CI runs
 
 check-format: $(DEVELOPMENT) ## Sources are formatted
 	@$(VENV)/bin/ruff format --check .
@@ -98,8 +104,9 @@ check-migrations: $(DEVELOPMENT) ## Models have their migrations, and none break
 
 check-schema: $(DEVELOPMENT) ## openapi.yaml and asyncapi.yaml are what the code says
 	@install -d -m 700 var
-	@$(ASYNCAPI) --file var/asyncapi.yaml
-	@diff -u asyncapi.yaml var/asyncapi.yaml || { echo "asyncapi.yaml is stale; run: make asyncapi"; exit 1; }
+	@$(ASYNCAPI) --file var/asyncapi.yaml --types var/frames.d.ts
+	@diff -u asyncapi.yaml var/asyncapi.yaml && diff -u $(FRAME_TYPES) var/frames.d.ts || \
+		{ echo "asyncapi.yaml is stale; run: make asyncapi"; exit 1; }
 	@$(SPECTACULAR) --file var/openapi.yaml --fail-on-warn
 	@diff -u openapi.yaml var/openapi.yaml || { echo "openapi.yaml is stale; run: make swagger"; exit 1; }
 
@@ -116,7 +123,7 @@ check-fuzz: $(DEVELOPMENT) ## No input to any route makes a 5xx or leaves the en
 	@$(PYTHON) -m testing.fuzz
 
 # Named behind it, or alone, each of these is measured without the others: make bench reads writes
-BENCHMARKS := reads writes split kept http fanout memory polls messages neighbours growth prune
+BENCHMARKS := reads writes split kept http fanout connects memory polls messages neighbours growth prune
 
 bench: $(DEVELOPMENT) ## Measure all, or what is named behind it, each figure beside its limit
 	@$(PYTHON) -m bench $(filter $(BENCHMARKS),$(MAKECMDGOALS))
@@ -130,6 +137,12 @@ drill: $(DEVELOPMENT) ## Play docs/operations.md: install, PostgreSQL, TLS, rest
 drill-short: $(DEVELOPMENT) ## The same with the packages that are installed here
 	@$(PYTHON) -m testing.drill short
 
+chaos: $(DEVELOPMENT) ## Let all parts fail under load, and see that no message is lost; 90 minutes
+	@$(PYTHON) -m testing.chaos
+
+chaos-short: $(DEVELOPMENT) ## The same, each fault once
+	@$(PYTHON) -m testing.chaos short
+
 restore-drill: $(DEVELOPMENT) ## Back up and restore a million messages on both kinds of databases: [messages=N]
 	@$(PYTHON) -m bench.restore_drill $(messages)
 
@@ -142,8 +155,8 @@ format: $(DEVELOPMENT) ## Format the sources and repair what can be repaired
 swagger: $(RUNTIME) ## Write openapi.yaml from the views
 	@$(SPECTACULAR) --file openapi.yaml
 
-asyncapi: $(RUNTIME) ## Write asyncapi.yaml from the declared events, commands and streams
-	@$(ASYNCAPI) --file asyncapi.yaml
+asyncapi: $(RUNTIME) ## Write asyncapi.yaml, and types for TypeScript, from the declared events, commands and streams
+	@$(ASYNCAPI) --file asyncapi.yaml --types $(FRAME_TYPES)
 
 lock: $(DEVELOPMENT) ## Pin the requirements anew after a change to a .in file
 	@$(COMPILE) requirements.in --output-file requirements.txt
@@ -259,7 +272,7 @@ $(CLIENT_TOOLS): $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(DEVELOPM
 	@cd $(CLIENTS) && npm ci --ignore-scripts --loglevel=error
 	@touch $@
 
-.PHONY: run dev demo admin ws-health build test test-integration test-starts check $(CHECKS) bench $(BENCHMARKS) \
-	drill drill-short restore-drill \
+.PHONY: run dev demo admin ws-health build test test-integration test-starts browser check $(CHECKS) bench $(BENCHMARKS) \
+	drill drill-short chaos chaos-short restore-drill \
 	format swagger asyncapi lock migrate-create migrate-up migrate-down migrate-force redis-start redis-stop \
 	redis-cli redis-monitor ps logs clean clean-all help

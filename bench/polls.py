@@ -13,14 +13,14 @@ import orjson
 
 from apps.realtime.errors import POLLS_PER_USER
 from bench.report import Report, median_of, spread
-from bench.servers import Backend, Server, parley, same_uvicorn, start_backend
+from bench.servers import Backend, Server, User, parley, same_uvicorn, start_backend
 from bench.sockets import Refused, allow_open_files
 
-SIZES = (1_000, 5_000)
+SIZES = (1_000, 2_500)
 ROUNDS = 2
 # Polls that come and go before the count begins, so that modules, threads and connections to the
 # database, which a server has once, do not count as memory of polls.
-FIRST_POLLS = 20
+FIRST_POLLS = 200
 # The server has begun to wait for all of them when it takes less of so many seconds.
 SETTLE_SECONDS = 0.5
 IDLE = 0.05
@@ -54,13 +54,14 @@ class Polls:
     def __exit__(self, *_: object) -> None:
         self.leave()
 
-    def begin(self, tokens: Sequence[str]) -> None:
-        """Send a request with each token."""
-        for token in tokens:
+    def begin(self, users: Sequence[User]) -> None:
+        """Send a request of each user, for their own stream and the feed."""
+        for user in users:
+            query = f"stream=user.{user.id},feed&after=0,{self._after}&wait={WAIT}"
             connection = socket.create_connection(("127.0.0.1", self._server.port))
             connection.sendall(
-                f"GET /api/v1/events?stream=feed&after={self._after}&wait={WAIT} HTTP/1.1\r\n"
-                f"Host: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+                f"GET /api/v1/events?{query} HTTP/1.1\r\n"
+                f"Host: 127.0.0.1\r\nAuthorization: Bearer {user.token}\r\n\r\n".encode()
             )
             self._connections.append(connection)
             self._selector.register(connection, selectors.EVENT_READ)
@@ -110,10 +111,10 @@ def run() -> Report:
     }
     with start_backend() as backend:
         users = backend.users(largest // POLLS_PER_USER)
-        tokens = [user.token for user in users for _ in range(POLLS_PER_USER)]
+        polling = [user for user in users for _ in range(POLLS_PER_USER)]
         for _ in range(ROUNDS):
             for size in sizes:
-                some = tokens[:size]
+                some = polling[:size]
                 after = backend.query("SELECT head FROM realtime_stream WHERE name = 'feed'") or 0
                 found["Parley"][size].append(cost_of(parley(backend), some, after))
                 found["bare"][size].append(cost_of(bare(backend), some))
@@ -126,8 +127,9 @@ def run() -> Report:
         f"{FIRST_POLLS} polls come and go before: what a process needs once does not count.",
         "Threads are those of the process with all polls, less those before. The time is that from "
         "the request that publishes one post until the last poll of the feed has its answer.",
-        f"A poll of Parley is one of {POLLS_PER_USER} of its user, authenticated by a token. The "
-        "bare function on the same uvicorn, protocol class and settings waits for a future.",
+        f"A poll of Parley is one of {POLLS_PER_USER} of its user, authenticated by a token, and "
+        "waits for the user's own stream and the feed. The bare function on the same uvicorn, "
+        "protocol class and settings waits for a future.",
     ]
     return report
 
@@ -138,21 +140,21 @@ def bare(backend: Backend) -> AbstractContextManager[Server]:
 
 
 def cost_of(
-    starting: AbstractContextManager[Server], tokens: Sequence[str], after: int = 0
+    starting: AbstractContextManager[Server], users: Sequence[User], after: int = 0
 ) -> Found:
-    """Start a server, have it hold a poll for each token, and answer all of them by one event."""
+    """Start a server, have it hold a poll of each user, and answer all of them by one event."""
     with starting as server, Polls(server, after) as polls:
-        polls.begin(tokens[:FIRST_POLLS])
+        polls.begin(users[:FIRST_POLLS])
         polls.settle()
         polls.leave()
         polls.settle()
         memory, threads = server.resident_bytes(), server.threads()
-        polls.begin(tokens)
+        polls.begin(users)
         polls.settle()
         memory, threads = server.resident_bytes() - memory, server.threads() - threads
         began = time.monotonic()
-        with closing(publishing(server, tokens[0])):
-            return Found(memory / len(tokens), threads, (polls.answered() - began) * 1000)
+        with closing(publishing(server, users[0].token)):
+            return Found(memory / len(users), threads, (polls.answered() - began) * 1000)
 
 
 def publishing(server: Server, token: str) -> HTTPConnection:

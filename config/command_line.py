@@ -1,12 +1,26 @@
 """The command line: what stops a command for a reason outside of it ends it with one sentence."""
 
 import sys
-from collections.abc import Sequence
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Sequence
 
 from django.core.management import execute_from_command_line
 from django.db import Error
 
 from config.database_problems import problem_of
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Return what reads an argument of a command, and refuses all but whole numbers from one to the
+    other."""
+
+    def read(text: str) -> int:
+        # No number of an argument has more digits.
+        if not (text.isdecimal() and len(text) < 20 and least <= int(text) <= most):
+            raise ArgumentTypeError(f"use a whole number from {least} to {most}.")
+        return int(text)
+
+    return read
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -26,6 +27,11 @@ POSTGRESQL = (
         r"certificate|sslmode|sslrootcert|SSL error|SSL SYSCALL|SSL negotiation",
         "TLS with {place} fails: {reason}. Correct DB_SSLMODE, or sslmode and sslrootcert in "
         "DATABASE_URL.",
+    ),
+    (
+        r"invalid connection option|bad value for",
+        'PostgreSQL\'s client does not take what stands behind the "?" of DATABASE_URL: {reason}. '
+        "Correct it.",
     ),
     (
         r"failed to resolve host|could not translate host name",
@@ -113,6 +119,11 @@ SQLITE = (
         "DATABASE_URL, or restore it from a backup.",
     ),
 )
+# The words of either, for a command that is run before `migrate`.
+LACKING = (
+    r'relation ".*" does not exist|column .* does not exist|no such (table|column)',
+    "{place} lacks tables or columns of this release. Make them with: python manage.py migrate",
+)
 # What libpq and its Python client put before the reason.
 PREFIX = r"^(connection (failed|is bad): )?(connection to .* failed: )?(FATAL: +)?"
 TOO_OLD = r"or later is required \(found"
@@ -128,7 +139,8 @@ def problem_of(error: BaseException) -> str:
     facts = _facts(database, said)
     if re.search(TOO_OLD, said):
         return f"{said} Upgrade it, or name another one in {facts['address']}."
-    for words, sentence in SQLITE if on_sqlite() else POSTGRESQL:
+    known: Sequence[tuple[str, str]] = SQLITE if on_sqlite() else POSTGRESQL
+    for words, sentence in (*known, LACKING):
         if re.search(words, said):
             return sentence.format_map(facts)
     if isinstance(error, OperationalError | InterfaceError):

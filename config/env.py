@@ -30,6 +30,8 @@ KEEPALIVE_OPTIONS = {
     "tcp_user_timeout": "15000",
 }
 SSLMODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+# How a SQLite database begins (sqlite.org/fileformat, "The Database Header").
+SQLITE = b"SQLite format 3\0"
 # SQLite has no value for "without limit"; this is a week, in seconds.
 FOREVER = 7 * 24 * 3600
 
@@ -45,9 +47,15 @@ class Problem:
 problems: list[Problem] = []
 declared: set[str] = set()
 
+# The environment without .env. A process that takes another one's place gets it, so that it reads
+# .env as it is by then.
+OWN_ENVIRONMENT = dict(os.environ)
 # A test run must not depend on a developer's own .env file. A ${ in it stands for itself.
 if os.environ.get("APP_ENV") != "test":
-    load_dotenv(BASE_DIR / ".env", interpolate=False)
+    try:
+        load_dotenv(BASE_DIR / ".env", interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(Problem(".env", f"cannot be read ({error})."))
 
 
 def text(name: str, default: str = "", *, one_of: Sequence[str] = ()) -> str:
@@ -137,7 +145,11 @@ def database(
     if url:
         split = _split(url)
         if split and split.scheme == "sqlite" and split.path:
-            return _sqlite(Path(unquote(split.path)), lock_timeout)
+            path = Path(unquote(split.path))
+            if not _is_something_else(path):
+                return _sqlite(path, lock_timeout)
+            _report("DATABASE_URL", f"names {path}, which is no SQLite database.")
+            return _sqlite(default_path, lock_timeout)
         if not split or split.scheme not in {"postgres", "postgresql"} or len(split.path) < 2:
             wanted = "postgresql://user:password@host:port/name"
             _report("DATABASE_URL", f"is not of the form {wanted}.")
@@ -218,6 +230,19 @@ def mail_server(name: str, default: str) -> MailServer:
     )
 
 
+def log_file(name: str, default: str, *, used: bool) -> str:
+    """Return the variable as a path, and make the file if it is used."""
+    path = text(name, default)
+    if used:
+        try:
+            private_file(Path(path))
+            Path(path).open("a").close()
+        except OSError as error:
+            _report(name, f"names a file that cannot be written ({error}).")
+            return os.devnull
+    return path
+
+
 def emails(name: str) -> list[str]:
     """Return the variable as e-mail addresses, which have commas between them."""
     found = words(name)
@@ -257,6 +282,18 @@ def _split(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return split
+
+
+def _is_something_else(path: Path) -> bool:
+    """Return whether the file is there and no SQLite database. An empty one becomes a database; one
+    that cannot be read is for SQLite to judge."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(len(SQLITE)) not in (b"", SQLITE)
+    except OSError:
+        return False
 
 
 def _sqlite(path: Path, lock_timeout: int) -> dict[str, Any]:

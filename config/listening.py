@@ -46,7 +46,11 @@ def listen(host: str, port: int, listeners: Sequence[socket.socket]) -> None:
 
 
 def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except UnicodeError as error:
+        # Python's own, for what cannot be part of a name.
+        raise socket.gaierror(socket.EAI_NONAME, "not a name") from error
     return list(dict.fromkeys((family, address) for family, *_, address in found))
 
 

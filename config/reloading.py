@@ -9,6 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from config.env import OWN_ENVIRONMENT
 from config.stopping import when_told_to_stop
 
 FOLDERS = ("apps", "config", "templates", "static")
@@ -44,7 +45,8 @@ class Reloader:
         """Return the exit code of a server that ran, and whether it was stopped for a change."""
         self._seen = _sources()
         server = self._server = subprocess.Popen(
-            [sys.executable, *(word for word in sys.orig_argv[1:] if word != "--reload")]
+            [sys.executable, *(word for word in sys.orig_argv[1:] if word != "--reload")],
+            env=OWN_ENVIRONMENT,
         )
         if self._stopping:
             server.terminate()

@@ -10,6 +10,8 @@ from config import env
 
 # --- Application ---------------------------------------------------------------------------------
 BASE_DIR = env.BASE_DIR
+# Ten years: no date gets out of the range that Python and the databases have.
+MOST_DAYS = 3650
 APP_NAME = env.text("APP_NAME", "parley")
 APP_ENV = env.text("APP_ENV", "development", one_of=("development", "test", "production"))
 APP_VERSION = env.text("APP_VERSION", "0.1.0")
@@ -40,6 +42,7 @@ INSTALLED_APPS = [
     "apps.jobs",
     "apps.posts",
     "apps.chat",
+    "apps.rooms",
     "apps.accounts.admin_app.ParleyAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -134,7 +137,7 @@ THREAD_WAIT = 5.0
 
 # --- Redis, or what replaces it in an installation of one process --------------------------------
 REDIS_URL = env.redis_url()
-REDIS_POOL_SIZE = env.integer("REDIS_POOL_SIZE", 10, at_least=1)
+REDIS_POOL_SIZE = env.integer("REDIS_POOL_SIZE", 10, at_least=1, at_most=1000)
 REDIS_DATABASES = {
     "main": env.integer("REDIS_MAIN_DB", 0, at_most=1000),
     "cache": env.integer("REDIS_CACHE_DB", 3, at_most=1000),
@@ -188,10 +191,12 @@ if REDIS_URL:
         )
     }
     PRESENCE = "apps.realtime.redis_presence.RedisPresence"
+    ROOMS = "apps.realtime.redis_rooms.RedisRooms"
     LIMITER = "apps.core.redis_limiter.RedisLimiter"
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     PRESENCE = "apps.realtime.local_presence.LocalPresence"
+    ROOMS = "apps.realtime.local_rooms.LocalRooms"
     LIMITER = "apps.core.ratelimit.LocalLimiter"
 
 # --- What a process keeps of what it has read (docs/decisions/0028-hot-reads.md) ------------------
@@ -219,8 +224,12 @@ SIMPLE_JWT = {
     "ALGORITHM": "HS256",
     "SIGNING_KEY": JWT_SECRET,
     "ISSUER": JWT_ISSUER,
-    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.integer("JWT_ACCESS_EXPIRY", 15, at_least=1)),
-    "REFRESH_TOKEN_LIFETIME": timedelta(hours=env.integer("JWT_REFRESH_EXPIRY", 168, at_least=1)),
+    "ACCESS_TOKEN_LIFETIME": timedelta(
+        minutes=env.integer("JWT_ACCESS_EXPIRY", 15, at_least=1, at_most=MOST_DAYS * 1440)
+    ),
+    "REFRESH_TOKEN_LIFETIME": timedelta(
+        hours=env.integer("JWT_REFRESH_EXPIRY", 168, at_least=1, at_most=MOST_DAYS * 24)
+    ),
     # Clocks of machines differ: a token from one that is ahead must not seem to be of the future.
     "LEEWAY": timedelta(seconds=10),
     "USER_ID_CLAIM": "userId",
@@ -274,7 +283,9 @@ ACTION_LIMITS: Mapping[str, int] = {}
 
 # --- Websockets ----------------------------------------------------------------------------------
 WEBSOCKET_QUERY_TOKEN = env.boolean("WEBSOCKET_QUERY_TOKEN", True)
-EVENT_RETENTION = timedelta(days=env.integer("EVENT_RETENTION_DAYS", 7, at_least=1))
+EVENT_RETENTION = timedelta(
+    days=env.integer("EVENT_RETENTION_DAYS", 7, at_least=1, at_most=MOST_DAYS)
+)
 
 # --- Browsers ------------------------------------------------------------------------------------
 CORS_ALLOWED_ORIGINS = env.words(
@@ -326,7 +337,7 @@ SENTRY_DSN = env.sentry_dsn("SENTRY_DSN")
 LOG_LEVEL = env.text("LOG_LEVEL", "info", one_of=("debug", "info", "warning", "error"))
 LOG_FORMAT = env.text("LOG_FORMAT", "console", one_of=("json", "console"))
 LOG_OUTPUT = env.text("LOG_OUTPUT", "stdout", one_of=("stdout", "stderr", "file"))
-LOG_FILE_PATH = env.text("LOG_FILE_PATH", "./logs/app.log")
+LOG_FILE_PATH = env.log_file("LOG_FILE_PATH", "./logs/app.log", used=LOG_OUTPUT == "file")
 LOG_CLIENT_ADDRESS = env.text("LOG_CLIENT_ADDRESS", "area", one_of=("full", "area", "none"))
 LOGGING_CONFIG = "apps.core.logs.configure"
 LOGGING = {

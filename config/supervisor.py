@@ -12,6 +12,7 @@ from contextlib import suppress
 import structlog
 from django.conf import settings
 
+from config.env import OWN_ENVIRONMENT
 from config.stopping import when_told_to_stop
 from config.supervised import BEAT, BEAT_SECONDS
 
@@ -69,6 +70,7 @@ class SupervisedProcess:
                 "--inherited",
                 ",".join(map(str, inherited)),
                 pass_fds=inherited,
+                env=OWN_ENVIRONMENT,
                 # Ctrl-C of the terminal reaches the supervisor alone, which passes it on.
                 process_group=0,
             )

@@ -8,11 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.core.features import personal_data
 from config.backup.archive import new_file
+from config.backup.rows import rows_of_database
 
 README = "README.txt"
 EXPLANATION = """\
@@ -32,8 +32,7 @@ def export_user(user_id: UUID, path: Path) -> dict[str, int]:
     of its files has; raise BackupError or OSError."""
     rows: dict[str, int] = {}
     with new_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        with transaction.atomic():
-            _see_one_moment()
+        with rows_of_database().snapshot():
             at = timezone.now()
             for data in reversed(personal_data()):
                 for name, export in data.exports.items():
@@ -41,12 +40,6 @@ def export_user(user_id: UUID, path: Path) -> dict[str, int]:
         files = "\n".join(f"{name}.json: {count:,} rows" for name, count in rows.items())
         archive.writestr(README, EXPLANATION.format(user=user_id, at=at, files=files))
     return rows
-
-
-def _see_one_moment() -> None:
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
 
 def _write(archive: zipfile.ZipFile, name: str, rows: Iterable[Mapping[str, Any]]) -> int:

@@ -14,9 +14,13 @@ from config.stopping import exit_when_told_to_stop
 
 
 def dated_path(folder: str, name: str) -> Path:
-    """Return the path of a new zip in a folder of var/, which is made: the name with the time."""
+    """Return the path of a new zip in a folder of var/, which is made: the name with the time.
+    Raises CommandError if the folder cannot be made."""
     parent = Path(settings.DATA_DIR / folder)
-    private_directory(parent)
+    try:
+        private_directory(parent)
+    except OSError as error:
+        raise CommandError(f"{parent} cannot be made: {error.strerror or error}.") from error
     return parent / f"{name}-{timezone.now():%Y%m%dT%H%M%SZ}.zip"
 
 

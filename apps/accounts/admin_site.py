@@ -24,7 +24,7 @@ from apps.accounts.models import Session, User
 from apps.accounts.requests import delay_response, device_of
 from apps.accounts.selectors import active_sessions
 from apps.accounts.serializers import LoginInput, PasswordChangeInput
-from apps.accounts.sessions import session_logout, session_touch
+from apps.accounts.sessions import session_logout, sessions_touch
 from apps.core.errors import DomainError, RateLimited
 from apps.core.http.handler import as_domain_error
 from apps.core.ratelimit import consume_action
@@ -128,6 +128,11 @@ class ParleyAdminSite(AdminSite):
     site_url = None
     enable_nav_sidebar = False
 
+    def get_urls(self) -> list[Any]:
+        """Return Django's paths without the one that leads from a row to its page outside of the
+        admin: no row has one, and it fails for an id that is no UUID."""
+        return [one for one in super().get_urls() if getattr(one, "name", "") != "view_on_site"]
+
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Show the form or log the user in; 429 for a client that tries too often."""
         response = super().login(request, extra_context)
@@ -170,5 +175,5 @@ def _session(request: HttpRequest) -> Session | None:
         return None
     session = active_sessions().filter(pk=session_id, user=request.user.pk).first()
     if session is not None:
-        session_touch(session)
+        sessions_touch([session])
     return session

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
+import structlog
 from django.db import transaction
 
-from apps.accounts.erasure_log import digest_of, note, noted
+from apps.accounts.erasure_log import Note, digest_of, noted, noting
 from apps.accounts.locks import user_locked
 from apps.accounts.models import USERS_TAG, User, user_tag
 from apps.accounts.remains import remains_of
 from apps.accounts.statuses import locked_user_set_status
 from apps.core.features import personal_data
 from apps.core.kept import drop_when_committed
+
+log = structlog.get_logger(__name__)
 
 ERASED_NAME = "Erased user"
 
@@ -30,20 +33,26 @@ class Erasure:
 
 
 def user_erase(user_id: UUID) -> Erasure:
-    """Erase a user and return the receipt; raise UserNotFound, or OSError if the erasure log cannot
-    be written. This is an action of the system, without an actor.
+    """Erase a user and return the receipt; raise UserNotFound, BlockingIOError while another
+    erasure runs, or OSError if the erasure log cannot be written. Nothing is erased then. This is
+    an action of the system, without an actor.
 
     It takes many transactions, since a user may have a million rows. After one that fails the user
     is banned, and a second call erases the rest.
     """
-    email = User.objects.filter(pk=user_id).values_list("email", flat=True).first() or ""
-    successor = _begin(user_id)
-    erased: Counter[str] = Counter()
-    for data in personal_data():
-        erased.update(data.erase(user_id, successor))
-    _remove(user_id, successor)
-    erasure = Erasure(digest_of(user_id), dict(erased), remains_of(user_id, email))
-    note(user_id, step="done", erased=erasure.erased, remains=erasure.remains)
+    with noting(user_id) as note:
+        email = User.objects.filter(pk=user_id).values_list("email", flat=True).first() or ""
+        successor = _begin(user_id, note)
+        erased: Counter[str] = Counter()
+        for data in personal_data():
+            erased.update(data.erase(user_id, successor))
+        _remove(user_id, successor)
+        erasure = Erasure(digest_of(user_id), dict(erased), remains_of(user_id, email))
+        try:
+            note(step="done", erased=erasure.erased, remains=erasure.remains)
+        except OSError as error:
+            # The line of the beginning is what a restore needs.
+            log.warning("the receipt was not kept", reason=error.strerror)
     return erasure
 
 
@@ -61,12 +70,12 @@ def erase_again(_: datetime) -> int:
 
 
 @transaction.atomic
-def _begin(user_id: UUID) -> UUID:
+def _begin(user_id: UUID, note: Note) -> UUID:
     """Shut a user out, so that they write nothing more, and return the id of the user without data
     who takes their place in conversations."""
     user = user_locked(user_id)
     # First of all: a restore repeats it, wherever this process dies.
-    note(user_id, step="begun")
+    note(step="begun")
     locked_user_set_status(user, User.Status.BANNED)
     successor = User(
         name=ERASED_NAME,

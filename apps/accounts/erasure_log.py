@@ -5,11 +5,15 @@ the user. An id has more than 60 random bits, so nobody can guess it from that; 
 still has the user tells who it was.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,6 +22,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from apps.core.private import private_file
+
+Note = Callable[..., None]
 
 
 def erasure_log() -> Path:
@@ -30,16 +36,28 @@ def digest_of(user_id: UUID) -> str:
     return hashlib.sha256(user_id.bytes).hexdigest()
 
 
-def note(user_id: UUID, **what: Any) -> None:
-    """Add a line about a user, which survives a power cut; raise OSError."""
+@contextmanager
+def noting(user_id: UUID) -> Iterator[Note]:
+    """Yield what adds a line about a user, which survives a power cut; it raises OSError.
+
+    One erasure runs at a time: two of one user would put two others in their place. Raises
+    BlockingIOError while another one runs, instead of waiting: each may have locked what the other
+    one needs.
+    """
     path = erasure_log()
     private_file(path)
-    line = {"user": digest_of(user_id), "at": timezone.now().isoformat(), **what}
-    with path.open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.write(_start_of_line(file) + json.dumps(line).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    # Without a buffer, whose rest would be written, and fail, again when the file is closed.
+    with path.open("a+b", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield partial(_note, file, digest_of(user_id))
+
+
+def _note(file: FileIO, user: str, **what: Any) -> None:
+    line = {"user": user, "at": timezone.now().isoformat(), **what}
+    text = _start_of_line(file) + json.dumps(line).encode() + b"\n"
+    if file.write(text) < len(text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.fsync(file.fileno())
 
 
 def noted() -> set[str]:

@@ -1,5 +1,6 @@
 """Users, their sessions, and the tickets that open websockets."""
 
+import re
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
@@ -13,6 +14,7 @@ from apps.accounts.emails import MAX_EMAIL_LENGTH, IsPrintableAscii, canonical_e
 from apps.accounts.passwords import compare, normalized
 from apps.core.ids import uuid7
 
+CONTROLS, REPLACEMENT = re.compile(r"[\x00-\x1f\x7f-\x9f]"), "\N{REPLACEMENT CHARACTER}"
 # The tag of what depends on which users are active.
 USERS_TAG = "users"
 
@@ -86,7 +88,8 @@ class User(AbstractBaseUser):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} <{self.email}>"
+        # Operators read it in a terminal, which no name may steer.
+        return f"{CONTROLS.sub(REPLACEMENT, self.name)} <{self.email}>"
 
     @property
     def is_active(self) -> bool:  # type: ignore[override]

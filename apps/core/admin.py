@@ -118,11 +118,9 @@ class ReadOnlyAdmin(ModelAdmin):
         form["select_across"] = "0"
         request.POST = form  # type: ignore[assignment]
         response = super().response_action(request, *args, **kwargs)
-        back = request.POST.get("back")
-        if isinstance(response, HttpResponseRedirect) and (
-            url_has_allowed_host_and_scheme(back, allowed_hosts=None)
-        ):
-            return HttpResponseRedirect(str(back))
+        back = _back(request)
+        if back and isinstance(response, HttpResponseRedirect):
+            return HttpResponseRedirect(back)
         return response
 
     def confirmation(
@@ -141,7 +139,7 @@ class ReadOnlyAdmin(ModelAdmin):
             "description": description,
             "checkbox": ACTION_CHECKBOX_NAME,
             "confirmed": CONFIRMED,
-            "back": request.POST.get("back", ""),
+            "back": _back(request),
         }
         return TemplateResponse(request, "admin/confirm_action.html", context)
 
@@ -164,6 +162,12 @@ class ReadOnlyAdmin(ModelAdmin):
     def actor(self, request: HttpRequest) -> Any:
         """Return the user who acts."""
         return request.user
+
+
+def _back(request: HttpRequest) -> str:
+    """Return the path of this server that the form came from; nothing for any other address."""
+    back = str(request.POST.get("back", ""))
+    return back if url_has_allowed_host_and_scheme(back, allowed_hosts=None) else ""
 
 
 def lookups_of(one: Any) -> set[str]:

@@ -89,19 +89,22 @@ class Listener:
         self._probed_at = 0.0
         self._confirms = True
 
-    async def listen(self, channels: Collection[str]) -> None:
+    async def listen(self, channels: Collection[str]) -> set[str]:
         """Return once Redis has confirmed that this process receives the channels, and in any case
-        soon: what is lost until then is found in the log."""
+        soon: what is lost until then is found in the log. Return those of them that it did not
+        receive before."""
         for channel in channels:
             if channel not in self._channels:
                 self._channels.add(channel)
                 self._unconfirmed[channel] = self._loop.create_future()
                 self._change(channel, receive=True)
-        waiting = [self._unconfirmed[one] for one in channels if one in self._unconfirmed]
+        late = {channel for channel in channels if channel in self._unconfirmed}
+        waiting = [self._unconfirmed[channel] for channel in late]
         if waiting and self._confirms:
-            _, late = await asyncio.wait(waiting, timeout=CONFIRM_SECONDS)
-            if late:
+            _, unanswered = await asyncio.wait(waiting, timeout=CONFIRM_SECONDS)
+            if unanswered:
                 self._confirms = False
+        return late
 
     def leave_idle(self, needed: Collection[str]) -> None:
         """Leave the channels that are not needed, and were not when this was last called."""

@@ -74,10 +74,13 @@ class Relay:
             self._unsent.append(wakeup)
             self._something_unsent.set()
 
-    async def listen(self, streams: Collection[str]) -> None:
-        """Return once this process receives what happens on the streams; see Listener.listen."""
-        if self._listener:
-            await self._listener.listen([channel_of(stream) for stream in streams])
+    async def listen(self, streams: Collection[str]) -> list[str]:
+        """Return once this process receives what happens on the streams, and those of them that it
+        did not receive before; see Listener.listen."""
+        if self._listener is None:
+            return []
+        late = await self._listener.listen({channel_of(stream) for stream in streams})
+        return [stream for stream in streams if channel_of(stream) in late]
 
     def leave_idle(self, needed: Collection[str]) -> None:
         """Leave the streams that are not needed; see Listener.leave_idle."""

@@ -99,7 +99,13 @@ def _write(archive: Archive, rows: Rows) -> None:
     same_kind = archive.manifest.database == rows.vendor
     for stored in archive.manifest.tables:
         table = tables[stored.name]
-        rows.write(table, archive.rows(stored))
+        try:
+            rows.write(table, archive.rows(stored))
+        except (KeyError, ValueError) as error:
+            # It is read in parts, so this may come before its hash is known to be wrong.
+            raise BackupError(
+                f"{archive.path} is damaged: the rows of {table.name} cannot be read."
+            ) from error
         found = _measure(rows, table)
         if found.rows != stored.rows or (found != stored and (same_kind or not table.has_json)):
             raise BackupError(f"The rows of {table.name} are not those of {archive.path}.")

@@ -70,7 +70,7 @@ class SqliteRows(Rows):
             _from_text(f"?{number}", kind) for number, kind in enumerate(table.columns.values(), 1)
         )
         statement = f"INSERT INTO {_quoted(table.name)} ({columns}) VALUES ({values})"  # noqa: S608
-        with connection.cursor() as cursor:
+        with connection.cursor() as cursor, connection.wrap_database_errors:
             # Django's own cursor takes another sign for the place of a value.
             insert = cursor.connection.executemany
             lines = _lines(parts)

@@ -138,6 +138,8 @@ def test_a_button_of_a_page_leads_back_to_it(moderator: Person, bob: Person) -> 
         browser, "accounts/user/", "reinstate", bob.user, back="https://elsewhere.example/"
     )
     assert elsewhere.redirect_chain == [("/admin/accounts/user/", 302)]
+    asked = choose(browser, "accounts/user/", "suspend", bob.user, back="javascript:alert(1)")
+    assert "javascript:" not in asked.text
 
 
 def test_a_session_is_ended_from_the_page_of_its_user(moderator: Person, bob: Person) -> None:

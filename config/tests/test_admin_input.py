@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 from django.contrib import admin
+from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 
 from apps.accounts.models import User
@@ -103,6 +104,15 @@ def test_a_form_with_an_impossible_key_changes_nothing(browser: Client, bob: Per
 
 def test_no_path_breaks_a_page(browser: Client) -> None:
     assert list(failures(pages(browser))) == []
+
+
+def test_no_address_of_a_row_outside_of_the_pages_is_offered(
+    browser: Client, moderator: Person
+) -> None:
+    """Django's own fails for an id that is no UUID."""
+    kind = ContentType.objects.get_for_model(User).pk
+    for key in ("1", moderator.id):
+        assert browser.get(f"/admin/r/{kind}/{key}/").status_code == 404
 
 
 def test_a_list_that_breaks_is_found(

@@ -144,6 +144,11 @@ def test_what_postgresql_says_is_one_sentence(
         ),
         ({"NAME": "no-such"}, 'has no database "no-such". Make it with: createdb --host='),
         ({"OPTIONS": {"sslmode": "require"}}, "offers no TLS, and sslmode=require requires it."),
+        (
+            {"OPTIONS": {"sailor": "ada"}},
+            'behind the "?" of DATABASE_URL: invalid connection option',
+        ),
+        ({"OPTIONS": {"connect_timeout": "soon"}}, "DATABASE_URL: bad value for connect_timeout"),
         ({"OPTIONS": {"sslmode": "always"}}, 'fails: invalid sslmode value: "always". Correct'),
     ],
 )
@@ -191,6 +196,15 @@ def test_a_sqlite_file_that_cannot_be_used_is_named(
     )
     readonly = "PRAGMA query_only = 1; CREATE TABLE t (x)"
     assert "cannot be written. Let this account" in problem(tmp_path / "readonly", readonly)
+
+
+@pytest.mark.django_db
+def test_a_database_without_its_tables_is_told() -> None:
+    with pytest.raises(Error) as failure, connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM no_such")
+    assert "lacks tables or columns of this release. Make them with: python" in problem_of(
+        failure.value
+    )
 
 
 def test_a_mistake_of_the_program_is_no_problem_of_the_database() -> None:

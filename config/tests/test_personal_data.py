@@ -1,8 +1,10 @@
 """A copy of all that is kept of a user, and its erasure, from every table and after a restore."""
 
+import errno
 import json
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,12 @@ from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, connections
 from django.utils import timezone
 
 from apps.accounts import erasing
-from apps.accounts.erasure_log import digest_of, erasure_log
+from apps.accounts import erasure_log as erasure_log_module
+from apps.accounts.erasure_log import digest_of, erasure_log, noting
 from apps.accounts.models import Session, User
 from apps.accounts.remains import remains_of
 from apps.accounts.statuses import user_set_status
@@ -31,6 +34,7 @@ from apps.posts.services import post_create, post_delete
 from apps.posts.view_counts import views_save
 from apps.realtime import closing
 from apps.realtime.models import LastSeen, LoggedEvent, Stream
+from config import user_export
 from testing.server import ServerProcess
 from testing.socket import TestSocket
 
@@ -206,6 +210,30 @@ def test_nothing_is_erased_that_the_log_cannot_keep(
     assert remains_of(ada.user.pk, ada.user.email) == before
 
 
+def test_a_disk_that_is_full_at_the_end_of_an_erasure_is_not_told_as_if_nothing_was_erased(
+    ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, step: str, **__: Any) -> None:
+        if step == "done":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(erasure_log_module, "_note", full)
+    assert "found in no table" in erase(ada.id)
+    assert not User.objects.filter(pk=ada.user.pk).exists()
+
+
+def test_two_erasures_do_not_run_at_once(ada: Person) -> None:
+    before = remains_of(ada.user.pk, ada.user.email)
+    with (
+        noting(ada.user.pk),
+        pytest.raises(CommandError, match=r"Another erasure runs\..*nothing was erased"),
+    ):
+        erase(ada.id)
+    assert remains_of(ada.user.pk, ada.user.email) == before
+    erase(ada.id)
+    assert User.objects.filter(name="Erased user").count() == 1
+
+
 def test_a_copy_has_all_that_is_kept_of_a_user(ada: Person, bob: Person, tmp_path: Path) -> None:
     path = tmp_path / "ada.zip"
     call_command("export_user", "ada@example.com", str(path), stdout=StringIO())
@@ -236,6 +264,29 @@ def test_a_copy_has_all_that_is_kept_of_a_user(ada: Person, bob: Person, tmp_pat
     with pytest.raises(CommandError, match="There is no user"):
         call_command("export_user", "nobody@example.com")
     assert bob.user.email not in json.dumps(found)
+
+
+def test_a_copy_is_of_one_moment_and_delays_no_write(
+    ada: Person, bob: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bob sends a message after each file of the copy is written."""
+    write = user_export._write
+
+    def send() -> None:
+        new_message(bob, ada, "too late")
+        connections.close_all()
+
+    def write_while_bob_writes(*given: Any) -> int:
+        count = write(*given)
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(send).result()
+        return count
+
+    monkeypatch.setattr(user_export, "_write", write_while_bob_writes)
+    path = tmp_path / "ada.zip"
+    call_command("export_user", ada.id, str(path), stdout=StringIO())
+    assert Message.objects.filter(content="too late").count() > 3
+    assert b"too late" not in zipfile.ZipFile(path).read("messages_received.json")
 
 
 @pytest.mark.integration

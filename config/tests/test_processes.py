@@ -18,6 +18,9 @@ import httpx
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 
 from apps.accounts.tests.people import Person
 from apps.posts.tests.factories import published_by, row
@@ -245,6 +248,22 @@ class TestSeveralProcesses:
         assert supervised_by(server).isdisjoint(before)
         assert server.stop(signal.SIGTERM) == 0
 
+    def test_new_processes_refuse_a_database_that_lacks_migrations_and_the_old_ones_stay(
+        self, server: ServerProcess
+    ) -> None:
+        """The new release was installed, and its migrations were forgotten."""
+        before = supervised_by(server)
+        recorder = MigrationRecorder(connection)
+        [last] = MigrationLoader(connection).graph.leaf_nodes("posts")
+        recorder.record_unapplied(*last)
+        try:
+            server.send(signal.SIGHUP)
+            log_has(server, "a new process does not serve, and the old ones stay")
+        finally:
+            recorder.record_applied(*last)
+        assert f"lacks migrations of this release: {'.'.join(last)}" in server.log.read_text()
+        assert supervised_by(server) == before
+
 
 def ask_again_and_again(
     server: ServerProcess, path: str, ended: threading.Event, who: Person | None = None
@@ -315,6 +334,20 @@ def test_old_processes_stay_if_the_new_ones_do_not_serve(
     assert set(last).isdisjoint(first)
 
 
+def test_a_new_process_reads_the_settings_file_itself(
+    program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would inherit what its supervisor has read of .env, and take nothing that was changed
+    there."""
+    monkeypatch.setenv("READ_FROM_ENV_FILE", "long ago")
+    seen = program.with_name("seen")
+    program.write_text(f"import os; open({str(seen)!r}, 'w').write(str({{**os.environ}}))")
+    supervisor = Supervisor(bind_shared("127.0.0.1", free_port(), 1), stop_seconds=10)
+    assert "A process ended" in asyncio.run(supervisor.run())
+    assert "PATH" in seen.read_text()
+    assert "READ_FROM_ENV_FILE" not in seen.read_text()
+
+
 async def serving(supervisor: Supervisor) -> list[int]:
     """Return the processes once both serve."""
     while True:
@@ -378,6 +411,12 @@ def test_processes_do_not_share_the_port_of_another_server() -> None:
 def test_a_number_of_processes_that_cannot_be_is_refused(number: str) -> None:
     with pytest.raises(CommandError, match="--processes: use a whole number from 1 to 100"):
         call_command("serve", f"--processes={number}")
+
+
+@pytest.mark.parametrize("port", ["0", "-1", "http", "65536", "9" * 5000])
+def test_a_port_that_cannot_be_is_refused(port: str) -> None:
+    with pytest.raises(CommandError, match="--port: use a whole number from 1 to 65535"):
+        call_command("serve", f"--port={port}")
 
 
 def test_a_process_that_ends_again_and_again_is_replaced_later_each_time() -> None:

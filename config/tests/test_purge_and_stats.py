@@ -33,9 +33,9 @@ def _deleted(alice: Person, bob: Person) -> None:
     Message.objects.filter(content="Old").update(deleted_at=past)
 
 
-def run(command: str, **options: Any) -> str:
+def run(command: str, *arguments: str, **options: Any) -> str:
     output = StringIO()
-    call_command(command, stdout=output, **options)
+    call_command(command, *arguments, stdout=output, **options)
     return output.getvalue()
 
 
@@ -64,8 +64,9 @@ def test_purge_asks_first_and_a_dry_run_only_counts(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("builtins.input", lambda _: "no")
     with pytest.raises(CommandError, match="Nothing was changed"):
         run("purge")
-    with pytest.raises(CommandError, match="--days is a whole number from 0"):
-        run("purge", days=-1)
+    for days in ("-1", "1000000", "x"):
+        with pytest.raises(CommandError, match="--days: use a whole number from 0 to 36500"):
+            run("purge", f"--days={days}")
     assert words() == before
 
 

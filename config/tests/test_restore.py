@@ -166,6 +166,19 @@ def test_a_damaged_backup_changes_nothing(backup: Path) -> None:
     assert everything() == before
 
 
+@pytest.mark.parametrize(("found", "put"), [(b"Bob", b"B\\qb"), (b"\t", b""), (b"Bob", b"\xff")])
+def test_damaged_rows_of_a_large_table_end_with_a_sentence(
+    backup: Path, monkeypatch: pytest.MonkeyPatch, found: bytes, put: bytes
+) -> None:
+    """They are written in parts, before the hash of all is known."""
+    monkeypatch.setattr("config.backup.sqlite_rows.ROWS_AT_ONCE", 1)
+    before = everything()
+    damaged = rewritten(backup, "tables/accounts_user.copy", lambda rows: rows.replace(found, put))
+    with pytest.raises(CommandError, match=r"rows of accounts_user|is as it was"):
+        restore(damaged)
+    assert everything() == before
+
+
 def test_a_backup_that_this_code_cannot_read_changes_nothing(backup: Path) -> None:
     before = everything()
     migrations = json.loads(zipfile.ZipFile(backup).read("manifest.json"))["migrations"]

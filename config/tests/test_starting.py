@@ -20,6 +20,7 @@ ANY = "Set SERVER_HOST to 0.0.0.0 for all addresses of this machine, or 127.0.0.
     ("host", "sentence"),
     [
         ("no.such.invalid", f'No host has the name "no.such.invalid". {ANY}'),
+        ("of..nobody", f'No host has the name "of..nobody". {ANY}'),
         # Of those that only documents use (RFC 5737).
         ("192.0.2.1", f"192.0.2.1 is not an address of this machine. {ANY}"),
     ],

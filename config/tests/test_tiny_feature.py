@@ -30,7 +30,7 @@ folder = Path(sys.argv[1])
 call_command("check", fail_level="WARNING")
 call_command("makemigrations", check_changes=True, dry_run=True, verbosity=0)
 call_command("migrate", "polls", verbosity=0)
-call_command("asyncapi", file=folder / "asyncapi.yaml")
+call_command("asyncapi", file=folder / "asyncapi.yaml", types=folder / "frames.d.ts")
 call_command("spectacular", file=str(folder / "openapi.yaml"), fail_on_warn=True)
 """
 

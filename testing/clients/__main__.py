@@ -1,7 +1,8 @@
 """openapi.yaml has no fault, and generated clients work: python -m testing.clients.
 
 The linter reads it, a TypeScript and a Python client are generated from it, their types are
-checked, and each walks through the API of a real server with a new database. The tools of Node.js
+checked, and each walks through the API of a real server with a new database. The types of the
+module for browsers are checked too. The tools of Node.js
 are those of package-lock.json, which `make check-clients` installs.
 """
 
@@ -37,6 +38,7 @@ def main() -> int:
             "generated/api.d.ts",
         ],
         "TypeScript compiled": [TOOLS / "tsc", "-p", "tsconfig.json"],
+        "browser types": [TOOLS / "tsc", "-p", "tsconfig.browser.json"],
         "Python generated": [
             *(SCRIPTS / "openapi-python-client", "generate", "--path", DOCUMENT),
             *("--output-path", "generated/parley_api", "--meta", "none"),

@@ -52,10 +52,12 @@ class Route:
         self.label = f"{method} {path}"
         self.method = method
         self.fields: list[str] = [name for body in bodies for name in body.get("properties", ())]
-        self.queries = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "query"}
+        queries = [p for p in operation.get("parameters", ()) if p["in"] == "query"]
+        self.queries = {one["name"] for one in queries}
         self.has_parameter = "{" in path
         self.single_use = operation["operationId"] in of_all("single_use")
         self._made: dict[str, Any] = {}
+        self._needed_queries = [one["name"] for one in queries if one.get("required")]
         self._operation: str = operation["operationId"]
         self._path = path
         # The schemas of its body, of which a request matches one.
@@ -67,7 +69,7 @@ class Route:
         values = {name: orjson.dumps(self._value(name)) for name in self._needed(*fields)} | fields
         body = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in values.items())
         headers = {**self._caller.headers, "Content-Type": "application/json"}
-        query = f"userId={self._value('userId')}" if "userId" in self.queries else ""
+        query = "&".join(f"{name}={self._value(name)}" for name in self._needed_queries)
         return Request("right", self.method, self.path(), query, headers, b"{%b}" % body)
 
     def path(self, thing: str | None = None) -> str:

@@ -37,6 +37,12 @@ def test_database_refuses_a_user_with_a_wrong_value(
     assert (alice.user.role, alice.user.status) == ("user", "active")
 
 
+def test_a_name_steers_no_terminal_of_an_operator() -> None:
+    """Commands show it, such as erase_user when it asks."""
+    ada = User(name="Ada\x1b[2J\nBob \N{SAILBOAT}\x9b1m", email="ada@example.com")
+    assert str(ada) == "Ada\ufffd[2J\ufffdBob \N{SAILBOAT}\ufffd1m <ada@example.com>"
+
+
 def test_database_refuses_a_session_that_expires_before_it_begins(alice: Person) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         Session.objects.update(expires_at=timezone.now() - timedelta(days=1))

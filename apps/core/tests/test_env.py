@@ -254,3 +254,17 @@ def test_a_secret_that_is_not_given_and_cannot_be_kept_is_reported(
     given.setenv(NAME, "given")
     assert env.secret(NAME, place) == "given"
     assert reported() == [NAME]
+
+
+def test_a_log_file_that_cannot_be_written_is_reported_if_it_is_used(
+    given: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    given.setenv(NAME, str(tmp_path / "file" / "app.log"))
+    env.log_file(NAME, "", used=False)
+    assert reported() == []
+    env.log_file(NAME, "", used=True)
+    assert reported() == [NAME]
+    given.setenv(NAME, str(tmp_path / "logs" / "app.log"))
+    assert env.log_file(NAME, "", used=True) == str(tmp_path / "logs" / "app.log")
+    assert reported() == [NAME]

@@ -109,6 +109,22 @@ def test_the_mode_of_an_older_database_is_corrected(
     assert [mode(file) for file in files] == [0o600, 0o600, 0o600]
 
 
+def test_a_file_that_is_no_database_is_refused_and_not_touched(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(env, "problems", [])
+    hosts = shared / "hosts"
+    hosts.write_text("127.0.0.1 localhost")
+    hosts.chmod(0o644)
+    monkeypatch.setenv("DATABASE_URL", f"sqlite://{hosts}")
+    default = shared / "default"
+    assert env.database(default, connect_timeout=0, lock_timeout=0)["NAME"] == default
+    assert env.problems == [
+        env.Problem("DATABASE_URL", f"names {hosts}, which is no SQLite database.")
+    ]
+    assert mode(hosts) == 0o644
+
+
 def test_the_data_folder_and_its_secrets_are_private() -> None:
     assert mode(settings.DATA_DIR) == 0o700
     assert {mode(secret) for secret in settings.DATA_DIR.glob("*-secret")} <= {0o600}

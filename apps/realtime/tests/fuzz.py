@@ -11,4 +11,5 @@ KNOWLEDGE = Knowledge(
         "numbers": ["1000000", "1000000,1000000"],
     },
     reasons={ONE_EACH, ONCE},
+    values={"stream": lambda caller, other: "feed"},
 )

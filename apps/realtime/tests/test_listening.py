@@ -39,6 +39,7 @@ def test_a_process_asks_once_for_a_channel_that_many_need() -> None:
         async with listening(broker) as listener:
             await asyncio.gather(*(listener.listen([FEED]) for _ in range(50)))
             assert broker.link.channels == {OWN, EVERYONE, FEED}
+            assert await listener.listen([FEED, USER]) == {USER}
             assert [channels for _, channels in broker.link.asked].count((FEED,)) == 1
 
     asyncio.run(scenario())

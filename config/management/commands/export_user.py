@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.user_export import export_user
@@ -41,7 +42,7 @@ def _id_of(name: str) -> UUID:
     except ValueError:
         try:
             found = users.get_by_natural_key(name)
-        except users.model.DoesNotExist:
+        except (users.model.DoesNotExist, ValidationError):
             found = None
     if found is None:
         raise CommandError(f"There is no user {name}.")

@@ -13,8 +13,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.core.features import Purge, purges
+from config.command_line import whole_number
 
 REMOVED_AT_ONCE = 1_000
+# Days; a hundred years.
+LONGEST = 36_500
 
 
 class Command(BaseCommand):
@@ -25,15 +28,16 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Take how long ago, and whether to do it."""
         parser.add_argument(
-            "--days", type=int, default=90, help="deleted so many days ago or earlier (90)"
+            "--days",
+            type=whole_number(0, LONGEST),
+            default=90,
+            help="deleted so many days ago or earlier (90)",
         )
         parser.add_argument("--dry-run", action="store_true", help="Only say how many there are.")
         parser.add_argument("--no-input", action="store_false", dest="ask", help="Do not ask.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Say what would be removed, ask, and remove it."""
-        if options["days"] < 0:
-            raise CommandError("--days is a whole number from 0.")
         before = timezone.now() - timedelta(days=options["days"])
         found = {name: purge.found(before).count() for name, purge in purges().items()}
         for name, count in found.items():

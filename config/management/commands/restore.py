@@ -100,6 +100,8 @@ def _restore(archive: Archive, *, overwrite: bool) -> Restored:
             f"The database did not take it, and is as it was: {sentence}. "
             "If processes still use it, stop them."
         ) from error
+    except OSError as error:
+        raise BackupError(f"The database is as it was: {error}.") from error
 
 
 def _secrets_of(archive: Archive) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import socket
 import sys
 import threading
@@ -13,7 +14,7 @@ import uvicorn
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, OutputWrapper
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 from apps.core.features import features
 from apps.core.http.connections import raise_file_limit
@@ -21,6 +22,7 @@ from apps.core.logs import log_instead_of_printing
 from apps.jobs.worker import Worker
 from apps.realtime.transport import UVICORN
 from config.banner import banner
+from config.command_line import whole_number
 from config.database_problems import on_sqlite
 from config.listening import CannotListen, bind, bind_shared, listen
 from config.migrating import lacking, pending_migrations, wait_for_database
@@ -50,8 +52,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: Any) -> None:
         """Take the port and the number of processes, instead of SERVER_PORT and WEB_CONCURRENCY,
         and what to do first."""
-        parser.add_argument("--port", type=int, default=settings.SERVER_PORT)
-        parser.add_argument("--processes", type=_processes, default=settings.WEB_CONCURRENCY)
+        ports, processes = whole_number(1, 65535), whole_number(1, MOST_PROCESSES)
+        parser.add_argument("--port", type=ports, default=settings.SERVER_PORT)
+        parser.add_argument("--processes", type=processes, default=settings.WEB_CONCURRENCY)
         parser.add_argument("--wait", action="store_true", help="Wait until the database answers.")
         parser.add_argument("--migrate", action="store_true", help="Apply all migrations first.")
         parser.add_argument("--reload", action="store_true", help="Start again after changes.")
@@ -73,7 +76,9 @@ class Command(BaseCommand):
         if inherited:
             # The supervisor speaks for all processes.
             self.stdout = self.stderr = OutputWrapper(inherited.link.makefile("w"))
-            failure = serve([inherited.listener], options["without_jobs"], inherited)
+            failure = _lacking_by_now() or serve(
+                [inherited.listener], options["without_jobs"], inherited
+            )
         else:
             failure = self._start(**options)
         if failure:
@@ -140,6 +145,9 @@ def serve(
     # While uvicorn runs it handles the signals itself. Before that, and when it raises them
     # again after its end, they come here and must not prevent the rest of this function.
     when_told_to_stop(stop)
+    # A terminal that closes, or an operator who wants new settings and has it started again.
+    if not inherited and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: stop())
     if inherited:
         end_with_supervisor(inherited.link, stop, _stop_seconds())
     worker = None if without_jobs else Worker()
@@ -152,16 +160,21 @@ def serve(
     return failure
 
 
+def _lacking_by_now() -> str:
+    """Return what the database lacks for this process, whose release may be newer than that of its
+    supervisor; nothing if it cannot be asked: health says that, and it may be back soon."""
+    try:
+        return lacking(pending_migrations())
+    except Error:
+        return ""
+    finally:
+        connections[DEFAULT_DB_ALIAS].close()
+
+
 def _stop_seconds() -> float:
     """Return how long a process may take to stop: for its clients, for tasks that were cancelled,
     for the steps of the features and for the last line, and a second more."""
     return 2 * settings.SERVER_SHUTDOWN_TIMEOUT + CANCELLED_SECONDS + LAST_LINE_SECONDS + 1
-
-
-def _processes(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_PROCESSES:
-        raise argparse.ArgumentTypeError(f"use a whole number from 1 to {MOST_PROCESSES}.")
-    return int(text)
 
 
 def _embedded() -> bool:

@@ -30,8 +30,12 @@ class Command(BaseCommand):
             user = User.objects.get_by_natural_key(options["email"])
         except (User.DoesNotExist, ValidationError) as error:
             raise CommandError("There is no such user.") from error
-        password = getpass.getpass(f"New password of {user}: ")
-        if password != getpass.getpass("New password again: "):
+        try:
+            password = getpass.getpass(f"New password of {user}: ")
+            again = getpass.getpass("New password again: ")
+        except EOFError as error:
+            raise CommandError("No password was given; nothing was changed.") from error
+        if password != again:
             raise CommandError("The passwords are not the same; nothing was changed.")
         try:
             password_set(user=user, new_password=NewPassword().run_validation(password))

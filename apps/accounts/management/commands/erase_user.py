@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.erasing import Erasure, user_erase
 from apps.accounts.erasure_log import erasure_log
+from apps.accounts.errors import UserNotFound
 from apps.accounts.models import User
 from apps.accounts.selectors import user_named
 
@@ -33,6 +34,12 @@ class Command(BaseCommand):
             self._ask(user)
         try:
             self._report(user_erase(user.pk))
+        except UserNotFound as error:
+            raise CommandError(f"Another erasure was quicker: {user} is gone.") from error
+        except BlockingIOError as error:
+            raise CommandError(
+                "Another erasure runs. When it has ended try again; nothing was erased."
+            ) from error
         except OSError as error:
             raise CommandError(
                 f"{erasure_log()} cannot be written, and nothing was erased: "
