@@ -161,6 +161,7 @@ REDIS_WAKEUPS_SOCKET: dict[str, Any] = {
     "protocol": 2,
 }
 CACHES: dict[str, dict[str, Any]]
+CHANNEL_LAYERS: dict[str, dict[str, Any]]
 if REDIS_URL:
     CACHES = {
         alias: {
@@ -190,11 +191,24 @@ if REDIS_URL:
             ("main", "main", 0.05),
         )
     }
+    # For the consumers of features. Hubs have its encoding, and channels of their own
+    # (apps/realtime/broker.py).
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {
+                "hosts": [{"address": REDIS_WAKEUPS_URL, **REDIS_WAKEUPS_SOCKET}],
+                # All databases of a Redis share its channels.
+                "prefix": APP_NAME,
+            },
+        }
+    }
     PRESENCE = "apps.realtime.redis_presence.RedisPresence"
     ROOMS = "apps.realtime.redis_rooms.RedisRooms"
     LIMITER = "apps.core.redis_limiter.RedisLimiter"
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     PRESENCE = "apps.realtime.local_presence.LocalPresence"
     ROOMS = "apps.realtime.local_rooms.LocalRooms"
     LIMITER = "apps.core.ratelimit.LocalLimiter"

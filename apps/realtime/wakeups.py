@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, cast
 
-import msgpack
 import structlog
 from asgiref.sync import async_to_sync
+from channels_redis.serializers import registry
 from django.conf import settings
 
 from apps.realtime import database_notices
@@ -26,6 +26,8 @@ SEND_SECONDS = 1.0
 # Each message begins with so many bytes that tell a process its own messages from those of others.
 ORIGIN_SIZE = 16
 OUTSIDE = bytes(ORIGIN_SIZE)
+# That of the channel layer.
+ENCODING = registry.get_serializer("msgpack")
 
 
 class Receiver(Protocol):
@@ -75,13 +77,12 @@ def messages_of(wakeups: Iterable[Wakeup], origin: bytes) -> list[Message]:
 
 
 def _sealed(origin: bytes, frames: Sequence[Any], controls: Sequence[Any]) -> bytes:
-    packed = cast("bytes", msgpack.packb([frames, controls]))
-    return origin + packed
+    return origin + cast("bytes", ENCODING.serialize([frames, controls]))
 
 
 def opened(content: bytes) -> Wakeup:
     """Return what messages_of() put into one message."""
-    frames, controls = msgpack.unpackb(memoryview(content)[ORIGIN_SIZE:])
+    frames, controls = ENCODING.deserialize(content[ORIGIN_SIZE:])
     return {"frames": frames, "controls": controls}
 
 
