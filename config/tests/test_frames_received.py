@@ -25,11 +25,13 @@ FRAMES = "apps/realtime/tests/test_socket_frames.py"
 OPENING = "apps/realtime/tests/test_socket_opening.py"
 RESUMING = "apps/realtime/tests/test_resuming.py"
 PRESENCE = "apps/realtime/tests/test_presence_announcements.py"
+ROOMS = "apps/rooms/tests/test_rooms_over_websocket.py"
 CHAT = "apps/chat/tests/test_live_chat.py"
 GROUPS = "apps/chat/tests/test_group_sockets.py"
 
 PEERS = f"{PRESENCE}::test_only_peers_are_notified_of_the_first_device_and_of_the_last"
 LIVE = f"{CHAT}::test_message_reaches_the_receiver_and_its_receipts_reach_the_sender"
+JOINING = f"{ROOMS}::test_those_inside_are_told_once_a_person_who_joins_and_leaves"
 CHANGES = f"{GROUPS}::test_member_receives_every_change_of_a_group"
 OWN = f"{HERE}::test_user_receives_what_happens_to_their_jobs_and_logins"
 
@@ -61,6 +63,7 @@ TYPES = {
     "group_renamed": CHANGES,
     "heartbeat": "apps/realtime/tests/test_sessions_ending.py"
     "::test_a_process_without_the_sweep_does_not_close_them",
+    "left_room": f"{ROOMS}::test_those_leave_from_whom_a_post_is_hidden",
     "member_left": CHANGES,
     "members_joined": CHANGES,
     "pong": f"{FRAMES}::test_a_ping_is_answered_with_the_heads",
@@ -77,6 +80,10 @@ TYPES = {
     "typing": "apps/chat/tests/test_typing.py"
     "::test_receiver_sees_the_typing_until_the_socket_closes",
     "unsubscribed": f"{GROUPS}::test_deleted_group_is_unsubscribed_on_every_socket",
+    "user_activity": "apps/realtime/tests/test_activity.py"
+    "::test_peers_see_that_a_user_is_away_and_others_do_not",
+    "user_joined_room": JOINING,
+    "user_left_room": JOINING,
     "user_offline": PEERS,
     "user_online": PEERS,
 }
@@ -136,12 +143,14 @@ def lacks(test: str, words: str) -> list[str]:
     if name not in tests:
         return ["there is no such test"]
     found = tests[name]
+    parts = parts_of(found, path)
+    given = {argument.arg for part in parts for argument in part.args.args}
     decorated = " ".join(map(ast.unparse, found.decorator_list))
     reasons = {
-        "it starts no server": SERVERS.isdisjoint(fixtures_of(found, path)),
+        "it starts no server": SERVERS.isdisjoint(given),
         "it is not marked as integration": "mark.integration" not in marks + decorated,
         "it is skipped in some runs": any(word in decorated for word in ("skip", "with_")),
-        f"it does not mention {words}": words not in ast.unparse(found),
+        f"it does not mention {words}": all(words not in ast.unparse(part) for part in parts),
     }
     return [reason for reason, applies in reasons.items() if applies]
 
@@ -155,11 +164,14 @@ def functions_of(path: str) -> tuple[str, dict[str, ast.FunctionDef]]:
     return marks, {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
-def fixtures_of(function: ast.FunctionDef, path: str) -> set[str]:
-    """Return the fixtures of a test, with those that fixtures of its file ask for."""
-    names = {argument.arg for argument in function.args.args}
-    own = functions_of(path)[1]
-    return names.union(*(fixtures_of(own[name], path) for name in names & own.keys()))
+def parts_of(function: ast.FunctionDef, path: str) -> list[ast.FunctionDef]:
+    """Return a test, with the fixtures and the functions of its file that it uses."""
+    own, parts = functions_of(path)[1], [function]
+    for part in parts:
+        used = {node.id for node in ast.walk(part) if isinstance(node, ast.Name)}
+        used |= {argument.arg for argument in part.args.args}
+        parts += [one for name, one in own.items() if name in used and one not in parts]
+    return parts
 
 
 @pytest.mark.integration
