@@ -34,7 +34,6 @@ def closed(code: int, reason: bytes = b"") -> bytes:
 
 
 PART = b"x" * 4096
-ASKED = '"requestId": "r1"'
 # Each with what the client gets until the server answers its next `ping`, by `pong`, or has closed
 # the connection: the types and codes of frames.
 FRAMES: dict[str, tuple[bytes, list[str]]] = {
@@ -116,7 +115,7 @@ FRAMES: dict[str, tuple[bytes, list[str]]] = {
     "a binary frame with a command": (masked(BINARY, b'{"type": "ping"}'), [BAD, "pong"]),
     "a byte order mark": (text('\ufeff{"type": "ping"}'), [BAD, "pong"]),
     "two objects": (text('{"type": "ping"}{"type": "ping"}'), [BAD, "pong"]),
-    "100,000 brackets in parts": (text("[" * 60_000), [BAD, "pong"]),
+    "60,000 brackets": (text("[" * 60_000), [BAD, "pong"]),
     "deep objects": (text('{"type":' * 7_000), [BAD, "pong"]),
     "deep and whole": (text("[" * 30_000 + "]" * 30_000), [BAD, "pong"]),
     "null": (text("null"), [BAD, "pong"]),
@@ -138,6 +137,7 @@ FRAMES: dict[str, tuple[bytes, list[str]]] = {
     "two types": (text('{"type": "dance", "type": "ping"}'), ["pong", "pong"]),
     "a huge number in a ping": (typed("ping", f'{{"a": {"9" * 5_000}}}'), [BAD, "pong"]),
     "a huge exponent in a ping": (typed("ping", '{"a": 1e999}'), [BAD, "pong"]),
+    "a long requestId": (typed("ping", "{}", f', "requestId": "{"x" * 60_000}"'), ["pong", "pong"]),
     "a requestId that is a number": (typed("ping", "{}", ', "requestId": 7'), ["pong", "pong"]),
     "a requestId that is an object": (typed("ping", "{}", ', "requestId": {}'), ["pong", "pong"]),
     **{
