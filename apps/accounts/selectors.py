@@ -10,9 +10,10 @@ from django.core.exceptions import ValidationError
 from django.db.models import Count, DateTimeField, Expression, Q, QuerySet, UUIDField
 from django.utils import timezone
 
+from apps.accounts.blocks import not_blocked_for, require_no_block
 from apps.accounts.emails import canonical_email
 from apps.accounts.errors import SessionOver, UserNotFound
-from apps.accounts.models import Session, User
+from apps.accounts.models import Block, Follow, Session, User
 from apps.accounts.shapes import USER_COLUMNS
 from apps.core.db.prepared import Hole, OneOf, Prepared
 from apps.realtime.presence import presence_store
@@ -118,13 +119,53 @@ def users_shown(ids: Sequence[UUID]) -> list[Any]:
     return _BY_IDS.all(ids=ids)
 
 
-def users_visible(search: str = "") -> QuerySet[User]:
+def users_visible(search: str = "", viewer: User | None = None) -> QuerySet[User]:
     """Return the users who are visible to others, the newest first. `search` is a part of the
-    name."""
-    users = User.objects.filter(status=User.Status.ACTIVE)
+    name. With a viewer, those are left out between whom and the viewer there is a block."""
+    users = User.objects.filter(not_blocked_for(viewer, "pk"), status=User.Status.ACTIVE)
     if search:
         users = users.filter(name__icontains=search)
     return users.order_by("-id")
+
+
+def followers_of(viewer: User, user_id: UUID) -> QuerySet[Follow]:
+    """Return the follows of those who follow a user, the latest first, as the viewer may see them:
+    without users who are disabled, or between whom and the viewer there is a block. Raises
+    UserNotFound, or UsersBlocked for a block between the viewer and the user."""
+    _require_shown(viewer, user_id)
+    return _follows(viewer, "follower").filter(followed=user_id)
+
+
+def followed_by(viewer: User, user_id: UUID) -> QuerySet[Follow]:
+    """Return the follows of those whom a user follows, as followers_of() does."""
+    _require_shown(viewer, user_id)
+    return _follows(viewer, "followed").filter(follower=user_id)
+
+
+def blocks_by(user: User) -> QuerySet[Block]:
+    """Return the blocks of a user, the latest first, of those who are visible to others."""
+    return user.blocks.filter(blocked__status=User.Status.ACTIVE).order_by("-id")
+
+
+def with_user(side: str, rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Return follows or blocks with the user of one side, for users_of()."""
+    return rows.select_related(side)
+
+
+def users_of(side: str, rows: Iterable[Any]) -> list[User]:
+    """Return the user of one side of each of the follows or blocks."""
+    return [getattr(row, side) for row in rows]
+
+
+def _require_shown(viewer: User, user_id: UUID) -> None:
+    user_get(user_id)
+    if user_id != viewer.pk:
+        require_no_block(viewer.pk, user_id)
+
+
+def _follows(viewer: User, side: str) -> QuerySet[Follow]:
+    shown = not_blocked_for(viewer, side)
+    return Follow.objects.filter(shown, **{f"{side}__status": User.Status.ACTIVE}).order_by("-id")
 
 
 def count_by_status() -> dict[str, int]:
