@@ -11,10 +11,13 @@ from django.db.models import Exists, OuterRef, Q
 
 from apps.accounts.errors import UsersBlocked
 from apps.accounts.models import Block, User
-from apps.core.db.sql import present
+from apps.core.db.sql import query_given
 from apps.core.errors import require
 
 Pair = tuple[UUID, UUID]
+
+
+_FOUND = "SELECT blocker_id, blocked_id FROM given JOIN {table} USING (blocker_id, blocked_id)"
 
 
 class Blocks:
@@ -24,7 +27,8 @@ class Blocks:
         """Read the blocks between these pairs, in one statement whatever their number."""
         asked = set(pairs)
         asked |= {(other, one) for one, other in asked}
-        self._found = present(Block, ("blocker", "blocked"), sorted(asked)) if asked else set()
+        rows = query_given(Block, ("blocker", "blocked"), sorted(asked), _FOUND) if asked else []
+        self._found = {(UUID(str(one)), UUID(str(other))) for one, other in rows}
 
     def between(self, one: UUID, other: UUID) -> bool:
         """Return whether one of the two, which are among the pairs, has blocked the other."""

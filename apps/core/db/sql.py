@@ -102,30 +102,29 @@ def nowait_locks() -> Iterator[None]:
 def matching(model: type[Model], names: Sequence[str], rows: Rows) -> list[Any]:
     """Return the keys of the table's rows whose fields `names` together equal one of `rows`. There
     must be an index that begins with these fields."""
+    fields, columns = _columns(model, tuple(names))
+    source, values = _SOURCES[connection.vendor](fields, columns, rows)
     key = model._meta.pk
-    return [value for (value,) in _matching(model, (key.name,), names, rows)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {key.column} FROM {model._meta.db_table} WHERE ({columns}) IN ({source})",  # noqa: S608
+            values,
+        )
+        return [key.to_python(value) for (value,) in cursor.fetchall()]
 
 
-def present(model: type[Model], names: Sequence[str], rows: Rows) -> set[tuple[Any, ...]]:
-    """Return those of `rows` that the table has in its fields `names`, under the same condition."""
-    return set(_matching(model, names, names, rows))
-
-
-def _matching(
-    model: type[Model], shown: Sequence[str], names: Sequence[str], rows: Rows
+def query_given(
+    model: type[Model], names: Sequence[str], rows: Rows, statement: str
 ) -> list[tuple[Any, ...]]:
-    shown_fields, shown_columns = _columns(model, tuple(shown))
+    """Return the rows of a statement that reads the given rows as a table `given`, whose columns
+    are those of the model's fields `names`. In the statement `{table}` stands for the name of the
+    model's table."""
     fields, columns = _columns(model, tuple(names))
     source, values = _SOURCES[connection.vendor](fields, columns, rows)
     cursor = statement_cursor(connections[DEFAULT_DB_ALIAS])
-    cursor.execute(
-        f"SELECT {shown_columns} FROM {model._meta.db_table} WHERE ({columns}) IN ({source})",  # noqa: S608
-        values,
-    )
-    return [
-        tuple(field.to_python(value) for field, value in zip(shown_fields, row, strict=True))
-        for row in cursor.fetchall()
-    ]
+    text = statement.format(table=model._meta.db_table)
+    cursor.execute(f"WITH given ({columns}) AS ({source}) {text}", values)
+    return list(cursor.fetchall())
 
 
 class SqlText(Func):
