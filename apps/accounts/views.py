@@ -223,27 +223,27 @@ class UserViewSet(ApiViewSet):
     @Endpoint(
         message="User followed", limit="follow", refuses=[Oneself, UserNotFound, UsersBlocked]
     )
-    def follow(self, request: UserRequest, pk: UUID) -> None:
+    def follow(self, request: UserRequest, pk: str) -> None:
         """Follow a user."""
-        relations.user_follow(request.user, user_id=pk)
+        relations.user_follow(request.user, user_id=UUID(pk))
 
     @follow.mapping.delete
     @Endpoint(message="User unfollowed", limit="follow", refuses=[Oneself, UserNotFound])
-    def unfollow(self, request: UserRequest, pk: UUID) -> None:
+    def unfollow(self, request: UserRequest, pk: str) -> None:
         """Follow a user no longer."""
-        relations.user_unfollow(request.user, user_id=pk)
+        relations.user_unfollow(request.user, user_id=UUID(pk))
 
     @action(detail=True, methods=["post"])
     @Endpoint(message="User blocked", limit="block", refuses=[Oneself, UserNotFound])
-    def block(self, request: UserRequest, pk: UUID) -> None:
+    def block(self, request: UserRequest, pk: str) -> None:
         """Block a user, in both directions, and end following in both."""
-        relations.user_block(request.user, user_id=pk)
+        relations.user_block(request.user, user_id=UUID(pk))
 
     @block.mapping.delete
     @Endpoint(message="User unblocked", limit="block", refuses=[Oneself, UserNotFound])
-    def unblock(self, request: UserRequest, pk: UUID) -> None:
+    def unblock(self, request: UserRequest, pk: str) -> None:
         """End one's own block of a user."""
-        relations.user_unblock(request.user, user_id=pk)
+        relations.user_unblock(request.user, user_id=UUID(pk))
 
     @action(detail=True, methods=["get"])
     @Endpoint(
@@ -253,10 +253,10 @@ class UserViewSet(ApiViewSet):
         per_page=10,
         refuses=[UserNotFound, UsersBlocked],
     )
-    def followers(self, request: UserRequest, pk: UUID) -> Listing[Follow]:
+    def followers(self, request: UserRequest, pk: str) -> Listing[Follow]:
         """List those who follow a user, the latest first."""
         return Listing(
-            selectors.followers_of(request.user, pk),
+            selectors.followers_of(request.user, UUID(pk)),
             partial(selectors.users_of, "follower"),
             partial(selectors.with_user, "follower"),
         )
@@ -269,10 +269,10 @@ class UserViewSet(ApiViewSet):
         per_page=10,
         refuses=[UserNotFound, UsersBlocked],
     )
-    def following(self, request: UserRequest, pk: UUID) -> Listing[Follow]:
+    def following(self, request: UserRequest, pk: str) -> Listing[Follow]:
         """List those whom a user follows, the latest first."""
         return Listing(
-            selectors.followed_by(request.user, pk),
+            selectors.followed_by(request.user, UUID(pk)),
             partial(selectors.users_of, "followed"),
             partial(selectors.with_user, "followed"),
         )
