@@ -1,13 +1,13 @@
 """Reads of accounts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db.models import Count, DateTimeField, Expression, Q, QuerySet, UUIDField
+from django.db.models import BooleanField, Count, DateTimeField, Expression, Q, QuerySet, UUIDField
 from django.utils import timezone
 
 from apps.accounts.blocks import not_blocked_for, require_no_block
@@ -16,7 +16,16 @@ from apps.accounts.errors import UserNotFound
 from apps.accounts.models import Block, Follow, Session, User
 from apps.accounts.shapes import USER_COLUMNS
 from apps.core.db.prepared import Hole, OneOf, Prepared
+from apps.core.db.sql import SqlText
 from apps.realtime.presence import presence_store
+
+# The followers of a user with more of them do not see when the user is online: each arrival would
+# be a signal to all of them.
+PRESENCE_FOLLOWERS = 500
+_MANY_FOLLOWERS = f"""EXISTS (
+    SELECT 1 FROM accounts_follow follow WHERE follow.followed_id = {{user}}
+    LIMIT 1 OFFSET {PRESENCE_FOLLOWERS}
+)"""  # noqa: S608
 
 
 def active_sessions(now: datetime | Expression | None = None) -> QuerySet[Session]:
@@ -128,6 +137,19 @@ def followed_by(viewer: User, user_id: UUID) -> QuerySet[Follow]:
 def blocks_by(user: User) -> QuerySet[Block]:
     """Return the blocks of a user, the latest first, of those who are visible to others."""
     return user.blocks.filter(blocked__status=User.Status.ACTIVE).order_by("-id")
+
+
+def presence_followers(
+    users: Collection[UUID], among: Collection[UUID] | None = None
+) -> Iterable[tuple[UUID, UUID]]:
+    """Return who follows each of the users and sees when they are online, as pairs of the user and
+    the follower: all, or those of `among`."""
+    many: dict[str, Any] = {"many": SqlText(_MANY_FOLLOWERS, BooleanField(), user="pk")}
+    followed = User.objects.filter(pk__in=users).alias(**many).filter(many=False)
+    follows = Follow.objects.filter(followed__in=followed)
+    if among is not None:
+        follows = follows.filter(follower__in=among)
+    return follows.values_list("followed", "follower")
 
 
 def with_user(side: str, rows: QuerySet[Any]) -> QuerySet[Any]:
