@@ -144,8 +144,8 @@ def presence_followers(
 ) -> Iterable[tuple[UUID, UUID]]:
     """Return who follows each of the users and sees when they are online, as pairs of the user and
     the follower: all, or those of `among`."""
-    many: dict[str, Any] = {"many": SqlText(_MANY_FOLLOWERS, BooleanField(), user="pk")}
-    followed = User.objects.filter(pk__in=users).alias(**many).filter(many=False)
+    many = SqlText(_MANY_FOLLOWERS, BooleanField(), user="pk")
+    followed = User.objects.filter(~Q(many), pk__in=users)
     follows = Follow.objects.filter(followed__in=followed)
     if among is not None:
         follows = follows.filter(follower__in=among)

@@ -204,7 +204,7 @@ class UserViewSet(ApiViewSet):
         if search:
             # A search reads every name.
             consume_action("search_users", network_of(client_address(request)))
-        return hot_reads.listing(selectors.users_visible(search, current_user(request)))
+            return hot_reads.listing(selectors.users_visible(search, current_user(request)))
         return hot_reads.listing(selectors.users_visible())
 
     @Endpoint(

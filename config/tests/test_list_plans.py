@@ -40,24 +40,20 @@ SELECT gen_random_uuid(), pg_temp.id(n), 'x', '', '', now(), now(), now(), now()
 FROM generate_series(1, 5000) n;
 
 INSERT INTO accounts_follow (id, follower_id, followed_id, created_at)
-SELECT pg_temp.id(n), one, other, now() FROM (
-    SELECT row_number() OVER () AS n, one, other FROM (
-        SELECT pg_temp.id(n) one, pg_temp.id(n %% 6000 + m) other
-        FROM generate_series(1, 6000) n, generate_series(1, 5) m WHERE n <> n %% 6000 + m
-        UNION SELECT %(alice)s, pg_temp.id(n) FROM generate_series(1, 3000) n
-        UNION SELECT pg_temp.id(n), %(bob)s FROM generate_series(1, 3000) n
-        UNION SELECT %(bob)s, pg_temp.id(n) FROM generate_series(1, 3000) n
-    ) pair
-) numbered;
+SELECT gen_random_uuid(), one, other, now() FROM (
+    SELECT pg_temp.id(n) one, pg_temp.id(n %% 6000 + m) other
+    FROM generate_series(1, 6000) n, generate_series(1, 5) m WHERE n <> n %% 6000 + m
+    UNION SELECT %(alice)s, pg_temp.id(n) FROM generate_series(1, 3000) n
+    UNION SELECT pg_temp.id(n), %(bob)s FROM generate_series(1, 3000) n
+    UNION SELECT %(bob)s, pg_temp.id(n) FROM generate_series(1, 3000) n
+) pair;
 
 INSERT INTO accounts_block (id, blocker_id, blocked_id, created_at)
-SELECT pg_temp.id(n), one, other, now() FROM (
-    SELECT row_number() OVER () AS n, one, other FROM (
-        SELECT pg_temp.id(n) one, pg_temp.id(n %% 6000 + m) other
-        FROM generate_series(1, 6000) n, generate_series(1, 5) m WHERE n <> n %% 6000 + m
-        UNION SELECT %(alice)s, pg_temp.id(n) FROM generate_series(3001, 6000) n
-    ) pair
-) numbered;
+SELECT gen_random_uuid(), one, other, now() FROM (
+    SELECT pg_temp.id(n) one, pg_temp.id(n %% 6000 + m) other
+    FROM generate_series(1, 6000) n, generate_series(1, 5) m WHERE n <> n %% 6000 + m
+    UNION SELECT %(alice)s, pg_temp.id(n) FROM generate_series(3001, 6000) n
+) pair;
 
 INSERT INTO posts_post (id, author_id, title, content, slug, status, tags, view_count, like_count,
     comment_count, version, published_at, created_at, updated_at)
@@ -102,7 +98,11 @@ SELECT now(), %(moderator)s, (SELECT id FROM django_content_type WHERE model = '
     pg_temp.id(n), 'Harbour lights', 2, 'status: published → deleted'
 FROM generate_series(1, 100000) n;
 """
-TABLES = "accounts_user, accounts_session, accounts_follow, accounts_block, posts_post, chat_conversation, chat_membership, chat_message"
+TABLES = (
+    "accounts_user, accounts_session, accounts_follow, accounts_block, posts_post, "
+    "chat_conversation, chat_membership, chat_message"
+)
+    "chat_conversation, chat_membership, chat_message"
 
 
 @pytest.fixture

@@ -52,10 +52,10 @@ def ada(bob: Person, carol: Person, moderator: Person) -> Person:
     """A user who has left something in every table."""
     ada = person("Ada")
     ada.another_device()
-    for one, other in ((ada, bob), (carol, ada)):
-        user_follow(one.user, user_id=other.user.pk)
-    for one, other in ((ada, moderator), (moderator, ada)):
-        user_block(one.user, user_id=other.user.pk)
+    user_follow(ada.user, user_id=bob.user.pk)
+    user_follow(carol.user, user_id=ada.user.pk)
+    user_block(ada.user, user_id=moderator.user.pk)
+    user_block(moderator.user, user_id=ada.user.pk)
     new_message(ada, bob, "Adas words", client_id="one")
     new_message(bob, ada, "Bobs words")
     deleted = new_message(ada, carol, "Adas deleted words")
