@@ -1,7 +1,7 @@
 """Following and blocking.
 
 Lock order: the rows of the two users as locks.py says, then follows, then blocks. So of a follow
-and a block that meet, the second sees the first, whoever of the two asks for which; and each may
+and a block that meet, the second sees the first, whichever of the two asks for which; and each may
 run any number of times at once.
 """
 

@@ -102,7 +102,6 @@ TABLES = (
     "accounts_user, accounts_session, accounts_follow, accounts_block, posts_post, "
     "chat_conversation, chat_membership, chat_message"
 )
-    "chat_conversation, chat_membership, chat_message"
 
 
 @pytest.fixture

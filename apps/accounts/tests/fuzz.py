@@ -14,7 +14,7 @@ def _past(people: People) -> Mapping[str, Sequence[str | int]]:
     return {
         "users": [people.ann.id, people.bob.id, cleo.id],
         # To block one of those above would have the rest of the run refused.
-        "strangers": [newcomer(people.client).id for _ in range(2)],
+        "newcomers": [newcomer(people.client).id for _ in range(2)],
         # The latest logins come first, so that these sessions are not those of the refresh tokens.
         "sessions": [session["id"] for session in cleo.get("/auth/sessions")[: 2 * EACH]],
         "refresh_tokens": [login["refreshToken"] for login in logins[: 2 * EACH]],
@@ -43,8 +43,8 @@ KNOWLEDGE = Knowledge(
         "users_unfollow": {"path.id": "users"},
         "users_followers": {"path.id": "users"},
         "users_following": {"path.id": "users"},
-        "users_block": {"path.id": "strangers"},
-        "users_unblock": {"path.id": "strangers"},
+        "users_block": {"path.id": "newcomers"},
+        "users_unblock": {"path.id": "newcomers"},
     },
     past=_past,
     reasons={
