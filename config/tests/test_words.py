@@ -36,7 +36,7 @@ WORDS = [
     (r"\beager\.start\b|\bimport eager\b", "run_until_blocked", "eager.start(send)"),
     (r"(?-i:\bMissed)[\[(]|(?-i:\bclass Missed)\b", "Backlog", "Missed(frames)"),
     (r"\bapps\.realtime\.(log|feed)\b", "event_log, stream_subscribers", "apps.realtime.log"),
-    (r"(?<![a-z])unfollow", "unsubscribe", "unfollow(name)"),
+    (r"(?<![a-z])unfollow\((name|stream)", "unsubscribe", "unfollow(name)"),
     (r"\bfollowers? of (the|a) streams?\b", "subscriber", "a follower of the stream"),
     (
         r"\bfollow(s|ed|ing)? (?!on\b)(\w+ ){0,2}(streams?|feed)\b",
