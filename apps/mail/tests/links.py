@@ -1,0 +1,18 @@
+"""What tests do with links."""
+
+from typing import Any
+
+from testing.client import ContractClient
+
+AUTH = "/api/v1/auth"
+
+
+def send(client: ContractClient, path: str, **body: str) -> Any:
+    """Return the response to a POST below /auth."""
+    return client.post(f"{AUTH}/{path}", body)
+
+
+def refused(response: Any) -> bool:
+    """Return whether the link was refused."""
+    codes = [error["code"] for error in response.json().get("errors", ())]
+    return response.status_code == 422 and codes == ["invalid_token"]
