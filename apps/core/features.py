@@ -69,8 +69,9 @@ class Feature:
 
     # Viewsets by the prefix of their routes below /api/v1.
     routes: Mapping[str, Any] = field(default_factory=dict)
-    # Views of pages for people by their paths, such as account/verify.
-    pages: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    # Views of pages for people by their paths, such as account/verify. `hashes` of a view says
+    # whether a POST to it hashes a password.
+    pages: Mapping[str, Any] = field(default_factory=dict)
     # How many times a minute a user, or the network of an anonymous user, may do the named action.
     limits: Mapping[str, int] = field(default_factory=dict)
     # Functions that delete expired rows and return how many, by the name of what they delete.
@@ -120,7 +121,7 @@ def routes() -> Mapping[str, Any]:
     return _merged("routes", lambda feature: feature.routes)
 
 
-def pages() -> Mapping[str, Callable[..., Any]]:
+def pages() -> Mapping[str, Any]:
     """Return the views of the pages of all apps by their paths."""
     return _merged("pages", lambda feature: feature.pages)
 

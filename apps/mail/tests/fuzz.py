@@ -2,12 +2,13 @@
 links themselves, as the jobs do."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from apps.accounts.models import User
 from apps.core.ids import uuid7
 from apps.mail.links import Purpose, link_issue, state_of
 from testing.fuzz.knowledge import Knowledge
-from testing.fuzz.people import PASSWORD, People, Person, new_email
+from testing.fuzz.people import People, Person, new_email, newcomer
 
 TOKENS = {
     "auth_email_verify": Purpose.VERIFY,
@@ -24,8 +25,15 @@ def _token_of(email: str, purpose: str) -> str:
 
 
 def _past(people: People) -> Mapping[str, Sequence[str | int]]:
-    email = people.cleo.email
-    return {f"tokens_to_{purpose}": [_token_of(email, purpose)] for purpose in TOKENS.values()}
+    # A link ends the sessions of its user, so each has a user of its own.
+    return {
+        f"tokens_to_{purpose}": [_token_of(newcomer(people.client).email, purpose)]
+        for purpose in TOKENS.values()
+    }
+
+
+def _token_for(purpose: str, caller: Person, other: Person) -> str:
+    return _token_of(caller.email, purpose)
 
 
 def _email(caller: Person, other: Person) -> str:
@@ -34,7 +42,11 @@ def _email(caller: Person, other: Person) -> str:
 
 KNOWLEDGE = Knowledge(
     real={
-        operation: {"body.token": f"tokens_to_{purpose}"} for operation, purpose in TOKENS.items()
+        "auth_email_change": {"body.currentPassword": "passwords"},
+        **{
+            operation: {"body.token": f"tokens_to_{purpose}"}
+            for operation, purpose in TOKENS.items()
+        },
     },
     past=_past,
     reasons={
@@ -46,11 +58,8 @@ KNOWLEDGE = Knowledge(
         "auth_email_verify_resend.email": _email,
         "auth_password_reset.email": _email,
         "newEmail": lambda caller, other: new_email(),
-        "auth_email_change.currentPassword": lambda caller, other: PASSWORD,
         **{
-            f"{operation}.token": lambda caller, other, purpose=purpose: _token_of(
-                caller.email, purpose
-            )
+            f"{operation}.token": partial(_token_for, purpose)
             for operation, purpose in TOKENS.items()
         },
     },

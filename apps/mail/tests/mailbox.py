@@ -43,7 +43,7 @@ class Mailbox:
     def token(self, to: str) -> str:
         """Return the token in the link of the latest mail to an address."""
         [found] = set(re.findall(r"https?://\S+#(\S+)", text_of(self.latest(to))))
-        return found
+        return str(found)
 
 
 def text_of(mail: EmailMessage) -> str:
