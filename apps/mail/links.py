@@ -20,7 +20,7 @@ LIFETIMES = {
     Purpose.CHANGE: timedelta(days=3),
     Purpose.UNDO: timedelta(days=7),
 }
-# A user is mailed at most so many links of a purpose within an hour, whoever asks for them.
+# A user is mailed at most so many links of a purpose within an hour, whatever asks for them.
 MOST_AN_HOUR = 5
 # How much longer than a link its row stays: no job is tried again after that.
 KEPT = timedelta(days=1)

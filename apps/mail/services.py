@@ -114,8 +114,8 @@ def email_change(*, token: str) -> None:
 def email_change_undo(*, token: str) -> None:
     """Give a user their old address back; raise InvalidLink, or EmailTaken.
 
-    Whoever changed it knew the password. So the password is void, all sessions end, links made
-    since the change are void, and the old address is mailed a link to choose a new password.
+    The client that changed it knew the password. So the password is void, all sessions end, links
+    made since the change are void, and the old address is mailed a link to choose a new password.
     """
 
     def undo(user: User, link: MailedLink) -> None:

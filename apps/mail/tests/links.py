@@ -1,7 +1,9 @@
 """What tests do with links."""
 
 from typing import Any
+from uuid import uuid4
 
+from apps.accounts.tests.people import elsewhere
 from testing.client import ContractClient
 
 AUTH = "/api/v1/auth"
@@ -10,6 +12,12 @@ AUTH = "/api/v1/auth"
 def send(client: ContractClient, path: str, **body: str) -> Any:
     """Return the response to a POST below /auth."""
     return client.post(f"{AUTH}/{path}", body)
+
+
+def stranger() -> tuple[ContractClient, str]:
+    """Return a client in a network, and an address, that no other test uses, since Redis keeps its
+    counts."""
+    return ContractClient(REMOTE_ADDR=elsewhere()), f"{uuid4().hex}@example.com"
 
 
 def refused(response: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Alice changes her address, and takes her account back if it was not she."""
+"""Alice changes the address of their account, and takes it back after somebody else has."""
 
 from datetime import timedelta
 from typing import Any
