@@ -14,7 +14,7 @@ def send(client: ContractClient, path: str, **body: str) -> Any:
     return client.post(f"{AUTH}/{path}", body)
 
 
-def stranger() -> tuple[ContractClient, str]:
+def unknown_client() -> tuple[ContractClient, str]:
     """Return a client in a network, and an address, that no other test uses, since Redis keeps its
     counts."""
     return ContractClient(REMOTE_ADDR=elsewhere()), f"{uuid4().hex}@example.com"

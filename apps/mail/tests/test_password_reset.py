@@ -11,7 +11,7 @@ from apps.accounts.tests.people import PASSWORD, Person, set_status
 from apps.core.tests.together import together
 from apps.jobs.models import Job
 from apps.mail.models import MailedLink
-from apps.mail.tests.links import refused, send, stranger
+from apps.mail.tests.links import refused, send, unknown_client
 from apps.mail.tests.mailbox import Mailbox, text_of
 from testing.client import ContractClient
 from testing.queries import statements
@@ -135,7 +135,7 @@ def test_asking_is_alike_for_unknown_addresses(
 @pytest.mark.parametrize("limit", ["mail_address", "mail_network"])
 def test_asking_is_limited(settings: Any, limit: str) -> None:
     settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(**{limit: 2})
-    client, email = stranger()
+    client, email = unknown_client()
     assert [ask(client, email).status_code for _ in range(3)] == [200, 200, 429]
     assert Job.objects.count() == 2
 

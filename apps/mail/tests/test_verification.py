@@ -11,7 +11,7 @@ from apps.accounts.tests.people import PASSWORD, Person
 from apps.core.tests.together import together
 from apps.jobs.models import Job
 from apps.mail.models import MailedLink
-from apps.mail.tests.links import AUTH, refused, stranger
+from apps.mail.tests.links import AUTH, refused, unknown_client
 from apps.mail.tests.mailbox import Mailbox, text_of
 from testing.client import ContractClient
 from testing.queries import statements
@@ -140,7 +140,7 @@ def test_a_verified_user_is_mailed_nothing(newcomer: ContractClient, mailbox: Ma
 @pytest.mark.parametrize("limit", ["mail_address", "mail_network"])
 def test_resending_is_limited(settings: Any, limit: str) -> None:
     settings.ACTION_LIMITS = settings.ACTION_LIMITS.but(**{limit: 2})
-    client, email = stranger()
+    client, email = unknown_client()
     assert [resend(client, email).status_code for _ in range(3)] == [200, 200, 429]
     assert Job.objects.count() == 2
 
