@@ -4,12 +4,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
+from apps.accounts.locks import user_locked
 from apps.accounts.models import User
 from apps.accounts.tests.people import PASSWORD, Person
+from apps.core.errors import Invalid
 from apps.core.tests.together import together
 from apps.jobs.models import Job
+from apps.mail.links import link_find, link_use
 from apps.mail.models import MailedLink
 from apps.mail.tests.links import AUTH, refused, unknown_client
 from apps.mail.tests.mailbox import Mailbox, text_of
@@ -158,6 +162,16 @@ def test_of_two_requests_with_one_link_one_wins(newcomer: ContractClient, mailbo
     token = mailbox.token(ALICE)
     answers = together(*[lambda: verify(ContractClient(), token).status_code] * 2)
     assert sorted(map(int, answers)) == [200, 422]  # type: ignore[arg-type]
+
+
+def test_a_link_that_was_used_since_it_was_found_is_refused(
+    newcomer: ContractClient, mailbox: Mailbox
+) -> None:
+    token = mailbox.token(ALICE)
+    link = link_find(token, "verify")
+    assert verify(newcomer, token).status_code == 200
+    with pytest.raises(Invalid), transaction.atomic():
+        link_use(link, user_locked(link.user_id))
 
 
 def test_opening_the_page_does_nothing_and_its_button_verifies(
