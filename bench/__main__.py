@@ -14,10 +14,13 @@ NAMES = (
     "kept",
     "http",
     "fanout",
+    "connects",
     "memory",
     "polls",
     "messages",
     "neighbours",
+    "growth",
+    "prune",
 )
 
 

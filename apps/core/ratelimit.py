@@ -162,6 +162,12 @@ def consume_address(address: str, by: Limiter | None = None) -> None:
     consume(f"address:{network_of(address)}", _address_limit(), by)
 
 
+def address_refusals(addresses: Sequence[str]) -> list[RateLimited | None]:
+    """Count one request of each client, as consume_address() does, in one call to Redis; return a
+    refusal for each, if any."""
+    return refusals([f"address:{network_of(one)}" for one in addresses], _address_limit())
+
+
 def pass_network(network: str) -> bool:
     """Count one request of a client and return True, without waiting. Return False, and count
     nothing, if that is not possible: then consume_address() decides."""

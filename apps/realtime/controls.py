@@ -29,18 +29,28 @@ class Revoke:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaveRoom:
+    """Take the sockets of a user out of a room, because the user may not see any more what it is
+    about."""
+
+    user_id: UUID
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
 class DropTag:
     """Drop what has the tag from the caches (core.kept)."""
 
     tag: str
 
 
-Control = EndSession | Subscribe | Revoke | DropTag
+Control = EndSession | Subscribe | Revoke | LeaveRoom | DropTag
 
 _KINDS: dict[str, type[Control]] = {
     "end": EndSession,
     "subscribe": Subscribe,
     "revoke": Revoke,
+    "leave": LeaveRoom,
     "drop": DropTag,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
@@ -56,3 +66,12 @@ def unpack(packed: Any) -> Control:
     name, first, *stream = packed
     kind: Any = _KINDS[name]
     return DropTag(first) if kind is DropTag else cast("Control", kind(UUID(first), *stream))
+
+
+def user_of(packed: Any) -> UUID | None:
+    """Return the user whose sockets a packed control is about; None if it concerns every process.
+
+    Nobody knows which processes have sockets of a session, or have kept something with a tag.
+    """
+    control = unpack(packed)
+    return control.user_id if isinstance(control, Subscribe | Revoke | LeaveRoom) else None

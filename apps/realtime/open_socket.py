@@ -3,38 +3,35 @@
 import itertools
 import time
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
-import structlog
-
-from apps.core.errors import Busy
 from apps.core.http.envelope import timestamp
+from apps.core.quick_log import QuickLog
 from apps.realtime.errors import TooManyStreams
 from apps.realtime.frames import Frame
 from apps.realtime.hub import Hub
 from apps.realtime.outbox import Outbox
-from apps.realtime.presence import presence_store
 from apps.realtime.resume_points import ResumePoint
 from apps.realtime.server_frames import SocketFrame
 from apps.realtime.socket_frames import Connected
 from apps.realtime.sockets import Identity, PresenceEntry
-from apps.realtime.threads import in_redis_thread, later
 from apps.realtime.transport import HEARTBEAT_SECONDS
-from apps.realtime.wire import Wire
+from apps.realtime.wire import SOCKET_LOGGER, Wire
 
-log = structlog.get_logger("parley.socket")
+log = QuickLog(SOCKET_LOGGER)
 
 # More than a user has groups, and few enough that a heartbeat, which names all of them, is smaller
 # than 64 KiB.
 STREAMS_PER_SOCKET = 1_000
 
+
 _numbers = itertools.count()
 
 
 class OpenSocket(Outbox):
-    """A client that the hub knows; see sockets.Socket. It has no channel of its own on the layer:
-    the hub calls deliver()."""
+    """A client that the hub knows; see sockets.Socket. It has no channel of its own: the hub
+    calls deliver()."""
 
     automatic = True
 
@@ -47,6 +44,7 @@ class OpenSocket(Outbox):
         self.revoked: set[str] = set()
         self.opted_out: set[str] = set()
         self.catching_up: dict[str, object] = {}
+        self.rooms: set[str] = set()
         self.connected = False
         self.request_id: str | None = None
         self._hub = hub
@@ -99,6 +97,18 @@ class OpenSocket(Outbox):
         """Unsubscribe from a stream."""
         self._hub.subscriptions.unsubscribe(self, name)
 
+    def set_away(self, away: bool) -> None:
+        """Note whether the user is away from this device."""
+        self.entry = replace(self.entry, away=away)
+
+    async def enter_room(self, room: str) -> None:
+        """Receive the signals of a room, and stay inside while the socket is open."""
+        await self._hub.enter_room(self, room)
+
+    def leave_room(self, room: str) -> None:
+        """Receive nothing more of a room."""
+        self._hub.rooms.remove(self, room)
+
     def heads(self) -> dict[str, int]:
         """Return the last number of each stream that the socket is subscribed to."""
         return self._hub.subscriptions.heads_of(self)
@@ -106,12 +116,9 @@ class OpenSocket(Outbox):
     async def leave(self, client_code: int | None = None) -> None:
         """Forget the socket, which is closed: by the server, or by the client with this code."""
         self.closed = True
-        leave = partial(presence_store().leave, self.entry)
         try:
-            await in_redis_thread(leave)
-        except Busy:
-            # The user would stay online for as long as the store keeps the socket.
-            later(leave)
+            await self._hub.forget(self.entry)
+            await self._hub.leave_rooms(self)
         finally:
             # This comes last, so that a hub without sockets has none that is still at work.
             self._hub.remove(self)

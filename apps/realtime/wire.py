@@ -9,9 +9,13 @@ from apps.core.errors import DomainError
 from apps.core.http.envelope import dumps, timestamp
 from apps.core.http.middleware import address_in_scope, valid_request_id
 from apps.core.http.request_log import shown_address
+from apps.core.quick_log import QuickLog
 from apps.realtime import closing
 
-log = structlog.get_logger("parley.socket")
+SOCKET_LOGGER = "parley.socket"
+
+log = structlog.get_logger(SOCKET_LOGGER)
+lines = QuickLog(SOCKET_LOGGER)
 
 # How long a client may take to read its close frame.
 CLOSE_SECONDS = 5.0
@@ -63,7 +67,7 @@ class Wire:
 
     def log_refusal(self, **why: Any) -> None:
         """Log why no socket is opened for the client."""
-        log.info(
+        lines.info(
             "refused",
             socket_id=self.socket_id,
             request_id=self.request_id,
