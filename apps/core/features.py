@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 from django.utils.module_loading import module_has_submodule
 
 from apps.core.gather import InThread
+from apps.core.metrics import StoredGauge
 
 T = TypeVar("T")
 
@@ -77,6 +78,8 @@ class Feature:
     purges: Mapping[str, Purge] = field(default_factory=dict)
     # Numbers for the operator by what they count, as one number or by kind.
     counts: Mapping[str, Callable[[], int | Mapping[str, int]]] = field(default_factory=dict)
+    # Numbers of the database for GET /metrics.
+    gauges: Sequence[StoredGauge] = ()
     # What is done in each period, by its name (apps/jobs/schedules.py).
     schedules: Mapping[str, Any] = field(default_factory=dict)
     # What it keeps of a user.

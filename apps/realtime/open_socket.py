@@ -10,6 +10,7 @@ import structlog
 
 from apps.core.errors import Busy
 from apps.core.http.envelope import timestamp
+from apps.realtime import connection_log
 from apps.realtime.errors import TooManyStreams
 from apps.realtime.frames import Frame
 from apps.realtime.hub import Hub
@@ -52,6 +53,7 @@ class OpenSocket(Outbox):
         self._hub = hub
         self._opened_at = time.monotonic()
         hub.add(self)
+        connection_log.opened()
 
     async def start(self, user: Mapping[str, Any]) -> None:
         """Subscribe to the automatic streams of the user, and send `connected` with their heads.
@@ -106,6 +108,7 @@ class OpenSocket(Outbox):
     async def leave(self, client_code: int | None = None) -> None:
         """Forget the socket, which is closed: by the server, or by the client with this code."""
         self.closed = True
+        connection_log.ended(self.close_code or client_code)
         leave = partial(presence_store().leave, self.entry)
         try:
             await in_redis_thread(leave)

@@ -9,9 +9,14 @@ from apps.core.errors import DomainError
 from apps.core.http.envelope import dumps, timestamp
 from apps.core.http.middleware import address_in_scope, valid_request_id
 from apps.core.http.request_log import shown_address
+from apps.core.metrics import Counter
 from apps.realtime import closing
 
 log = structlog.get_logger("parley.socket")
+
+REFUSED_SOCKETS = Counter(
+    "parley_websocket_refusals_total", "Clients for which no socket was opened.", ("code",)
+)
 
 # How long a client may take to read its close frame.
 CLOSE_SECONDS = 5.0
@@ -62,7 +67,8 @@ class Wire:
         await self.send({"type": "websocket.http.response.body", "body": body})
 
     def log_refusal(self, **why: Any) -> None:
-        """Log why no socket is opened for the client."""
+        """Log why no socket is opened for the client, and count it."""
+        REFUSED_SOCKETS.add(1, str(why["code"]))
         log.info(
             "refused",
             socket_id=self.socket_id,
