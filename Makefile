@@ -84,7 +84,7 @@ browser: $(DEVELOPMENT) ## Install Chromium on Debian and Ubuntu, for the tests 
 CHECKS := check-format check-lint check-types check-layers check-migrations check-schema \
 	check-dependencies check-image check-clients check-fuzz
 
-check: $(CHECKS) drill-short test ## Everything that CI runs
+check: $(CHECKS) drill-short chaos-short test ## Everything that CI runs
 
 check-format: $(DEVELOPMENT) ## Sources are formatted
 	@$(VENV)/bin/ruff format --check .
@@ -123,7 +123,7 @@ check-fuzz: $(DEVELOPMENT) ## No input to any route makes a 5xx or leaves the en
 	@$(PYTHON) -m testing.fuzz
 
 # Named behind it, or alone, each of these is measured without the others: make bench reads writes
-BENCHMARKS := reads writes split kept http fanout memory polls messages neighbours
+BENCHMARKS := reads writes split kept http fanout connects memory polls messages neighbours
 
 bench: $(DEVELOPMENT) ## Measure all, or what is named behind it, each figure beside its limit
 	@$(PYTHON) -m bench $(filter $(BENCHMARKS),$(MAKECMDGOALS))
@@ -136,6 +136,12 @@ drill: $(DEVELOPMENT) ## Play docs/operations.md: install, PostgreSQL, TLS, rest
 
 drill-short: $(DEVELOPMENT) ## The same with the packages that are installed here
 	@$(PYTHON) -m testing.drill short
+
+chaos: $(DEVELOPMENT) ## Let all parts fail under load, and see that no message is lost; 90 minutes
+	@$(PYTHON) -m testing.chaos
+
+chaos-short: $(DEVELOPMENT) ## The same, each fault once
+	@$(PYTHON) -m testing.chaos short
 
 restore-drill: $(DEVELOPMENT) ## Back up and restore a million messages on both kinds of databases: [messages=N]
 	@$(PYTHON) -m bench.restore_drill $(messages)
@@ -267,6 +273,6 @@ $(CLIENT_TOOLS): $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(DEVELOPM
 	@touch $@
 
 .PHONY: run dev demo admin ws-health build test test-integration test-starts browser check $(CHECKS) bench $(BENCHMARKS) \
-	drill drill-short restore-drill \
+	drill drill-short chaos chaos-short restore-drill \
 	format swagger asyncapi lock migrate-create migrate-up migrate-down migrate-force redis-start redis-stop \
 	redis-cli redis-monitor ps logs clean clean-all help

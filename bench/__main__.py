@@ -14,6 +14,7 @@ NAMES = (
     "kept",
     "http",
     "fanout",
+    "connects",
     "memory",
     "polls",
     "messages",

@@ -12,6 +12,7 @@ CONTINUATION, TEXT, CLOSE, PING, PONG = 0x0, 0x1, 0x8, 0x9, 0xA
 # The server needs its database for each handshake; more at once would only wait in its queues.
 IN_FLIGHT = 32
 UPGRADED = b"HTTP/1.1 101"
+ERROR = b'{"type":"error"'
 
 
 class Refused(Exception):
@@ -99,17 +100,28 @@ class Crowd:
         self._selector.close()
         self._selector = selectors.DefaultSelector()
 
-    def join(self, tokens: Sequence[str], greeting: Sequence[tuple[bytes, str]] = ()) -> None:
-        """Open a socket with each token.
+    def join(
+        self,
+        tokens: Sequence[str],
+        greeting: Sequence[tuple[bytes, str]] = (),
+        at_once: int = IN_FLIGHT,
+    ) -> None:
+        """Open a socket with each token, `at_once` at a time.
 
         `greeting` is how each of them begins: the first bytes of a frame to wait for, and what to
         send after it, if anything.
         """
-        waiting, begun = deque(tokens), 0
-        steps = [(UPGRADED, ""), *greeting]
+        self.join_each([(token, greeting) for token in tokens], at_once)
+
+    def join_each(
+        self, given: Sequence[tuple[str, Sequence[tuple[bytes, str]]]], at_once: int = IN_FLIGHT
+    ) -> None:
+        """Open a socket with each token, which begins as the greeting with it says."""
+        waiting, begun = deque(given), 0
         while waiting or begun:
-            while waiting and begun < IN_FLIGHT:
-                client = Client(self._port, waiting.popleft(), steps)
+            while waiting and begun < at_once:
+                token, greeting = waiting.popleft()
+                client = Client(self._port, token, [(UPGRADED, ""), *greeting])
                 self.clients.append(client)
                 self._selector.register(client.connection, selectors.EVENT_READ, client)
                 begun += 1
@@ -119,6 +131,8 @@ class Crowd:
                     if reply:
                         client.send(reply)
                     begun -= not client.greeting
+                elif client.greeting and text.startswith(ERROR):
+                    raise Refused(text.decode())
 
     def poll(self, timeout: float) -> Iterator[tuple[Client, bytes]]:
         """Yield the texts that arrive, after at most `timeout` seconds for the first of them."""

@@ -1,5 +1,5 @@
-"""One process, one port: /health, /ready and /metrics are answered here, requests that wait for events wait
-here, REST goes to the WSGI handler in a thread of a pool, websockets go to Channels."""
+"""One process, one port: /health, /ready and /metrics are answered here, requests that wait for
+events wait here, REST goes to the WSGI handler in a thread of a pool, websockets go to Channels."""
 
 from config.wsgi import application as wsgi_application  # isort: skip
 

@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "apps.jobs",
     "apps.posts",
     "apps.chat",
+    "apps.rooms",
     "apps.accounts.admin_app.ParleyAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -200,11 +201,13 @@ if REDIS_URL:
         }
     }
     PRESENCE = "apps.realtime.redis_presence.RedisPresence"
+    ROOMS = "apps.realtime.redis_rooms.RedisRooms"
     LIMITER = "apps.core.redis_limiter.RedisLimiter"
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     PRESENCE = "apps.realtime.local_presence.LocalPresence"
+    ROOMS = "apps.realtime.local_rooms.LocalRooms"
     LIMITER = "apps.core.ratelimit.LocalLimiter"
 
 # --- What a process keeps of what it has read (docs/decisions/0028-hot-reads.md) ------------------

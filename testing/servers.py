@@ -108,6 +108,11 @@ class PrivateServer(ABC):
         if self._directory:
             shutil.rmtree(self._directory, ignore_errors=True)
 
+    @property
+    def runs(self) -> bool:
+        """Return whether the server was started and has not ended since."""
+        return self._keeper is not None and self._keeper.poll() is None
+
     def freeze(self) -> None:
         """Stop the processes of the server: its connections stay open and it answers nothing."""
         self._signal(signal.SIGSTOP)

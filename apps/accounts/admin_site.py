@@ -24,7 +24,7 @@ from apps.accounts.models import Session, User
 from apps.accounts.requests import delay_response, device_of
 from apps.accounts.selectors import active_sessions
 from apps.accounts.serializers import LoginInput, PasswordChangeInput
-from apps.accounts.sessions import session_logout, session_touch
+from apps.accounts.sessions import session_logout, sessions_touch
 from apps.core.errors import DomainError, RateLimited
 from apps.core.http.handler import as_domain_error
 from apps.core.ratelimit import consume_action
@@ -175,5 +175,5 @@ def _session(request: HttpRequest) -> Session | None:
         return None
     session = active_sessions().filter(pk=session_id, user=request.user.pk).first()
     if session is not None:
-        session_touch(session)
+        sessions_touch([session])
     return session

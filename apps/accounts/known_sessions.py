@@ -6,7 +6,7 @@ ends, and a user who changes, are dropped at once (core.kept).
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -15,11 +15,12 @@ from uuid import UUID
 
 from django.db.models import Model
 
-from apps.accounts.errors import InvalidToken
+from apps.accounts.errors import InvalidToken, SessionOver
 from apps.accounts.models import Session, User, session_tag, user_tag
-from apps.accounts.selectors import session_active, sessions_with_users
-from apps.accounts.sessions import TOUCH_INTERVAL, needs_touch, session_touch
+from apps.accounts.selectors import sessions_with_users
+from apps.accounts.sessions import TOUCH_INTERVAL, needs_touch, sessions_touch
 from apps.accounts.tokens import Claims, read_access
+from apps.core.errors import DomainError
 from apps.core.gather import Gather, InThread
 from apps.core.kept import Kept, LoadStart
 
@@ -48,17 +49,49 @@ _known = Kept[_Known](SIZE)
 def session_of_token(token: str) -> Session:
     """Return the active session of an access token, with its user; raise InvalidToken or
     SessionOver. The session is marked as in use."""
-    known = _find(token)
-    if known is None:
-        start = _known.begin()
-        claims = read_access(token)
-        session = session_active(claims.session_id)
-        session_touch(session)
-        _keep(token, _known_of(session, claims), start)
-        return session
+    [outcome] = sessions_of_tokens([token])
+    if isinstance(outcome, DomainError):
+        raise outcome
+    return outcome
+
+
+def sessions_of_tokens(tokens: Sequence[str]) -> list[Session | DomainError]:
+    """Return for each token what session_of_token() returns or raises, with one query for those
+    that are not known."""
+    known = {token: found for token in tokens if (found := _find(token)) is not None}
+    unknown = {token for token in tokens if token not in known}
+    looked_up = _look_up(unknown) if unknown else {}
+    return [_session_of(known.get(token) or looked_up[token]) for token in tokens]
+
+
+def _look_up(tokens: Iterable[str]) -> dict[str, _Known | DomainError]:
+    outcomes: dict[str, _Known | DomainError] = {}
+    claims: dict[str, Claims] = {}
+    start = _known.begin()
+    for token in tokens:
+        try:
+            claims[token] = read_access(token)
+        except InvalidToken as refusal:
+            outcomes[token] = refusal
+    ids = {one.session_id for one in claims.values()}
+    sessions = {one.pk: one for one in sessions_with_users(ids)} if ids else {}
+    sessions_touch(sessions.values())
+    for token, one in claims.items():
+        session = sessions.get(one.session_id)
+        if session is None:
+            outcomes[token] = SessionOver()
+        else:
+            outcomes[token] = known = _known_of(session, one)
+            _keep(token, known, start)
+    return outcomes
+
+
+def _session_of(outcome: _Known | DomainError) -> Session | DomainError:
+    if isinstance(outcome, DomainError):
+        return outcome
     # Objects of its own for each caller, since callers change them.
-    session = _made(Session, known.session)
-    session.user = _made(User, known.user)
+    session = _made(Session, outcome.session)
+    session.user = _made(User, outcome.user)
     return session
 
 

@@ -11,7 +11,7 @@ from django.db.models import Count, DateTimeField, Expression, Q, QuerySet, UUID
 from django.utils import timezone
 
 from apps.accounts.emails import canonical_email
-from apps.accounts.errors import SessionOver, UserNotFound
+from apps.accounts.errors import UserNotFound
 from apps.accounts.models import Session, User
 from apps.accounts.shapes import USER_COLUMNS
 from apps.core.db.prepared import Hole, OneOf, Prepared
@@ -31,32 +31,15 @@ _ACTIVE = Prepared(
     lambda: (
         active_sessions(Hole("now", DateTimeField()))
         .select_related("user")
-        .filter(pk=Hole("session_id", UUIDField()))
-    )
-)
-
-
-_ACTIVE_OF_MANY = Prepared(
-    lambda: (
-        active_sessions(Hole("now", DateTimeField()))
-        .select_related("user")
         .filter(OneOf("pk", "session_ids", UUIDField()))
     )
 )
 _USERS = Prepared(lambda: User.objects.filter(OneOf("pk", "user_ids", UUIDField())))
 
 
-def session_active(session_id: UUID) -> Session:
-    """Return the session with its user; raise SessionOver if it is no longer active."""
-    session = _ACTIVE.first(session_id=session_id, now=timezone.now())
-    if session is None:
-        raise SessionOver
-    return session
-
-
 def sessions_with_users(session_ids: Iterable[UUID]) -> list[Session]:
     """Return those of the sessions that are active, with their users."""
-    return _ACTIVE_OF_MANY.all(session_ids=session_ids, now=timezone.now())
+    return _ACTIVE.all(session_ids=session_ids, now=timezone.now())
 
 
 def active_sessions_among(session_ids: Iterable[UUID]) -> set[UUID]:

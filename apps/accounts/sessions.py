@@ -1,6 +1,6 @@
 """Writes of sessions: beginning, refreshing and ending them. The lock order is in locks.py."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -103,22 +103,28 @@ def session_refresh(*, refresh_token: str, device: Device) -> Login:
     raise InvalidToken
 
 
-def session_touch(session: Session) -> None:
-    """Write that the session is in use, unless that was written within TOUCH_INTERVAL. This is an
-    action of the system, without an actor.
+def sessions_touch(sessions: Iterable[Session]) -> None:
+    """Write that the sessions are in use, except where that was written within TOUCH_INTERVAL. This
+    is an action of the system, without an actor.
 
-    If the session's row is locked, or on SQLite the database, this does nothing, so that no read
-    waits: a later request writes it.
+    A session whose row is locked is passed over, and so are all of them if on SQLite the database
+    is: no read waits, and a later request writes it.
     """
-    if needs_touch(session):
-        with suppress(OperationalError), nowait_locks(), transaction.atomic():
-            now = timezone.now()
-            Session.objects.filter(pk=session.pk).update(last_used_at=now)
-            session.last_used_at = now
+    unwritten = {session.pk: session for session in sessions if needs_touch(session)}
+    if not unwritten:
+        return
+    rows = Session.objects.filter(pk__in=unwritten)
+    with suppress(OperationalError), nowait_locks(), transaction.atomic():
+        now = timezone.now()
+        free = rows.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)
+        touched = list(free)
+        Session.objects.filter(pk__in=touched).update(last_used_at=now)
+        for pk in touched:
+            unwritten[pk].last_used_at = now
 
 
 def needs_touch(session: Session) -> bool:
-    """Return whether session_touch() would write."""
+    """Return whether sessions_touch() would write."""
     return timezone.now() - session.last_used_at > TOUCH_INTERVAL
 
 

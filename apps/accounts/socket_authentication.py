@@ -1,6 +1,7 @@
 """Who may open a websocket: an active session, from an allowed origin."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -9,29 +10,56 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from apps.accounts.errors import InvalidToken, OriginNotAllowed
-from apps.accounts.known_sessions import session_of_token
+from apps.accounts.known_sessions import session_of_token, sessions_of_tokens
 from apps.accounts.models import Session
 from apps.accounts.selectors import active_sessions_among
-from apps.accounts.serializers import ProfileOutput
-from apps.accounts.tickets import ticket_redeem
-from apps.core.errors import UnknownHost
+from apps.accounts.shapes import profile_shape
+from apps.accounts.tickets import tickets_redeem
+from apps.core.errors import DomainError, UnknownHost
+from apps.core.http.handler import as_domain_error
 from apps.core.http.middleware import address_in_scope
-from apps.core.ratelimit import consume_address
+from apps.core.ratelimit import address_refusals
+from apps.realtime.registry import Authenticated, MustWait
 from apps.realtime.sockets import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A ticket that a client sent."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token that a client sent."""
+
+    text: str
 
 
 class AccountsSocketAuthenticator:
     """Authenticates by a ticket, a header or a token, and only from allowed origins."""
 
-    def authenticate(self, scope: Mapping[str, Any]) -> tuple[Identity, Mapping[str, Any]]:
+    def authenticate(
+        self, scopes: Sequence[Mapping[str, Any]], *, wait: bool = True
+    ) -> list[Authenticated | DomainError | MustWait]:
         """See realtime.registry.SocketAuthenticator."""
-        headers = _joined(scope["headers"])
         # Every request counts before its credentials are read, because the limit is for guessing.
-        consume_address(address_in_scope(scope))
-        _require_known_host(headers)
-        _require_known_origin(headers, scope.get("scheme", "ws"))
-        session = _session(headers, parse_qs(scope["query_string"].decode("latin-1")))
-        return Identity(session.user_id, session.pk), ProfileOutput.dump(session.user)
+        refusals = address_refusals([address_in_scope(scope) for scope in scopes])
+        asked = [
+            _credential(scope) if refusal is None else refusal
+            for scope, refusal in zip(scopes, refusals, strict=True)
+        ]
+        tickets = [one.text for one in asked if isinstance(one, Ticket)]
+        tokens = [one.text for one in asked if isinstance(one, Token)]
+        outcomes: dict[type, Iterator[Any]] = {
+            Ticket: iter(tickets_redeem(tickets, wait=wait)),
+            Token: iter(sessions_of_tokens(tokens)),
+        }
+        found: list[Any] = [
+            next(outcomes[type(one)]) if type(one) in outcomes else one for one in asked
+        ]
+        return [_authenticated(one) if isinstance(one, Session) else one for one in found]
 
     def identify(self, token: str) -> Identity:
         """See realtime.registry.SocketAuthenticator."""
@@ -52,15 +80,33 @@ def _joined(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
     return headers
 
 
-def _session(headers: Mapping[bytes, str], query: Mapping[str, list[str]]) -> Session:
+def _authenticated(session: Session) -> Authenticated:
+    return Authenticated(Identity(session.user_id, session.pk), profile_shape(session.user))
+
+
+def _credential(scope: Mapping[str, Any]) -> Ticket | Token | DomainError:
+    """Return what the client authenticates with, or why they may not."""
+    try:
+        headers = _joined(scope["headers"])
+        _require_known_host(headers)
+        _require_known_origin(headers, scope.get("scheme", "ws"))
+        return _find_credential(headers, parse_qs(scope["query_string"].decode("latin-1")))
+    except Exception as error:  # noqa: BLE001
+        # The others who arrive with this client must not fail with them.
+        return as_domain_error(error)
+
+
+def _find_credential(
+    headers: Mapping[bytes, str], query: Mapping[str, list[str]]
+) -> Ticket | Token:
     if "ticket" in query:
-        return ticket_redeem(ticket=query["ticket"][0])
+        return Ticket(query["ticket"][0])
     scheme, _, token = headers.get(b"authorization", "").partition(" ")
     if scheme.lower() != "bearer" and "token" in query and settings.WEBSOCKET_QUERY_TOKEN:
         token = query["token"][0]
     elif scheme.lower() != "bearer":
         raise InvalidToken("Send a ticket, an Authorization header or a token")
-    return session_of_token(token.strip())
+    return Token(token.strip())
 
 
 def _require_known_host(headers: Mapping[bytes, str]) -> None:

@@ -5,16 +5,19 @@ Tickets are locked by expiry and digest, with no other lock held.
 
 import hashlib
 import secrets
+from collections.abc import Collection, Sequence
 from datetime import timedelta
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
-from apps.accounts.errors import InvalidToken, SessionNotFound
+from apps.accounts.errors import InvalidToken, SessionNotFound, SessionOver
 from apps.accounts.models import Session, User, WebsocketTicket
 from apps.accounts.policies import owns
-from apps.accounts.selectors import session_active
-from apps.core.errors import require
+from apps.accounts.selectors import sessions_with_users
+from apps.core.errors import DomainError, require
+from apps.realtime.registry import MustWait
 
 TICKET_SECONDS = 30
 # How many unused tickets a session may have.
@@ -41,18 +44,42 @@ def ticket_issue(actor: User, *, session: Session) -> str:
     return ticket
 
 
-def ticket_redeem(*, ticket: str) -> Session:
-    """Delete a ticket and return its session; raise InvalidToken or SessionOver. There is no
+def tickets_redeem(
+    tickets: Sequence[str], *, wait: bool = True
+) -> list[Session | DomainError | MustWait]:
+    """Delete tickets and return for each its session, or InvalidToken or SessionOver. Unless it is
+    told to `wait`, a ticket that another transaction has locked stays, and is MustWait. There is no
     actor, because only the ticket tells who the user is."""
-    # Any client may send any ticket. On SQLite a transaction, or the DELETE of a ticket that does
-    # not exist, would block every other writer, so a SELECT comes first.
-    found = WebsocketTicket.objects.filter(
-        digest=_digest(ticket), expires_at__gt=timezone.now()
-    ).first()
-    # When several requests redeem the same ticket at once, only one of them deletes the row.
-    if found is None or not WebsocketTicket.objects.filter(pk=found.pk).delete()[0]:
-        raise InvalidToken
-    return session_active(found.session_id)
+    if not tickets:
+        return []
+    digests = [_digest(ticket) for ticket in tickets]
+    # Any client may send any ticket. On SQLite a transaction would block every other writer, even
+    # if no ticket exists, so a SELECT comes first.
+    valid = WebsocketTicket.objects.filter(digest__in=digests, expires_at__gt=timezone.now())
+    found: dict[str, UUID] = dict(valid.values_list("digest", "session_id"))
+    redeemed = _delete(found, wait) if found else set()
+    ids = {found[digest] for digest in redeemed}
+    sessions = {one.pk: one for one in sessions_with_users(ids)} if ids else {}
+
+    def outcome(digest: str) -> Session | DomainError | MustWait:
+        if digest in redeemed:
+            # The same ticket may have been sent twice.
+            redeemed.discard(digest)
+            return sessions.get(found[digest]) or SessionOver()
+        return InvalidToken() if wait or digest not in found else MustWait()
+
+    return [outcome(digest) for digest in digests]
+
+
+def _delete(digests: Collection[str], wait: bool) -> set[str]:
+    """Delete the rows with these digests and return which of them this transaction has deleted:
+    when several redeem a ticket at once, only one of them has it."""
+    with transaction.atomic():
+        rows = WebsocketTicket.objects.filter(digest__in=digests)
+        locked = rows.order_by("expires_at", "digest").select_for_update(skip_locked=not wait)
+        deleted = set(locked.values_list("digest", flat=True))
+        WebsocketTicket.objects.filter(digest__in=deleted).delete()
+    return deleted
 
 
 def _digest(ticket: str) -> str:

@@ -7,10 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from apps.chat.models import Message
-from apps.chat.selectors import group_readers, groups_standing, peers_of
+from apps.chat.selectors import conversation_members, group_readers, groups_standing, peers_of
 from apps.chat.serializers import MessageDeletedPayload, MessagePayload, TypingPayload
 from apps.realtime import registry
 from apps.realtime.event_log import publish, redact, signal
+from apps.realtime.rooms import RoomType
 from apps.realtime.server_frames import Event, Signal
 from apps.realtime.streams import USER, StreamType
 
@@ -24,6 +25,8 @@ CONVERSATION = StreamType(
     readers=group_readers,
     automatic=groups_standing,
 )
+
+CONVERSATION_ROOM = RoomType(prefix="conversation", viewers=conversation_members)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from apps.chat.events import CONVERSATION, GroupEvent
+from apps.chat.events import CONVERSATION, CONVERSATION_ROOM, GroupEvent
 from apps.chat.group_payloads import (
     GroupCreatedPayload,
     GroupDeletedPayload,
@@ -16,6 +16,7 @@ from apps.chat.group_payloads import (
 )
 from apps.chat.models import Conversation, Membership
 from apps.realtime.event_log import publish
+from apps.realtime.rooms import room_hidden
 from apps.realtime.stream_access import access_granted, access_revoked
 
 
@@ -101,7 +102,7 @@ def members_joined(group: Conversation, user_ids: Sequence[UUID], by: UUID) -> N
 def member_left(group: Conversation, user_id: UUID, by: UUID) -> None:
     """Publish who left to all members, and end their subscription after that event."""
     _publish(group, MemberLeft, user_id=user_id, by=by)
-    access_revoked(CONVERSATION.name(group.pk), [user_id])
+    _hide(group, [user_id])
 
 
 def roles_changed(group: Conversation, memberships: Sequence[Membership], by: UUID) -> None:
@@ -118,7 +119,12 @@ def group_renamed(group: Conversation, by: UUID) -> None:
 def group_deleted(group: Conversation, user_ids: Collection[UUID], by: UUID) -> None:
     """Publish the deletion to all former members, and end their subscriptions after that event."""
     _publish(group, GroupDeleted, by=by)
-    access_revoked(CONVERSATION.name(group.pk), user_ids)
+    _hide(group, user_ids)
+
+
+def _hide(group: Conversation, former: Collection[UUID]) -> None:
+    access_revoked(CONVERSATION.name(group.pk), former)
+    room_hidden(CONVERSATION_ROOM.name(group.pk))
 
 
 def _publish(group: Conversation, event: type[GroupEvent], **data: Any) -> None:

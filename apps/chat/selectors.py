@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Expression, F, Q, QuerySet, UUIDField
@@ -33,6 +34,43 @@ _MEMBERSHIP = Prepared(
 _MESSAGES = Prepared(
     lambda: with_status(Message.objects.filter(OneOf("pk", "ids", UUIDField()), deleted_at=None))
 )
+_STANDING = Prepared(
+    lambda: Membership.objects.filter(
+        OneOf("user", "users", UUIDField()), incoming_seq=None
+    ).values_list("user", "conversation", "joined_event")
+)
+
+
+def _peers(model: type[Any], own: str, other: str, among: bool, **which: Any) -> Prepared[Any]:
+    """Return the selector of the pairs of a user and another in those rows of a model."""
+
+    def pairs() -> QuerySet[Any]:
+        # One call, so that all conditions are about the same membership.
+        found = model.objects.order_by().filter(OneOf(own, "users", UUIDField()), **which)
+        if among:
+            found = found.filter(OneOf(other, "among", UUIDField()))
+        rows: QuerySet[Any] = found.values_list(own, other)
+        return rows
+
+    return Prepared(pairs)
+
+
+def _all_peers(*, among: bool) -> Sequence[Prepared[Any]]:
+    return [
+        _peers(Conversation, "first", "second", among),
+        _peers(Conversation, "second", "first", among),
+        _peers(
+            Membership,
+            "conversation__memberships__user",
+            "user",
+            among,
+            conversation__memberships__incoming_seq=None,
+            conversation__member_count__lte=PRESENCE_MEMBERS,
+        ),
+    ]
+
+
+_PEERS, _PEERS_AMONG = _all_peers(among=False), _all_peers(among=True)
 _USERS = Prepared(lambda: User.objects.filter(OneOf("pk", "ids", UUIDField())))
 
 
@@ -198,27 +236,25 @@ def group_readers(group_id: UUID, users: Collection[UUID]) -> dict[UUID, int]:
     return dict(members.values_list("user", "joined_event"))
 
 
+def conversation_members(conversation_id: str, users: Collection[UUID]) -> Collection[UUID]:
+    """Return those of the users who are members of a conversation."""
+    members = Membership.objects.filter(conversation=UUID(conversation_id), user__in=users)
+    return set(members.values_list("user", flat=True))
+
+
 def groups_standing(users: Collection[UUID]) -> Iterable[tuple[UUID, UUID, int]]:
     """Return the group memberships of users: user, group, and the last event before they joined."""
-    memberships = Membership.objects.filter(user__in=users, incoming_seq=None)
-    return memberships.values_list("user", "conversation", "joined_event")
+    return _STANDING.all(users=users)
 
 
-def peers_of(user_id: UUID, among: Collection[UUID] | None = None) -> Iterable[UUID]:
-    """Return the users with whom a user has a direct conversation or a small group: all, or those
-    of `among`."""
-    direct = Conversation.objects.order_by()
-    groups = Membership.objects.filter(
-        user=user_id, incoming_seq=None, conversation__member_count__lte=PRESENCE_MEMBERS
-    )
-    members = Membership.objects.filter(conversation__in=groups.values("conversation"))
-    first, second = direct.filter(first=user_id), direct.filter(second=user_id)
-    if among is not None:
-        first, second = first.filter(second__in=among), second.filter(first__in=among)
-        members = members.filter(user__in=among)
-    return first.values_list("second", flat=True).union(
-        second.values_list("first", flat=True), members.values_list("user", flat=True)
-    )
+def peers_of(
+    users: Collection[UUID], among: Collection[UUID] | None = None
+) -> Iterable[tuple[UUID, UUID]]:
+    """Return with whom each of the users has a direct conversation or a small group, as pairs of
+    the user and the other: all, or those of `among`."""
+    if among is None:
+        return (pair for peers in _PEERS for pair in peers.all(users=users))
+    return (pair for peers in _PEERS_AMONG for pair in peers.all(users=users, among=among))
 
 
 def are_peers(user_id: UUID, other_id: UUID) -> bool:

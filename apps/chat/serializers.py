@@ -15,6 +15,7 @@ from apps.core.serializers import (
     Text,
     WholeNumber,
 )
+from apps.realtime.serializers import Activity
 
 MOST_IDS = 500
 
@@ -138,6 +139,12 @@ class ConversationOutput(CamelSerializer):
     last_message = MessageOutput()
     unread_count = serializers.IntegerField(source="membership.unread")
     is_online = serializers.BooleanField(source="seen.online")
+    activity = serializers.ChoiceField(
+        Activity.choices,
+        source="seen.activity",
+        allow_null=True,
+        help_text="Null while they are offline.",
+    )
     last_seen_at = serializers.DateTimeField(source="seen.last_seen_at", allow_null=True)
 
     @classmethod

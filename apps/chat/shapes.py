@@ -38,5 +38,6 @@ def conversation_shape(conversation: Any) -> dict[str, Any]:
         "lastMessage": message_shape(conversation.last_message),
         "unreadCount": membership.unread,
         "isOnline": seen.online,
+        "activity": seen.activity,
         "lastSeenAt": None if seen.last_seen_at is None else rfc3339(seen.last_seen_at),
     }

@@ -5,12 +5,12 @@ back. Callers who ask for the same key share its load.
 """
 
 import asyncio
-from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from apps.core.kept import Kept, LoadStart
+from apps.core.waiting import Waiting
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -51,8 +51,7 @@ class Gather(Generic[K, V]):
     keep: Callable[[K, V, LoadStart], None]
     most: int = LARGEST_LOAD
     _flights: dict[K, _Flight[V]] = field(default_factory=dict)
-    # The keys of each owner, and the owner whose turn is next first.
-    _waiting: OrderedDict[str, deque[K]] = field(default_factory=OrderedDict)
+    _waiting: Waiting[K] = field(default_factory=Waiting)
     _running: set["asyncio.Task[None]"] = field(default_factory=set)
 
     def get(self, key: K, owner: str = "") -> "asyncio.Future[V | None]":
@@ -68,24 +67,15 @@ class Gather(Generic[K, V]):
         if not self._waiting and len(self._running) < MOST_LOADS:
             # The other requests that have arrived already join before this runs.
             loop.call_soon(self._begin)
-        self._waiting.setdefault(owner, deque()).append(key)
+        self._waiting.add(owner, key)
         return flight.future
 
     def _begin(self) -> None:
         # More may wait than one call takes, and no later call may come to begin the rest.
         while self._waiting and len(self._running) < MOST_LOADS:
-            task = asyncio.get_running_loop().create_task(self._run(self._next_keys()))
+            task = asyncio.get_running_loop().create_task(self._run(self._waiting.take(self.most)))
             self._running.add(task)
             task.add_done_callback(self._ended)
-
-    def _next_keys(self) -> list[K]:
-        keys: list[K] = []
-        while self._waiting and len(keys) < self.most:
-            owner, waiting = self._waiting.popitem(last=False)
-            keys.append(waiting.popleft())
-            if waiting:
-                self._waiting[owner] = waiting
-        return keys
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._running.discard(task)

@@ -25,7 +25,6 @@ from apps.core.errors import RateLimited
 from apps.core.features import limits
 from apps.core.metrics import Counter
 
-
 LIMIT_REFUSALS = Counter(
     "parley_limit_refusals_total",
     "Requests and frames that a rate limit refused.",
@@ -173,6 +172,12 @@ def consume(key: str, limit: Limit, by: Limiter | None = None) -> None:
 def consume_address(address: str, by: Limiter | None = None) -> None:
     """Count one request of a client, who is known by the network of their address."""
     consume(f"address:{network_of(address)}", _address_limit(), by)
+
+
+def address_refusals(addresses: Sequence[str]) -> list[RateLimited | None]:
+    """Count one request of each client, as consume_address() does, in one call to Redis; return a
+    refusal for each, if any."""
+    return refusals([f"address:{network_of(one)}" for one in addresses], _address_limit())
 
 
 def pass_network(network: str) -> bool:

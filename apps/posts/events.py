@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.posts.models import Post
+from apps.posts.selectors import post_viewers
 from apps.posts.serializers import PostListItemOutput, PostPublishedPayload
 from apps.realtime.event_log import publish, redact
+from apps.realtime.rooms import RoomType, room_hidden
 from apps.realtime.server_frames import Event
 from apps.realtime.streams import StreamType, everybody
 
@@ -18,6 +20,8 @@ FEED = StreamType(
     description="Published posts, which everyone may read. Every user may subscribe.",
     readers=everybody,
 )
+
+POST_ROOM = RoomType(prefix="post", viewers=post_viewers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +41,18 @@ def posts_published(posts: Iterable[Post]) -> None:
 
 
 def posts_changed(posts: Iterable[Post]) -> None:
-    """Overwrite the logged events of posts with what everyone may read of the posts now."""
-    redact({post.pk: {"post": _public(post)} for post in posts})
+    """Overwrite the logged events of posts with what everyone may read of the posts now, and have
+    those leave their rooms who may not see them any more."""
+    changed = list(posts)
+    redact({post.pk: {"post": _public(post)} for post in changed})
+    for post in changed:
+        if not _is_public(post):
+            room_hidden(POST_ROOM.name(post.pk))
 
 
 def _public(post: Post) -> Mapping[str, Any]:
-    public = post.status == Post.Status.PUBLISHED and post.deleted_at is None
-    return PostListItemOutput.dump(post) if public else REDACTED_LIST_ITEM
+    return PostListItemOutput.dump(post) if _is_public(post) else REDACTED_LIST_ITEM
+
+
+def _is_public(post: Post) -> bool:
+    return post.status == Post.Status.PUBLISHED and post.deleted_at is None

@@ -1,7 +1,7 @@
 """Reads of posts."""
 
 from collections import namedtuple
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -9,11 +9,12 @@ from django.db.models import CharField, Count, QuerySet, UUIDField
 from django.db.models.functions import Left
 
 from apps.accounts.models import User
+from apps.accounts.selectors import users_by_id
 from apps.accounts.shapes import USER_COLUMNS
 from apps.core.db.prepared import OneOf, Prepared
 from apps.posts.errors import PostNotFound
 from apps.posts.models import Post
-from apps.posts.policies import unpublished_visible_to, visible_to
+from apps.posts.policies import may_see, unpublished_visible_to, visible_to
 from apps.posts.shapes import EXCERPT, POST_COLUMNS
 
 PostRow = namedtuple("PostRow", POST_COLUMNS)  # type: ignore[misc]
@@ -69,6 +70,16 @@ def post_get(viewer: User | None, post_id: UUID) -> Post:
     if post is None:
         raise PostNotFound
     return post
+
+
+def post_viewers(post_id: str, users: Collection[UUID]) -> Collection[UUID]:
+    """Return those of the users who may see a post."""
+    post = _existing().filter(pk=UUID(post_id)).first()
+    if post is None:
+        return ()
+    if post.status == Post.Status.PUBLISHED:
+        return users
+    return {pk for pk, user in users_by_id(users).items() if may_see(user, post)}
 
 
 def post_get_by_slug(viewer: User | None, slug: str) -> Post:

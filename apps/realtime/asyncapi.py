@@ -13,7 +13,7 @@ from django.conf import settings
 from apps.realtime.asyncapi_messages import described_messages, key_of
 from apps.realtime.closing import CODES
 from apps.realtime.registry import Command, commands
-from apps.realtime.server_frames import StreamFrame, server_frames
+from apps.realtime.server_frames import RoomSignal, StreamFrame, server_frames
 from apps.realtime.socket_frames import Error
 from apps.realtime.streams import StreamType, stream_types
 
@@ -135,8 +135,9 @@ def _stream_messages(kind: StreamType) -> list[str]:
 
 
 def _socket_messages(messages: Iterable[str]) -> list[str]:
-    """Return the keys of the messages to one socket alone."""
-    return [key for key in messages if key.startswith("frame.")]
+    """Return the keys of the messages to single sockets, and to those inside a room."""
+    in_rooms = {key_of(one) for one in server_frames.values() if issubclass(one, RoomSignal)}
+    return [key for key in messages if key.startswith("frame.") or key in in_rooms]
 
 
 def _refs(channel: str, keys: Iterable[str]) -> list[Part]:

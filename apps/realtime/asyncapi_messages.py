@@ -7,7 +7,7 @@ from uuid import UUID
 from apps.core.examples import EXAMPLE_ID, Schema, example_of
 from apps.core.http.components import Components
 from apps.realtime.registry import Command, commands
-from apps.realtime.server_frames import Event, ServerFrame, Signal, server_frames
+from apps.realtime.server_frames import Event, RoomSignal, ServerFrame, Signal, server_frames
 from apps.realtime.socket_frames import Ack, Error
 from apps.realtime.streams import StreamType
 
@@ -49,7 +49,8 @@ def key_of(frame: type[ServerFrame]) -> str:
     frame."""
     if issubclass(frame, Event):
         return f"event.{frame.type}"
-    return f"signal.{frame.type}" if issubclass(frame, Signal) else f"frame.{frame.type}"
+    is_signal = issubclass(frame, Signal | RoomSignal)
+    return f"signal.{frame.type}" if is_signal else f"frame.{frame.type}"
 
 
 def _command(kind: str, command: Command, components: Components) -> Schema:

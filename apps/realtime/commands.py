@@ -1,12 +1,20 @@
 """The commands of the websocket that belong to no feature."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from apps.core.http.envelope import timestamp
-from apps.realtime.presence import presence_of
+from apps.core.ratelimit import consume_action
+from apps.realtime.presence import (
+    PresenceChange,
+    announce_presence,
+    presence_of,
+    presence_store,
+)
 from apps.realtime.registry import audience_of, command
 from apps.realtime.serializers import (
+    Activity,
+    ActivityInput,
     PingInput,
     PresenceQuery,
     SubscribeInput,
@@ -14,8 +22,8 @@ from apps.realtime.serializers import (
     UnsubscribeInput,
 )
 from apps.realtime.socket_frames import Pong, PresenceAnswer, Reset, Subscribed
-from apps.realtime.sockets import Socket
-from apps.realtime.threads import in_redis_thread
+from apps.realtime.sockets import PresenceEntry, Socket
+from apps.realtime.threads import in_redis_thread, in_thread
 
 
 @command("ping", input=PingInput, answers=[Pong])
@@ -37,6 +45,22 @@ async def unsubscribe(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, 
     stream = given["stream"]
     socket.unsubscribe(stream)
     return {"stream": stream}
+
+
+@command("activity", input=ActivityInput, ack=ActivityInput)
+async def activity(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Say whether you are active at this device, or away from it. You are away when you are away
+    from all of your devices; a new socket is active."""
+    socket.set_away(given["state"] == Activity.AWAY)
+    changes = await in_redis_thread(_change_activity, socket.entry)
+    if changes:
+        await in_thread(announce_presence, changes)
+    return given
+
+
+def _change_activity(entry: PresenceEntry) -> Sequence[PresenceChange]:
+    consume_action("activity", entry.user_id)
+    return presence_store().refresh([entry])
 
 
 @command("presence", input=PresenceQuery, answers=[PresenceAnswer])

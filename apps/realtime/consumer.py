@@ -27,7 +27,7 @@ class SocketConsumer(AsyncConsumer):
         """
         wire = Wire(scope, send, str(uuid7()))
         await receive()
-        socket = await perform_handshake(scope, wire, self._authenticator, hub(self._authenticator))
+        socket = await perform_handshake(scope, wire, hub(self._authenticator))
         if socket is None:
             return
         dispatcher = Dispatcher(socket)

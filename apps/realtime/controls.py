@@ -29,18 +29,28 @@ class Revoke:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaveRoom:
+    """Take the sockets of a user out of a room, because the user may not see any more what it is
+    about."""
+
+    user_id: UUID
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
 class DropTag:
     """Drop what has the tag from the caches (core.kept)."""
 
     tag: str
 
 
-Control = EndSession | Subscribe | Revoke | DropTag
+Control = EndSession | Subscribe | Revoke | LeaveRoom | DropTag
 
 _KINDS: dict[str, type[Control]] = {
     "end": EndSession,
     "subscribe": Subscribe,
     "revoke": Revoke,
+    "leave": LeaveRoom,
     "drop": DropTag,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}

@@ -1,6 +1,6 @@
 """Errors of streams and of the websocket itself."""
 
-from apps.core.errors import BadRequest, NotFound, RateLimited
+from apps.core.errors import BadRequest, NotFound, RateLimited, ServiceUnavailable
 
 # How many requests of one user may wait for events at once, in each process.
 POLLS_PER_USER = 10
@@ -20,3 +20,7 @@ class TooManyPolls(RateLimited):
 class TooManyStreams(BadRequest):
     code = "TOO_MANY_STREAMS"
     message = "This socket is subscribed to 1,000 streams already. Unsubscribe from some first."
+
+
+class RoomsUnavailable(ServiceUnavailable):
+    message = "Rooms are not available now. Try again."

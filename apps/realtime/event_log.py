@@ -1,6 +1,6 @@
 """The log of events. Every event leaves by publish(), and every signal by signal()."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,16 +10,17 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Sum, Window
+from django.db.models import BigIntegerField, CharField
 from django.utils import timezone
 
+from apps.core.db.prepared import OneOf, Prepared
 from apps.core.db.redaction import Overlay, redact_json
-from apps.core.db.sql import insert
+from apps.core.db.sql import insert, query_given
 from apps.core.http.envelope import rfc3339
 from apps.realtime.event_lines import log_published
 from apps.realtime.frames import Frame, render
 from apps.realtime.models import LoggedEvent, Stream, new_epoch
-from apps.realtime.server_frames import Event, Signal
+from apps.realtime.server_frames import Event, RoomSignal, Signal
 from apps.realtime.wakeups import wake
 
 PRUNED_AT_ONCE = 1_000
@@ -27,6 +28,31 @@ PRUNED_AT_ONCE = 1_000
 # catches up and does not read keeps a page in memory, and the others wait while one is read.
 PAGE_EVENTS = 100
 PAGE_BYTES = 512 * 1024
+
+
+_HEADS = Prepared(
+    lambda: Stream.objects.filter(OneOf("name", "names", CharField())).values_list(
+        "name", "head", "epoch"
+    )
+)
+
+
+_EVENTS = Prepared(
+    lambda: (
+        LoggedEvent.objects.order_by()
+        .filter(OneOf("pk", "ids", BigIntegerField()))
+        .values_list("pk", "seq", "type", "data", "created_at", "subject")
+    )
+)
+_PAGE_IDS = """
+    SELECT given.id, event.id, event.seq,
+        sum(event.size) OVER (ORDER BY given.id, event.seq) - event.size
+    FROM given JOIN {table} event ON event.stream = given.stream
+        AND event.seq > given.seq AND event.seq <= given.seq + {most}
+    ORDER BY given.id, event.seq
+"""
+# A page: its stream, the number before its first event, and the number that it goes to at most.
+PageKey = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
@@ -76,11 +102,15 @@ def _announce(frames: Sequence[Frame]) -> None:
     log_published(frames)
 
 
-def signal(one: Signal) -> None:
-    """Send the signal to the present subscribers of its streams. It is not logged and may be
+def signal(*signals: Signal | RoomSignal) -> None:
+    """Send the signals to the present subscribers of their streams. They are not logged and may be
     lost."""
-    text = render(one.type, one.data())
-    wake(frames=[Frame(name, None, text, one.about, one.version) for name in one.streams()])
+    frames = []
+    for one in signals:
+        text = render(one.type, one.data())
+        frames += [Frame(name, None, text, one.about, one.version) for name in one.streams()]
+    if frames:
+        wake(frames=frames)
 
 
 def events_after(stream: str, after: int, up_to: int | None = None) -> Backlog:
@@ -89,29 +119,55 @@ def events_after(stream: str, after: int, up_to: int | None = None) -> Backlog:
 
     It is not complete when an event is missing: the log does not go back that far, or has a hole.
     """
-    last = after + PAGE_EVENTS if up_to is None else min(up_to, after + PAGE_EVENTS)
-    before = Window(Sum("size"), order_by="seq") - F("size")
-    page = LoggedEvent.objects.filter(stream=stream, seq__gt=after, seq__lte=last).annotate(
-        before=before
-    )
-    found = list(
-        page.filter(before__lt=PAGE_BYTES)
-        .order_by("seq")
-        .values_list("seq", "type", "data", "created_at", "subject")
-    )
+    [page] = pages_after([(stream, after, after + PAGE_EVENTS if up_to is None else up_to)])
+    assert page is not None
+    return page
+
+
+def pages_after(asked: Sequence[PageKey]) -> list[Backlog | None]:
+    """Return for each key what events_after() returns, with the statements of one. Once the pages
+    have PAGE_BYTES together the rest of them is None; the first one never is."""
+    ids, end = _page_ids(asked)
+    rows = _EVENTS.all(ids=[id_ for of_page in ids.values() for id_ in of_page]) if ids else []
+    events = {id_: event for id_, *event in rows}
+    return [
+        _page(key, [events[id_] for id_ in ids[number] if id_ in events]) if number < end else None
+        for number, key in enumerate(asked)
+    ]
+
+
+def _page(key: PageKey, events: Sequence[Sequence[Any]]) -> Backlog:
+    stream, after, up_to = key
     # Numbers are unique, so there is no hole if their count is the distance.
-    whole = found[-1][0] == after + len(found) if found else after == up_to
+    whole = events[-1][0] == after + len(events) if events else after == up_to
     frames = [
         Frame(stream, seq, _text(stream, seq, kind, data, rfc3339(at)), _about(subject))
-        for seq, kind, data, at, subject in found
+        for seq, kind, data, at, subject in events
     ]
     return Backlog(frames, complete=whole)
+
+
+def _page_ids(asked: Sequence[PageKey]) -> tuple[Mapping[int, list[int]], int]:
+    """Return the ids of the events of each page, by the page's place among those asked for, and the
+    place of the first page that has no room any more."""
+    ids: defaultdict[int, list[int]] = defaultdict(list)
+    # The id of a given row is the place of its page.
+    given = [(place, stream, after) for place, (stream, after, _) in enumerate(asked)]
+    statement = _PAGE_IDS.format(table="{table}", most=PAGE_EVENTS)
+    for place, id_, seq, before in query_given(
+        LoggedEvent, ("id", "stream", "seq"), given, statement
+    ):
+        if before >= PAGE_BYTES:
+            return ids, place + 1 if place in ids else place
+        if seq <= asked[place][2]:
+            ids[place].append(id_)
+    return ids, len(asked)
 
 
 def heads(streams: Iterable[str]) -> dict[str, tuple[int, str]]:
     """Return head and epoch of each stream. A stream without events has head 0 and no epoch."""
     names = list(streams)
-    rows = Stream.objects.filter(name__in=names).values_list("name", "head", "epoch")
+    rows = _HEADS.all(names=names) if names else []
     return dict.fromkeys(names, (0, "")) | {name: (head, epoch) for name, head, epoch in rows}
 
 

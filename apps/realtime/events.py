@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from apps.realtime.serializers import UserOfflinePayload, UserOnlinePayload
+from apps.realtime.serializers import UserActivityPayload, UserOfflinePayload
 from apps.realtime.server_frames import Signal
 from apps.realtime.streams import USER
 
@@ -15,9 +15,26 @@ class UserOnline(Signal):
 
     type = "user_online"
     stream = USER
-    payload = UserOnlinePayload
+    payload = UserActivityPayload
 
     user_id: UUID
+    activity: str
+
+    @property
+    def about(self) -> str:
+        return f"presence {self.user_id}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserActivity(Signal):
+    """A user you talk with became active on one of their devices, or away from all of them."""
+
+    type = "user_activity"
+    stream = USER
+    payload = UserActivityPayload
+
+    user_id: UUID
+    activity: str
 
     @property
     def about(self) -> str:

@@ -7,10 +7,13 @@ from apps.realtime.event_log import epochs_renew, events_prune
 from apps.realtime.models import LoggedEvent
 from apps.realtime.personal_data import PERSONAL_DATA
 from apps.realtime.presence import announce_departures
+from apps.realtime.serializers import Activity
 from apps.realtime.views import EventViewSet
 
 FEATURE = Feature(
     routes={"events": EventViewSet},
+    limits={"activity": 60},
+    enums={"Activity": Activity},
     prunes={"events": events_prune},
     after_restore={"streams begin a new epoch": lambda _: epochs_renew()},
     counts={"events": LoggedEvent.objects.count},

@@ -6,7 +6,7 @@ others theirs: a group that fails is committed again item by item.
 """
 
 import asyncio
-from collections import Counter, OrderedDict, deque
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from contextvars import Context, copy_context
 from functools import wraps
@@ -18,6 +18,7 @@ from apps.core.db.failures import hit_lock_timeout, known_rolled_back
 from apps.core.db.sql import lock_timeout
 from apps.core.errors import DomainError, ServiceUnavailable
 from apps.core.http.handler import as_domain_error
+from apps.core.waiting import Waiting
 from apps.realtime.threads import in_thread
 
 LARGEST_GROUP = 200
@@ -42,7 +43,7 @@ Result = TypeVar("Result")
 
 # An item, the context of its caller for the log, which says whose request or socket it is, and who
 # waits for its result.
-_Waiting = tuple[Item, Context, "asyncio.Future[Result]"]
+_Submitted = tuple[Item, Context, "asyncio.Future[Result]"]
 LocksOf = Callable[[Item], frozenset[Hashable]]
 Commit = Callable[[Sequence[Item]], Sequence[Result | DomainError]]
 RefusalsOf = Callable[[Sequence[Item]], Sequence[DomainError | None]]
@@ -72,21 +73,16 @@ class GroupCommit(Generic[Item, Result]):
         self._owner_of = owner_of
         self._locks_of = locks_of
         self._too_many = too_many
-        # The items of each owner, and the owner whose turn is next first.
-        self._waiting: OrderedDict[Hashable, deque[_Waiting[Item, Result]]] = OrderedDict()
-        self._count = 0
+        self._waiting: Waiting[_Submitted[Item, Result]] = Waiting()
         self._committing: asyncio.Task[None] | None = None
 
     async def submit(self, item: Item) -> Result:
         """Commit an item with those that wait at the same moment and return its result; raise why
         it was refused, or `too_many`."""
-        if self._count >= MOST_WAITING:
+        if len(self._waiting) >= MOST_WAITING:
             raise self._too_many
         future: asyncio.Future[Result] = self.loop.create_future()
-        self._waiting.setdefault(self._owner_of(item), deque()).append(
-            (item, copy_context(), future)
-        )
-        self._count += 1
+        self._waiting.add(self._owner_of(item), (item, copy_context(), future))
         if self._committing is None or self._committing.done():
             # An empty context: a group is not the work of the caller who came first.
             self._committing = self.loop.create_task(self._commit_waiting(), context=Context())
@@ -95,7 +91,8 @@ class GroupCommit(Generic[Item, Result]):
     async def _commit_waiting(self) -> None:
         while self._waiting:
             # A caller that was cancelled while it waited gets no answer, so its item is dropped.
-            group = [one for one in self._next_group() if not one[2].done()]
+            taken = self._waiting.take(LARGEST_GROUP, LARGEST_SHARE)
+            group = [one for one in taken if not one[2].done()]
             try:
                 outcomes = await in_thread(
                     self._commit_group, [(item, context) for item, context, _ in group]
@@ -104,21 +101,6 @@ class GroupCommit(Generic[Item, Result]):
                 outcomes = [as_domain_error(error)] * len(group)
             for (_, _, future), outcome in zip(group, outcomes, strict=True):
                 _settle(future, outcome)
-
-    def _next_group(self) -> "list[_Waiting[Item, Result]]":
-        """Return the items whose turn it is. Those of one owner keep their order."""
-        group: list[_Waiting[Item, Result]] = []
-        shares: Counter[Hashable] = Counter()
-        full: dict[Hashable, deque[_Waiting[Item, Result]]] = {}
-        while self._waiting and len(group) < LARGEST_GROUP:
-            owner, waiting = self._waiting.popitem(last=False)
-            group.append(waiting.popleft())
-            shares[owner] += 1
-            if waiting:
-                (full if shares[owner] == LARGEST_SHARE else self._waiting)[owner] = waiting
-        self._waiting.update(full)
-        self._count -= len(group)
-        return group
 
     def _commit_group(self, group: Sequence[tuple[Item, Context]]) -> list[Result | DomainError]:
         """Return the outcome of each item, in their order. Runs in a thread."""

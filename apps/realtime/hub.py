@@ -7,24 +7,36 @@ streams their users may read, so that a lost control is made up for.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+from apps.core.errors import Busy
 from apps.core.kept import drop_here
+from apps.realtime.admission import Admission, Candidate, admit
 from apps.realtime.background import every, spawn
 from apps.realtime.closing import SESSION_REVOKED
-from apps.realtime.controls import DropTag, EndSession, Revoke, Subscribe, unpack
+from apps.realtime.controls import DropTag, EndSession, LeaveRoom, Revoke, Subscribe, unpack
 from apps.realtime.database_notices import Notice
 from apps.realtime.frames import Frame, Wakeup
 from apps.realtime.isolation import each
-from apps.realtime.presence import announce_departures, announce_online, presence_store
-from apps.realtime.registry import SocketAuthenticator
+from apps.realtime.presence import (
+    PresenceChange,
+    announce_departures,
+    announce_presence,
+    presence_store,
+)
+from apps.realtime.registry import MustWait, SocketAuthenticator
 from apps.realtime.relay import Relay
+from apps.realtime.room_sockets import RoomSockets
+from apps.realtime.rooms import room_check, room_leave, rooms_expire, rooms_refresh
+from apps.realtime.server_frames import ROOM_PREFIX
 from apps.realtime.socket_frames import Heartbeat
-from apps.realtime.sockets import Socket, Subscriber
+from apps.realtime.sockets import PresenceEntry, Socket, Subscriber
 from apps.realtime.subscriptions import Subscriptions
-from apps.realtime.threads import in_redis_thread, in_thread
+from apps.realtime.threads import in_redis_thread, in_thread, later
+from apps.realtime.together import Together
 from apps.realtime.transport import HEARTBEAT_SECONDS
 from apps.realtime.wakeups import receive_here, wake
 
@@ -34,6 +46,8 @@ HEARTBEAT_PARTS = HEARTBEAT_SECONDS // HEAL_SECONDS
 # A session may end after its socket was authenticated and before the hub knows that socket. The hub
 # remembers for so many seconds which sessions ended; the sweep finds what takes longer.
 ENDED_SECONDS = 60
+# How many rooms one sweep checks, with a query each.
+ROOMS_CHECKED_AT_ONCE = 500
 
 _hub: "Hub | None" = None
 
@@ -68,12 +82,16 @@ class Hub:
     def __init__(self, authenticator: SocketAuthenticator) -> None:
         self.loop = asyncio.get_running_loop()
         self.subscriptions = Subscriptions()
+        self.rooms = RoomSockets()
         self._authenticator = authenticator
         self._sockets: set[Socket] = set()
         self._by_session: defaultdict[UUID, set[Subscriber]] = defaultdict(set)
         self._ended: dict[UUID, float] = {}
         self._heartbeat_part = 0
         self._relay = Relay(self.deliver, self.receive_notice)
+        self._admissions = Together(self._admit_together)
+        self._arrivals = Together(self._announce_together)
+        self._departures = Together(self._forget_together)
 
     def start(self) -> None:
         """Begin to send and receive wake-ups, and the repeated work for the sockets."""
@@ -87,12 +105,52 @@ class Hub:
         spawn(every(heartbeat, self._sweep_sessions))
         spawn(every(heartbeat, self._sweep_subscriptions))
         spawn(every(heartbeat, self._refresh_presence))
+        spawn(every(HEAL_SECONDS, self._expire_rooms))
+        spawn(every(heartbeat, self._refresh_rooms))
 
     def counts(self) -> tuple[int, int]:
         """Return how many users and how many sockets are connected here."""
         return len({socket.identity.user_id for socket in tuple(self._sockets)}), len(self._sockets)
 
     # Sockets.
+
+    async def admit(self, candidate: Candidate, owner: str) -> Admission:
+        """Return the admission of a client, together with those who arrive at the same moment;
+        raise why there is none. The owner is the network of the client."""
+        try:
+            return await self._admissions.ask(candidate, owner)
+        except MustWait:
+            admitting = partial(admit, self._authenticator, [candidate], wait=True)
+            [outcome] = await in_redis_thread(admitting)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def announce(self, change: PresenceChange) -> None:
+        """Tell others that a user is online, soon. Nobody waits for that."""
+        self._arrivals.ask(change)
+
+    async def forget(self, entry: PresenceEntry) -> None:
+        """Remove a socket that is closed from the store of presence, together with those that are
+        closed at the same moment."""
+        try:
+            await self._departures.ask(entry)
+        except Busy:
+            # The user would stay online for as long as the store keeps the socket.
+            later(partial(presence_store().leave, [entry]))
+
+    async def _admit_together(
+        self, candidates: Sequence[Candidate]
+    ) -> Sequence[Admission | Exception]:
+        return await in_redis_thread(admit, self._authenticator, candidates)
+
+    async def _announce_together(self, changes: Sequence[PresenceChange]) -> Sequence[None]:
+        await in_thread(announce_presence, changes)
+        return [None] * len(changes)
+
+    async def _forget_together(self, entries: Sequence[PresenceEntry]) -> Sequence[None]:
+        await in_redis_thread(presence_store().leave, entries)
+        return [None] * len(entries)
 
     def add(self, socket: Socket) -> None:
         """Add a socket that is authenticated."""
@@ -102,6 +160,7 @@ class Hub:
     def remove(self, socket: Socket) -> None:
         """Forget a socket."""
         self._sockets.discard(socket)
+        self.rooms.remove_from_all(socket)
         self.leave(socket)
 
     def enter(self, subscriber: Subscriber) -> None:
@@ -119,6 +178,16 @@ class Hub:
             del self._by_session[subscriber.identity.session_id]
         self.subscriptions.remove(subscriber)
 
+    async def leave_rooms(self, socket: Socket) -> None:
+        """Take a socket that is closed out of its rooms."""
+        if left := self.rooms.remove_from_all(socket):
+            leave = partial(room_leave, left)
+            try:
+                await in_redis_thread(leave)
+            except Busy:
+                # Its user would stay inside for as long as the store keeps the socket.
+                later(leave)
+
     def close_session(self, session: UUID) -> None:
         """Close the sockets and the polls of a session that ended."""
         self._ended[session] = self.loop.time()
@@ -134,8 +203,14 @@ class Hub:
 
     def deliver(self, wakeup: Wakeup) -> None:
         """Deliver the frames of a wake-up to the sockets here, and apply its controls."""
-        each("frame", wakeup["frames"], lambda packed: self.subscriptions.deliver(Frame(*packed)))
+        each("frame", wakeup["frames"], lambda packed: self._deliver(Frame(*packed)))
         self._apply(wakeup["controls"])
+
+    def _deliver(self, frame: Frame) -> None:
+        if frame.stream.startswith(ROOM_PREFIX):
+            self.rooms.deliver(frame)
+        else:
+            self.subscriptions.deliver(frame)
 
     def receive_notice(self, notice: Notice) -> None:
         """Have the streams here read what they miss of a notice, and apply its controls."""
@@ -155,6 +230,8 @@ class Hub:
                     self.subscriptions.revoke(user, stream)
                 case Subscribe(user, stream):
                     granted[stream].append(user)
+                case LeaveRoom(user, room):
+                    self.rooms.expel(user, room)
                 case DropTag(tag):
                     changed.append(tag)
 
@@ -201,11 +278,28 @@ class Hub:
         await self.subscriptions.sweep()
 
     async def _refresh_presence(self) -> None:
-        alive = [socket for socket in self._sockets if not socket.closed]
+        alive = {socket: socket.entry for socket in self._sockets if not socket.closed}
         refresh = presence_store().refresh
-        for arrival in await in_redis_thread(refresh, [socket.entry for socket in alive]):
-            await in_thread(announce_online, arrival)
+        if changes := await in_redis_thread(refresh, list(alive.values())):
+            await in_thread(announce_presence, changes)
+        # An activity that changed meanwhile may have been overwritten by the one before.
+        changed = [socket.entry for socket, entry in alive.items() if socket.entry is not entry]
+        if changed and (changes := await in_redis_thread(refresh, changed)):
+            await in_thread(announce_presence, changes)
         # A socket that left meanwhile may have been refreshed after it left.
-        for socket in alive:
-            if socket.closed:
-                await in_redis_thread(presence_store().leave, socket.entry)
+        if left := [socket.entry for socket in alive if socket.closed]:
+            await in_redis_thread(presence_store().leave, left)
+
+    async def _expire_rooms(self) -> None:
+        await in_redis_thread(rooms_expire)
+
+    async def _refresh_rooms(self) -> None:
+        """Keep the sockets in their rooms, but for those whose users may not be there any more."""
+        refreshed = self.rooms.entries()
+        await in_redis_thread(rooms_refresh, refreshed)
+        # A socket that left meanwhile may have been refreshed after it left.
+        now = set(self.rooms.entries())
+        if left := [entry for entry in refreshed if entry not in now]:
+            await in_redis_thread(room_leave, left)
+        for room, users in self.rooms.next_to_check(ROOMS_CHECKED_AT_ONCE).items():
+            await in_redis_thread(room_check, room, users)

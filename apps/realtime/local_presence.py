@@ -3,12 +3,19 @@
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
 from apps.realtime import presence
-from apps.realtime.presence import Arrival, Departure, TooManySockets
+from apps.realtime.presence import (
+    ActivityChange,
+    Arrival,
+    Departure,
+    Entered,
+    PresenceChange,
+    TooManySockets,
+)
 from apps.realtime.sockets import PresenceEntry
 
 
@@ -22,33 +29,26 @@ class LocalPresence:
         # the announcement is retried.
         self._leaving: dict[UUID, float] = {}
         self._announcing: dict[UUID, tuple[float, float]] = {}
+        # The users who are away from all of their devices.
+        self._away: set[UUID] = set()
         self._lock = threading.Lock()
 
-    def enter(self, entry: PresenceEntry) -> Arrival | None:
+    def arrive(self, entries: Sequence[PresenceEntry]) -> list[Entered]:
         """See PresenceStore."""
         with self._lock:
-            own = self._entries[entry.user_id]
-            if len(own) >= presence.SOCKETS_PER_USER:
-                raise TooManySockets
-            was_online = bool(own) or entry.user_id in self._leaving
-            own.add(entry)
-            self._leaving.pop(entry.user_id, None)
-            self._announcing.pop(entry.user_id, None)
-            return None if was_online else Arrival(entry.user_id, _microseconds())
+            return [self._arrive(entry) for entry in entries]
 
-    def leave(self, entry: PresenceEntry) -> None:
+    def leave(self, entries: Sequence[PresenceEntry]) -> None:
         """See PresenceStore."""
         with self._lock:
-            own = self._entries[entry.user_id]
-            if entry in own and len(own) == 1:
-                self._leaving[entry.user_id] = time.time() + presence.GRACE_SECONDS
-            own.discard(entry)
-            if not own:
-                del self._entries[entry.user_id]
+            for entry in entries:
+                self._leave(entry)
 
-    def refresh(self, entries: Iterable[PresenceEntry]) -> list[Arrival]:
+    def refresh(self, entries: Iterable[PresenceEntry]) -> list[PresenceChange]:
         """See PresenceStore."""
-        return []
+        with self._lock:
+            changes = [self._refresh(entry) for entry in entries]
+        return [change for change in changes if change is not None]
 
     def departures(self, *, hurry: bool = False) -> list[Departure]:
         """See PresenceStore."""
@@ -58,6 +58,7 @@ class LocalPresence:
                 if hurry or due <= now:
                     del self._leaving[user]
                     self._announcing[user] = (due - presence.GRACE_SECONDS, 0.0)
+                    self._away.discard(user)
             left = [(user, at) for user, (at, retry) in self._announcing.items() if retry <= now]
             for user, at in left:
                 self._announcing[user] = (at, now + presence.RETRY_ANNOUNCEMENT_SECONDS)
@@ -66,10 +67,11 @@ class LocalPresence:
                 for user, at in left
             ]
 
-    def mark_announced(self, user_id: UUID) -> None:
+    def mark_announced(self, users: Sequence[UUID]) -> None:
         """See PresenceStore."""
         with self._lock:
-            self._announcing.pop(user_id, None)
+            for user in users:
+                self._announcing.pop(user, None)
 
     def online(self, users: Iterable[UUID]) -> set[UUID]:
         """See PresenceStore."""
@@ -81,10 +83,53 @@ class LocalPresence:
                 if user in self._entries or self._leaving.get(user, 0.0) > now
             }
 
+    def away(self, users: Iterable[UUID]) -> set[UUID]:
+        """See PresenceStore."""
+        with self._lock:
+            return self._away.intersection(users)
+
     def sockets(self, user_id: UUID) -> Counter[UUID]:
         """See PresenceStore."""
         with self._lock:
             return Counter(entry.session_id for entry in self._entries.get(user_id, ()))
+
+    def _arrive(self, entry: PresenceEntry) -> Entered:
+        own = self._entries[entry.user_id]
+        if len(own) >= presence.SOCKETS_PER_USER:
+            return TooManySockets()
+        was_online = bool(own) or entry.user_id in self._leaving
+        own.add(entry)
+        self._leaving.pop(entry.user_id, None)
+        self._announcing.pop(entry.user_id, None)
+        return (
+            self._activity(entry.user_id) if was_online else Arrival(entry.user_id, _microseconds())
+        )
+
+    def _refresh(self, entry: PresenceEntry) -> PresenceChange | None:
+        own = self._entries.get(entry.user_id, set())
+        if entry not in own:
+            return None
+        # They are equal, and the new one says whether the user is away now.
+        own.discard(entry)
+        own.add(entry)
+        return self._activity(entry.user_id)
+
+    def _activity(self, user: UUID) -> ActivityChange | None:
+        """Return the change if the user became active on one of their devices, or away from
+        all."""
+        away = all(entry.away for entry in self._entries[user])
+        if away == (user in self._away):
+            return None
+        (self._away.add if away else self._away.discard)(user)
+        return ActivityChange(user, _microseconds(), away)
+
+    def _leave(self, entry: PresenceEntry) -> None:
+        own = self._entries[entry.user_id]
+        if entry in own and len(own) == 1:
+            self._leaving[entry.user_id] = time.time() + presence.GRACE_SECONDS
+        own.discard(entry)
+        if not own:
+            del self._entries[entry.user_id]
 
 
 def _microseconds() -> int:

@@ -3,32 +3,29 @@
 import itertools
 import time
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
-import structlog
-
-from apps.core.errors import Busy
 from apps.core.http.envelope import timestamp
+from apps.core.quick_log import QuickLog
 from apps.realtime import connection_log
 from apps.realtime.errors import TooManyStreams
 from apps.realtime.frames import Frame
 from apps.realtime.hub import Hub
 from apps.realtime.outbox import Outbox
-from apps.realtime.presence import presence_store
 from apps.realtime.resume_points import ResumePoint
 from apps.realtime.server_frames import SocketFrame
 from apps.realtime.socket_frames import Connected
 from apps.realtime.sockets import Identity, PresenceEntry
-from apps.realtime.threads import in_redis_thread, later
 from apps.realtime.transport import HEARTBEAT_SECONDS
-from apps.realtime.wire import Wire
+from apps.realtime.wire import SOCKET_LOGGER, Wire
 
-log = structlog.get_logger("parley.socket")
+log = QuickLog(SOCKET_LOGGER)
 
 # More than a user has groups, and few enough that a heartbeat, which names all of them, is smaller
 # than 64 KiB.
 STREAMS_PER_SOCKET = 1_000
+
 
 _numbers = itertools.count()
 
@@ -48,6 +45,7 @@ class OpenSocket(Outbox):
         self.revoked: set[str] = set()
         self.opted_out: set[str] = set()
         self.catching_up: dict[str, object] = {}
+        self.rooms: set[str] = set()
         self.connected = False
         self.request_id: str | None = None
         self._hub = hub
@@ -101,6 +99,18 @@ class OpenSocket(Outbox):
         """Unsubscribe from a stream."""
         self._hub.subscriptions.unsubscribe(self, name)
 
+    def set_away(self, away: bool) -> None:
+        """Note whether the user is away from this device."""
+        self.entry = replace(self.entry, away=away)
+
+    def enter_room(self, room: str) -> None:
+        """Receive the signals of a room, and stay inside while the socket is open."""
+        self._hub.rooms.add(self, room)
+
+    def leave_room(self, room: str) -> None:
+        """Receive nothing more of a room."""
+        self._hub.rooms.remove(self, room)
+
     def heads(self) -> dict[str, int]:
         """Return the last number of each stream that the socket is subscribed to."""
         return self._hub.subscriptions.heads_of(self)
@@ -109,12 +119,9 @@ class OpenSocket(Outbox):
         """Forget the socket, which is closed: by the server, or by the client with this code."""
         self.closed = True
         connection_log.ended(self.close_code or client_code)
-        leave = partial(presence_store().leave, self.entry)
         try:
-            await in_redis_thread(leave)
-        except Busy:
-            # The user would stay online for as long as the store keeps the socket.
-            later(leave)
+            await self._hub.forget(self.entry)
+            await self._hub.leave_rooms(self)
         finally:
             # This comes last, so that a hub without sockets has none that is still at work.
             self._hub.remove(self)

@@ -1,4 +1,5 @@
-"""What features register with the websocket: commands, and who may see whose presence."""
+"""What features register with the websocket: commands, who may see whose presence, and how it is
+announced that somebody entered or left a room."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,11 +8,12 @@ from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.core.errors import DomainError
 from apps.core.serializers import CamelSerializer
 from apps.realtime.server_frames import SocketFrame
 from apps.realtime.sockets import Identity, Socket
 
-Audience = Callable[[UUID, Collection[UUID] | None], Iterable[UUID]]
+Audience = Callable[[Collection[UUID], Collection[UUID] | None], Iterable[tuple[UUID, UUID]]]
 Handler = Callable[[Socket, Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]
 
 
@@ -29,12 +31,27 @@ class Command:
     answers: Sequence[type[SocketFrame]]
 
 
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """The user and session that open a socket, and the user as they are shown to themselves."""
+
+    identity: Identity
+    user: Mapping[str, Any]
+
+
+class MustWait(Exception):
+    """What opens this socket is locked by another transaction. The others of its group must not
+    wait for that."""
+
+
 class SocketAuthenticator(Protocol):
     """What the accounts app decides about sockets and polls."""
 
-    def authenticate(self, scope: Mapping[str, Any]) -> tuple[Identity, Mapping[str, Any]]:
-        """Return the user and session that open this socket, and the user as they are shown to
-        themselves; raise Unauthorized or Forbidden."""
+    def authenticate(
+        self, scopes: Sequence[Mapping[str, Any]], *, wait: bool
+    ) -> Sequence[Authenticated | DomainError | MustWait]:
+        """Return for each handshake, in their order, who opens the socket, or why nobody does.
+        Unless it is told to `wait` for locks, that may be MustWait."""
 
     def identify(self, token: str) -> Identity:
         """Return the user and session of an access token; raise Unauthorized."""
@@ -46,6 +63,7 @@ class SocketAuthenticator(Protocol):
 
 commands: dict[str, Command] = {}
 _audiences: list[Audience] = []
+_room_announcers: list[Callable[[Sequence[Any]], None]] = []
 _authenticators: list[SocketAuthenticator] = []
 
 
@@ -86,12 +104,36 @@ def socket_authenticator() -> SocketAuthenticator:
 
 
 def audience(found: Audience) -> None:
-    """Register a function that returns users who may see the presence of a user, given the user's
-    id and the users among whom to look, which is None for all users."""
+    """Register a function that returns who may see the presence of some users, each as that user
+    and one who may see them, given the users and those among whom to look, which is None for all.
+    """
     _audiences.append(found)
 
 
 def audience_of(user_id: UUID, among: Collection[UUID] | None = None) -> set[UUID]:
     """Return the users who may see the presence of the user: all of them, or those among some
     users."""
-    return {other for found in _audiences for other in found(user_id, among)} - {user_id}
+    return audiences_of([user_id], among)[user_id]
+
+
+def audiences_of(
+    users: Collection[UUID], among: Collection[UUID] | None = None
+) -> dict[UUID, set[UUID]]:
+    """Return for each of the users what audience_of() returns, with the queries of one."""
+    audiences: dict[UUID, set[UUID]] = {user: set() for user in users}
+    for found in _audiences:
+        for user, other in found(users, among):
+            if user != other:
+                audiences[user].add(other)
+    return audiences
+
+
+def room_announcer(announcer: Callable[[Sequence[Any]], None]) -> None:
+    """Register a function that announces changes of rooms (rooms.RoomChange)."""
+    _room_announcers.append(announcer)
+
+
+def announce_rooms(changes: Sequence[Any]) -> None:
+    """Announce changes of rooms to those who are inside."""
+    for announcer in _room_announcers if changes else ():
+        announcer(changes)

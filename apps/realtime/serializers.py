@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from django.db.models import TextChoices
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -9,11 +10,29 @@ from apps.core.examples import EXAMPLE_ID
 from apps.core.serializers import CamelSerializer, Identifier, ShortList, Text, WholeNumber
 
 EXAMPLE = f"user.{EXAMPLE_ID}"
+ROOM_EXAMPLE = f"post.{EXAMPLE_ID}"
+
+
+class Activity(TextChoices):
+    """What a user is at a device, or at all of their devices together."""
+
+    ACTIVE = "active"
+    AWAY = "away"
 
 
 @extend_schema_field({"type": "string", "minLength": 1, "maxLength": 100, "examples": [EXAMPLE]})
 class StreamName(Text):
     """The name of a stream."""
+
+    def __init__(self) -> None:
+        super().__init__(max_length=100)
+
+
+@extend_schema_field(
+    {"type": "string", "minLength": 1, "maxLength": 100, "examples": [ROOM_EXAMPLE]}
+)
+class RoomName(Text):
+    """The name of a room."""
 
     def __init__(self) -> None:
         super().__init__(max_length=100)
@@ -58,6 +77,12 @@ class PresenceQuery(CamelSerializer):
     """Users."""
 
     user_ids = ShortList(child=Identifier(), min_length=1, max_length=100)
+
+
+class ActivityInput(CamelSerializer):
+    """Whether you are active at this device, or away from it."""
+
+    state = serializers.ChoiceField(Activity.choices)
 
 
 class UnsubscribeAck(CamelSerializer):
@@ -112,11 +137,18 @@ class ErrorPayload(CamelSerializer):
 
 class SeenPayload(CamelSerializer):
     online = serializers.BooleanField()
+    activity = serializers.ChoiceField(
+        Activity.choices, allow_null=True, help_text="Null while the user is offline."
+    )
     last_seen_at = serializers.DateTimeField(allow_null=True)
 
 
 class PresencePayload(CamelSerializer):
     presence = serializers.DictField(child=SeenPayload(), help_text="By the id of the user.")
+
+
+class LeftRoomPayload(CamelSerializer):
+    room = RoomName()
 
 
 class ResetPayload(CamelSerializer):
@@ -131,8 +163,9 @@ class SubscribedPayload(ResetPayload):
     recovered = serializers.BooleanField(help_text="True if the events that you missed follow.")
 
 
-class UserOnlinePayload(CamelSerializer):
+class UserActivityPayload(CamelSerializer):
     user_id = serializers.UUIDField()
+    activity = serializers.ChoiceField(Activity.choices)
 
 
 class UserOfflinePayload(CamelSerializer):

@@ -21,6 +21,9 @@ from apps.realtime.streams import StreamType
 
 Payload = type[CamelSerializer]
 
+# What the name of a room has before it where frames are addressed. It is in no name of a stream.
+ROOM_PREFIX = "room:"
+
 # Every type that the server sends, by its name on the wire.
 server_frames: dict[str, type["ServerFrame"]] = {}
 
@@ -105,6 +108,25 @@ class Signal(StreamFrame):
     def about(self) -> str:
         """Return the name of the thing of which only the latest signal counts, or nothing."""
         return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoomSignal(ServerFrame):
+    """A signal about a user, to the others who are inside a room. Of signals about one user, none
+    is delivered after one with a larger `version`."""
+
+    room: str
+    user_id: UUID
+    version: int
+
+    @property
+    def about(self) -> str:
+        """Return the id of the user, who does not get the signal."""
+        return str(self.user_id)
+
+    def streams(self) -> list[str]:
+        """Return the address of those who are inside."""
+        return [f"{ROOM_PREFIX}{self.room}"]
 
 
 @dataclass(frozen=True, kw_only=True)

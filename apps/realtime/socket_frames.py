@@ -10,6 +10,7 @@ from apps.realtime.serializers import (
     ConnectedPayload,
     ErrorPayload,
     HeadsPayload,
+    LeftRoomPayload,
     PongPayload,
     PresencePayload,
     ResetPayload,
@@ -116,6 +117,16 @@ class Unsubscribed(SocketFrame):
     payload = UnsubscribeAck
 
     stream: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftRoom(SocketFrame):
+    """You are not inside a room any more, because you may not see what it is about."""
+
+    type = "left_room"
+    payload = LeftRoomPayload
+
+    room: str
 
 
 @dataclass(frozen=True, kw_only=True)

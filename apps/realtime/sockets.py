@@ -1,7 +1,7 @@
 """What an open websocket, and any other subscriber of streams, is to the rest of the app."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID, uuid4
 
@@ -23,12 +23,13 @@ class Identity:
 
 @dataclass(frozen=True)
 class PresenceEntry:
-    """One socket of a user, and the process that serves it."""
+    """One socket of a user, the process that serves it, and whether the user is away from it."""
 
     user_id: UUID
     session_id: UUID
     socket_id: str
     process: str = PROCESS
+    away: bool = field(default=False, compare=False)
 
     @property
     def member(self) -> str:
@@ -79,6 +80,8 @@ class Socket(Subscriber, Protocol):
 
     entry: PresenceEntry
     number: int
+    # The rooms that it is inside.
+    rooms: set[str]
     # The requestId of the frame that is being dispatched, if it has one.
     request_id: str | None
 
@@ -95,6 +98,15 @@ class Socket(Subscriber, Protocol):
 
     def unsubscribe(self, name: str) -> None:
         """Unsubscribe from a stream."""
+
+    def set_away(self, away: bool) -> None:
+        """Note whether the user is away from this device."""
+
+    def enter_room(self, room: str) -> None:
+        """Receive the signals of a room, and stay inside while the socket is open."""
+
+    def leave_room(self, room: str) -> None:
+        """Receive nothing more of a room."""
 
     def heads(self) -> Mapping[str, int]:
         """Return the last number of each stream that the socket is subscribed to."""

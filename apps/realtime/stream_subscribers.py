@@ -38,22 +38,30 @@ class StreamSubscribers:
     what is missing is read from the log, up to the highest head that this process learned of.
     """
 
-    def __init__(self, name: str, pages: Pages, start: Awaitable[Heads]) -> None:
+    def __init__(self, name: str, pages: Pages) -> None:
         self.name = name
         self.position = 0
         self._pages = pages
         self._epoch = ""
         self._known_head = 0
         self._subscribers: set[Subscriber] = set()
-        self._catching_up = 0
+        self._holders = 0
         self._versions: dict[str, int] = {}
-        # All who subscribe await the start, and its error.
-        self._reading: asyncio.Task[None] | None = asyncio.create_task(self._start(start))
+        self._reading: asyncio.Task[None] | None = None
 
     @property
     def idle(self) -> bool:
-        """Return whether the stream has no subscriber here, and none that is catching up."""
-        return not self._subscribers and not self._catching_up
+        """Return whether the stream has no subscriber here, and nobody who is to become one."""
+        return not self._subscribers and not self._holders
+
+    def begin(self, head: int, epoch: str) -> None:
+        """Begin at the head."""
+        self.position, self._epoch = head, epoch
+        self.notice_head(self._known_head)
+
+    def begin_after(self, asking: Awaitable[Heads]) -> None:
+        """Begin at the head that is being asked for. All who subscribe await it, and its error."""
+        self._reading = asyncio.create_task(self._begin_after(asking))
 
     def deliver(self, frame: Frame) -> None:
         """Deliver a signal, or the next event; read the log when the event is not the next one."""
@@ -82,14 +90,31 @@ class StreamSubscribers:
             self._reset_all()
         self.notice_head(head)
 
-    async def subscribe_without_answer(self, socket: Subscriber, readable_after: int) -> None:
-        """Subscribe the socket from the position on."""
-        await self._begin_catching_up()
-        try:
-            await self._advance_to(readable_after)
-            self._add(socket, None)
-        finally:
-            self._catching_up -= 1
+    def hold(self) -> None:
+        """Be not idle until release() is called."""
+        self._holders += 1
+
+    def release(self) -> None:
+        """End what hold() began."""
+        self._holders -= 1
+
+    def has_reached(self, number: int) -> bool:
+        """Return whether the position is known, and at least the number."""
+        return self._reading is None and self.position >= number
+
+    async def reach(self, number: int) -> None:
+        """Wait until has_reached(); raise Busy if it does not get there. A user who may read only
+        later events would otherwise receive earlier ones."""
+        if self._reading is not None:
+            await asyncio.shield(self._reading)
+        if self.position < number:
+            await self._refresh_head()
+        if self.position < number:
+            raise Busy
+
+    def join(self, socket: Subscriber) -> None:
+        """Subscribe the socket from the position on, without an answer."""
+        self._add(socket, None)
 
     async def subscribe(self, socket: Subscriber, point: ResumePoint) -> None:
         """Answer `subscribed` or `reset`, send the socket its backlog, and subscribe it.
@@ -97,11 +122,12 @@ class StreamSubscribers:
         Live frames are not delivered to a socket that is catching up: it reads them from the log
         as well, and joins the others when it has reached their position.
         """
-        await self._begin_catching_up()
+        self.hold()
         try:
+            await self.reach(0)
             if not self._epoch or (point.after or 0) > self.position:
                 await self._refresh_head()
-            await self._advance_to(point.readable_after)
+            await self.reach(point.readable_after)
             epoch, position = self._epoch, self.position
             backlog = Backlog([], complete=True)
             if point.after is not None:
@@ -122,7 +148,7 @@ class StreamSubscribers:
                 self._tell(socket, point, self._reset())
             self._add(socket, point)
         finally:
-            self._catching_up -= 1
+            self.release()
 
     def unsubscribe(self, socket: Subscriber) -> None:
         """Remove the socket from the subscribers."""
@@ -138,24 +164,6 @@ class StreamSubscribers:
         if self._goes_on(socket, point):
             self._subscribers.add(socket)
             socket.streams.add(self.name)
-
-    async def _begin_catching_up(self) -> None:
-        """Count the caller as catching up, and wait until the position is known."""
-        self._catching_up += 1
-        try:
-            if self._reading is not None:
-                await asyncio.shield(self._reading)
-        except BaseException:
-            self._catching_up -= 1
-            raise
-
-    async def _advance_to(self, number: int) -> None:
-        """Wait until the position is at least the number; raise Busy if it does not get there. A
-        user who may read only later events would otherwise receive earlier ones."""
-        if self.position < number:
-            await self._refresh_head()
-        if self.position < number:
-            raise Busy
 
     async def _refresh_head(self) -> None:
         """Read the head from the log, and wait until the position has reached it."""
@@ -192,15 +200,15 @@ class StreamSubscribers:
             return Backlog([], complete=True)
         return await self._pages.read(self.name, position, self.position)
 
-    async def _start(self, start: Awaitable[Heads]) -> None:
+    async def _begin_after(self, asking: Awaitable[Heads]) -> None:
         """Learn the position; the heads of frames that arrive meanwhile are noted.
 
         If that fails, it fails for all who subscribe: nobody is subscribed to a stream whose
         position is unknown.
         """
-        self.position, self._epoch = (await start)[self.name]
+        head, epoch = (await asking)[self.name]
         self._reading = None
-        self.notice_head(self._known_head)
+        self.begin(head, epoch)
 
     async def _read_missing(self) -> None:
         try:

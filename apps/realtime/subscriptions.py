@@ -6,11 +6,9 @@ in case a control was lost. A revocation is applied at once, and holds until the
 again.
 """
 
-import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 from uuid import UUID
 
 from apps.realtime.background import spawn
@@ -21,9 +19,10 @@ from apps.realtime.pages import Pages
 from apps.realtime.resume_points import ResumePoint
 from apps.realtime.socket_frames import Unsubscribed
 from apps.realtime.sockets import Subscriber
-from apps.realtime.stream_subscribers import StreamSubscribers
+from apps.realtime.stream_subscribers import Heads, StreamSubscribers
 from apps.realtime.streams import automatic_streams_of, readers_of
 from apps.realtime.threads import in_thread
+from apps.realtime.together import Together
 
 # For how many users one query of the sweep asks.
 USERS_AT_ONCE = 500
@@ -39,6 +38,11 @@ class Subscriptions:
         # The streams that sockets are to be subscribed to once they are connected, with the event
         # after which their users may read.
         self._pending: defaultdict[Subscriber, dict[str, int]] = defaultdict(dict)
+        self._starts = Together(self._find_starts)
+        self._readers = Together(self._find_readers)
+        # For each query for the heads of streams that is under way: the heads of the events that
+        # came meanwhile and were for streams without a subscriber.
+        self._missed: list[dict[str, int]] = []
 
     def add(self, socket: Subscriber) -> None:
         """Add a socket that is authenticated."""
@@ -56,19 +60,41 @@ class Subscriptions:
 
     async def subscribe_at_start(self, socket: Subscriber) -> None:
         """Subscribe a new socket to the automatic streams of its user, from their positions on,
-        without a frame."""
-        user = socket.identity.user_id
-        streams = (await in_thread(automatic_streams_of, [user]))[user]
-        # One query for all of them, however many there are.
-        asked = asyncio.ensure_future(
-            in_thread(heads, [*streams.keys() - self._subscribers.keys()])
-        )
-        for name, readable_after in streams.items():
-            subscribers = self._subscribers_of(name, asked)
-            try:
-                await subscribers.subscribe_without_answer(socket, readable_after)
-            finally:
+        without a frame.
+
+        It is subscribed to all of them at one moment, with which this ends: its first frame names
+        their positions, and no event may come before it.
+        """
+        automatic = await self._starts.ask(socket.identity.user_id)
+        joining = [(self._subscribers_of(name), after) for name, after in automatic.items()]
+        for subscribers, _ in joining:
+            subscribers.hold()
+        try:
+            for subscribers, readable_after in joining:
+                if not subscribers.has_reached(readable_after):
+                    await subscribers.reach(readable_after)
+            for subscribers, _ in joining:
+                subscribers.join(socket)
+        finally:
+            for subscribers, _ in joining:
+                subscribers.release()
                 self._drop_idle(subscribers)
+
+    async def _find_starts(self, users: Sequence[UUID]) -> list[Mapping[str, int]]:
+        """Return the automatic streams of each of the users, whose subscribers exist then."""
+        missed: dict[str, int] = {}
+        self._missed.append(missed)
+        try:
+            automatic, found = await in_thread(_starts_of, users)
+        finally:
+            self._missed = [one for one in self._missed if one is not missed]
+        # No event is lost: nothing is awaited from here on until the subscribers exist.
+        for name, (head, epoch) in found.items():
+            if name not in self._subscribers:
+                subscribers = self._subscribers[name] = StreamSubscribers(name, self._pages)
+                subscribers.begin(head, epoch)
+                subscribers.notice_head(missed.get(name, 0))
+        return [automatic[user] for user in users]
 
     async def subscribe(self, socket: Subscriber, name: str, point: ResumePoint) -> None:
         """Subscribe the socket to a stream as its client asked; raise StreamNotFound if its user
@@ -81,12 +107,15 @@ class Subscriptions:
         socket.revoked.discard(name)
         socket.opted_out.add(name)
         user = socket.identity.user_id
-        readable_after = (await in_thread(readers_of, name, [user])).get(user)
+        readable_after = await self._readers.ask((name, user))
         if readable_after is not None:
             await self._resume(socket, name, replace(point, readable_after=readable_after))
         socket.opted_out.discard(name)
         if name not in socket.streams and not socket.closed:
             raise StreamNotFound
+
+    async def _find_readers(self, asked: Sequence[tuple[str, UUID]]) -> list[int | None]:
+        return await in_thread(_readable_after, asked)
 
     def unsubscribe(self, socket: Subscriber, name: str) -> None:
         """Unsubscribe the socket as its client asked, until it subscribes again."""
@@ -181,11 +210,19 @@ class Subscriptions:
         subscribers = self._subscribers.get(frame.stream)
         if subscribers is not None:
             subscribers.deliver(frame)
+        elif frame.seq is not None:
+            self._note_missed(frame.stream, frame.seq)
 
     def notice_head(self, name: str, head: int) -> None:
         """Learn the head of a stream."""
         if name in self._subscribers:
             self._subscribers[name].notice_head(head)
+        else:
+            self._note_missed(name, head)
+
+    def _note_missed(self, name: str, head: int) -> None:
+        for missed in self._missed:
+            missed[name] = max(head, missed.get(name, 0))
 
     async def heal(self) -> None:
         """Compare the streams here with the log."""
@@ -215,17 +252,30 @@ class Subscriptions:
             subscribers.unsubscribe(socket)
             self._drop_idle(subscribers)
 
-    def _subscribers_of(
-        self, name: str, asked: "asyncio.Future[Any] | None" = None
-    ) -> StreamSubscribers:
+    def _subscribers_of(self, name: str) -> StreamSubscribers:
         if name not in self._subscribers:
-            start = asyncio.shield(asked) if asked else in_thread(heads, [name])
-            self._subscribers[name] = StreamSubscribers(name, self._pages, start)
+            subscribers = self._subscribers[name] = StreamSubscribers(name, self._pages)
+            subscribers.begin_after(in_thread(heads, [name]))
         return self._subscribers[name]
 
     def _drop_idle(self, subscribers: StreamSubscribers) -> None:
         if subscribers.idle:
             self._subscribers.pop(subscribers.name, None)
+
+
+def _starts_of(users: Sequence[UUID]) -> tuple[dict[UUID, dict[str, int]], Heads]:
+    """Return the automatic streams of the users, and the heads of these streams."""
+    automatic = automatic_streams_of(users)
+    return automatic, heads({name for streams in automatic.values() for name in streams})
+
+
+def _readable_after(asked: Sequence[tuple[str, UUID]]) -> list[int | None]:
+    """Return for each stream and user after which event the user may read, None if they may not."""
+    users: defaultdict[str, set[UUID]] = defaultdict(set)
+    for name, user in asked:
+        users[name].add(user)
+    readers = {name: readers_of(name, of_name) for name, of_name in users.items()}
+    return [readers[name].get(user) for name, user in asked]
 
 
 def _not_allowed(doubtful: Mapping[str, Collection[UUID]]) -> list[tuple[str, UUID]]:

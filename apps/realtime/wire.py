@@ -10,9 +10,13 @@ from apps.core.http.envelope import dumps, timestamp
 from apps.core.http.middleware import address_in_scope, valid_request_id
 from apps.core.http.request_log import shown_address
 from apps.core.metrics import Counter
+from apps.core.quick_log import QuickLog
 from apps.realtime import closing
 
-log = structlog.get_logger("parley.socket")
+SOCKET_LOGGER = "parley.socket"
+
+log = structlog.get_logger(SOCKET_LOGGER)
+lines = QuickLog(SOCKET_LOGGER)
 
 REFUSED_SOCKETS = Counter(
     "parley_websocket_refusals_total", "Clients for which no socket was opened.", ("code",)
@@ -69,7 +73,7 @@ class Wire:
     def log_refusal(self, **why: Any) -> None:
         """Log why no socket is opened for the client, and count it."""
         REFUSED_SOCKETS.add(1, str(why["code"]))
-        log.info(
+        lines.info(
             "refused",
             socket_id=self.socket_id,
             request_id=self.request_id,

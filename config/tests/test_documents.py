@@ -9,7 +9,7 @@ import apps.core.http.idempotency
 import apps.realtime.errors  # noqa: F401
 from apps.core.errors import DomainError
 from apps.realtime import closing, registry
-from apps.realtime.server_frames import Event, Signal, server_frames
+from apps.realtime.server_frames import Event, RoomSignal, Signal, server_frames
 from apps.realtime.streams import stream_types
 from config.tests.pages import DOCS, section
 
@@ -42,7 +42,7 @@ def test_every_frame_of_the_server_has_its_kind_in_the_document() -> None:
             streams = ", or of ".join(f"`{kind.pattern}`" for kind in frame.stream_types())
             assert kinds[name] == f"event of {streams}"
         else:
-            assert (kinds[name] == "signal") == issubclass(frame, Signal)
+            assert (kinds[name] == "signal") == issubclass(frame, Signal | RoomSignal)
 
 
 def test_every_stream_is_described() -> None:

@@ -88,7 +88,7 @@ def conversations(draw: st.DrawFn) -> ConversationSummary:
     conversation = Conversation(id=draw(st.uuids()), first=first, second=second)
     membership = Membership(user=first, conversation=conversation)
     membership.unread = draw(NUMBERS)
-    seen = Seen(draw(st.booleans()), draw(st.none() | MOMENTS))
+    seen = Seen(draw(st.booleans()), draw(st.booleans()), draw(st.none() | MOMENTS))
     return ConversationSummary(membership, second, draw(messages(conversation)), seen)
 
 

@@ -2,8 +2,11 @@
 
 /** What a client sends: the data of each type. */
 export interface Commands {
+  activity: ActivityInput;
   chat_message: MessageInput;
   delivered: DeliveredInput;
+  join_room: RoomInput;
+  leave_room: RoomInput;
   ping: object;
   presence: PresenceQuery;
   read_receipt: ReceiptInput;
@@ -36,8 +39,11 @@ export interface Events {
 /** Signals, which are true for the moment. */
 export interface Signals {
   typing: TypingPayload;
+  user_activity: UserActivityPayload;
+  user_joined_room: RoomSignalPayload;
+  user_left_room: RoomSignalPayload;
   user_offline: UserOfflinePayload;
-  user_online: UserOnlinePayload;
+  user_online: UserActivityPayload;
 }
 
 /** Frames about the connection and its streams. */
@@ -45,6 +51,7 @@ export interface SocketFrames {
   connected: ConnectedPayload;
   error: ErrorPayload;
   heartbeat: HeadsPayload;
+  left_room: LeftRoomPayload;
   pong: PongPayload;
   presence: PresencePayload;
   reset: ResetPayload;
@@ -54,14 +61,23 @@ export interface SocketFrames {
 
 /** What answers each command. */
 export interface Answers {
+  activity: ActivityInput;
   chat_message: MessagePayload;
   delivered: Receipt;
+  join_room: Room;
+  leave_room: Room;
   ping: PongPayload;
   presence: PresencePayload;
   read_receipt: Receipt;
   subscribe: SubscribedPayload | ResetPayload;
   typing: TypingAck;
   unsubscribe: UnsubscribeAck;
+}
+
+export type Activity = "active" | "away";
+
+export interface ActivityInput {
+  state: Activity;
 }
 
 export interface ConnectedPayload {
@@ -83,7 +99,7 @@ export interface DeliveryReceiptPayload {
   deliveredAt: string;
 }
 
-export type ErrorCode = "ACCOUNT_SUSPENDED" | "BAD_REQUEST" | "CONFLICT" | "FORBIDDEN" | "HEADERS_TOO_LARGE" | "IDEMPOTENCY_KEY_REUSED" | "INTERNAL_ERROR" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "PAYLOAD_TOO_LARGE" | "PRECONDITION_FAILED" | "RATE_LIMIT_EXCEEDED" | "REQUEST_TIMEOUT" | "SERVICE_UNAVAILABLE" | "TOO_MANY_IDEMPOTENCY_KEYS" | "TOO_MANY_STREAMS" | "UNAUTHORIZED" | "UNSUPPORTED_MEDIA_TYPE" | "VALIDATION_ERROR";
+export type ErrorCode = "ACCOUNT_SUSPENDED" | "BAD_REQUEST" | "CONFLICT" | "FORBIDDEN" | "HEADERS_TOO_LARGE" | "IDEMPOTENCY_KEY_REUSED" | "INTERNAL_ERROR" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "PAYLOAD_TOO_LARGE" | "PRECONDITION_FAILED" | "RATE_LIMIT_EXCEEDED" | "REQUEST_TIMEOUT" | "SERVICE_UNAVAILABLE" | "TOO_MANY_IDEMPOTENCY_KEYS" | "TOO_MANY_ROOMS" | "TOO_MANY_STREAMS" | "UNAUTHORIZED" | "UNSUPPORTED_MEDIA_TYPE" | "VALIDATION_ERROR";
 
 export interface ErrorPayload {
   message: string;
@@ -155,6 +171,10 @@ export interface JobEndedPayload {
 }
 
 export type JobStatus = "pending" | "processing" | "completed" | "failed" | "cancelled";
+
+export interface LeftRoomPayload {
+  room: string;
+}
 
 export interface MemberLeftPayload {
   conversationId: string;
@@ -295,6 +315,21 @@ export interface RolesChangedPayload {
   by: string;
 }
 
+export interface Room {
+  room: string;
+  members: Array<User>;
+  count: number;
+}
+
+export interface RoomInput {
+  room: string;
+}
+
+export interface RoomSignalPayload {
+  room: string;
+  user: User;
+}
+
 export interface SecurityAlertPayload {
   reason: "failed_logins";
   at: string;
@@ -302,6 +337,7 @@ export interface SecurityAlertPayload {
 
 export interface SeenPayload {
   online: boolean;
+  activity: "active" | "away" | "None";
   lastSeenAt: string | null;
 }
 
@@ -349,13 +385,14 @@ export interface User {
   createdAt: string;
 }
 
+export interface UserActivityPayload {
+  userId: string;
+  activity: Activity;
+}
+
 export interface UserOfflinePayload {
   userId: string;
   lastSeenAt: string;
-}
-
-export interface UserOnlinePayload {
-  userId: string;
 }
 
 export type UserRole = "user" | "moderator" | "admin";

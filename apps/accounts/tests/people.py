@@ -9,9 +9,10 @@ from django.db import transaction
 
 from apps.accounts.locks import user_locked
 from apps.accounts.logins import user_login, user_register
-from apps.accounts.models import User
+from apps.accounts.models import Session, User
 from apps.accounts.sessions import Device
 from apps.accounts.statuses import locked_user_set_status
+from apps.accounts.tickets import tickets_redeem
 from testing.client import ContractClient
 
 PASSWORD = "correct horse 9"
@@ -75,6 +76,14 @@ def set_status(user: User, status: str) -> None:
     """Set the status of a user, as an administrator does."""
     with transaction.atomic():
         locked_user_set_status(user_locked(user.pk), status)
+
+
+def redeem(ticket: str) -> Session:
+    """Return the session of a ticket that is redeemed alone; raise why there is none."""
+    [outcome] = tickets_redeem([ticket])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 def elsewhere() -> str:

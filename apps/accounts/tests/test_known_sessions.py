@@ -1,6 +1,6 @@
 """A token that was seen needs no query, and is never good for longer than its session."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,7 @@ from apps.accounts.known_sessions import known_user, session_of_token
 from apps.accounts.logins import user_login
 from apps.accounts.models import Session, User
 from apps.accounts.password_changes import password_set
-from apps.accounts.selectors import session_active
+from apps.accounts.selectors import sessions_with_users
 from apps.accounts.sessions import TOUCH_INTERVAL, Device, session_logout
 from apps.accounts.tests.forged import claims_of
 from apps.accounts.tests.people import PASSWORD, Person, set_status
@@ -215,7 +215,7 @@ def test_a_session_whose_use_could_not_be_written_is_looked_up_again(
     long_ago = timezone.now() - TOUCH_INTERVAL
     Session.objects.update(last_used_at=long_ago)
     with monkeypatch.context() as patch:
-        patch.setattr(known_sessions, "session_touch", lambda session: None)
+        patch.setattr(known_sessions, "sessions_touch", lambda sessions: None)
         assert status(alice) == 200
     assert status(alice) == 200
     assert Session.objects.get().last_used_at > long_ago
@@ -224,13 +224,13 @@ def test_a_session_whose_use_could_not_be_written_is_looked_up_again(
 def test_a_session_that_ends_while_it_is_looked_up_is_not_known(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def found_and_ended(session_id: UUID) -> Session:
-        session = session_active(session_id)
+    def found_and_ended(session_ids: Iterable[UUID]) -> list[Session]:
+        [session] = sessions_with_users(session_ids)
         session_logout(alice.user, session=session)
-        return session
+        return [session]
 
     with monkeypatch.context() as patch:
-        patch.setattr(known_sessions, "session_active", found_and_ended)
+        patch.setattr(known_sessions, "sessions_with_users", found_and_ended)
         session_of_token(alice.access)
     with pytest.raises(SessionOver):
         session_of_token(alice.access)

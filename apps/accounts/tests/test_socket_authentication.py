@@ -1,5 +1,6 @@
 """Who may open a websocket. The socket itself is tested in apps/realtime."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -28,9 +29,11 @@ def authenticate(query: str = "", scheme: str = "ws", **headers: str) -> str:
             *((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()),
         ],
     }
-    identity, profile = AccountsSocketAuthenticator().authenticate(scope)
-    assert str(identity.user_id) == str(profile["id"])
-    return str(identity.user_id)
+    [outcome] = AccountsSocketAuthenticator().authenticate([scope])
+    if isinstance(outcome, Exception):
+        raise outcome
+    assert outcome.identity.user_id == outcome.user["id"]
+    return str(outcome.identity.user_id)
 
 
 def test_ticket_header_and_token_each_authenticate_alice(alice: Person) -> None:
@@ -127,7 +130,12 @@ def test_forwarded_addresses_in_several_lines_are_one_list(
     """A proxy may add a line of its own instead of extending the line before it."""
     settings.SERVER_TRUSTED_PROXIES = 2
     seen: list[str] = []
-    monkeypatch.setattr(socket_authentication, "consume_address", seen.append)
+
+    def note(addresses: Sequence[str]) -> list[None]:
+        seen.extend(addresses)
+        return [None] * len(addresses)
+
+    monkeypatch.setattr(socket_authentication, "address_refusals", note)
     lines = (b"198.51.100.1, 192.0.2.7", b"10.0.0.1")
     scope: dict[str, Any] = {
         "query_string": f"token={alice.access}".encode(),
@@ -137,7 +145,7 @@ def test_forwarded_addresses_in_several_lines_are_one_list(
             *((b"x-forwarded-for", line) for line in lines),
         ],
     }
-    AccountsSocketAuthenticator().authenticate(scope)
+    AccountsSocketAuthenticator().authenticate([scope])
     assert seen == ["192.0.2.7"]
 
 

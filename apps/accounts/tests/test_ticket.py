@@ -11,8 +11,8 @@ from pytest_django import Settings
 from apps.accounts.errors import InvalidToken, SessionNotFound, SessionOver
 from apps.accounts.models import Session, WebsocketTicket
 from apps.accounts.pruning import accounts_prune
-from apps.accounts.tests.people import Person
-from apps.accounts.tickets import ticket_issue, ticket_redeem
+from apps.accounts.tests.people import Person, redeem
+from apps.accounts.tickets import ticket_issue
 from apps.core.tests.together import together
 from testing.client import ContractClient
 
@@ -47,9 +47,9 @@ def test_ticket_is_not_stored_in_plain_text(alice: Person) -> None:
 
 def test_ticket_works_once(alice: Person) -> None:
     ticket = ticket_of(alice)
-    assert ticket_redeem(ticket=ticket) == Session.objects.get()
+    assert redeem(ticket) == Session.objects.get()
     with pytest.raises(InvalidToken):
-        ticket_redeem(ticket=ticket)
+        redeem(ticket)
 
 
 def test_session_keeps_its_ten_latest_unused_tickets(alice: Person, bob: Person) -> None:
@@ -58,9 +58,9 @@ def test_session_keeps_its_ten_latest_unused_tickets(alice: Person, bob: Person)
     assert WebsocketTicket.objects.filter(session__user=alice.user).count() == 10
     for ticket in tickets[:2]:
         with pytest.raises(InvalidToken):
-            ticket_redeem(ticket=ticket)
+            redeem(ticket)
     for ticket in [*tickets[2:], bobs]:
-        ticket_redeem(ticket=ticket)
+        redeem(ticket)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -88,14 +88,14 @@ def test_unknown_ticket_blocks_no_writer(alice: Person) -> None:
     with CaptureQueriesContext(connection) as sent:
         for ticket in ("garbage", ""):
             with pytest.raises(InvalidToken):
-                ticket_redeem(ticket=ticket)
+                redeem(ticket)
     assert [query["sql"].partition(" ")[0] for query in sent] == ["SELECT", "SELECT"]
 
 
 @pytest.mark.django_db(transaction=True)
 def test_only_one_of_eight_concurrent_uses_of_a_ticket_succeeds(alice: Person) -> None:
     ticket = ticket_of(alice)
-    results = together(*[lambda: ticket_redeem(ticket=ticket)] * 8)
+    results = together(*[lambda: redeem(ticket)] * 8)
     assert sum(isinstance(result, Session) for result in results) == 1
     assert sum(isinstance(result, InvalidToken) for result in results) == 7
 
@@ -104,14 +104,14 @@ def test_an_expired_ticket_is_refused(alice: Person) -> None:
     ticket = ticket_of(alice)
     WebsocketTicket.objects.update(expires_at=timezone.now())
     with pytest.raises(InvalidToken):
-        ticket_redeem(ticket=ticket)
+        redeem(ticket)
 
 
 @pytest.mark.parametrize("ticket", ["", "unknown", "é\0", "x" * 100_000])
 def test_an_unknown_ticket_is_refused(alice: Person, ticket: str) -> None:
     ticket_of(alice)
     with pytest.raises(InvalidToken):
-        ticket_redeem(ticket=ticket)
+        redeem(ticket)
     assert WebsocketTicket.objects.count() == 1
 
 
@@ -120,7 +120,7 @@ def test_the_ticket_of_a_session_that_is_over_is_refused(alice: Person) -> None:
     ticket = ticket_of(alice)
     alice.post("/auth/logout")
     with pytest.raises(SessionOver):
-        ticket_redeem(ticket=ticket)
+        redeem(ticket)
 
 
 def test_pruning_deletes_only_expired_tickets_and_sessions(alice: Person, bob: Person) -> None:
@@ -133,4 +133,4 @@ def test_pruning_deletes_only_expired_tickets_and_sessions(alice: Person, bob: P
     )
     assert accounts_prune() == 2
     assert Session.objects.get().user == alice.user
-    assert ticket_redeem(ticket=ticket).user == alice.user
+    assert redeem(ticket).user == alice.user

@@ -6,8 +6,8 @@ from apps.accounts.errors import MayNotSetStatus, SessionOver
 from apps.accounts.models import Session, User
 from apps.accounts.policies import may_set_status
 from apps.accounts.statuses import user_set_status
-from apps.accounts.tests.people import PASSWORD, Person, set_status
-from apps.accounts.tickets import ticket_issue, ticket_redeem
+from apps.accounts.tests.people import PASSWORD, Person, redeem, set_status
+from apps.accounts.tickets import ticket_issue
 from testing.client import ContractClient
 
 disabling = pytest.mark.parametrize("status", ["suspended", "banned", "pending"])
@@ -36,7 +36,7 @@ def test_disabled_user_cannot_redeem_a_ticket(alice: Person, status: str) -> Non
     ticket = ticket_issue(alice.user, session=Session.objects.get())
     set_status(alice.user, status)
     with pytest.raises(SessionOver):
-        ticket_redeem(ticket=ticket)
+        redeem(ticket)
 
 
 def test_status_that_is_set_without_the_service_is_enforced(alice: Person) -> None:

@@ -146,11 +146,11 @@ def test_conversation_shows_whether_the_other_user_is_online(
     monkeypatch.setattr(presence, "GRACE_SECONDS", 0)
     new_message(alice, bob)
     device = PresenceEntry(bob.user.pk, uuid7(), "socket")
-    presence_store().enter(device)
+    presence_store().arrive([device])
     try:
         assert listed(alice)["data"][0]["isOnline"] is True
     finally:
-        presence_store().leave(device)
+        presence_store().leave([device])
     until(lambda: listed(alice)["data"][0]["isOnline"] is False)
 
 

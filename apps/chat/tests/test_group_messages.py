@@ -14,7 +14,6 @@ from apps.chat.selectors import (
     memberships_latest,
     messages_in,
     messages_shown,
-    peers_of,
     unread_counts,
 )
 from apps.chat.serializers import MessageOutput
@@ -31,6 +30,7 @@ from apps.chat.tests.factories import (
     users,
 )
 from apps.realtime.models import LoggedEvent
+from apps.realtime.registry import audiences_of
 from testing.queries import statements
 
 pytestmark = pytest.mark.django_db
@@ -277,10 +277,11 @@ def test_members_of_small_groups_see_who_is_online_and_those_of_large_groups_do_
     few, many = users(49), users(50)
     group_of(alice.user, *few)
     group_of(alice.user, *many)
-    assert set(peers_of(alice.user.pk)) - {alice.user.pk} == {carol.user.pk, *(u.pk for u in few)}
-    assert set(peers_of(many[0].pk)) == set()
-    assert alice.user.pk in set(peers_of(few[0].pk))
-    assert set(peers_of(bob.user.pk)) == set()
+    audiences = audiences_of([alice.user.pk, many[0].pk, few[0].pk, bob.user.pk])
+    assert audiences[alice.user.pk] == {carol.user.pk, *(u.pk for u in few)}
+    assert audiences[many[0].pk] == set()
+    assert audiences[few[0].pk] == {alice.user.pk, *(u.pk for u in few[1:])}
+    assert audiences[bob.user.pk] == set()
 
 
 def test_message_to_500_members_takes_as_many_statements_as_to_three(

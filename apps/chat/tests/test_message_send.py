@@ -64,11 +64,11 @@ def test_message_to_an_online_user_is_sent_and_not_yet_delivered(
 ) -> None:
     """Presence does not prove that a device has a message; only its confirmation does."""
     device = PresenceEntry(bob.user.pk, uuid7(), "socket")
-    presence_store().enter(device)
+    presence_store().arrive([device])
     try:
         assert send(alice, bob.id).json()["data"]["status"] == "sent"
     finally:
-        presence_store().leave(device)
+        presence_store().leave([device])
     assert event_types(alice) == ["chat_message_sent"]
 
 

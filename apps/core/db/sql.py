@@ -113,6 +113,20 @@ def matching(model: type[Model], names: Sequence[str], rows: Rows) -> list[Any]:
         return [key.to_python(value) for (value,) in cursor.fetchall()]
 
 
+def query_given(
+    model: type[Model], names: Sequence[str], rows: Rows, statement: str
+) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement that reads the given rows as a table `given`, whose columns
+    are those of the model's fields `names`. In the statement `{table}` stands for the name of the
+    model's table."""
+    fields, columns = _columns(model, tuple(names))
+    source, values = _SOURCES[connection.vendor](fields, columns, rows)
+    cursor = statement_cursor(connections[DEFAULT_DB_ALIAS])
+    text = statement.format(table=model._meta.db_table)
+    cursor.execute(f"WITH given ({columns}) AS ({source}) {text}", values)
+    return list(cursor.fetchall())
+
+
 class SqlText(Func):
     """An expression written in SQL that both databases understand.
 

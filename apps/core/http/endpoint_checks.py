@@ -51,7 +51,9 @@ def problems(patterns: Iterable[Any], actions: Collection[str]) -> Iterator[str]
 
 def _declaration_problems(route: Route, endpoint: Endpoint, actions: Collection[str]) -> list[str]:
     """Return how the declaration contradicts the route."""
-    shows_one = route.method == "GET" and endpoint.output and route.variables
+    shows_one = (
+        route.method == "GET" and endpoint.output and route.variables and not endpoint.per_page
+    )
     wrong = {
         "has an input, but a GET has no body": endpoint.input and route.method == "GET",
         "has a body but no input": not endpoint.input and route.method in {"PUT", "PATCH"},

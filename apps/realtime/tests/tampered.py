@@ -68,29 +68,71 @@ async def slow_loads(load: Any, keys: Any) -> Any:
 _reading = threading.Lock()
 
 
-def lonely_page(*key: Any) -> Any:
-    """Read a page slowly, and fail if another one is read at the same time."""
-    from apps.realtime.event_log import events_after
+def lonely_pages(keys: Any) -> Any:
+    """Read pages slowly, and fail if others are read at the same time."""
+    from apps.realtime.event_log import pages_after
 
     if not _reading.acquire(blocking=False):
         raise RuntimeError("Two pages are read at once.")
     try:
         time.sleep(0.05)
-        return events_after(*key)
+        return pages_after(keys)
     finally:
         _reading.release()
 
 
-async def read_at_once(_: Any, key: Any) -> Any:
-    """Read a page without waiting for others."""
-    from apps.realtime.threads import in_thread
+def gathered(authenticator: Any, candidates: Any, **options: Any) -> Any:
+    """Admit slowly, so that others gather meanwhile, and print how many are admitted together."""
+    from apps.realtime.admission import admit
 
-    return await in_thread(lonely_page, *key)
+    print(f"admitted together: {len(candidates)}", flush=True)  # noqa: T201
+    time.sleep(0.5)
+    return admit(authenticator, candidates, **options)
+
+
+def one_call_at_a_time(call: Any) -> Any:
+    """Return calls that go together, of which one runs at once."""
+    from apps.realtime.together import Together
+
+    return Together(call, most=1)
+
+
+def slow_starts(users: Any) -> Any:
+    """Return late where sockets start."""
+    from apps.realtime.event_log import heads
+    from apps.realtime.streams import automatic_streams_of
+
+    time.sleep(2)
+    automatic = automatic_streams_of(users)
+    return automatic, heads({name for streams in automatic.values() for name in streams})
+
+
+def waiting_for_locks(tickets: Any, *, wait: bool) -> Any:
+    """Redeem tickets, and wait for those that are locked."""
+    from apps.accounts.tickets import tickets_redeem
+
+    return tickets_redeem(tickets)
+
+
+def broken(headers: Any, *_: Any) -> None:
+    """Fail for a client whose headers say so."""
+    if headers.get(b"x-forwarded-proto") == "breaks":
+        raise RuntimeError
+
+
+def unguarded_credential(scope: Any) -> Any:
+    """Return what a client authenticates with, or fail for all who arrive with them."""
+    from apps.accounts.socket_authentication import Token
+
+    headers = {name: value.decode() for name, value in scope["headers"]}
+    broken(headers)
+    return Token(headers[b"authorization"].partition(" ")[2])
 
 
 HUB = "apps.realtime.hub"
 PRESENCE = "apps.realtime.presence"
 RELAY = "apps.realtime.relay"
+SOCKETS = "apps.accounts.socket_authentication"
 HASHING = "apps.accounts.hashing_process:hashing_process"
 # The hasher of a server, and the one by which the users of the tests were created.
 HASHERS = ["apps.accounts.passwords.Argon2Hasher", "testing.hashing.NoticedHasher"]
@@ -104,6 +146,9 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
         ("apps.realtime.subscriptions", "heads", slow_heads),
     ],
     "short-lived": [(PRESENCE, "ALIVE_SECONDS", 3)],
+    "short-stay": [("apps.realtime.rooms", "INSIDE_SECONDS", 3)],
+    "never-checks-rooms": [(HUB, "room_check", lambda *_: None)],
+    "never-hides-rooms": [("apps.posts.events", "room_hidden", lambda _: None)],
     "brief-grace": [(PRESENCE, "GRACE_SECONDS", 0.5)],
     "no-grace": [(PRESENCE, "GRACE_SECONDS", 0)],
     "never-heals": [(f"{HUB}:Hub", "_heal", nothing)],
@@ -116,8 +161,11 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "misfills-pong": [("apps.realtime.socket_frames:Pong", "data", lambda _: {"streams": {}})],
     "brisk": [("apps.core.http.slow_clients", "CLOSING_SECONDS", 0.5)],
     "never-reads": [("apps.realtime.stream_subscribers", "events_after", empty_backlog)],
-    "lonely-pages": [("apps.realtime.pages", "events_after", lonely_page)],
-    "no-turns": [("apps.realtime.pages:Pages", "_read", read_at_once)],
+    "lonely-pages": [
+        ("apps.realtime.pages", "pages_after", lonely_pages),
+        ("apps.realtime.pages", "PAGES_TOGETHER", 1),
+    ],
+    "no-turns": [("apps.realtime.pages", "CALLS", 4)],
     "never-sweeps": [(f"{HUB}:Hub", "_sweep_sessions", nothing)],
     "trusts-controls": [("apps.realtime.reader_checks:ReaderChecks", "require", nothing)],
     "never-sweeps-access": [(f"{HUB}:Hub", "_sweep_subscriptions", nothing)],
@@ -135,6 +183,11 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "ignores-drops": [("apps.core.kept:Kept", "drop", lambda *_: None)],
     "keeps-old-loads": [("apps.core.kept:Kept", "_changed_since", lambda *_: False)],
     "joins-old-loads": [("apps.core.kept:Kept", "unchanged_since", lambda *_: True)],
+    "gathers-arrivals": [(HUB, "admit", gathered), (HUB, "Together", one_call_at_a_time)],
+    "slow-starts": [("apps.realtime.subscriptions", "_starts_of", slow_starts)],
+    "breaks-one": [(SOCKETS, "_require_known_origin", broken)],
+    "breaks-all": [(SOCKETS, "_credential", unguarded_credential)],
+    "waits-for-all-locks": [(SOCKETS, "tickets_redeem", waiting_for_locks)],
     "never-renews": [(RELAY, "SILENCE_SECONDS", 3600.0)],
     "brief-patience": [("config.supervisor", "HUNG_BEATS", 1)],
     "never-helps": [("config.supervised", "_help", nothing)],

@@ -10,11 +10,11 @@ import pytest
 from apps.accounts.tests.people import Person
 from apps.core.errors import Busy
 from apps.core.tests.hanging import LONG, wait_until
-from apps.realtime import event_log
+from apps.realtime import event_log, together
 from apps.realtime import pages as pages_module
-from apps.realtime.event_log import Backlog, events_after
+from apps.realtime.event_log import Backlog, events_after, pages_after
 from apps.realtime.models import LoggedEvent
-from apps.realtime.pages import Pages
+from apps.realtime.pages import PAGES_TOGETHER, Pages
 from apps.realtime.tests.factories import log_messages, log_posts
 from apps.realtime.tests.test_resuming import seqs
 from testing.server import ServerProcess
@@ -64,6 +64,26 @@ def test_a_page_of_events_without_a_size_has_a_limit_of_events(
     assert [page_after(0), page_after(4), page_after(8)] == [[1, 2, 3, 4], [5, 6, 7, 8], [9]]
 
 
+@pytest.mark.django_db
+def test_pages_that_are_read_together_have_the_bytes_of_one(
+    monkeypatch: pytest.MonkeyPatch, alice: Person
+) -> None:
+    monkeypatch.setattr(event_log, "PAGE_BYTES", 10_000)
+    log_messages(alice.user.pk, 3)
+    log_each(*["x" * 4_000] * 5)
+    hers = f"user.{alice.id}"
+    asked = [("user.nobody", 2, 9), (hers, 0, 2), (STREAM, 0, 5), (hers, 2, 3), (STREAM, 5, 5)]
+    seqs: list[list[list[int | None]]] = []
+    while asked:
+        pages = pages_after(asked)
+        assert [page.complete for page in pages if page] == [
+            stream != "user.nobody" for (stream, *_), page in zip(asked, pages, strict=True) if page
+        ]
+        seqs.append([[frame.seq for frame in page.frames] for page in pages if page])
+        asked = [key for key, page in zip(asked, pages, strict=True) if page is None]
+    assert seqs == [[[], [1, 2], [1, 2]], [[3], []]]
+
+
 class SlowLog:
     """Stands for the log: a read waits until the test continues, and notes its arguments."""
 
@@ -72,13 +92,13 @@ class SlowLog:
         self.at_once = self.most_at_once = 0
         self.go = asyncio.Event()
 
-    async def read(self, work: object, *key: Any) -> Backlog:
-        self.asked.append(key)
+    async def read(self, work: object, keys: Any) -> list[Backlog]:
+        self.asked.append(keys)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         await self.go.wait()
         self.at_once -= 1
-        return Backlog([], complete=True)
+        return [Backlog([], complete=True)] * len(keys)
 
 
 @pytest.fixture
@@ -104,7 +124,7 @@ def test_sockets_that_ask_for_the_same_page_share_one_read(slow_log: SlowLog) ->
 
     asyncio.run(scenario())
     # A later request reads the page again.
-    assert slow_log.asked == [("feed", 0, event_log.PAGE_EVENTS)] * 2
+    assert slow_log.asked == [[("feed", 0, event_log.PAGE_EVENTS)]] * 2
 
 
 def test_a_socket_that_knows_of_more_events_gets_a_page_of_its_own(slow_log: SlowLog) -> None:
@@ -115,11 +135,11 @@ def test_a_socket_that_knows_of_more_events_gets_a_page_of_its_own(slow_log: Slo
         await asyncio.gather(*sockets)
 
     asyncio.run(scenario())
-    assert slow_log.asked == [("feed", 4, 5), ("feed", 4, 6)]
+    assert slow_log.asked == [[("feed", 4, 5), ("feed", 4, 6)]]
 
 
-def test_pages_are_read_one_at_a_time_and_in_order(slow_log: SlowLog) -> None:
-    keys = [(f"user.{number}", 0, 9) for number in range(5)]
+def test_a_few_pages_are_read_at_a_time_and_in_order(slow_log: SlowLog) -> None:
+    keys = [(f"user.{number}", 0, 9) for number in range(2 * PAGES_TOGETHER)]
 
     async def scenario() -> None:
         sockets = asking(Pages(), *keys)
@@ -128,7 +148,7 @@ def test_pages_are_read_one_at_a_time_and_in_order(slow_log: SlowLog) -> None:
         await asyncio.gather(*sockets)
 
     asyncio.run(scenario())
-    assert slow_log.asked == keys
+    assert slow_log.asked == [keys[:PAGES_TOGETHER], keys[PAGES_TOGETHER:]]
     assert slow_log.most_at_once == 1
 
 
@@ -151,7 +171,7 @@ def test_a_socket_that_waits_too_long_for_a_page_is_refused_and_the_next_one_is_
         pages = Pages()
         [hangs] = asking(pages, ("user.a", 0, 9))
         await wait_until(lambda: len(slow_log.asked) == 1)
-        monkeypatch.setattr(pages_module, "WAIT_SECONDS", 0.01)
+        monkeypatch.setattr(together, "WAIT_SECONDS", 0.01)
         with pytest.raises(Busy):
             await asyncio.wait_for(pages.read("user.b", 0, 9), LONG)
         slow_log.go.set()

@@ -22,7 +22,7 @@ from apps.realtime.events import UserOnline
 from apps.realtime.frames import Frame
 from apps.realtime.models import LoggedEvent
 from apps.realtime.registry import command, commands
-from apps.realtime.serializers import PingInput, UserOnlinePayload
+from apps.realtime.serializers import PingInput, UserActivityPayload
 from apps.realtime.server_frames import Event, ServerFrame, StreamFrame, server_frames
 from apps.realtime.socket_frames import Pong
 from apps.realtime.streams import USER, StreamType, everybody, readers_of, stream_types
@@ -34,12 +34,12 @@ def test_two_frames_of_one_type_are_refused() -> None:
         class SecondTyping(Event):
             type = "typing"
             stream = USER
-            payload = UserOnlinePayload
+            payload = UserActivityPayload
 
     assert server_frames["typing"] is Typing
 
 
-@pytest.mark.parametrize("payload", [None, UserOnlinePayload(), dict])
+@pytest.mark.parametrize("payload", [None, UserActivityPayload(), dict])
 def test_a_frame_without_a_serializer_of_its_payload_is_refused(payload: object) -> None:
     with pytest.raises(ImproperlyConfigured, match="Undescribed has no serializer"):
         type("Undescribed", (ServerFrame,), {"type": "undescribed", "payload": payload})
@@ -48,7 +48,7 @@ def test_a_frame_without_a_serializer_of_its_payload_is_refused(payload: object)
 
 def test_an_event_without_a_stream_is_refused() -> None:
     with pytest.raises(ImproperlyConfigured, match="Nowhere goes to no stream"):
-        type("Nowhere", (Event,), {"type": "nowhere", "payload": UserOnlinePayload})
+        type("Nowhere", (Event,), {"type": "nowhere", "payload": UserActivityPayload})
     assert "nowhere" not in server_frames
 
 
@@ -134,11 +134,11 @@ def test_a_signal_goes_to_each_of_its_streams_and_names_what_it_replaces(
 ) -> None:
     sent: list[Frame] = []
     monkeypatch.setattr(event_log, "wake", lambda frames: sent.extend(frames))
-    event_log.signal(UserOnline(to=[ALICE], user_id=ALICE, version=7))
+    event_log.signal(UserOnline(to=[ALICE], user_id=ALICE, activity="active", version=7))
     [frame] = sent
     assert (frame.stream, frame.seq) == (USER.name(ALICE), None)
     assert (frame.about, frame.version) == (f"presence {ALICE}", 7)
-    assert json.loads(frame.content)["data"] == {"userId": str(ALICE)}
+    assert json.loads(frame.content)["data"] == {"userId": str(ALICE), "activity": "active"}
 
 
 def test_two_commands_of_one_name_are_refused() -> None:
@@ -146,7 +146,7 @@ def test_two_commands_of_one_name_are_refused() -> None:
         command("ping", input=PingInput, answers=[Pong])
 
 
-@pytest.mark.parametrize("answered", [{}, {"ack": UserOnlinePayload, "answers": [Pong]}])
+@pytest.mark.parametrize("answered", [{}, {"ack": UserActivityPayload, "answers": [Pong]}])
 def test_a_command_without_exactly_one_kind_of_answer_is_refused(answered: Any) -> None:
     with pytest.raises(ImproperlyConfigured, match="'dance' is answered by an ack, or by frames"):
         command("dance", input=PingInput, **answered)

@@ -1,6 +1,7 @@
 """Which users are online, and to whom that is announced."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import cycle
 
 import pytest
 from django.conf import settings
@@ -17,7 +18,7 @@ from apps.realtime.presence import (
     Arrival,
     Departure,
     announce_departures,
-    announce_online,
+    announce_presence,
     presence_of,
 )
 from apps.realtime.registry import audience_of
@@ -48,7 +49,8 @@ def test_only_peers_are_notified_of_the_first_device_and_of_the_last(
     ):
         alice_socket.expect("connected")
         phone = TestSocket(server.url, token=bob.access)
-        assert alice_socket.expect("user_online")["data"] == {"userId": bob.id}
+        online = {"userId": bob.id, "activity": "active"}
+        assert alice_socket.expect("user_online")["data"] == online
         tablet = TestSocket(server.url, token=bob.another_device().access)
         tablet.settle()
         phone.close()
@@ -61,11 +63,12 @@ def test_only_peers_are_notified_of_the_first_device_and_of_the_last(
         assert changes(carol_socket) == []
 
 
-def reconnect_often(server: ServerProcess, alice_socket: TestSocket, bob: Person) -> list[str]:
-    """Have Bob come and go ten times, and return what Alice receives of it until they left."""
+def reconnect_often(alice_socket: TestSocket, bob: Person, *servers: ServerProcess) -> list[str]:
+    """Have Bob come and go ten times, by one process after the other, and return what Alice
+    receives of it until they left."""
     # Before that Alice is not subscribed to their own stream.
     alice_socket.expect("connected")
-    for _ in range(10):
+    for _, server in zip(range(10), cycle(servers), strict=False):
         with TestSocket(server.url, token=bob.access) as bob_socket:
             bob_socket.expect("connected")
     received: list[str] = []
@@ -85,7 +88,20 @@ def test_a_user_who_only_reconnects_stays_online(
 ) -> None:
     server = start_server(PARLEY_TAMPER="hurried,brief-grace")
     with TestSocket(server.url, token=alice.access) as alice_socket:
-        assert reconnect_often(server, alice_socket, bob) == ["user_online", "user_offline"]
+        assert reconnect_often(alice_socket, bob, server) == ["user_online", "user_offline"]
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(
+    not settings.REDIS_URL, reason="Without Redis a process knows its own sockets only."
+)
+def test_a_user_who_reconnects_to_another_process_stays_online(
+    start_server: Callable[..., ServerProcess], in_conversation: None, alice: Person, bob: Person
+) -> None:
+    one, other = (start_server(PARLEY_TAMPER="hurried,brief-grace") for _ in range(2))
+    with TestSocket(one.url, token=alice.access) as alice_socket:
+        assert reconnect_often(alice_socket, bob, one, other) == ["user_online", "user_offline"]
 
 
 @pytest.mark.integration
@@ -96,7 +112,7 @@ def test_a_process_without_grace_would_announce_each_reconnect(
     """The test above catches a build without the safeguard."""
     server = start_server(PARLEY_TAMPER="breathless,no-grace")
     with TestSocket(server.url, token=alice.access) as alice_socket:
-        assert len(reconnect_often(server, alice_socket, bob)) > 2
+        assert len(reconnect_often(alice_socket, bob, server)) > 2
 
 
 @pytest.mark.django_db
@@ -108,15 +124,15 @@ def test_a_departure_that_cannot_be_announced_does_not_hinder_the_others(
     monkeypatch.setattr(presence_module, "GRACE_SECONDS", 0)
     monkeypatch.setattr(presence_module, "RETRY_ANNOUNCEMENT_SECONDS", 0)
     for user in (alice.user, bob.user):
-        store.enter(one := entry(user))
-        store.leave(one)
+        store.arrive([one := entry(user)])
+        store.leave([one])
     announce = presence_module._announce_offline
     failing = {alice.user.pk}
 
-    def fail_for_some(departure: Departure) -> None:
-        if departure.user_id in failing:
+    def fail_for_some(departures: Sequence[Departure]) -> None:
+        if failing & {departure.user_id for departure in departures}:
             raise OperationalError
-        announce(departure)
+        announce(departures)
 
     monkeypatch.setattr(presence_module, "_announce_offline", fail_for_some)
     announce_departures()
@@ -133,8 +149,8 @@ def test_the_departure_of_a_deleted_account_is_not_announced(
 ) -> None:
     store = LocalPresence()
     monkeypatch.setattr(presence_module, "presence_store", lambda: store)
-    store.enter(one := entry(alice.user))
-    store.leave(one)
+    store.arrive([one := entry(alice.user)])
+    store.leave([one])
     alice.user.delete()
     announce_departures(hurry=True)
     assert not LastSeen.objects.exists()
@@ -182,10 +198,14 @@ def test_an_arrival_makes_frames_for_peers_who_are_online_only(
     monkeypatch.setattr(presence_module, "presence_store", lambda: store)
     monkeypatch.setattr(presence_module, "LOOKED_UP_AT_ONCE", 1)
     streams: list[str] = []
-    monkeypatch.setattr(presence_module, "signal", lambda one: streams.extend(one.streams()))
+    monkeypatch.setattr(
+        presence_module,
+        "signal",
+        lambda *signals: streams.extend(name for one in signals for name in one.streams()),
+    )
     for user in (bob.user, moderator.user):
-        store.enter(entry(user))
-    announce_online(Arrival(alice.user.pk, version=1))
+        store.arrive([entry(user)])
+    announce_presence([Arrival(alice.user.pk, version=1)])
     assert set(streams) == {USER.name(bob.user.pk), USER.name(moderator.user.pk)}
 
 

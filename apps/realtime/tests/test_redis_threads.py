@@ -1,7 +1,7 @@
 """Work that waits for a Redis that hangs leaves a thread to work that needs no Redis."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, cast
 from unittest.mock import AsyncMock, Mock
 from uuid import uuid4
@@ -10,10 +10,11 @@ import pytest
 
 from apps.core.tests.hanging import HangingWork, pool_of, wait_until
 from apps.core.threads import BoundedPool
-from apps.realtime import commands, handshake, hub, open_socket, threads
+from apps.realtime import admission, commands, hub, threads
 from apps.realtime.handshake import perform_handshake
 from apps.realtime.hub import Hub
 from apps.realtime.open_socket import OpenSocket
+from apps.realtime.registry import Authenticated
 from apps.realtime.sockets import Identity, PresenceEntry
 from apps.realtime.threads import in_thread
 from apps.realtime.wire import Wire
@@ -39,8 +40,8 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> HangingWork:
         work()
         return []
 
-    presence = Mock(enter=hang, leave=hang, refresh=hang)
-    for module in (handshake, open_socket, hub):
+    presence = Mock(arrive=hang, leave=hang, refresh=hang)
+    for module in (admission, hub):
         monkeypatch.setattr(module, "presence_store", lambda: presence)
     monkeypatch.setattr(hub, "announce_departures", hang)
     monkeypatch.setattr(commands, "audience_of", lambda *_: set())
@@ -48,14 +49,19 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> HangingWork:
     return work
 
 
+def authenticate(scopes: Sequence[Any], *, wait: bool) -> list[Authenticated]:
+    return [Authenticated(Identity(uuid4(), uuid4()), {}) for _ in scopes]
+
+
 def handshake_of_a_socket() -> Asking:
-    authenticator = Mock(authenticate=lambda _: (Identity(uuid4(), uuid4()), {}))
-    return perform_handshake({}, Wire({"headers": []}, AsyncMock(), "one"), authenticator, Mock())
+    scope: dict[str, Any] = {"headers": []}
+    hub = Hub(Mock(authenticate=authenticate))
+    return perform_handshake(scope, Wire(scope, AsyncMock(), "one"), hub)
 
 
 def leave_of_a_socket() -> Asking:
     wire = Wire({"headers": []}, AsyncMock(), "one")
-    return OpenSocket(wire, Mock(), PresenceEntry(uuid4(), uuid4(), "one")).leave()
+    return OpenSocket(wire, Hub(Mock()), PresenceEntry(uuid4(), uuid4(), "one")).leave()
 
 
 def presence_command() -> Asking:

@@ -21,14 +21,10 @@ class RecordingSubscriber:
         self.received.append(str(frame.content))
 
 
-async def at_the_beginning() -> dict[str, tuple[int, str]]:
-    return {STREAM: (0, "epoch")}
-
-
 def test_an_older_signal_does_not_follow_a_newer_one_about_the_same_thing() -> None:
     async def scenario() -> list[str]:
         subscriber = RecordingSubscriber()
-        stream = StreamSubscribers(STREAM, Pages(), at_the_beginning())
+        stream = StreamSubscribers(STREAM, Pages())
         stream._subscribers.add(cast("Subscriber", subscriber))
         stream.deliver(Frame(STREAM, None, "online", "presence bob", 20))
         stream.deliver(Frame(STREAM, None, "offline", "presence bob", 10))

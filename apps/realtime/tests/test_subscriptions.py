@@ -36,11 +36,15 @@ class Database:
         self.readers: dict[UUID, int] = {}
         # Whether the readers are subscribed automatically.
         self.automatic = True
+        # More streams that all users are subscribed to, with the event after which they may read.
+        self.others: dict[str, int] = {}
         self.while_asked: dict[str, Hook] = {}
+        self.asked: list[str] = []
 
     async def answer(self, question: Any, *arguments: Any) -> Any:
         """Answer as the function of the log would in a thread. The hook runs after the answer was
         found, so that the answer is out of date."""
+        self.asked.append(question.__name__)
         found = getattr(self, question.__name__)(*arguments)
         await self.while_asked.pop(question.__name__, nothing)()
         return found
@@ -51,13 +55,27 @@ class Database:
     def readers_of(self, _: str, users: Any) -> dict[UUID, int]:
         return {user: self.readers[user] for user in users if user in self.readers}
 
+    def _readable_after(self, asked: Any) -> list[int | None]:
+        return [self.readers.get(user) for _, user in asked]
+
+    def pages_after(self, keys: Any) -> list[Backlog]:
+        return [self.events_after(*key) for key in keys]
+
     def automatic_streams_of(self, users: Any) -> dict[UUID, dict[str, int]]:
         own = self.readers_of(NAME, users) if self.automatic else {}
-        return {user: dict([(NAME, own[user])] if user in own else []) for user in users}
+        return {
+            user: {**({NAME: own[user]} if user in own else {}), **self.others} for user in users
+        }
+
+    def _starts_of(self, users: Any) -> Any:
+        return self.automatic_streams_of(users), {
+            **self.heads([NAME]),
+            **dict.fromkeys(self.others, (6, "epoch")),
+        }
 
     def events_after(self, name: str, after: int, up_to: int | None = None) -> Backlog:
         last = min(self.head, after + 2, up_to or self.head)
-        return Backlog([event(seq) for seq in range(after + 1, last + 1)], complete=True)
+        return Backlog([event(seq, name) for seq in range(after + 1, last + 1)], complete=True)
 
     def _not_allowed(self, doubtful: Any) -> list[tuple[str, UUID]]:
         return [
@@ -123,8 +141,8 @@ class Scene:
         self.subscriptions.deliver(event(seq))
 
 
-def event(seq: int) -> Frame:
-    return Frame(NAME, seq, render("news", {}, {"stream": NAME, "seq": seq}))
+def event(seq: int, name: str = NAME) -> Frame:
+    return Frame(name, seq, render("news", {}, {"stream": name, "seq": seq}))
 
 
 @pytest.fixture
@@ -160,18 +178,72 @@ def test_a_removed_user_receives_nothing_more(database: Database) -> None:
     assert (scene.recording.streams, scene.subscriptions._subscribers) == (set(), {})
 
 
-@pytest.mark.parametrize("question", ["automatic_streams_of", "heads"])
-def test_a_user_who_is_removed_while_they_connect_is_not_subscribed(
-    database: Database, question: str
-) -> None:
+def test_a_user_who_is_removed_while_they_connect_is_not_subscribed(database: Database) -> None:
     async def scenario(scene: Scene) -> None:
-        database.while_asked[question] = scene.remove
+        database.while_asked["_starts_of"] = scene.remove
         await scene.subscriptions.subscribe_at_start(scene.socket)
 
     assert play(database, scenario).recording.received == []
 
 
-@pytest.mark.parametrize("question", ["readers_of", "heads", "events_after"])
+def test_an_event_that_comes_while_the_heads_are_read_is_before_the_first_frame(
+    database: Database,
+) -> None:
+    async def scenario(scene: Scene) -> None:
+        async def published() -> None:
+            scene.publish(7)
+
+        database.while_asked["_starts_of"] = published
+        await scene.subscriptions.subscribe_at_start(scene.socket)
+        assert scene.subscriptions.heads_of(scene.socket) == {NAME: 7}
+
+    scene = play(database, scenario)
+    assert scene.recording.received == [8]
+    assert scene.subscriptions._missed == []
+
+
+def test_a_socket_is_subscribed_to_no_stream_before_it_is_to_all(database: Database) -> None:
+    """Its first frame names the positions of all of them."""
+
+    async def scenario(scene: Scene) -> None:
+        carol = RecordingSocket(uuid4())
+        database.readers[carol.identity.user_id] = 0
+        scene.subscriptions.add(cast("Subscriber", carol))
+        await scene.subscriptions.subscribe_at_start(cast("Subscriber", carol))
+        # This process is behind the event after which Bob may read, and reads on.
+        database.head = 9
+        database.readers[scene.bob] = 9
+        database.others = {"user.bob": 0}
+
+        async def news_for_bob() -> None:
+            scene.subscriptions.deliver(event(7, "user.bob"))
+
+        database.while_asked["events_after"] = news_for_bob
+        await scene.subscriptions.subscribe_at_start(scene.socket)
+        assert scene.recording.received == []
+        assert scene.subscriptions.heads_of(scene.socket) == {NAME: 9, "user.bob": 7}
+
+    assert play(database, scenario).recording.received == [10]
+
+
+def test_sockets_that_connect_at_one_moment_are_subscribed_by_one_question(
+    database: Database,
+) -> None:
+    async def scenario(scene: Scene) -> None:
+        crowd = [RecordingSocket(uuid4()) for _ in range(50)]
+        for one in crowd:
+            database.readers[one.identity.user_id] = 0
+            scene.subscriptions.add(cast("Subscriber", one))
+        starting = scene.subscriptions.subscribe_at_start
+        await asyncio.gather(*(starting(cast("Subscriber", one)) for one in crowd))
+        assert database.asked == ["_starts_of"]
+        scene.publish(7)
+        assert [one.received for one in crowd] == [[7]] * 50
+
+    play(database, scenario)
+
+
+@pytest.mark.parametrize("question", ["_readable_after", "heads", "pages_after"])
 def test_a_user_who_is_removed_while_they_subscribe_is_refused(
     database: Database, question: str
 ) -> None:
@@ -181,7 +253,7 @@ def test_a_user_who_is_removed_while_they_subscribe_is_refused(
             await scene.subscriptions.subscribe(scene.socket, NAME, ResumePoint(after=0))
 
     received = play(database, scenario).recording.received
-    assert received == ([] if question == "readers_of" else ["unsubscribed"])
+    assert received == ([] if question == "_readable_after" else ["unsubscribed"])
 
 
 def test_a_user_who_is_removed_while_they_catch_up_receives_nothing_more(

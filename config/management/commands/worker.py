@@ -17,7 +17,7 @@ MOST_THREADS = 20
 class Command(BaseCommand):
     """Works until it is told to stop."""
 
-    help = "Do the jobs that wait: mail, notifications, tidying up."
+    help = "Do the jobs that wait: mail, notifications, pruning."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take how many jobs are done at once."""

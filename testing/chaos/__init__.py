@@ -1,0 +1,1 @@
+"""Faults under load, and what clients lose by them: python -m testing.chaos (docs/chaos.md)."""

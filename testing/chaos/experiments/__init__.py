@@ -1,0 +1,1 @@
+"""The experiments, each a fault and its end. See `catalogue`."""
