@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from apps.core.metrics import Counted, Histogram, Labels, StoredGauge, declared
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Numbers(Collector):
     """What one scrape reads: what was counted, and what the database has."""
 

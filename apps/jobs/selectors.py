@@ -44,5 +44,5 @@ def oldest_due_seconds() -> dict[tuple[str, ...], float]:
     now = timezone.now()
     due = Job.objects.filter(status=Job.Status.PENDING, due_at__lte=now)
     oldest = due.order_by().values_list("queue").annotate(since=Min("due_at"))
-    waits = {(queue,): (now - since).total_seconds() for queue, since in oldest}
-    return dict.fromkeys([(queue,) for queue in QUEUES], 0.0) | waits
+    waits = {queue: (now - since).total_seconds() for queue, since in oldest}
+    return {(queue,): waits.get(queue, 0.0) for queue in {*QUEUES, *waits}}
