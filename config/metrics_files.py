@@ -59,7 +59,7 @@ class SharedMetrics:
         unfinished = directory / f"{self._own}.new"
         try:
             unfinished.write_bytes(orjson.dumps(rows))
-            # Whoever reads finds the whole file, the former one or this one.
+            # A process that reads finds a whole file, the former one or this one.
             unfinished.replace(directory / self._own)
         except OSError:
             log.warning("metrics not written", exc_info=True)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 import time
 from ipaddress import ip_network
 from pathlib import Path
@@ -14,7 +15,8 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from apps.accounts.tests.people import Person
-from apps.core.metrics import StoredGauge
+from apps.core.features import features
+from apps.core.metrics import StoredGauge, declared
 from apps.jobs.models import Job
 from apps.jobs.selectors import oldest_due_seconds, open_jobs
 from apps.realtime.connection_log import OPEN
@@ -22,6 +24,7 @@ from apps.realtime.tests.test_losing_nothing import send
 from config.health_checks import HealthCheck, HealthChecks
 from config.metrics import MetricsEndpoint, StoredNumbers, may_read
 from config.metrics_files import GONE_SECONDS, SharedMetrics
+from config.tests.pages import section
 from config.tests.test_health import Hanging, other_application
 from testing.asgi import request
 from testing.server import ServerProcess, until
@@ -105,6 +108,16 @@ def test_for_others_it_is_not_there(settings: Any) -> None:
 
 
 # What it tells.
+
+
+def test_every_metric_is_described_with_its_kind() -> None:
+    rows = re.findall(
+        r"^\| `(parley_\w+)` \| (\w+) \|", section("operations.md", "Metrics"), re.MULTILINE
+    )
+    gauges = [one.name for each in features().values() for one in each.gauges]
+    of_answer = {"parley_build_info": "gauge", "parley_dependency_up": "gauge"}
+    kinds = {metric.name: metric.kind for metric in declared()}
+    assert dict(rows) == kinds | dict.fromkeys(gauges, "gauge") | of_answer
 
 
 @pytest.mark.django_db(transaction=True)
