@@ -132,8 +132,8 @@ def may_read(scope: Scope, networks: Collection[IPv4Network | IPv6Network]) -> b
     """Return whether the client of a request is in one of the networks.
 
     A header may say what it likes where no proxy is trusted, and the peer is then a proxy that
-    nobody told us of. That a proxy was called from its own machine is not believed either: a client that
-    reaches the server past its proxies could write that.
+    nobody told us of. That a proxy was called from its own machine is not believed either: a client
+    that reaches the server past its proxies could write that.
     """
     try:
         address = ip_address(address_in_scope(scope))

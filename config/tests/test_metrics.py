@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import time
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
+import config.websocket  # noqa: F401
 from apps.accounts.tests.people import Person
 from apps.core.features import features
 from apps.core.metrics import StoredGauge, declared
@@ -111,9 +113,8 @@ def test_for_others_it_is_not_there(settings: Any) -> None:
 
 
 def test_every_metric_is_described_with_its_kind() -> None:
-    rows = re.findall(
-        r"^\| `(parley_\w+)` \| (\w+) \|", section("operations.md", "Metrics"), re.MULTILINE
-    )
+    table = section("operations.md", "Metrics")
+    rows = re.findall(r"^\| `(parley_\w+)` \| (\w+) \|", table, re.MULTILINE)
     gauges = [one.name for each in features().values() for one in each.gauges]
     of_answer = {"parley_build_info": "gauge", "parley_dependency_up": "gauge"}
     kinds = {metric.name: metric.kind for metric in declared()}
@@ -140,8 +141,8 @@ def test_it_tells_which_jobs_wait_and_for_how_long() -> None:
         "max_attempts": 3,
         "created_at": now,
     }
-    Job.objects.create(**waiting, due_at=now - timezone.timedelta(seconds=90))
-    Job.objects.create(**waiting, due_at=now + timezone.timedelta(seconds=90))
+    Job.objects.create(**waiting, due_at=now - timedelta(seconds=90))
+    Job.objects.create(**waiting, due_at=now + timedelta(seconds=90))
     Job.objects.create(**waiting, status="completed", finished_at=now)
     Job.objects.create(**waiting, status="failed", finished_at=now)
     assert open_jobs() == {("default", "pending"): 2, ("default", "failed"): 1}

@@ -3,7 +3,7 @@
 import pytest
 
 from apps.core import metrics
-from apps.core.metrics import Counter, Histogram, together
+from apps.core.metrics import Counted, Counter, Histogram, together
 
 
 @pytest.fixture(autouse=True)
@@ -39,8 +39,11 @@ def test_a_name_is_declared_once() -> None:
 
 
 def test_several_processes_are_added_up() -> None:
-    one = {"cakes_total": {("lemon",): 2}, "baking_seconds": {(): [1, 0, 0.5]}}
-    other = {"cakes_total": {("lemon",): 1, ("apple",): 4}, "baking_seconds": {(): [0, 1, 2.0]}}
+    one: Counted = {"cakes_total": {("lemon",): 2}, "baking_seconds": {(): [1, 0, 0.5]}}
+    other: Counted = {
+        "cakes_total": {("lemon",): 1, ("apple",): 4},
+        "baking_seconds": {(): [0, 1, 2.0]},
+    }
     assert together([one, other]) == {
         "cakes_total": {("lemon",): 3, ("apple",): 4},
         "baking_seconds": {(): [1, 1, 2.5]},
