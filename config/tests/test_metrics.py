@@ -15,6 +15,7 @@ import pytest
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
+import apps.jobs.worker  # noqa: F401
 import config.websocket  # noqa: F401
 from apps.accounts.tests.people import Person
 from apps.core.features import features
