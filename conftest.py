@@ -1,6 +1,7 @@
 """Fixtures that all tests share: named people, and real servers. What an app brings to all tests is
 in its `tests/fixtures.py`."""
 
+import functools
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -112,6 +113,39 @@ def start_server(transactional_db: Any, tmp_path: Path) -> Iterator[Callable[...
             return running.enter_context(ServerProcess(log, environment))
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def _started(
+    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., ServerProcess]]:
+    with ExitStack() as running:
+
+        @functools.cache
+        def start(_: int, **environment: str) -> ServerProcess:
+            log = tmp_path_factory.mktemp("server") / "log"
+            with django_db_blocker.unblock():
+                return running.enter_context(ServerProcess(log, environment))
+
+        yield start
+
+
+@pytest.fixture
+def start_once(
+    transactional_db: Any, _started: Callable[..., ServerProcess]
+) -> Iterator[Callable[..., ServerProcess]]:
+    """A function that returns the server process of a file of tests with an environment, or of
+    several such processes the one of a `number`. Its sockets close before the tables are
+    emptied."""
+    used: list[ServerProcess] = []
+
+    def start(number: int = 0, **environment: str) -> ServerProcess:
+        used.append(_started(number, **environment))
+        return used[-1]
+
+    yield start
+    for server in used:
+        until(lambda: server.open_sockets() == 0)  # noqa: B023
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ NAMES = (
     "polls",
     "messages",
     "neighbours",
+    "growth",
+    "prune",
 )
 
 

@@ -1,5 +1,4 @@
-"""The build before reads and writes were made fast, with a database of its own that has the same
-rows."""
+"""An earlier build, with a database of its own that has the same rows."""
 
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ import psycopg
 
 from bench.servers import ROOT, Backend
 
+# The build before reads and writes were made fast.
 COMMIT = "f238299"
 NAME = "before"
 # Each after those that it refers to.
@@ -24,21 +24,21 @@ COLUMNS = (
 
 
 @contextmanager
-def build_before(backend: Backend) -> Iterator[Backend | None]:
-    """Yield the backend of that build, with a copy of the rows of this one's users and posts.
+def build_before(backend: Backend, commit: str = COMMIT) -> Iterator[Backend | None]:
+    """Yield the backend of the build of that commit, with a copy of the users and posts.
 
     It shares the servers of PostgreSQL and Redis. Yields None, and says so, if the repository does
     not have the commit.
     """
-    if not _git("cat-file", "-e", f"{COMMIT}^{{commit}}"):
-        print(f"== This repository does not have {COMMIT}: not compared with it.", flush=True)
+    if not _git("cat-file", "-e", f"{commit}^{{commit}}"):
+        print(f"== This repository does not have {commit}: not compared with it.", flush=True)
         yield None
         return
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / NAME
         try:
-            if not _git("worktree", "add", "--detach", str(folder), COMMIT):
-                raise RuntimeError(f"git could not make a worktree of {COMMIT}.")
+            if not _git("worktree", "add", "--detach", str(folder), commit):
+                raise RuntimeError(f"git could not make a worktree of {commit}.")
             # Both builds are measured with the same settings.
             shutil.copy(ROOT / "bench" / "settings.py", folder / "bench")
             yield _with_database(backend, folder)

@@ -21,7 +21,7 @@ from bench.community import Written
 from testing.servers import PrivatePostgres, private_redis
 
 ROOT = Path(__file__).parent.parent
-START_SECONDS = 30
+START_SECONDS = 120
 STOP_SECONDS = 10
 
 
@@ -89,6 +89,11 @@ class Backend:
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             row = connection.execute(sql.encode()).fetchone()
             return row[0] if row else None
+
+    def execute(self, sql: str) -> None:
+        """Run a statement."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            connection.execute(sql.encode())
 
     def _seed(self, what: str, count: int) -> Any:
         command = [sys.executable, "-m", "bench.seed", what, str(count)]

@@ -66,6 +66,13 @@ def _unsafe_anywhere() -> Iterator[CheckMessage]:
             id="parley.W002",
         )
 
+    if settings.REDIS_CLUSTER_URL and not settings.REDIS_URL:
+        yield Error(
+            "REDIS_CLUSTER_URL is set without REDIS_URL.",
+            hint="The cluster carries wake-ups only. Name a Redis for presence and limits.",
+            id="parley.E006",
+        )
+
 
 def _unsafe_in_production() -> Iterator[CheckMessage]:
     if settings.DEBUG:

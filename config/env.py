@@ -176,15 +176,25 @@ def redis_url() -> str:
     port = integer("REDIS_PORT", 6379, at_least=1, at_most=65535)
     password = text("REDIS_PASSWORD")
     if url:
-        split = _split(url)
-        if not split or split.scheme not in {"redis", "rediss"} or not split.hostname:
-            _report("REDIS_URL", "is not of the form redis://:password@host:port.")
-            return ""
-        return f"{split.scheme}://{split.netloc}"
+        return _redis_address("REDIS_URL", url)
     if not host:
         return ""
     login = f":{quote(password, safe='')}@" if password else ""
     return f"redis://{login}{host}:{port}"
+
+
+def redis_cluster_url() -> str:
+    """Return REDIS_CLUSTER_URL, without a database number, which a cluster does not have."""
+    url = text("REDIS_CLUSTER_URL")
+    return _redis_address("REDIS_CLUSTER_URL", url) if url else ""
+
+
+def _redis_address(name: str, url: str) -> str:
+    split = _split(url)
+    if not split or split.scheme not in {"redis", "rediss"} or not split.hostname:
+        _report(name, "is not of the form redis://:password@host:port.")
+        return ""
+    return f"{split.scheme}://{split.netloc}"
 
 
 @dataclass(frozen=True)

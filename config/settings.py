@@ -151,6 +151,16 @@ REDIS_SOCKET: dict[str, Any] = {
     "socket_keepalive_options": env.keepalive(idle=5, interval=2, count=2),
     "health_check_interval": 5,
 }
+# What carries wake-ups has no time-out for reading, since a link that is silent is no error; the
+# relay notices one that is dead.
+REDIS_CLUSTER_URL = env.redis_cluster_url()
+REDIS_WAKEUPS_URL = f"{REDIS_URL}/{REDIS_DATABASES['pubsub']}"
+REDIS_WAKEUPS_SOCKET: dict[str, Any] = {
+    "socket_connect_timeout": 2,
+    "socket_timeout": 2,
+    "socket_keepalive": True,
+    "protocol": 2,
+}
 CACHES: dict[str, dict[str, Any]]
 CHANNEL_LAYERS: dict[str, dict[str, Any]]
 if REDIS_URL:
@@ -182,19 +192,13 @@ if REDIS_URL:
             ("main", "main", 0.05),
         )
     }
+    # For the consumers of features. Hubs have its encoding, and channels of their own
+    # (apps/realtime/broker.py).
     CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
             "CONFIG": {
-                "hosts": [
-                    {
-                        "address": f"{REDIS_URL}/{REDIS_DATABASES['pubsub']}",
-                        "socket_connect_timeout": 2,
-                        "socket_timeout": 2,
-                        "socket_keepalive": True,
-                        "health_check_interval": 5,
-                    }
-                ],
+                "hosts": [{"address": REDIS_WAKEUPS_URL, **REDIS_WAKEUPS_SOCKET}],
                 # All databases of a Redis share its channels.
                 "prefix": APP_NAME,
             },

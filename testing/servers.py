@@ -234,6 +234,14 @@ class PrivateRedis(PrivateServer):
             client.ping()
 
 
+class PrivateClusterNode(PrivateRedis):
+    """A primary of a Redis Cluster, which owns no slots yet."""
+
+    def _command(self, directory: Path) -> list[str]:
+        bus = ["--cluster-port", str(_free_port())]
+        return [*super()._command(directory), "--cluster-enabled", "yes", *bus]
+
+
 @contextmanager
 def private_postgres() -> Iterator[str]:
     """Yield the URL of an empty PostgreSQL database; raises ServerUnavailable."""
@@ -246,6 +254,34 @@ def private_redis() -> Iterator[str]:
     """Yield the URL of an empty Redis server; raises ServerUnavailable."""
     with PrivateRedis() as server:
         yield server.url
+
+
+@contextmanager
+def private_redis_cluster() -> Iterator[list[PrivateClusterNode]]:
+    """Yield the two primaries of a Redis Cluster; raises ServerUnavailable, also if the Redis of
+    this machine is older than sharded pub/sub (7.0)."""
+    with PrivateRedis() as server, redis.Redis(port=server.port) as client:
+        found = str(client.info("server")["redis_version"])
+    if int(found.partition(".")[0]) < 7:
+        raise ServerUnavailable(f"Redis {found} has no sharded pub/sub.")
+    with PrivateClusterNode() as one, PrivateClusterNode() as other:
+        with redis.Redis(port=one.port) as first, redis.Redis(port=other.port) as second:
+            first.cluster("ADDSLOTSRANGE", 0, 8191)
+            second.cluster("ADDSLOTSRANGE", 8192, 16383)
+            # The address of its bus is not derived from the port here.
+            bus = second.config_get("cluster-port")["cluster-port"]
+            first.cluster("MEET", "127.0.0.1", other.port, bus)
+            deadline = time.monotonic() + START_SECONDS
+            while not all(_whole(node) for node in (first, second)):
+                if time.monotonic() > deadline:
+                    raise ServerUnavailable("The nodes of a private Redis Cluster do not meet.")
+                time.sleep(0.05)
+        yield [one, other]
+
+
+def _whole(node: redis.Redis) -> bool:
+    """Return whether the node knows who owns each slot."""
+    return dict(node.cluster("INFO")).get("cluster_state") == "ok"
 
 
 def _descendants(keeper: int) -> Iterator[int]:

@@ -66,3 +66,12 @@ def unpack(packed: Any) -> Control:
     name, first, *stream = packed
     kind: Any = _KINDS[name]
     return DropTag(first) if kind is DropTag else cast("Control", kind(UUID(first), *stream))
+
+
+def user_of(packed: Any) -> UUID | None:
+    """Return the user whose sockets a packed control is about; None if it concerns every process.
+
+    Nobody knows which processes have sockets of a session, or have kept something with a tag.
+    """
+    control = unpack(packed)
+    return control.user_id if isinstance(control, Subscribe | Revoke | LeaveRoom) else None

@@ -1,8 +1,8 @@
-"""How processes notify each other through the database while the channel layer fails.
+"""How processes notify each other through the database while Redis fails.
 
 Each process listens on a connection of its own (PostgreSQL's LISTEN and NOTIFY). A notice carries
 only numbers and controls; the frames are read from the log. It costs every commit that sends one a
-lock on the whole database, so it is sent only while the layer fails
+lock on the whole database, so it is sent only while Redis fails
 (docs/decisions/0020-database-notices.md). SQLite has no notices, and needs none: it serves one
 process.
 """

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -199,23 +199,46 @@ def events_prune() -> int:
     numbers, since they come from several clocks, and to delete by time could leave a hole.
     """
     limit = timezone.now() - settings.EVENT_RETENTION
-    old = (
-        LoggedEvent.objects.filter(created_at__lt=limit).order_by().values_list("stream", flat=True)
+    old = LoggedEvent.objects.filter(created_at__lt=limit).order_by("created_at")
+    times = old.values_list("created_at", flat=True)
+    deleted, since = 0, datetime.fromtimestamp(0, UTC)
+    # The oldest are deleted first and in parts, so that no statement is long and writers have their
+    # turn between two of them.
+    while last := list(times.filter(created_at__gt=since)[PRUNED_AT_ONCE - 1 : PRUNED_AT_ONCE]):
+        deleted += _prune_part(since, last[0], limit)
+        since = last[0]
+    return deleted + _prune_part(since, limit, limit)
+
+
+def _prune_part(since: datetime, until: datetime, limit: datetime) -> int:
+    """Delete the events after `since` and up to `until` that are older than the limit, with those
+    before them in their streams, and return how many there were. An event that comes after a kept
+    one of its stream is kept as well."""
+    at = [connection.ops.adapt_datetimefield_value(one) for one in (since, until, limit, limit)]
+    with connection.cursor() as cursor:
+        cursor.execute(_PRUNE_PART, at)
+        return int(cursor.rowcount)
+
+
+_PRUNE_PART = """
+    DELETE FROM realtime_event WHERE id IN (
+        WITH part AS (
+            SELECT stream, max(seq) AS last FROM realtime_event
+            WHERE created_at > %s AND created_at <= %s AND created_at < %s
+            GROUP BY stream
+        ), up_to AS (
+            SELECT stream, coalesce(
+                (
+                    SELECT min(seq) - 1 FROM realtime_event AS kept
+                    WHERE kept.stream = part.stream AND seq <= last AND created_at >= %s
+                ),
+                last
+            ) AS last FROM part
+        )
+        SELECT id FROM up_to JOIN realtime_event AS event
+        ON event.stream = up_to.stream AND event.seq <= up_to.last
     )
-    return sum(_prune_stream(stream, limit) for stream in list(old.distinct()))
-
-
-def _prune_stream(stream: str, limit: datetime) -> int:
-    events = LoggedEvent.objects.filter(stream=stream)
-    kept = events.filter(created_at__gte=limit).order_by("seq").first()
-    if kept is not None:
-        events = events.filter(seq__lt=kept.seq)
-    deleted = 0
-    # The oldest are deleted first and in parts, so that no statement is long, and one that fails
-    # leaves no hole.
-    while part := list(events.order_by("seq").values_list("seq", flat=True)[:PRUNED_AT_ONCE]):
-        deleted += events.filter(seq__lte=part[-1]).delete()[0]
-    return deleted
+"""
 
 
 def epochs_renew() -> int:

@@ -1,4 +1,4 @@
-"""One hub per process: it receives every wake-up once and knows the sockets that it concerns.
+"""One hub per process: it receives each wake-up that concerns it once and knows the sockets.
 
 Every few seconds it compares the heads of its streams with the log, so that a lost last event is
 found too. With every heartbeat it asks which sessions of its sockets are still active, and which
@@ -46,6 +46,8 @@ HEARTBEAT_PARTS = HEARTBEAT_SECONDS // HEAL_SECONDS
 # A session may end after its socket was authenticated and before the hub knows that socket. The hub
 # remembers for so many seconds which sessions ended; the sweep finds what takes longer.
 ENDED_SECONDS = 60
+# How long a process receives a stream at least after its last subscriber left.
+LINGER_SECONDS = 30
 # How many rooms one sweep checks, with a query each.
 ROOMS_CHECKED_AT_ONCE = 500
 
@@ -81,14 +83,14 @@ class Hub:
 
     def __init__(self, authenticator: SocketAuthenticator) -> None:
         self.loop = asyncio.get_running_loop()
-        self.subscriptions = Subscriptions()
+        self._relay = Relay(self.deliver, self.receive_notice)
+        self.subscriptions = Subscriptions(self._relay.listen)
         self.rooms = RoomSockets()
         self._authenticator = authenticator
         self._sockets: set[Socket] = set()
         self._by_session: defaultdict[UUID, set[Subscriber]] = defaultdict(set)
         self._ended: dict[UUID, float] = {}
         self._heartbeat_part = 0
-        self._relay = Relay(self.deliver, self.receive_notice)
         self._admissions = Together(self._admit_together)
         self._arrivals = Together(self._announce_together)
         self._departures = Together(self._forget_together)
@@ -102,6 +104,7 @@ class Hub:
         spawn(every(HEAL_SECONDS, self._heal))
         spawn(every(HEAL_SECONDS, self._send_heartbeats))
         spawn(every(HEAL_SECONDS, self._announce_departures))
+        spawn(every(LINGER_SECONDS, self._leave_idle))
         spawn(every(heartbeat, self._sweep_sessions))
         spawn(every(heartbeat, self._sweep_subscriptions))
         spawn(every(heartbeat, self._refresh_presence))
@@ -178,6 +181,11 @@ class Hub:
             del self._by_session[subscriber.identity.session_id]
         self.subscriptions.remove(subscriber)
 
+    async def enter_room(self, socket: Socket, room: str) -> None:
+        """Have a socket receive the signals of a room."""
+        self.rooms.add(socket, room)
+        await self._relay.listen([ROOM_PREFIX + room])
+
     async def leave_rooms(self, socket: Socket) -> None:
         """Take a socket that is closed out of its rooms."""
         if left := self.rooms.remove_from_all(socket):
@@ -245,6 +253,10 @@ class Hub:
     async def _heal(self) -> None:
         """Compare the streams here with the log."""
         await self.subscriptions.heal()
+
+    async def _leave_idle(self) -> None:
+        """Receive no more of the streams that nobody here needed for a while."""
+        self._relay.leave_idle(self.subscriptions.needed() | self.rooms.needed())
 
     async def _send_heartbeats(self) -> None:
         """Send the heads of their streams to one part of the sockets.

@@ -31,8 +31,8 @@ _numbers = itertools.count()
 
 
 class OpenSocket(Outbox):
-    """A client that the hub knows; see sockets.Socket. It has no channel of its own on the layer:
-    the hub calls deliver()."""
+    """A client that the hub knows; see sockets.Socket. It has no channel of its own: the hub
+    calls deliver()."""
 
     automatic = True
 
@@ -103,9 +103,9 @@ class OpenSocket(Outbox):
         """Note whether the user is away from this device."""
         self.entry = replace(self.entry, away=away)
 
-    def enter_room(self, room: str) -> None:
+    async def enter_room(self, room: str) -> None:
         """Receive the signals of a room, and stay inside while the socket is open."""
-        self._hub.rooms.add(self, room)
+        await self._hub.enter_room(self, room)
 
     def leave_room(self, room: str) -> None:
         """Receive nothing more of a room."""

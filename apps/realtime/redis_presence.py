@@ -11,6 +11,7 @@ from uuid import UUID
 
 from apps.core.redis import RedisDown, key, with_redis
 from apps.realtime import presence
+from apps.realtime.broker import PROCESSES
 from apps.realtime.local_presence import LocalPresence
 from apps.realtime.presence import (
     ActivityChange,
@@ -52,7 +53,8 @@ class RedisPresence:
     # renewing its connection to Redis has no channel and looks dead: until its next refresh its
     # users may have more sockets than the limit.
     # KEYS: online, leaving, away, then for each socket those of its user, and those that are away.
-    # ARGV: seconds alive, limit, then socket, user, process and activity of each.
+    # ARGV: seconds alive, limit, prefix of the channels of processes, then socket, user, process
+    # and activity of each.
     ARRIVE = (
         NOW
         + """
@@ -64,9 +66,9 @@ class RedisPresence:
                 redis.call('ZREMRANGEBYSCORE', sockets, '-inf', now + alive / 2)
                 for _, other in ipairs(redis.call('ZRANGE', sockets, 0, -1)) do
                     local process = string.match(other, '[^:]+$')
-                    local channels = '*' .. process .. '*'
+                    local channel = ARGV[3] .. process
                     if process ~= own_process
-                            and #redis.call('PUBSUB', 'CHANNELS', channels) == 0 then
+                            and redis.call('PUBSUB', 'NUMSUB', channel)[2] == 0 then
                         redis.call('ZREM', sockets, other)
                     end
                 end
@@ -92,7 +94,7 @@ class RedisPresence:
         local entered = {}
         for i = 1, (#KEYS - 3) / 2 do
             local sockets, away = KEYS[2 * i + 2], KEYS[2 * i + 3]
-            entered[i] = arrive(sockets, away, unpack(ARGV, 4 * i - 1, 4 * i + 2))
+            entered[i] = arrive(sockets, away, unpack(ARGV, 4 * i, 4 * i + 3))
         end
         return entered
     """
@@ -261,7 +263,7 @@ class RedisPresence:
         entered: list[Entered] = []
         for part in _parts(entries):
             keys = [self._online, self._leaving, self._away]
-            values: list[object] = [presence.ALIVE_SECONDS, limit]
+            values: list[object] = [presence.ALIVE_SECONDS, limit, PROCESSES]
             for one in part:
                 keys += [self._of(one.user_id), f"{self._of(one.user_id)}:away"]
                 activity = "away" if one.away else "active"

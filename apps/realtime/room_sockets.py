@@ -62,6 +62,10 @@ class RoomSockets:
         others = [one for one in sockets if str(one.identity.user_id) != frame.about]
         each("push", others, lambda socket: socket.push(frame.content))
 
+    def needed(self) -> set[str]:
+        """Return the streams of the rooms that have sockets here."""
+        return {ROOM_PREFIX + room for room in self._inside}
+
     def entries(self) -> list[RoomEntry]:
         """Return the sockets in their rooms."""
         return [

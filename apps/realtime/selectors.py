@@ -7,12 +7,14 @@ from uuid import UUID
 
 from apps.core.errors import Unauthorized
 from apps.realtime.errors import StreamNotFound
-from apps.realtime.event_log import Backlog, events_after, heads
+from apps.realtime.event_log import PAGE_EVENTS, Backlog, heads, pages_after
 from apps.realtime.event_pages import EventPage
 from apps.realtime.registry import socket_authenticator
 from apps.realtime.resume_points import ResumePoint
 from apps.realtime.sockets import Identity
 from apps.realtime.streams import readers_of
+
+NOTHING = Backlog([], complete=True)
 
 
 def events_missed(reader: Identity, points: Mapping[str, ResumePoint]) -> EventPage:
@@ -20,10 +22,12 @@ def events_missed(reader: Identity, points: Mapping[str, ResumePoint]) -> EventP
     Raise StreamNotFound, or Unauthorized if the session ended meanwhile."""
     readable = {name: _readable_after(name, reader.user_id) for name in points}
     page, known = EventPage(of_several=len(points) > 1), heads(points)
+    backlogs = _backlogs(points, known)
     for name, point in points.items():
-        if page.full:
+        backlog = backlogs.get(name, NOTHING)
+        if page.full or backlog is None:
             break
-        _add(page, name, replace(point, readable_after=readable[name]), *known[name])
+        _add(page, name, replace(point, readable_after=readable[name]), *known[name], backlog)
     [refusal] = reader_refusals([(reader, page)])
     if refusal is not None:
         raise refusal
@@ -70,10 +74,23 @@ def _readable_after(name: str, user_id: UUID) -> int:
     return after
 
 
-def _add(page: EventPage, name: str, point: ResumePoint, head: int, epoch: str) -> None:
-    backlog = Backlog([], complete=True)
-    if point.after is not None and point.after < head:
-        backlog = events_after(name, point.after, head)
+def _backlogs(
+    points: Mapping[str, ResumePoint], known: Mapping[str, tuple[int, str]]
+) -> dict[str, Backlog | None]:
+    """Return a page of each stream that has events after its point, read together; None for those
+    that there is no room for."""
+    asked = [
+        (name, point.after, min(known[name][0], point.after + PAGE_EVENTS))
+        for name, point in points.items()
+        if point.after is not None and point.after < known[name][0]
+    ]
+    pages = pages_after(asked) if asked else []
+    return {key[0]: page for key, page in zip(asked, pages, strict=True)}
+
+
+def _add(
+    page: EventPage, name: str, point: ResumePoint, head: int, epoch: str, backlog: Backlog
+) -> None:
     whole = point.misses_nothing(head, epoch, backlog)
     page.begin(name, head, epoch, recovered=whole and point.after is not None)
     for frame in backlog.frames if whole else ():

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from apps.realtime.frames import Frame
 from apps.realtime.server_frames import SocketFrame
 
-# The name of this process. It is part of the name of the channel that the process receives on, by
+# The name of this process. It is part of the name of a channel that only this process receives, by
 # which Redis knows which processes are alive.
 PROCESS = uuid4().hex
 
@@ -102,7 +102,7 @@ class Socket(Subscriber, Protocol):
     def set_away(self, away: bool) -> None:
         """Note whether the user is away from this device."""
 
-    def enter_room(self, room: str) -> None:
+    async def enter_room(self, room: str) -> None:
         """Receive the signals of a room, and stay inside while the socket is open."""
 
     def leave_room(self, room: str) -> None:

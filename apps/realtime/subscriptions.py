@@ -7,7 +7,7 @@ again.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -20,18 +20,27 @@ from apps.realtime.resume_points import ResumePoint
 from apps.realtime.socket_frames import Unsubscribed
 from apps.realtime.sockets import Subscriber
 from apps.realtime.stream_subscribers import Heads, StreamSubscribers
-from apps.realtime.streams import automatic_streams_of, readers_of
+from apps.realtime.streams import USER, automatic_streams_of, readers_of
 from apps.realtime.threads import in_thread
 from apps.realtime.together import Together
 
 # For how many users one query of the sweep asks.
 USERS_AT_ONCE = 500
+# How many streams one query compares. For 10,000 names PostgreSQL reads the whole table.
+STREAMS_AT_ONCE = 500
+
+Listen = Callable[[Collection[str]], Awaitable[list[str]]]
 
 
 class Subscriptions:
-    """The streams that sockets here are subscribed to. Lives on one event loop."""
+    """The streams that sockets here are subscribed to. Lives on one event loop.
 
-    def __init__(self) -> None:
+    `listen` returns once this process receives what other processes publish on some streams, and
+    on which of them it did not before.
+    """
+
+    def __init__(self, listen: Listen) -> None:
+        self._listen = listen
         self._subscribers: dict[str, StreamSubscribers] = {}
         self._pages = Pages()
         self._by_user: defaultdict[UUID, set[Subscriber]] = defaultdict(set)
@@ -58,6 +67,11 @@ class Subscriptions:
         for name in tuple(socket.streams):
             self._remove(socket, name)
 
+    def needed(self) -> set[str]:
+        """Return the streams of which this process is to receive what others publish: those with
+        subscribers here, and those of the users here, which carry the controls about them."""
+        return {*self._subscribers, *map(USER.name, self._by_user)}
+
     async def subscribe_at_start(self, socket: Subscriber) -> None:
         """Subscribe a new socket to the automatic streams of its user, from their positions on,
         without a frame.
@@ -82,10 +96,14 @@ class Subscriptions:
 
     async def _find_starts(self, users: Sequence[UUID]) -> list[Mapping[str, int]]:
         """Return the automatic streams of each of the users, whose subscribers exist then."""
+        # Before the database is asked, so that no control about a user falls between the two.
+        await self._listen([USER.name(user) for user in users])
         missed: dict[str, int] = {}
         self._missed.append(missed)
         try:
             automatic, found = await in_thread(_starts_of, users)
+            if unheard := await self._listen(list(found)):
+                found = {**found, **await in_thread(heads, unheard)}
         finally:
             self._missed = [one for one in self._missed if one is not missed]
         # No event is lost: nothing is awaited from here on until the subscribers exist.
@@ -115,6 +133,8 @@ class Subscriptions:
             raise StreamNotFound
 
     async def _find_readers(self, asked: Sequence[tuple[str, UUID]]) -> list[int | None]:
+        # As at the start, which not every subscriber has.
+        await self._listen([USER.name(user) for _, user in asked])
         return await in_thread(_readable_after, asked)
 
     def unsubscribe(self, socket: Subscriber, name: str) -> None:
@@ -226,7 +246,14 @@ class Subscriptions:
 
     async def heal(self) -> None:
         """Compare the streams here with the log."""
-        positions = {name: one.position for name, one in self._subscribers.items()}
+        names = list(self._subscribers)
+        for start in range(0, len(names), STREAMS_AT_ONCE):
+            await self._heal(names[start : start + STREAMS_AT_ONCE])
+
+    async def _heal(self, names: Collection[str]) -> None:
+        positions = {
+            name: self._subscribers[name].position for name in names if name in self._subscribers
+        }
         for name, (head, epoch) in (await in_thread(heads, list(positions))).items():
             if name in self._subscribers:
                 self._subscribers[name].compare(head, epoch, positions[name])
@@ -255,8 +282,14 @@ class Subscriptions:
     def _subscribers_of(self, name: str) -> StreamSubscribers:
         if name not in self._subscribers:
             subscribers = self._subscribers[name] = StreamSubscribers(name, self._pages)
-            subscribers.begin_after(in_thread(heads, [name]))
+            subscribers.begin_after(self._listen_and_ask([name]))
         return self._subscribers[name]
+
+    async def _listen_and_ask(self, names: list[str]) -> Heads:
+        """Return the heads of the streams, asked for once this process receives what comes after
+        them."""
+        await self._listen(names)
+        return await in_thread(heads, names)
 
     def _drop_idle(self, subscribers: StreamSubscribers) -> None:
         if subscribers.idle:

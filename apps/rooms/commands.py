@@ -21,7 +21,7 @@ async def join_room(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, An
     if room not in socket.rooms and len(socket.rooms) >= ROOMS_PER_SOCKET:
         raise TooManyRooms
     await in_redis_thread(_enter, room=room, **device)
-    socket.enter_room(room)
+    await socket.enter_room(room)
     try:
         inside = await in_redis_thread(services.room_entered, room=room, **device)
     except BaseException:

@@ -7,9 +7,8 @@ from bench.servers import Backend
 
 
 def test_a_commit_that_is_not_there_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(before, "COMMIT", "f" * 40)
-    with before.build_before(Backend("", {})) as found:
+    with before.build_before(Backend("", {}), "f" * 40) as found:
         assert found is None
     assert f"does not have {'f' * 40}" in capsys.readouterr().out

@@ -79,9 +79,21 @@ def prune_by_time(stream: str, limit: Any) -> int:
 
 def without_a_look_at_holes(*args: Any) -> Any:
     """Return a page as if it were complete."""
-    from apps.realtime.event_log import Backlog, events_after
+    from apps.realtime.event_log import events_after
 
-    page = events_after(*args)
+    return _complete(events_after(*args))
+
+
+def pages_without_a_look_at_holes(*args: Any) -> Any:
+    """Return pages as if they were complete."""
+    from apps.realtime.event_log import pages_after
+
+    return [page and _complete(page) for page in pages_after(*args)]
+
+
+def _complete(page: Any) -> Any:
+    from apps.realtime.event_log import Backlog
+
     return Backlog(page.frames, complete=bool(page.frames) or page.complete)
 
 
@@ -124,7 +136,7 @@ BUILDS: Mapping[str, Build] = {
         [
             (EVENT_LOG, "_prune_stream", prune_by_time),
             (SUBSCRIBERS, "events_after", without_a_look_at_holes),
-            ("apps.realtime.pages", "events_after", without_a_look_at_holes),
+            ("apps.realtime.pages", "pages_after", pages_without_a_look_at_holes),
         ],
     ),
     "keeps-its-epochs": Build(

@@ -1,10 +1,7 @@
 """Groups over real sockets of real servers: members receive the events of a group in every process,
 and former members receive nothing."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from functools import cache, partial
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from django.conf import settings
@@ -19,7 +16,7 @@ from apps.chat.tests.factories import group_of, new_group_message
 from apps.realtime.controls import Revoke, Subscribe, pack
 from apps.realtime.database_notices import notify
 from testing.frames import Frame
-from testing.server import ServerProcess, until
+from testing.server import ServerProcess
 from testing.socket import TestSocket
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -33,42 +30,6 @@ with_postgres = pytest.mark.skipif(
 Start = Callable[..., ServerProcess]
 # Seconds, several times as long as it takes. A test of a faulty build waits for all of them.
 PATIENCE = 4
-
-
-@pytest.fixture(scope="module")
-def _started(
-    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Start]:
-    with ExitStack() as running:
-
-        @cache
-        def start(**environment: str) -> ServerProcess:
-            log = tmp_path_factory.mktemp("server") / "log"
-            with django_db_blocker.unblock():
-                return running.enter_context(ServerProcess(log, environment))
-
-        yield start
-
-
-@pytest.fixture
-def start_once(transactional_db: Any, _started: Start) -> Iterator[Start]:
-    """A function that returns the server process of these tests with an environment. Its sockets
-    are closed before the tables are emptied."""
-    used: list[ServerProcess] = []
-
-    def start(**environment: str) -> ServerProcess:
-        used.append(_started(**environment))
-        return used[-1]
-
-    yield start
-    for server in used:
-        until(partial(is_idle, server))
-
-
-def is_idle(server: ServerProcess) -> bool:
-    """Return whether the process has no open sockets."""
-    connections: int = server.call("GET", "/health").json()["websocket"]["connections"]
-    return connections == 0
 
 
 # A process without Redis receives no control messages of other processes. Its sweeps and the log

@@ -9,6 +9,8 @@ from config.api import router
 
 # A group of a route, with at most one group inside of it.
 _GROUP = re.compile(r"\(\?P<\w+>(?:[^()]|\([^()]*\))*\)")
+# The name of a room.
+_ROOM = r"(?P<room>[a-z]+\.[a-z0-9-]{1,64})"
 SOME_ID = "0192f0c0-0000-7000-8000-000000000000"
 
 
@@ -19,7 +21,8 @@ def routes(*methods: str) -> list[tuple[str, str]]:
 
 def _routes() -> Iterator[tuple[str, str, Endpoint]]:
     for pattern in router.urls:
-        path = _GROUP.sub(SOME_ID, str(pattern.pattern)).strip("^$")
+        route = str(pattern.pattern).replace(_ROOM, "room.crew")
+        path = _GROUP.sub(SOME_ID, route).strip("^$")
         view: Any = pattern.callback
         for method, action in view.actions.items():
             yield method, f"/api/v1/{path}", getattr(view.cls, action).endpoint

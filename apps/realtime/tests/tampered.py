@@ -36,6 +36,11 @@ async def nothing(*_: Any) -> None:
     """Skip a step."""
 
 
+async def hears_nothing(*_: Any) -> set[str]:
+    """Listen to nothing, and say that it was heard before."""
+    return set()
+
+
 def empty_backlog(*_: Any) -> Any:
     """Return that the log has no more events."""
     from apps.realtime.event_log import Backlog
@@ -132,6 +137,7 @@ def unguarded_credential(scope: Any) -> Any:
 HUB = "apps.realtime.hub"
 PRESENCE = "apps.realtime.presence"
 RELAY = "apps.realtime.relay"
+LISTENER = "apps.realtime.listener"
 SOCKETS = "apps.accounts.socket_authentication"
 HASHING = "apps.accounts.hashing_process:hashing_process"
 # The hasher of a server, and the one by which the users of the tests were created.
@@ -169,7 +175,13 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "never-sweeps": [(f"{HUB}:Hub", "_sweep_sessions", nothing)],
     "trusts-controls": [("apps.realtime.reader_checks:ReaderChecks", "require", nothing)],
     "never-sweeps-access": [(f"{HUB}:Hub", "_sweep_subscriptions", nothing)],
-    "fast-relay": [(RELAY, "PROBE_SECONDS", 0.2), (RELAY, "SILENCE_SECONDS", 1.0)],
+    "fast-relay": [
+        (RELAY, "PROBE_SECONDS", 0.2),
+        (LISTENER, "PROBE_SECONDS", 0.2),
+        (LISTENER, "SILENCE_SECONDS", 1.0),
+    ],
+    "brief-linger": [(HUB, "LINGER_SECONDS", 0.2)],
+    "never-listens": [(f"{LISTENER}:Listener", "listen", hears_nothing)],
     "without-notices": [("apps.realtime.database_notices", "available", lambda: False)],
     "short-queue": [("apps.core.log_queue", "MOST_LINES", 5)],
     "waits-for-its-reader": [
@@ -188,7 +200,7 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "breaks-one": [(SOCKETS, "_require_known_origin", broken)],
     "breaks-all": [(SOCKETS, "_credential", unguarded_credential)],
     "waits-for-all-locks": [(SOCKETS, "tickets_redeem", waiting_for_locks)],
-    "never-renews": [(RELAY, "SILENCE_SECONDS", 3600.0)],
+    "never-renews": [(LISTENER, "SILENCE_SECONDS", 3600.0)],
     "brief-patience": [("config.supervisor", "HUNG_BEATS", 1)],
     "never-helps": [("config.supervised", "_help", nothing)],
 }

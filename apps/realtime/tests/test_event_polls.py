@@ -10,7 +10,7 @@ from apps.chat.groups import member_remove, members_add
 from apps.chat.tests.factories import group_of
 from apps.core.ids import uuid7
 from apps.realtime import event_pages, selectors
-from apps.realtime.event_log import events_after, events_prune
+from apps.realtime.event_log import events_prune, pages_after
 from apps.realtime.models import LoggedEvent, Stream
 from apps.realtime.streams import USER
 from apps.realtime.tests.factories import log_messages, log_posts
@@ -197,14 +197,14 @@ def test_a_reader_who_loses_the_right_while_events_are_read_is_shown_none(
     group = group_of(alice.user, bob.user)
 
     def read_and_lose(*arguments: Any) -> Any:
-        found = events_after(*arguments)
+        found = pages_after(*arguments)
         if how == "removed":
             member_remove(alice.user, conversation_id=group.pk, user_id=bob.user.pk)
         else:
             bob.user.sessions.update(ended_at="2026-01-01T00:00:00Z")
         return found
 
-    monkeypatch.setattr(selectors, "events_after", read_and_lose)
+    monkeypatch.setattr(selectors, "pages_after", read_and_lose)
     expected = 404 if how == "removed" else 401
     assert refused(bob, stream=f"conversation.{group.pk}", after=0)[0] == expected
 

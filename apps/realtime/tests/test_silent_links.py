@@ -2,7 +2,7 @@
 hangs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,22 +10,25 @@ from unittest.mock import AsyncMock, Mock
 from uuid import uuid4
 
 import pytest
-from channels.layers import InMemoryChannelLayer
 from django.db import OperationalError, connection
 
 from apps.accounts.tests.people import Person
 from apps.realtime import database_notices, wakeups
 from apps.realtime import relay as relay_module
-from apps.realtime.controls import EndSession, Revoke
+from apps.realtime.broker import EVERYONE, Message
+from apps.realtime.controls import DropTag, EndSession, Revoke, pack
 from apps.realtime.frames import Wakeup
 from apps.realtime.relay import Relay
+from apps.realtime.tests.brokers import MemoryBroker
 from apps.realtime.tests.test_bad_neighbours import bearer
 from apps.realtime.tests.test_losing_nothing import send
-from apps.realtime.wakeups import GROUP
+from apps.realtime.wakeups import OUTSIDE, messages_of, opened
 from testing.proxy import Proxy
 from testing.server import ServerProcess, until
 from testing.servers import PrivateRedis
 from testing.socket import TestSocket
+
+FIRST, SECOND, THIRD, FOURTH = (pack(DropTag(name)) for name in ("a", "b", "c", "d"))
 
 
 @pytest.fixture
@@ -92,7 +95,7 @@ def test_a_process_without_sockets_does_not_wait_for_a_redis_that_hangs(
     try:
         with ThreadPoolExecutor(1) as pool:
             five = pool.submit(send_five, server, alice, bob)
-            # Each of them would wait for as long as a step of the channel layer may take.
+            # Each of them would wait for as long as Redis may take for a step.
             until(five.done, seconds=8)
         five.result()
     finally:
@@ -149,17 +152,16 @@ def send_five(server: ServerProcess, alice: Person, bob: Person) -> None:
 
 
 @pytest.fixture
-def layer(monkeypatch: pytest.MonkeyPatch) -> InMemoryChannelLayer:
-    made = InMemoryChannelLayer()
-    monkeypatch.setattr(relay_module, "channel_layer", lambda: made)
+def broker(monkeypatch: pytest.MonkeyPatch, settings: Any) -> MemoryBroker:
+    """The broker of the relays of this test, with or without Redis."""
+    made = MemoryBroker()
+    settings.REDIS_URL = "redis://memory"
+    monkeypatch.setattr(relay_module, "Broker", lambda: made)
     return made
 
 
-def test_a_wake_up_that_cannot_be_handled_does_not_renew_the_layer(
-    layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wake_up_that_cannot_be_handled_does_not_renew_the_link(broker: MemoryBroker) -> None:
     delivered: list[Any] = []
-    monkeypatch.setattr(layer, "flush", AsyncMock(wraps=layer.flush))
 
     def deliver(wakeup: Any) -> None:
         delivered.append(wakeup["controls"])
@@ -167,66 +169,57 @@ def test_a_wake_up_that_cannot_be_handled_does_not_renew_the_layer(
             raise ValueError
 
     async def scenario() -> None:
-        async with running(Relay(deliver, deliver)):
-            await wait_until(lambda: GROUP in layer.groups)
-            for mark in ("first", "second"):
-                message = {
-                    "type": "hub.wake",
-                    "origin": "another",
-                    "frames": [],
-                    "controls": [mark],
-                }
-                await layer.group_send(GROUP, message)
+        async with running(Relay(deliver, ignored)):
+            await wait_until(lambda: bool(broker.opened) and EVERYONE in broker.link.channels)
+            first, second = (wakeup_of(control) for control in (FIRST, SECOND))
+            await broker.publish(messages_of([first], OUTSIDE))
+            await broker.publish([(EVERYONE, b"nonsense")])
+            await broker.publish(messages_of([second], OUTSIDE))
             await wait_until(lambda: len(delivered) == 2)
-            layer.flush.assert_not_called()  # type: ignore[attr-defined]
+            assert len(broker.opened) == 1
 
     asyncio.run(scenario())
-    assert delivered == [["first"], ["second"]]
+    assert delivered == [[FIRST], [SECOND]]
 
 
-def test_the_relay_leaves_the_channel_that_it_replaces(
-    layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+def test_the_relay_closes_the_link_that_it_replaces(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay_module, "RETRY_SECONDS", 0.0)
-    used: list[str] = []
-    receive = layer.receive
-
-    async def fail_at_first(channel: str) -> Any:
-        used.append(channel)
-        if len(used) <= 3:
-            raise ConnectionError
-        return await receive(channel)
-
-    monkeypatch.setattr(layer, "receive", fail_at_first)
 
     async def scenario() -> None:
         async with running(Relay(ignored, ignored)):
-            await wait_until(lambda: len(used) == 4)
-            assert list(layer.groups[GROUP]) == used[3:]
+            for number in range(1, 4):
+                await wait_until(lambda: len(broker.opened) == number)  # noqa: B023
+                broker.link.put(ConnectionError())
+            await wait_until(lambda: len(broker.opened) == 4)
+            await wait_until(lambda: EVERYONE in broker.link.channels)
+            assert [link.closed for link in broker.opened] == [True, True, True, False]
 
     asyncio.run(scenario())
 
 
-class HangingLayer(InMemoryChannelLayer):
-    """A layer that sends nothing until the test continues it."""
+class HangingBroker(MemoryBroker):
+    """A broker that publishes nothing until the test continues it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.go = asyncio.Event()
-        self.sent: list[Any] = []
 
-    async def group_send(self, group: str, message: Any) -> None:
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Publish late."""
         await self.go.wait()
         for _ in range(10):
             await asyncio.sleep(0)
-        self.sent.append(message["controls"])
+        await super().publish(messages)
 
 
-def test_only_the_first_wake_up_waits_for_a_layer_that_hangs(
-    monkeypatch: pytest.MonkeyPatch,
+def test_only_the_first_wake_up_waits_for_a_redis_that_hangs(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
-    """The next ones go by the database, until the layer takes a message again."""
+    """The next ones go by the database, until Redis takes a message again."""
     notified: list[Any] = []
+    settings.REDIS_URL = "redis://memory"
 
     async def notify(_: Any, wakeups: list[Wakeup]) -> None:
         notified.extend(one["controls"] for one in wakeups)
@@ -237,24 +230,32 @@ def test_only_the_first_wake_up_waits_for_a_layer_that_hangs(
     monkeypatch.setattr(relay_module, "STEP_SECONDS", 0.01)
 
     async def scenario() -> None:
-        layer = HangingLayer()
-        monkeypatch.setattr(relay_module, "channel_layer", lambda: layer)
+        broker = HangingBroker()
+        monkeypatch.setattr(relay_module, "Broker", lambda: broker)
+
+        def published(control: list[str]) -> bool:
+            contents = [content for _, content in broker.published if content]
+            return [control] in [opened(content)["controls"] for content in contents]
+
         async with running(relay := Relay(ignored, ignored)):
-            relay.send({"frames": [], "controls": [["first"]]})
+            relay.send(wakeup_of(FIRST))
             await wait_until(lambda: len(notified) == 1)
             for limit in ("FALLBACK_SECONDS", "STEP_SECONDS"):
                 monkeypatch.setattr(relay_module, limit, 3600.0)
-            relay.send({"frames": [], "controls": [["second"]]})
+            relay.send(wakeup_of(SECOND))
             await wait_until(lambda: len(notified) == 2)
-            layer.go.set()
-            await wait_until(lambda: relay._layer_works)
-            relay.send({"frames": [], "controls": [["third"]]})
-            await wait_until(lambda: [["third"]] in layer.sent)
-            relay.send({"frames": [], "controls": [["fourth"]]})
-            await wait_until(lambda: [["fourth"]] in layer.sent)
+            broker.go.set()
+            await wait_until(lambda: relay._redis_works)
+            for control in (THIRD, FOURTH):
+                relay.send(wakeup_of(control))
+                await wait_until(lambda: published(control))  # noqa: B023
 
     asyncio.run(scenario())
-    assert notified == [[["first"]], [["second"]]]
+    assert notified == [[FIRST], [SECOND]]
+
+
+def wakeup_of(control: list[str]) -> Wakeup:
+    return {"frames": [], "controls": [control]}
 
 
 def ignored(_: Any) -> None:
@@ -282,15 +283,14 @@ async def wait_until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize("failure", [ConnectionError(), TimeoutError()])
-def test_process_without_a_hub_notifies_the_database_of_what_the_layer_does_not_take(
-    monkeypatch: pytest.MonkeyPatch, failure: Exception
+def test_process_without_a_hub_notifies_the_database_of_what_redis_does_not_take(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, failure: Exception
 ) -> None:
     """Otherwise a user whom a command removes from a group would read on until the next sweep."""
     notified: list[Wakeup] = []
+    settings.REDIS_URL = "redis://nowhere"
     monkeypatch.setattr(wakeups, "_receivers", [])
-    monkeypatch.setattr(
-        wakeups, "channel_layer", lambda: Mock(group_send=AsyncMock(side_effect=failure))
-    )
+    monkeypatch.setattr(wakeups, "_send", AsyncMock(side_effect=failure))
     monkeypatch.setattr(database_notices, "available", lambda: True)
     monkeypatch.setattr(database_notices, "notify", notified.extend)
     user = uuid4()
@@ -299,12 +299,11 @@ def test_process_without_a_hub_notifies_the_database_of_what_the_layer_does_not_
 
 
 def test_process_without_a_hub_goes_on_when_the_database_fails_as_well(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
+    settings.REDIS_URL = "redis://nowhere"
     monkeypatch.setattr(wakeups, "_receivers", [])
-    monkeypatch.setattr(
-        wakeups, "channel_layer", lambda: Mock(group_send=AsyncMock(side_effect=ConnectionError))
-    )
+    monkeypatch.setattr(wakeups, "_send", AsyncMock(side_effect=ConnectionError))
     monkeypatch.setattr(database_notices, "available", lambda: True)
     notify = Mock(side_effect=OperationalError)
     monkeypatch.setattr(database_notices, "notify", notify)

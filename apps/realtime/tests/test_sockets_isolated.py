@@ -14,7 +14,7 @@ from apps.realtime.hub import Hub
 from apps.realtime.open_socket import OpenSocket
 from apps.realtime.sockets import PresenceEntry
 from apps.realtime.tests.tasks import settle
-from apps.realtime.wakeups import channel_layer
+from apps.realtime.wakeups import OUTSIDE, messages_of, opened
 from apps.realtime.wire import Wire
 
 
@@ -85,15 +85,10 @@ def test_a_frame_of_bytes_reaches_the_sockets_of_another_process_as_it_is() -> N
     content = bytes(range(256))
 
     async def scenario() -> RecordingSocket:
-        hub, layer = HubWithSockets(), channel_layer()
-        channel = await layer.new_channel()
-        await layer.group_add("bytes", channel)
-        await layer.group_send(
-            "bytes",
-            {"type": "hub.wake", "frames": [Frame("feed", None, content).packed()], "controls": []},
-        )
-        hub.deliver(await layer.receive(channel))
-        await layer.flush()
+        hub = HubWithSockets()
+        frames = [Frame("feed", None, content).packed()]
+        [(_, message)] = messages_of([{"frames": frames, "controls": []}], OUTSIDE)
+        hub.deliver(opened(message))
         return hub.sockets[0]
 
     assert asyncio.run(scenario()).received == [content]

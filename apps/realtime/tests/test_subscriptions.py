@@ -4,6 +4,7 @@ and subscription happen; a user who may read it after some event receives no ear
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
+from unittest.mock import AsyncMock
 from uuid import UUID, uuid4
 
 import pytest
@@ -119,7 +120,7 @@ class Scene:
         self.database = database
         self.bob = uuid4()
         database.readers[self.bob] = 0
-        self.subscriptions = Subscriptions()
+        self.subscriptions = Subscriptions(AsyncMock(return_value=[]))
         self.recording = RecordingSocket(self.bob)
         self.socket = cast("Subscriber", self.recording)
         self.subscriptions.add(self.socket)

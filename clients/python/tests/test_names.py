@@ -27,7 +27,8 @@ def test_the_client_handles_every_frame_of_the_server_that_is_no_answer_to_the_a
     None
 ):
     own = {name for name, kind in server_frames.items() if not issubclass(kind, Event | Signal)}
-    assert own - set(frames.Received) == {"presence"}
+    of_the_application = {"presence", "left_room", "user_joined_room", "user_left_room"}
+    assert own - set(frames.Received) == of_the_application
     assert set(frames.Received) <= own
 
 
