@@ -26,20 +26,26 @@ REFUSED_SOCKETS = Counter(
 CLOSE_SECONDS = 5.0
 
 
+# What is kept of the name of a client's program, in characters.
+LONGEST_USER_AGENT = 200
+
+
 class Wire:
     """Sends what the protocol knows, whether or not the client is authenticated.
 
     `request_id` is that of the handshake: the client's own X-Request-ID, or the socket's id.
     """
 
-    __slots__ = ("_extensions", "address", "request_id", "send", "socket_id")
+    __slots__ = ("_extensions", "address", "request_id", "send", "socket_id", "user_agent")
 
     def __init__(self, scope: Any, send: Any, socket_id: str) -> None:
         self.send = send
         self.socket_id = socket_id
-        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
         self.request_id = valid_request_id(given) or socket_id
         self.address = shown_address(address_in_scope(scope))
+        self.user_agent = printable(headers.get(b"user-agent", b""))
         self._extensions = scope.get("extensions", {})
 
     async def accept(self) -> None:
@@ -97,3 +103,9 @@ class Wire:
         abort = self._extensions.get("parley.abort")
         if abort is not None:
             abort()
+
+
+def printable(user_agent: bytes) -> str:
+    """Return the name of a client's program, cut, with only signs that a database can hold."""
+    text = user_agent[:LONGEST_USER_AGENT].decode("latin-1")
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
