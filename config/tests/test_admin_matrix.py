@@ -43,7 +43,7 @@ SITE = {
     # Nothing is completed, and nothing has a page of its own outside.
     "autocomplete/": NOBODY,
     "jsi18n/": (302, 302, 200, 200),
-    "^(?P<app_label>accounts|admin|jobs|posts|realtime)/$": STAFF,
+    "^(?P<app_label>realtime|accounts|admin|jobs|posts)/$": STAFF,
     "(?P<url>.*)$": (302, 302, 404, 404),
 }
 OF_A_MODEL = {
@@ -130,7 +130,7 @@ class World:
         key = self.rows[keys.get(model, "entry")].pk
         for pattern, value in (
             ("<path:object_id>", str(key)),
-            ("^(?P<app_label>accounts|admin|jobs|posts|realtime)/$", "accounts/"),
+            ("^(?P<app_label>realtime|accounts|admin|jobs|posts)/$", "accounts/"),
             ("(?P<url>.*)$", "nothing/"),
         ):
             page = page.replace(pattern, value)
