@@ -52,5 +52,6 @@ class SocketTimelineAdmin(ReadOnlyAdmin):
 
 
 def _shown(step: Mapping[str, Any]) -> tuple[str, str, str]:
-    details = {name: value for name, value in step.items() if name not in {"at", "what"}}
-    return step["at"], step["what"], " ".join(f"{name}={details[name]}" for name in details)
+    # Sorted, since PostgreSQL has an order of its own.
+    details = sorted(step.keys() - {"at", "what"})
+    return step["at"], step["what"], " ".join(f"{name}={step[name]}" for name in details)

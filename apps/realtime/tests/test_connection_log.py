@@ -152,7 +152,7 @@ def test_an_administrator_reads_a_timeline(alice: Person, settings: Any) -> None
     SocketTimeline.objects.filter(pk=row.pk).update(user_agent="<script>", code=4408)
     browser: Client = browser_of(person("Morton", User.Role.ADMIN))
     page = browser.get(f"/admin/realtime/sockettimeline/{row.pk}/change/").text
-    assert "followed stream=feed head=3" in page
+    assert "followed head=3 stream=feed" in page
     assert "4408 frames were not read in time" in page
     assert "<script>" not in page.replace("<script src", "").replace("<script id", "")
     found = browser.get("/admin/realtime/sockettimeline/?q=alice")
