@@ -12,6 +12,7 @@ from apps.core.errors import MethodNotAllowed
 from apps.core.http.envelope import dumps, timestamp
 from apps.core.http.middleware import address_in_scope, request_id
 from apps.core.http.request_log import log_request
+from apps.core.stopping import is_stopping
 from apps.realtime.hub import running_hub
 from config.health_checks import HealthChecks
 from config.readiness import Readiness
@@ -84,8 +85,9 @@ class HealthEndpoints:
         database = await self._readiness.database()
         redis = {"healthy": "connected", "unhealthy": "disconnected"}
         # A process without Redis still serves every request.
-        return 200 if database.migrated else 503, {
-            "status": "ready" if database.migrated else "not_ready",
+        ready = database.migrated and not is_stopping()
+        return 200 if ready else 503, {
+            "status": "ready" if ready else "not_ready",
             "database": "connected" if database.answers else "disconnected",
             "redis": redis.get(self._checks.redis, self._checks.redis),
             "migrations": "applied" if database.migrated else "pending",

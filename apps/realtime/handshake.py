@@ -6,9 +6,11 @@ from typing import Any
 import structlog
 
 from apps.core.addresses import network_of
+from apps.core.errors import ServiceUnavailable, require
 from apps.core.http.handler import as_domain_error
 from apps.core.http.middleware import address_in_scope
 from apps.core.quick_log import QuickLog
+from apps.core.stopping import is_stopping
 from apps.realtime import closing
 from apps.realtime.admission import Candidate
 from apps.realtime.hub import Hub
@@ -23,6 +25,7 @@ async def perform_handshake(scope: Mapping[str, Any], wire: Wire, hub: Hub) -> O
     """Authenticate the client and return its socket, or None after it was refused with the
     reason."""
     try:
+        require(not is_stopping(), ServiceUnavailable)
         network = network_of(address_in_scope(scope))
         admission = await hub.admit(Candidate(scope, wire.socket_id), network)
     except Exception as error:  # noqa: BLE001

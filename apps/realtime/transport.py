@@ -93,6 +93,9 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def shutdown(self) -> None:
         """Send the client that the server stops, or abort before the websocket is open."""
+        if self.transport.is_closing():
+            # It was told already: a server tells its sockets one after the other, and then all.
+            return
         if self.handshake_complete:
             super().shutdown()
         else:

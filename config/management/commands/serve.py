@@ -24,6 +24,7 @@ from apps.realtime.transport import UVICORN
 from config.banner import banner
 from config.command_line import whole_number
 from config.database_problems import on_sqlite
+from config.draining import DrainingServer
 from config.listening import CannotListen, bind, bind_shared, listen
 from config.migrating import lacking, pending_migrations, wait_for_database
 from config.reloading import Reloader
@@ -134,10 +135,9 @@ def serve(
     Return why the server failed, or an empty string."""
     config = uvicorn.Config(
         "config.asgi:application",
-        timeout_graceful_shutdown=settings.SERVER_SHUTDOWN_TIMEOUT,
         **UVICORN,
     )
-    server = uvicorn.Server(config)
+    server = DrainingServer(config)
 
     def stop() -> None:
         server.should_exit = True
