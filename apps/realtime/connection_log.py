@@ -82,11 +82,11 @@ class Timeline:
             case Subscribed(stream=stream, head=head, recovered=True):
                 self.note("resumed", stream=stream, head=head)
             case Subscribed(stream=stream, head=head):
-                self.note("followed", stream=stream, head=head)
+                self.note("subscribed", stream=stream, head=head)
             case Reset(stream=stream, head=head):
                 self.note("reset", stream=stream, head=head)
             case Unsubscribed(stream=stream):
-                self.note("unfollowed", stream=stream)
+                self.note("unsubscribed", stream=stream)
 
     def end(self, code: int | None, sent: Mapping[str, int]) -> None:
         """Note that the socket ended by a code, if there was one, and the last numbers that it was

@@ -50,7 +50,7 @@ def new_timeline(user: User) -> SocketTimeline:
         opened_at=now,
         closed_at=now,
         code=1000,
-        steps=[{"at": "2026-01-01T00:00:00Z", "what": "followed", "stream": "feed", "head": 3}],
+        steps=[{"at": "2026-01-01T00:00:00Z", "what": "subscribed", "stream": "feed", "head": 3}],
         sent={"feed": 3},
         written_at=now,
     )

@@ -61,7 +61,8 @@ def test_a_timeline_tells_how_a_socket_went(
 
         [row] = until(with_five_steps)
         assert row.closed_at is None
-    row = until(lambda: SocketTimeline.objects.filter(code=1000).first())
+    until(lambda: SocketTimeline.objects.filter(code=1000).exists())
+    row = SocketTimeline.objects.get()
     assert whats(row) == ["connected", "resumed", "had", "reset", "had"]
     assert (row.steps[2]["number"], row.steps[4]["number"]) == (1, 99)
     assert row.sent[stream] == 3
@@ -85,12 +86,12 @@ def test_a_timeline_tells_why_the_server_closed_a_socket(
 @pytest.mark.django_db
 def test_a_timeline_is_written_again_when_it_has_changed(alice: Person) -> None:
     timeline = timeline_of(alice.user)
-    timeline.note("followed", stream="feed", head=1)
+    timeline.note("subscribed", stream="feed", head=1)
     timelines_save([timeline])
     timeline.end(4999, {"feed": 2})
     timelines_save([timeline])
     row = SocketTimeline.objects.get()
-    assert (whats(row), row.code, row.sent) == (["followed"], 4999, {"feed": 2})
+    assert (whats(row), row.code, row.sent) == (["subscribed"], 4999, {"feed": 2})
 
 
 @pytest.mark.django_db
@@ -103,7 +104,7 @@ def test_a_user_who_was_erased_costs_others_nothing(alice: Person) -> None:
 def test_a_timeline_has_a_bound(alice: Person) -> None:
     timeline = timeline_of(alice.user)
     for number in range(MOST_STEPS + 5):
-        timeline.note("followed", stream="feed", head=number)
+        timeline.note("subscribed", stream="feed", head=number)
     timeline.end(None, {f"feed.{number}": 1 for number in range(MOST_STREAMS + 5)})
     timelines_save([timeline])
     row = SocketTimeline.objects.get()
@@ -152,7 +153,7 @@ def test_an_administrator_reads_a_timeline(alice: Person, settings: Any) -> None
     SocketTimeline.objects.filter(pk=row.pk).update(user_agent="<script>", code=4408)
     browser: Client = browser_of(person("Morton", User.Role.ADMIN))
     page = browser.get(f"/admin/realtime/sockettimeline/{row.pk}/change/").text
-    assert "followed head=3 stream=feed" in page
+    assert "subscribed head=3 stream=feed" in page
     assert "4408 frames were not read in time" in page
     assert "<script>" not in page.replace("<script src", "").replace("<script id", "")
     found = browser.get("/admin/realtime/sockettimeline/?q=alice")
