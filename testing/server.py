@@ -174,6 +174,12 @@ class ServerProcess:
         count: int = self.call("GET", "/health").json()["websocket"]["connections"]
         return count
 
+    def resident_bytes(self) -> int:
+        """Return how much memory the process holds, or 0 where the system has no /proc."""
+        status = Path(f"/proc/{self.pid}/status")
+        lines = status.read_text().splitlines() if status.exists() else ()
+        return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
+
     def stop(self, how: signal.Signals = signal.SIGINT) -> int:
         """Ask the process to stop, by SIGINT or by SIGTERM, and return its exit code."""
         return self._end(how)

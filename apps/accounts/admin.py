@@ -53,7 +53,7 @@ class UserAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     fields = (
         *("name", "email", "email_verified", "role", "status"),
-        *("bio", "lists", "created_at", "updated_at"),
+        *("bio", "relations", "lists", "created_at", "updated_at"),
     )
     actions = (*STATUSES, *ROLES)
 
@@ -118,6 +118,14 @@ class UserAdmin(ReadOnlyAdmin):
         context["sessions"] = sessions_of(user)[:SESSIONS_SHOWN]
         context["may_end_sessions"] = may_end_session(self.actor(request), user)
         return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.display(description="follows and blocks")
+    def relations(self, user: User) -> str:
+        """Return how many users follow and block the user, and the other way round."""
+        return (
+            f"follows {user.follows.count()}, followed by {user.followers.count()}, "
+            f"has blocked {user.blocks.count()}, blocked by {user.blocks_by_others.count()}"
+        )
 
     @admin.display(description="see also")
     def lists(self, user: User) -> SafeString:

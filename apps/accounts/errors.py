@@ -28,6 +28,18 @@ class UserNotFound(NotFound):
     message = "User not found"
 
 
+class Oneself(Invalid):
+    @classmethod
+    def refused(cls) -> Invalid:
+        """Return the refusal of what one can only do with another user."""
+        return cls.field("id", "This is only possible with another user.", "oneself")
+
+
+class UsersBlocked(Forbidden):
+    # It does not say who has blocked whom.
+    message = "You cannot interact with this user"
+
+
 class SessionNotFound(NotFound):
     message = "Session not found"
 

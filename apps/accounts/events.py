@@ -6,13 +6,18 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from apps.accounts.blocks import blocked_pairs
+from apps.accounts.selectors import presence_followers
 from apps.accounts.serializers import ProfileOutput, SecurityAlertPayload
+from apps.realtime import registry
 from apps.realtime.event_log import publish
 from apps.realtime.serializers import ConnectedPayload
 from apps.realtime.server_frames import Event
 from apps.realtime.streams import USER
 
 ConnectedPayload.user_serializer = ProfileOutput
+registry.audience(presence_followers)
+registry.separation(blocked_pairs)
 
 
 @dataclass(frozen=True, kw_only=True)

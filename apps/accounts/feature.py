@@ -5,7 +5,7 @@ from apps.accounts.erasing import erase_again
 from apps.accounts.first_administrator import first_administrator
 from apps.accounts.first_login import prepare_first_login
 from apps.accounts.known_sessions import UsersOfTokens
-from apps.accounts.models import User
+from apps.accounts.models import Block, Follow, User
 from apps.accounts.passwords import start_hashing
 from apps.accounts.personal_data import PERSONAL_DATA
 from apps.accounts.pruning import accounts_prune
@@ -24,13 +24,20 @@ FEATURE = Feature(
         "password": 10,
         "ws_ticket": 60,
         "search_users": 60,
+        "follow": 60,
+        "block": 60,
     },
     prunes={"sessions and tickets": accounts_prune},
     after_restore={
         "sessions are ended": sessions_end_restored,
         "users who were erased are erased again": erase_again,
     },
-    counts={"users": count_by_status, "sessions": count_sessions},
+    counts={
+        "users": count_by_status,
+        "sessions": count_sessions,
+        "follows": Follow.objects.count,
+        "blocks": Block.objects.count,
+    },
     personal_data=PERSONAL_DATA,
     at_start=[start_hashing, prepare_first_login],
     token_users=UsersOfTokens,

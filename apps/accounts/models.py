@@ -1,4 +1,4 @@
-"""Users, their sessions, and the tickets that open websockets."""
+"""Users, whom they follow and block, their sessions, and the tickets that open websockets."""
 
 import re
 from datetime import datetime
@@ -125,6 +125,62 @@ class User(AbstractBaseUser):
     def has_module_perms(self, app_label: str) -> bool:
         """Return whether the admin's pages show the user an app."""
         return self.is_moderator
+
+
+class Follow(models.Model):
+    """A user follows another one. Ids sort by time, so the lists are ordered by them."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    follower = models.ForeignKey(
+        User, on_delete=models.CASCADE, related_name="follows", db_index=False
+    )
+    followed = models.ForeignKey(
+        User, on_delete=models.CASCADE, related_name="followers", db_index=False
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["follower", "followed"], name="follow_once"),
+            models.CheckConstraint(
+                condition=~models.Q(follower=models.F("followed")), name="follow_not_oneself"
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["follower", "-id"], name="follow_by_follower"),
+            models.Index(fields=["followed", "-id"], name="follow_by_followed"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.follower_id} follows {self.followed_id}"
+
+
+class Block(models.Model):
+    """A user has blocked another one. It works in both directions: see blocks.py."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    blocker = models.ForeignKey(
+        User, on_delete=models.CASCADE, related_name="blocks", db_index=False
+    )
+    blocked = models.ForeignKey(
+        User, on_delete=models.CASCADE, related_name="blocks_by_others", db_index=False
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["blocker", "blocked"], name="block_once"),
+            models.CheckConstraint(
+                condition=~models.Q(blocker=models.F("blocked")), name="block_not_oneself"
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["blocker", "-id"], name="block_by_blocker"),
+            models.Index(fields=["blocked", "blocker"], name="block_by_blocked"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.blocker_id} has blocked {self.blocked_id}"
 
 
 class Session(models.Model):

@@ -1,21 +1,31 @@
 """Reads of accounts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db.models import Count, DateTimeField, Expression, Q, QuerySet, UUIDField
+from django.db.models import BooleanField, Count, DateTimeField, Expression, Q, QuerySet, UUIDField
 from django.utils import timezone
 
+from apps.accounts.blocks import not_blocked_for, require_no_block
 from apps.accounts.emails import canonical_email
 from apps.accounts.errors import UserNotFound
-from apps.accounts.models import Session, User
+from apps.accounts.models import Block, Follow, Session, User
 from apps.accounts.shapes import USER_COLUMNS
 from apps.core.db.prepared import Hole, OneOf, Prepared
+from apps.core.db.sql import SqlText
 from apps.realtime.presence import presence_store
+
+# The followers of a user with more of them do not see when the user is online: each arrival would
+# be a signal to all of them.
+PRESENCE_FOLLOWERS = 500
+_MANY_FOLLOWERS = f"""EXISTS (
+    SELECT 1 FROM accounts_follow follow WHERE follow.followed_id = {{user}}
+    LIMIT 1 OFFSET {PRESENCE_FOLLOWERS}
+)"""  # noqa: S608
 
 
 def active_sessions(now: datetime | Expression | None = None) -> QuerySet[Session]:
@@ -101,13 +111,66 @@ def users_shown(ids: Sequence[UUID]) -> list[Any]:
     return _BY_IDS.all(ids=ids)
 
 
-def users_visible(search: str = "") -> QuerySet[User]:
+def users_visible(search: str = "", viewer: User | None = None) -> QuerySet[User]:
     """Return the users who are visible to others, the newest first. `search` is a part of the
-    name."""
-    users = User.objects.filter(status=User.Status.ACTIVE)
+    name. With a viewer, those are left out between whom and the viewer there is a block."""
+    users = User.objects.filter(not_blocked_for(viewer, "pk"), status=User.Status.ACTIVE)
     if search:
         users = users.filter(name__icontains=search)
     return users.order_by("-id")
+
+
+def followers_of(viewer: User, user_id: UUID) -> QuerySet[Follow]:
+    """Return the follows of those who follow a user, the latest first, as the viewer may see them:
+    without users who are disabled, or between whom and the viewer there is a block. Raises
+    UserNotFound, or UsersBlocked for a block between the viewer and the user."""
+    _require_shown(viewer, user_id)
+    return _follows(viewer, "follower").filter(followed=user_id)
+
+
+def followed_by(viewer: User, user_id: UUID) -> QuerySet[Follow]:
+    """Return the follows of those whom a user follows, as followers_of() does."""
+    _require_shown(viewer, user_id)
+    return _follows(viewer, "followed").filter(follower=user_id)
+
+
+def blocks_by(user: User) -> QuerySet[Block]:
+    """Return the blocks of a user, the latest first, of those who are visible to others."""
+    return user.blocks.filter(blocked__status=User.Status.ACTIVE).order_by("-id")
+
+
+def presence_followers(
+    users: Collection[UUID], among: Collection[UUID] | None = None
+) -> Iterable[tuple[UUID, UUID]]:
+    """Return who follows each of the users and sees when they are online, as pairs of the user and
+    the follower: all, or those of `among`."""
+    many = SqlText(_MANY_FOLLOWERS, BooleanField(), user="pk")
+    followed = User.objects.filter(~Q(many), pk__in=users)
+    follows = Follow.objects.filter(followed__in=followed)
+    if among is not None:
+        follows = follows.filter(follower__in=among)
+    return follows.values_list("followed", "follower")
+
+
+def with_user(side: str, rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Return follows or blocks with the user of one side, for users_of()."""
+    return rows.select_related(side)
+
+
+def users_of(side: str, rows: Iterable[Any]) -> list[User]:
+    """Return the user of one side of each of the follows or blocks."""
+    return [getattr(row, side) for row in rows]
+
+
+def _require_shown(viewer: User, user_id: UUID) -> None:
+    user_get(user_id)
+    if user_id != viewer.pk:
+        require_no_block(viewer.pk, user_id)
+
+
+def _follows(viewer: User, side: str) -> QuerySet[Follow]:
+    shown = not_blocked_for(viewer, side)
+    return Follow.objects.filter(shown, **{f"{side}__status": User.Status.ACTIVE}).order_by("-id")
 
 
 def count_by_status() -> dict[str, int]:

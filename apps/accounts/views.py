@@ -13,6 +13,7 @@ from apps.accounts import (
     logins,
     password_changes,
     profiles,
+    relations,
     selectors,
     sessions,
     tickets,
@@ -23,13 +24,15 @@ from apps.accounts.errors import (
     EmptyProfileUpdate,
     InvalidCredentials,
     InvalidToken,
+    Oneself,
     SessionNotFound,
     SessionOver,
     UserNotFound,
+    UsersBlocked,
     WrongPassword,
 )
-from apps.accounts.models import Session, User
-from apps.accounts.requests import UserRequest, delay_response, device_of
+from apps.accounts.models import Block, Follow, Session, User
+from apps.accounts.requests import UserRequest, current_user, delay_response, device_of
 from apps.accounts.serializers import (
     LoginInput,
     LoginOutput,
@@ -201,7 +204,8 @@ class UserViewSet(ApiViewSet):
         if search:
             # A search reads every name.
             consume_action("search_users", network_of(client_address(request)))
-        return hot_reads.listing(selectors.users_visible(search))
+            return hot_reads.listing(selectors.users_visible(search, current_user(request)))
+        return hot_reads.listing(selectors.users_visible())
 
     @Endpoint(
         message="User retrieved successfully",
@@ -214,3 +218,76 @@ class UserViewSet(ApiViewSet):
     def retrieve(self, request: Request, pk: UUID) -> User:
         """Return one user."""
         return selectors.user_get(pk)
+
+    @action(detail=True, methods=["post"])
+    @Endpoint(
+        message="User followed", limit="follow", refuses=[Oneself, UserNotFound, UsersBlocked]
+    )
+    def follow(self, request: UserRequest, pk: str) -> None:
+        """Follow a user."""
+        relations.user_follow(request.user, user_id=UUID(pk))
+
+    @follow.mapping.delete
+    @Endpoint(message="User unfollowed", limit="follow", refuses=[Oneself, UserNotFound])
+    def unfollow(self, request: UserRequest, pk: str) -> None:
+        """Follow a user no longer."""
+        relations.user_unfollow(request.user, user_id=UUID(pk))
+
+    @action(detail=True, methods=["post"])
+    @Endpoint(message="User blocked", limit="block", refuses=[Oneself, UserNotFound])
+    def block(self, request: UserRequest, pk: str) -> None:
+        """Block a user, in both directions, and end following in both."""
+        relations.user_block(request.user, user_id=UUID(pk))
+
+    @block.mapping.delete
+    @Endpoint(message="User unblocked", limit="block", refuses=[Oneself, UserNotFound])
+    def unblock(self, request: UserRequest, pk: str) -> None:
+        """End one's own block of a user."""
+        relations.user_unblock(request.user, user_id=UUID(pk))
+
+    @action(detail=True, methods=["get"])
+    @Endpoint(
+        message="Followers retrieved successfully",
+        query=ListQuery,
+        output=UserOutput,
+        per_page=10,
+        refuses=[UserNotFound, UsersBlocked],
+    )
+    def followers(self, request: UserRequest, pk: str) -> Listing[Follow]:
+        """List those who follow a user, the latest first."""
+        return Listing(
+            selectors.followers_of(request.user, UUID(pk)),
+            partial(selectors.users_of, "follower"),
+            partial(selectors.with_user, "follower"),
+        )
+
+    @action(detail=True, methods=["get"])
+    @Endpoint(
+        message="Followed users retrieved successfully",
+        query=ListQuery,
+        output=UserOutput,
+        per_page=10,
+        refuses=[UserNotFound, UsersBlocked],
+    )
+    def following(self, request: UserRequest, pk: str) -> Listing[Follow]:
+        """List those whom a user follows, the latest first."""
+        return Listing(
+            selectors.followed_by(request.user, UUID(pk)),
+            partial(selectors.users_of, "followed"),
+            partial(selectors.with_user, "followed"),
+        )
+
+    @action(detail=False, methods=["get"])
+    @Endpoint(
+        message="Blocked users retrieved successfully",
+        query=ListQuery,
+        output=UserOutput,
+        per_page=10,
+    )
+    def blocked(self, request: UserRequest) -> Listing[Block]:
+        """List the users whom one has blocked oneself, the latest first."""
+        return Listing(
+            selectors.blocks_by(request.user),
+            partial(selectors.users_of, "blocked"),
+            partial(selectors.with_user, "blocked"),
+        )

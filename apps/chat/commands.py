@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from apps.accounts.blocks import require_no_block
 from apps.chat import events, receipts, selectors, services
 from apps.chat.errors import NoConversation
 from apps.chat.message_commits import message_send_grouped
@@ -66,6 +67,7 @@ def _require_may_type(sender_id: UUID, receiver_id: UUID) -> None:
     consume_action("typing", sender_id)
     if not selectors.are_peers(sender_id, receiver_id):
         raise NoConversation
+    require_no_block(sender_id, receiver_id)
 
 
 def _check_again(socket: Socket, receiver_id: UUID, seconds: float) -> None:

@@ -49,6 +49,11 @@ class NotYoursToRemove(Forbidden):
     message = "You can only remove members whose role is lower than yours"
 
 
+class MayNotAddSome(Forbidden):
+    # It does not say which of them, nor who has blocked whom.
+    message = "You cannot add some of these users"
+
+
 class OwnerMustStay(BadRequest):
     message = "Make another member the owner first, or delete the group"
 

@@ -11,11 +11,13 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Count
 
+from apps.accounts.blocks import blocked_among
 from apps.accounts.models import User
 from apps.chat import group_events as events
 from apps.chat.errors import (
     ConversationNotFound,
     GroupFull,
+    MayNotAddSome,
     MemberNotFound,
     NotGroupOwner,
     NotYourGroupToManage,
@@ -41,9 +43,10 @@ MOST_GROUPS = 500
 @transaction.atomic
 def group_create(actor: User, *, title: str, member_ids: Sequence[UUID]) -> Conversation:
     """Create a group of the actor, who owns it, and other users, and return it; raise UnknownUsers,
-    GroupFull or TooManyGroups."""
+    MayNotAddSome, GroupFull or TooManyGroups."""
     others = [user for user in dict.fromkeys(member_ids) if user != actor.pk]
     _require_users(others, field="memberIds")
+    require(not blocked_among(actor.pk, others), MayNotAddSome)
     require(len(others) < MOST_MEMBERS, GroupFull)
     _require_room([actor.pk, *others])
     group = Conversation.objects.create(
@@ -59,7 +62,7 @@ def group_create(actor: User, *, title: str, member_ids: Sequence[UUID]) -> Conv
 @transaction.atomic
 def members_add(actor: User, *, conversation_id: UUID, user_ids: Sequence[UUID]) -> list[UUID]:
     """Add users to a group and return those who were not members yet; raise ConversationNotFound,
-    NotYourGroupToManage, UnknownUsers, GroupFull or TooManyGroups."""
+    NotYourGroupToManage, UnknownUsers, MayNotAddSome, GroupFull or TooManyGroups."""
     group, own = _locked(actor, conversation_id)
     require(may_manage(own), NotYourGroupToManage)
     present = set(group.memberships.filter(user__in=user_ids).values_list("user", flat=True))
@@ -67,6 +70,7 @@ def members_add(actor: User, *, conversation_id: UUID, user_ids: Sequence[UUID])
     _require_users(user_ids, field="userIds", members=present)
     if not joining:
         return []
+    require(not blocked_among(actor.pk, joining), MayNotAddSome)
     require(group.memberships.count() + len(joining) <= MOST_MEMBERS, GroupFull)
     _require_room(joining)
     # They may read the messages and events from here on. Receipts do not lock the conversation, so

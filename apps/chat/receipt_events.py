@@ -2,7 +2,7 @@
 the stream of a group receives their numbers."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -87,25 +87,41 @@ Groups = Mapping[UUID, GroupProgress]
 
 
 def messages_delivered(
-    user_id: UUID, messages: Iterable[Message], groups: Groups, at: datetime
+    user_id: UUID,
+    messages: Iterable[Message],
+    silent: Collection[UUID],
+    groups: Groups,
+    at: datetime,
 ) -> None:
-    """Publish what a device of the user has: to the sender of each direct message, and to each
-    group."""
+    """Publish what a device of the user has: to the sender of each direct message, except the
+    `silent` ones, and to each group."""
     publish(
         *(
             MessagesDelivered(to=[sender], delivered_to=user_id, message_ids=ids, delivered_at=at)
             for sender, ids in _by_sender(messages).items()
+            if sender not in silent
         ),
         *_to_groups(GroupDelivered, user_id, groups, delivered_at=at),
     )
 
 
-def messages_read(user_id: UUID, messages: Iterable[Message], groups: Groups, at: datetime) -> None:
-    """Publish what the user has read: to the sender of each direct message and the user's other
-    devices, and to each group."""
+def messages_read(
+    user_id: UUID,
+    messages: Iterable[Message],
+    silent: Collection[UUID],
+    groups: Groups,
+    at: datetime,
+) -> None:
+    """Publish what the user has read: to the sender of each direct message, except the `silent`
+    ones, and the user's other devices, and to each group."""
     publish(
         *(
-            MessagesRead(to=[sender, user_id], read_by=user_id, message_ids=ids, read_at=at)
+            MessagesRead(
+                to=[user_id] if sender in silent else [sender, user_id],
+                read_by=user_id,
+                message_ids=ids,
+                read_at=at,
+            )
             for sender, ids in _by_sender(messages).items()
         ),
         *_to_groups(GroupRead, user_id, groups, read_at=at),

@@ -22,6 +22,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from apps.accounts.blocks import blocked_among
 from apps.chat.events import MessageReceived
 from apps.chat.models import DeliveryCursor, Membership, Message, Receipt
 from apps.chat.queries import unread_by
@@ -225,4 +226,6 @@ def _publish(
         for group, some in ranges.items()
     }
     publish_receipts = messages_read if kind == Kind.READ else messages_delivered
-    publish_receipts(actor_id, direct, groups, at)
+    # Senders to whom there is a block learn nothing.
+    silent = blocked_among(actor_id, {one.sender_id for one in direct})
+    publish_receipts(actor_id, direct, silent, groups, at)

@@ -8,13 +8,14 @@ from uuid import UUID
 
 from django.db.models import Expression, F, Q, QuerySet, UUIDField
 
+from apps.accounts.blocks import blocked_among
 from apps.accounts.models import User
 from apps.accounts.selectors import user_get
 from apps.chat.errors import ConversationNotFound
 from apps.chat.models import Conversation, Membership, Message, pair_of
 from apps.chat.queries import with_list_columns, with_status, with_unread
 from apps.core.db.prepared import Hole, OneOf, Prepared
-from apps.realtime.presence import Seen, presence_of
+from apps.realtime.presence import UNSEEN, Seen, presence_of
 
 # Members of a larger group do not see who is online: each arrival would be a signal to all of them,
 # and all users arrive when a server restarts.
@@ -199,7 +200,9 @@ def conversations_shown(user: User, memberships: Sequence[Membership]) -> list[C
     pairs = [(one, one.conversation.other(user.pk)) for one in listed]
     newest = {one.newest_id: one.conversation for one in listed if one.newest_id}
     messages = {message.pk: message for message in _messages_of(newest)}
-    seen = presence_of(peer.pk for _, peer in pairs if peer)
+    peers = {peer.pk for _, peer in pairs if peer}
+    hidden = blocked_among(user.pk, peers)
+    seen = presence_of(peers - hidden) | dict.fromkeys(hidden, UNSEEN)
     shown = []
     for membership, peer in pairs:
         message = messages.get(membership.newest_id) if membership.newest_id else None

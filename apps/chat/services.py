@@ -16,7 +16,8 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from apps.accounts.errors import SessionOver
+from apps.accounts.blocks import Blocks
+from apps.accounts.errors import SessionOver, UsersBlocked
 from apps.accounts.models import User
 from apps.accounts.selectors import users_by_id
 from apps.chat import events
@@ -73,7 +74,8 @@ Outcome = Sent | DomainError
 
 
 def message_send(draft: Draft) -> Sent:
-    """Send one message; raise SessionOver, ToOneself, ReceiverNotFound or ConversationNotFound."""
+    """Send one message; raise SessionOver, ToOneself, ReceiverNotFound, UsersBlocked or
+    ConversationNotFound."""
     [outcome] = messages_send([draft])
     if isinstance(outcome, DomainError):
         raise outcome
@@ -121,12 +123,13 @@ def _messages_send(drafts: Sequence[Draft]) -> list[Outcome]:
 @dataclass(frozen=True)
 class _Context:
     """What the drafts refer to: users, messages that were sent before, groups, which are locked,
-    and which senders are members of these."""
+    which senders are members of these, and between whom there is a block."""
 
     users: Mapping[UUID, User]
     sent_before: Mapping[ClientKey, Message]
     groups: Mapping[UUID, Conversation]
     members: Collection[tuple[UUID, UUID]]
+    blocks: Blocks
 
 
 def _load_context(drafts: Sequence[Draft]) -> _Context:
@@ -140,6 +143,7 @@ def _load_context(drafts: Sequence[Draft]) -> _Context:
         ),
         groups={group.pk: group for group in groups},
         members=members_among(to_groups),
+        blocks=Blocks((one.sender_id, one.receiver_id) for one in drafts if one.receiver_id),
     )
 
 
@@ -160,8 +164,8 @@ def _refused_or_sent_before(draft: Draft, context: _Context) -> Outcome | None:
 
 
 def _require_recipient(draft: Draft, context: _Context) -> None:
-    """Raise ConversationNotFound, ToOneself or ReceiverNotFound unless the sender may write to the
-    group or to the receiver."""
+    """Raise ConversationNotFound, ToOneself, ReceiverNotFound or UsersBlocked unless the sender may
+    write to the group or to the receiver."""
     if draft.receiver_id is None:
         member = (draft.conversation_id, draft.sender_id)
         require(member in context.members, ConversationNotFound)
@@ -169,6 +173,7 @@ def _require_recipient(draft: Draft, context: _Context) -> None:
     if draft.receiver_id == draft.sender_id:
         raise ToOneself.refused()
     require(may_chat(context.users.get(draft.receiver_id)), ReceiverNotFound)
+    require(not context.blocks.between(draft.sender_id, draft.receiver_id), UsersBlocked)
 
 
 def _store_once(drafts: Sequence[Draft], context: _Context) -> list[Sent]:

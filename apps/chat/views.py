@@ -7,7 +7,7 @@ from uuid import UUID
 
 from rest_framework.decorators import action
 
-from apps.accounts.errors import UserNotFound
+from apps.accounts.errors import UserNotFound, UsersBlocked
 from apps.accounts.requests import UserRequest
 from apps.chat import receipts, selectors, services
 from apps.chat.errors import (
@@ -44,7 +44,7 @@ class MessageViewSet(ApiViewSet):
         input=MessageInput,
         output=MessageOutput,
         limit="send_message",
-        refuses=[ReceiverNotFound, ToOneself],
+        refuses=[ReceiverNotFound, ToOneself, UsersBlocked],
         grouped=message_create_grouped,
     )
     def create(self, request: UserRequest, **data: Any) -> tuple[Message, bool]:

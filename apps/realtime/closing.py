@@ -16,7 +16,8 @@ REASONS = {
     SESSION_REVOKED: "the session is over",
     TOO_MANY_SOCKETS: "too many sockets",
 }
-# Every code that a client may receive. The first two are those of the websocket protocol.
+# Every code that a client may receive that keeps to the protocol of websockets, which has the first
+# two itself.
 CODES = {
     1009: "the frame was too big",
     1012: "the server restarts; come back after a random 1 to 10 seconds",

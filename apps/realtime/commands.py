@@ -11,7 +11,7 @@ from apps.realtime.presence import (
     presence_of,
     presence_store,
 )
-from apps.realtime.registry import audience_of, command
+from apps.realtime.registry import command, visible_to
 from apps.realtime.serializers import (
     Activity,
     ActivityInput,
@@ -65,11 +65,12 @@ def _change_activity(entry: PresenceEntry) -> Sequence[PresenceChange]:
 
 @command("presence", input=PresenceQuery, answers=[PresenceAnswer])
 async def presence(socket: Socket, given: Mapping[str, Any]) -> None:
-    """Ask which of some users are online. Users with whom you have no conversation are left out."""
+    """Ask which of some users are online. Users whom you neither follow nor have a conversation
+    with are left out."""
     asked = set(given["user_ids"])
 
-    def presence_of_peers() -> Mapping[str, Any]:
-        peers = audience_of(socket.identity.user_id, asked)
-        return {str(user): seen.as_dict() for user, seen in presence_of(peers).items()}
+    def presence_of_visible() -> Mapping[str, Any]:
+        visible = visible_to(socket.identity.user_id, asked)
+        return {str(user): seen.as_dict() for user, seen in presence_of(visible).items()}
 
-    socket.reply(PresenceAnswer(presence=await in_redis_thread(presence_of_peers)))
+    socket.reply(PresenceAnswer(presence=await in_redis_thread(presence_of_visible)))

@@ -144,6 +144,10 @@ class Seen:
         }
 
 
+# What is shown of a user whose presence the viewer may not see.
+UNSEEN = Seen(False, False, None)
+
+
 def presence_of(users: Iterable[UUID]) -> dict[UUID, Seen]:
     """Return the presence of each of the users, with two queries to Redis at most and one to the
     database."""

@@ -63,6 +63,7 @@ class SocketAuthenticator(Protocol):
 
 commands: dict[str, Command] = {}
 _audiences: list[Audience] = []
+_separations: list[Audience] = []
 _room_announcers: list[Callable[[Sequence[Any]], None]] = []
 _authenticators: list[SocketAuthenticator] = []
 
@@ -110,21 +111,31 @@ def audience(found: Audience) -> None:
     _audiences.append(found)
 
 
-def audience_of(user_id: UUID, among: Collection[UUID] | None = None) -> set[UUID]:
-    """Return the users who may see the presence of the user: all of them, or those among some
-    users."""
-    return audiences_of([user_id], among)[user_id]
+def separation(found: Audience) -> None:
+    """Register a function that returns who may not see the presence of some users, whatever the
+    audiences say, as audience() does."""
+    _separations.append(found)
+
+
+def visible_to(viewer_id: UUID, users: Collection[UUID]) -> set[UUID]:
+    """Return those of the users whose presence the viewer may see."""
+    audiences = audiences_of(users, [viewer_id])
+    return {user for user, audience in audiences.items() if viewer_id in audience}
 
 
 def audiences_of(
     users: Collection[UUID], among: Collection[UUID] | None = None
 ) -> dict[UUID, set[UUID]]:
-    """Return for each of the users what audience_of() returns, with the queries of one."""
+    """Return for each of the users who may see their presence, all of them or those among some
+    users, with the queries of one."""
     audiences: dict[UUID, set[UUID]] = {user: set() for user in users}
     for found in _audiences:
         for user, other in found(users, among):
             if user != other:
                 audiences[user].add(other)
+    for found in _separations:
+        for user, other in found(users, among):
+            audiences[user].discard(other)
     return audiences
 
 

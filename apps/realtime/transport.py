@@ -3,6 +3,7 @@
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode
 from websockets.http11 import Request
 
 from apps.core.http.answering_protocol import AnsweringHttpProtocol
@@ -62,6 +63,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse the data in slices, and nothing that comes after too many frames."""
+        if self.handshake_initiated and not self.handshake_complete:
+            # A client sends nothing before the socket is open (RFC 6455, 4.1). The parser would
+            # fail at a ping, and could close nothing.
+            self.disconnected = True
+            self.transport.abort()
+            return
         for start in range(0, len(data), SLICE_BYTES):
             if self._refusing:
                 self._discard(len(data) - start)
@@ -75,6 +82,21 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self._close_for_frames()
             return
         super().handle_events()
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand over a message, or close with 1007 if its text is not UTF-8. Uvicorn would log a
+        traceback for each of these, with which a client could fill the log."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            message = b"".join(self.frames)
+            self.frames = [message]
+            try:
+                message.decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.fail(CloseCode.INVALID_DATA, "not UTF-8")
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
 
     def handle_ping(self) -> None:
         """Send the pong, unless too many wait already for a client that does not read."""

@@ -118,7 +118,9 @@ def test_deleting_a_post_redacts_the_log(moderator: Person, bob: Person) -> None
 
 def test_the_page_of_a_user_shows_what_a_moderator_needs(moderator: Person, bob: Person) -> None:
     browser, page = pages_of(moderator), f"/admin/accounts/user/{bob.id}/change/"
+    moderator.post(f"/users/{bob.id}/follow")
     shown = browser.get(page).text
+    assert "follows 0, followed by 1, has blocked 0, blocked by 0" in shown
     for part in ("Bob", "bob@example.com", "Active", "phone", "Created at", "127.0.0.1"):
         assert part in shown
     assert "Version" not in shown

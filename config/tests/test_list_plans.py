@@ -39,6 +39,22 @@ INSERT INTO accounts_session (id, user_id, refresh_jti, address, user_agent, cre
 SELECT gen_random_uuid(), pg_temp.id(n), 'x', '', '', now(), now(), now(), now() + interval '1 day'
 FROM generate_series(1, 5000) n;
 
+INSERT INTO accounts_follow (id, follower_id, followed_id, created_at)
+SELECT gen_random_uuid(), one, other, now() FROM (
+    SELECT pg_temp.id(n) one, pg_temp.id(n %% 6000 + m) other
+    FROM generate_series(1, 6000) n, generate_series(1, 5) m WHERE n <> n %% 6000 + m
+    UNION SELECT %(alice)s, pg_temp.id(n) FROM generate_series(1, 1100) n
+    UNION SELECT pg_temp.id(n), %(bob)s FROM generate_series(1, 1100) n
+    UNION SELECT %(bob)s, pg_temp.id(n) FROM generate_series(1, 1100) n
+) pair;
+
+INSERT INTO accounts_block (id, blocker_id, blocked_id, created_at)
+SELECT gen_random_uuid(), one, other, now() FROM (
+    SELECT pg_temp.id(n) one, pg_temp.id(n %% 6000 + m) other
+    FROM generate_series(1, 6000) n, generate_series(1, 5) m WHERE n <> n %% 6000 + m
+    UNION SELECT %(alice)s, pg_temp.id(n) FROM generate_series(3001, 4100) n
+) pair;
+
 INSERT INTO posts_post (id, author_id, title, content, slug, status, tags, view_count, like_count,
     comment_count, version, published_at, created_at, updated_at)
 SELECT pg_temp.id(n),
@@ -83,7 +99,8 @@ SELECT now(), %(moderator)s, (SELECT id FROM django_content_type WHERE model = '
 FROM generate_series(1, 100000) n;
 """
 TABLES = (
-    "accounts_user, accounts_session, posts_post, chat_conversation, chat_membership, chat_message"
+    "accounts_user, accounts_session, accounts_follow, accounts_block, posts_post, "
+    "chat_conversation, chat_membership, chat_message"
 )
 
 
@@ -155,6 +172,10 @@ def paths(alice: Person, bob: Person, *, signed_in: bool) -> Iterator[str]:
             yield f"/api/v1/posts?{author}{status}"
     if signed_in:
         yield "/api/v1/auth/sessions?"
+        yield "/api/v1/users/blocked?"
+        for user in (alice, bob):
+            yield f"/api/v1/users/{user.id}/followers?"
+            yield f"/api/v1/users/{user.id}/following?"
         yield "/api/v1/messages/conversations?"
         yield f"/api/v1/messages?userId={bob.id}&"
 

@@ -21,6 +21,7 @@ from apps.accounts import erasing
 from apps.accounts import erasure_log as erasure_log_module
 from apps.accounts.erasure_log import digest_of, erasure_log, noting
 from apps.accounts.models import Session, User
+from apps.accounts.relations import user_block, user_follow
 from apps.accounts.remains import remains_of
 from apps.accounts.statuses import user_set_status
 from apps.accounts.tests.people import Person, person
@@ -52,6 +53,10 @@ def ada(bob: Person, carol: Person, moderator: Person) -> Person:
     """A user who has left something in every table."""
     ada = person("Ada")
     ada.another_device()
+    user_follow(ada.user, user_id=bob.user.pk)
+    user_follow(carol.user, user_id=ada.user.pk)
+    user_block(ada.user, user_id=moderator.user.pk)
+    user_block(moderator.user, user_id=ada.user.pk)
     new_message(ada, bob, "Adas words", client_id="one")
     new_message(bob, ada, "Bobs words")
     deleted = new_message(ada, carol, "Adas deleted words")
@@ -257,6 +262,8 @@ def test_a_copy_has_all_that_is_kept_of_a_user(ada: Person, bob: Person, tmp_pat
     assert "Bobs words to all" in {one["content"] for one in found["messages_received.json"]}
     assert {one["title"] for one in found["posts.json"]} == {"Adas post", "Adas other post"}
     assert found["moderation.json"]
+    assert [one["followed_id"] for one in found["following.json"]] == [bob.id]
+    assert len(found["followers.json"]) == len(found["blocked.json"]) == 1
     assert found["last_seen.json"]
     assert [one["address"] for one in found["websockets.json"]] == ["203.0.113.0"]
     for secret in (ada.user.password, "jti"):

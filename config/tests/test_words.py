@@ -36,8 +36,8 @@ WORDS = [
     (r"\beager\.start\b|\bimport eager\b", "run_until_blocked", "eager.start(send)"),
     (r"(?-i:\bMissed)[\[(]|(?-i:\bclass Missed)\b", "Backlog", "Missed(frames)"),
     (r"\bapps\.realtime\.(log|feed)\b", "event_log, stream_subscribers", "apps.realtime.log"),
-    (r"(?<![a-z])unfollow", "unsubscribe", "unfollow(name)"),
-    (r"\bfollowers?\b", "subscriber", "a follower of the stream"),
+    (r"(?<![a-z])unfollow\((name|stream)", "unsubscribe", "unfollow(name)"),
+    (r"\bfollowers? of (the|a) streams?\b", "subscriber", "a follower of the stream"),
     (
         r"\bfollow(s|ed|ing)? (?!on\b)(\w+ ){0,2}(streams?|feed)\b",
         "subscribe to (users follow users)",
@@ -64,7 +64,7 @@ hers, his = write(alice), write(bob)
 with TestSocket(server.url) as his: his.expect("connected")
 an error that an investigation found (RFC 9110, 13.1.1)
 aggregate, delegate, navigate
-the page that follows, what follows on its stream, and users who follow each other
+the page that follows, what follows on its stream, and users who follow each other: their followers
 indeed, `expenditure` and `suspend_user(actor)`
 requests missed their deadline, and nothing_missed(stream)
 class ContractClient: it holds the contract of docs/api.md

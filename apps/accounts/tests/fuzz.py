@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from testing.fuzz.knowledge import Knowledge
-from testing.fuzz.people import EACH, PASSWORD, People, Person, new_email
+from testing.fuzz.people import EACH, PASSWORD, People, Person, new_email, newcomer
 
 
 def _past(people: People) -> Mapping[str, Sequence[str | int]]:
@@ -13,6 +13,8 @@ def _past(people: People) -> Mapping[str, Sequence[str | int]]:
     ]
     return {
         "users": [people.ann.id, people.bob.id, cleo.id],
+        # To block one of those above would have the rest of the run refused.
+        "newcomers": [newcomer(people.client).id for _ in range(2)],
         # The latest logins come first, so that these sessions are not those of the refresh tokens.
         "sessions": [session["id"] for session in cleo.get("/auth/sessions")[: 2 * EACH]],
         "refresh_tokens": [login["refreshToken"] for login in logins[: 2 * EACH]],
@@ -37,11 +39,18 @@ KNOWLEDGE = Knowledge(
         "auth_register": {"body.password": "passwords"},
         "auth_session_end": {"path.session_id": "sessions"},
         "users_retrieve": {"path.id": "users"},
+        "users_follow": {"path.id": "users"},
+        "users_unfollow": {"path.id": "users"},
+        "users_followers": {"path.id": "users"},
+        "users_following": {"path.id": "users"},
+        "users_block": {"path.id": "newcomers"},
+        "users_unblock": {"path.id": "newcomers"},
     },
     past=_past,
     reasons={
         "Send at least one field to change",
         "This is not your current password.",
+        "This is only possible with another user.",
         "This password is entirely numeric.",
         "This password is too common.",
         "The password is too similar to the name.",
@@ -51,6 +60,12 @@ KNOWLEDGE = Knowledge(
     things={
         "auth_session_end": lambda caller, other: str(caller.get("/auth/sessions")[0]["id"]),
         "users_retrieve": lambda caller, other: other.id,
+        "users_follow": lambda caller, other: other.id,
+        "users_unfollow": lambda caller, other: other.id,
+        "users_followers": lambda caller, other: other.id,
+        "users_following": lambda caller, other: other.id,
+        "users_block": lambda caller, other: newcomer(caller.client).id,
+        "users_unblock": lambda caller, other: newcomer(caller.client).id,
     },
     values={
         "auth_login.email": lambda caller, other: caller.email,

@@ -36,6 +36,15 @@ def test_alice_sees_what_the_examples_of_accounts_show(anonymous: ContractClient
         bob = person("Bob")
         example(anonymous.get("/api/v1/users", {"search": "Bob"}))
         example(anonymous.get(f"/api/v1/users/{bob.id}"))
+        carol = person("Carol")
+        example(alice.post(f"/api/v1/users/{bob.id}/follow"))
+        example(alice.get(f"/api/v1/users/{bob.id}/followers"))
+        me = alice.get(f"{AUTH}/profile").json()["data"]["id"]
+        example(alice.get(f"/api/v1/users/{me}/following"))
+        example(alice.delete(f"/api/v1/users/{bob.id}/follow"))
+        example(alice.post(f"/api/v1/users/{carol.id}/block"))
+        example(alice.get("/api/v1/users/blocked"))
+        example(alice.delete(f"/api/v1/users/{carol.id}/block"))
 
         change = {"currentPassword": PASSWORD, "newPassword": "another horse 7"}
         example(alice.post(f"{AUTH}/password/change", change))

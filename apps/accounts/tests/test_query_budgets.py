@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from apps.accounts.relations import user_block, user_follow
 from apps.accounts.tests.people import PASSWORD, Person, person
 from testing.client import ContractClient
 from testing.queries import within_budget
@@ -23,15 +24,20 @@ class Scene:
 
     alice: Person
     bob: Person
+    carol: Person
+    dora: Person
     anonymous: ContractClient
     session_id: UUID
 
 
 @pytest.fixture
 def scene(alice: Person, bob: Person, carol: Person, anonymous: ContractClient) -> Scene:
-    for name in ("Dora", "Emil"):
-        person(name)
-    return Scene(alice, bob, anonymous, alice.user.sessions.get().pk)
+    dora, emil = person("Dora"), person("Emil")
+    for followed in (carol, emil):
+        user_follow(alice.user, user_id=followed.user.pk)
+    user_follow(emil.user, user_id=carol.user.pk)
+    user_block(alice.user, user_id=dora.user.pk)
+    return Scene(alice, bob, carol, dora, anonymous, alice.user.sessions.get().pk)
 
 
 CALLS: dict[str, Callable[[Scene], Any]] = {
@@ -57,6 +63,13 @@ CALLS: dict[str, Callable[[Scene], Any]] = {
     "auth_ws_ticket": lambda s: s.alice.post("/auth/ws-ticket"),
     "users_list": lambda s: s.anonymous.get("/api/v1/users"),
     "users_retrieve": lambda s: s.anonymous.get(f"/api/v1/users/{s.bob.id}"),
+    "users_follow": lambda s: s.alice.post(f"/users/{s.bob.id}/follow"),
+    "users_unfollow": lambda s: s.alice.delete(f"/users/{s.carol.id}/follow"),
+    "users_block": lambda s: s.alice.post(f"/users/{s.bob.id}/block"),
+    "users_unblock": lambda s: s.alice.delete(f"/users/{s.dora.id}/block"),
+    "users_followers": lambda s: s.bob.get(f"/users/{s.carol.id}/followers"),
+    "users_following": lambda s: s.bob.get(f"/users/{s.alice.id}/following"),
+    "users_blocked": lambda s: s.alice.get("/users/blocked"),
 }
 
 

@@ -9,8 +9,15 @@ from django.db import connection
 
 from apps.accounts.tests.people import Person
 from apps.chat.events import CONVERSATION
-from apps.chat.groups import group_delete, member_remove, members_add
+from apps.chat.groups import (
+    group_delete,
+    group_rename,
+    member_remove,
+    member_set_role,
+    members_add,
+)
 from apps.chat.models import Conversation
+from apps.chat.receipts import messages_mark_delivered, messages_mark_read
 from apps.chat.services import message_delete
 from apps.chat.tests.factories import group_of, new_group_message
 from apps.realtime.controls import Revoke, Subscribe, pack
@@ -215,6 +222,36 @@ def test_control_messages_of_the_database_take_effect(
         remove(group, alice, bob)
         notify([{"frames": [], "controls": [pack(Revoke(bob.user.pk, stream))]}])
         bob_socket.expect("unsubscribed")
+
+
+def test_member_receives_every_change_of_a_group(
+    start_once: Start, alice: Person, bob: Person, carol: Person
+) -> None:
+    group = group_of(alice.user, bob.user)
+    here = {"conversation_id": group.pk}
+    server = start_once(**ISOLATED_WITHOUT_SWEEP)
+    with TestSocket(server.url, token=bob.access) as bob_socket:
+        bob_socket.expect("connected")
+        bob_socket.send("subscribe", {"stream": CONVERSATION.name(group.pk), "after": 0})
+        assert bob_socket.expect("group_created")["data"]["memberIds"] == [bob.id]
+        group_rename(alice.user, **here, title="Watch")
+        assert bob_socket.expect("group_renamed")["data"]["title"] == "Watch"
+        add(group, alice, carol)
+        assert bob_socket.expect("members_joined")["data"]["userIds"] == [carol.id]
+        member_set_role(alice.user, **here, user_id=carol.user.pk, role="admin")
+        roles = [{"userId": carol.id, "role": "admin"}]
+        assert bob_socket.expect("roles_changed")["data"]["roles"] == roles
+        message = new_group_message(group, alice.user)
+        messages_mark_delivered(carol.user.pk, message_ids=[message.pk])
+        assert bob_socket.expect("group_delivered")["data"]["upTo"] == message.seq
+        messages_mark_read(carol.user.pk, message_ids=[message.pk])
+        assert bob_socket.expect("group_read")["data"]["userId"] == carol.id
+        message_delete(alice.user, message_id=message.pk)
+        assert bob_socket.expect("chat_delete")["data"]["messageId"] == str(message.pk)
+        remove(group, alice, carol)
+        assert bob_socket.expect("member_left")["data"]["userId"] == carol.id
+        group_delete(alice.user, **here)
+        assert bob_socket.expect("group_deleted")["data"]["by"] == alice.id
 
 
 def test_deleted_group_is_unsubscribed_on_every_socket(

@@ -246,4 +246,4 @@ def test_delivery_costs_the_same_for_a_long_stream(alice: Person, bob: Person) -
     new_message(alice, bob)
     with statements() as sent:
         messages_mark_delivered(bob.user.pk, seq=61)
-    assert len(sent) == 8
+    assert len(sent) == 9

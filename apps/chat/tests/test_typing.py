@@ -64,6 +64,7 @@ def typist(alice: Person, monkeypatch: pytest.MonkeyPatch) -> Typist:
         return work(*args)
 
     monkeypatch.setattr("apps.chat.selectors.are_peers", lambda *_: True)
+    monkeypatch.setattr(commands, "require_no_block", lambda *_: None)
     monkeypatch.setattr("apps.chat.events.typing", typist.record)
     monkeypatch.setattr(commands, "in_thread", in_this_thread)
     monkeypatch.setattr(commands, "CHECK_SECONDS", 0.001)

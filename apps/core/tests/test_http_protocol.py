@@ -5,7 +5,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -283,20 +282,11 @@ def test_server_that_stops_answers_the_request_that_is_on_its_way(
 def test_endless_heads_take_no_memory(start_server: Callable[..., ServerProcess]) -> None:
     """Forty connections send two megabytes each, and none of them completes a request."""
     server = start_server()
-    before = resident(server)
+    before = server.resident_bytes()
     with ExitStack() as open_ones:
         for _ in range(40):
             address = ("127.0.0.1", server.port)
             connection = open_ones.enter_context(socket.create_connection(address, timeout=20))
             send(connection, b"GET / HTTP/1.1\r\nLong: " + b"x" * 2_000_000)
         assert server.call("GET", "/health").status_code == 200
-        assert resident(server) - before < 20_000_000
-
-
-def resident(server: ServerProcess) -> int:
-    """Return the bytes of memory that the process holds."""
-    status = Path(f"/proc/{server.pid}/status")
-    if not status.exists():
-        pytest.skip("Only Linux has this file.")
-    (line,) = [one for one in status.read_text().splitlines() if one.startswith("VmRSS:")]
-    return int(line.split()[1]) * 1024
+        assert server.resident_bytes() - before < 20_000_000

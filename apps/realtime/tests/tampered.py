@@ -36,6 +36,14 @@ async def nothing(*_: Any) -> None:
     """Skip a step."""
 
 
+def connect_without_responses(protocol: Any, event: Any) -> None:
+    """Handle an upgrade as a server that can refuse none by an HTTP response."""
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    WebSocketsSansIOProtocol.handle_connect(protocol, event)
+    protocol.scope["extensions"] = {}
+
+
 async def hears_nothing(*_: Any) -> set[str]:
     """Listen to nothing, and say that it was heard before."""
     return set()
@@ -161,6 +169,9 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "impatient": [
         ("apps.realtime.transport:UVICORN", "ws_ping_interval", 6),
         ("apps.realtime.transport:UVICORN", "ws_ping_timeout", 0.5),
+    ],
+    "without-responses": [
+        ("apps.realtime.transport:SocketProtocol", "handle_connect", connect_without_responses)
     ],
     "few-streams": [("apps.realtime.open_socket", "STREAMS_PER_SOCKET", 1)],
     "misspells-pong": [("apps.realtime.socket_frames:Pong", "type", "pung")],

@@ -146,6 +146,24 @@ def test_a_reader_that_stalls_is_disconnected_and_loses_nothing(
     stalled.close()
 
 
+def test_a_reader_that_was_too_slow_is_told_so_when_it_reads(
+    start_server: Callable[..., ServerProcess], bob: Person
+) -> None:
+    """Another socket of Bob reads all events, and so shows when the server has sent them."""
+    server = start_server(PARLEY_TAMPER="hurried")
+    with (
+        TestSocket(server.url, token=bob.access, max_queue=1) as slow,
+        TestSocket(server.url, token=bob.access, max_queue=None) as reader,
+    ):
+        until(lambda: server.open_sockets() == 2)
+        reader.expect("connected")
+        log_messages(bob.user.pk, 200, content="x" * 50_000)
+        for _ in range(200):
+            reader.expect("chat_message")
+        assert slow.closed_with() == 4408
+        assert reader.ask("ping")["type"] == "pong"
+
+
 @pytest.mark.skipif(not settings.REDIS_URL, reason="There is no Redis in this run.")
 def test_a_logout_on_one_process_closes_the_socket_on_another(
     start_server: Callable[..., ServerProcess], alice: Person

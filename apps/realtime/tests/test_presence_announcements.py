@@ -21,7 +21,7 @@ from apps.realtime.presence import (
     announce_presence,
     presence_of,
 )
-from apps.realtime.registry import audience_of
+from apps.realtime.registry import audiences_of, visible_to
 from apps.realtime.sockets import PresenceEntry
 from apps.realtime.streams import USER
 from testing.server import ServerProcess, until
@@ -179,8 +179,8 @@ def test_an_audience_is_looked_up_among_the_given_users_only(
     in_conversation: None, alice: Person, bob: Person, carol: Person
 ) -> None:
     message_send(Draft(carol.user.pk, alice.user.pk, "Hello"))
-    assert audience_of(alice.user.pk) == {bob.user.pk, carol.user.pk}
-    assert audience_of(alice.user.pk, {bob.user.pk, uuid7()}) == {bob.user.pk}
+    assert audiences_of([alice.user.pk]) == {alice.user.pk: {bob.user.pk, carol.user.pk}}
+    assert visible_to(alice.user.pk, {bob.user.pk, uuid7()}) == {bob.user.pk}
 
 
 @pytest.mark.django_db

@@ -44,7 +44,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> HangingWork:
     for module in (admission, hub):
         monkeypatch.setattr(module, "presence_store", lambda: presence)
     monkeypatch.setattr(hub, "announce_departures", hang)
-    monkeypatch.setattr(commands, "audience_of", lambda *_: set())
+    monkeypatch.setattr(commands, "visible_to", lambda *_: set())
     monkeypatch.setattr(commands, "presence_of", hang)
     return work
 

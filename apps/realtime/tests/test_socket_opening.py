@@ -56,6 +56,13 @@ def test_bad_credentials_are_refused_before_the_upgrade(
     assert refusal(server, token=alice.access) == 401
 
 
+def test_a_server_that_can_send_no_response_closes_with_4401(start_server: Any) -> None:
+    server = start_server(PARLEY_TAMPER="without-responses")
+    with TestSocket(server.url, token="nonsense") as socket:
+        assert socket.closed_with() == 4401
+        assert socket.waiting == []
+
+
 def test_only_known_origins_open_a_socket(server: ServerProcess, alice: Person) -> None:
     """A page of another site could otherwise use a token that it got hold of."""
     assert refusal(server, token=alice.access, headers={"Origin": "http://evil.example"}) == 403
