@@ -1,7 +1,9 @@
-"""One process, one port: /health and /ready are answered here, requests that wait for events wait
-here, REST goes to the WSGI handler in a thread of a pool, websockets go to Channels."""
+"""One process, one port: /health, /ready and /metrics are answered here, requests that wait for
+events wait here, REST goes to the WSGI handler in a thread of a pool, websockets go to Channels."""
 
 from config.wsgi import application as wsgi_application  # isort: skip
+
+import os
 
 from channels.routing import ProtocolTypeRouter
 from django.conf import settings
@@ -17,6 +19,8 @@ from config.health_checks import health_checks
 from config.hot_reads import start_hot_reads
 from config.lifespan import Lifespan, settle_memory
 from config.limits import limit_connections
+from config.metrics import MetricsEndpoint
+from config.metrics_files import DIRECTORY, SharedMetrics
 from config.readiness import Readiness, database_state
 from config.thread_pools import pool_of
 from config.websocket import open_hub, websocket_application
@@ -24,11 +28,13 @@ from config.websocket import open_hub, websocket_application
 limit_connections(settings.DATABASES["default"])
 
 checks = health_checks()
+metrics = SharedMetrics(os.environ.get(DIRECTORY, ""))
 steps_of_features = [step for feature in features().values() for step in feature.at_start]
 # What a server does before its first request, in this order.
 lifespan = Lifespan(
     [
         checks.start,
+        metrics.start,
         open_hub,
         start_hot_reads,
         start_grouped_writes,
@@ -39,12 +45,17 @@ lifespan = Lifespan(
 
 application = ProtocolTypeRouter(
     {
-        "http": HealthEndpoints(
-            EventPolls(
-                WsgiBridge(wsgi_application, pool_of, check_address_limit), socket_authenticator()
+        "http": MetricsEndpoint(
+            HealthEndpoints(
+                EventPolls(
+                    WsgiBridge(wsgi_application, pool_of, check_address_limit),
+                    socket_authenticator(),
+                ),
+                checks,
+                Readiness(database_state),
             ),
+            metrics,
             checks,
-            Readiness(database_state),
         ),
         "websocket": websocket_application,
         "lifespan": lifespan,

@@ -9,6 +9,7 @@ import re
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
@@ -259,6 +260,15 @@ def log_file(name: str, default: str, *, used: bool) -> str:
             _report(name, f"names a file that cannot be written ({error}).")
             return os.devnull
     return path
+
+
+def networks(name: str, default: str) -> list[IPv4Network | IPv6Network]:
+    """Return the variable as networks or single addresses, which have commas between them."""
+    try:
+        return [ip_network(one) for one in words(name, default)]
+    except ValueError as error:
+        _report(name, f"has a wrong network ({error}); use such as 10.0.0.0/8 or 192.0.2.7.")
+        return [ip_network(one) for one in default.split(",")]
 
 
 def emails(name: str) -> list[str]:

@@ -56,7 +56,7 @@ class HealthEndpoints:
             status, body = await endpoint()
         else:
             status, body = _refused(scope, headers)
-        await _send(send, status, headers, dumps(body), with_body=scope["method"] != "HEAD")
+        await send_answer(send, status, headers, dumps(body), with_body=scope["method"] != "HEAD")
         log_request(
             method=scope["method"],
             route=scope["path"],
@@ -109,9 +109,10 @@ def _refused(scope: Scope, headers: dict[str, str]) -> tuple[int, dict[str, Any]
     return error.status, {"success": False, **error.as_dict(), "meta": meta}
 
 
-async def _send(
+async def send_answer(
     send: Send, status: int, headers: dict[str, str], body: bytes, *, with_body: bool
 ) -> None:
+    """Send a whole answer, for HEAD without its body."""
     headers["Content-Length"] = str(len(body))
     raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": raw})

@@ -105,6 +105,7 @@ SERVER_WRITE_TIMEOUT = env.integer("SERVER_WRITE_TIMEOUT", 30, at_least=1)
 SERVER_SHUTDOWN_TIMEOUT = env.integer("SERVER_SHUTDOWN_TIMEOUT", 5, at_least=1)
 SERVER_TRUSTED_PROXIES = env.integer("SERVER_TRUSTED_PROXIES", 0, at_most=10)
 SERVER_CONNECTIONS_PER_ADDRESS = env.integer("SERVER_CONNECTIONS_PER_ADDRESS", 256)
+METRICS_ADDRESSES = env.networks("METRICS_ADDRESSES", "127.0.0.0/8,::1")
 BODY_LIMIT = 1024 * 1024
 
 # --- Database ------------------------------------------------------------------------------------

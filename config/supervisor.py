@@ -8,11 +8,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from tempfile import TemporaryDirectory
 
 import structlog
 from django.conf import settings
 
 from config.env import OWN_ENVIRONMENT
+from config.metrics_files import DIRECTORY
 from config.stopping import when_told_to_stop
 from config.supervised import BEAT, BEAT_SECONDS
 
@@ -57,9 +59,10 @@ class SupervisedProcess:
         return self.last_words or f"A process ended with exit code {self.process.returncode}."
 
     @classmethod
-    async def start(cls, listeners: Sequence[socket.socket]) -> "SupervisedProcess":
+    async def start(cls, listeners: Sequence[socket.socket], metrics: str) -> "SupervisedProcess":
         """Start the command of the supervisor again, as a process that serves on the first of the
-        listeners and helps at the others. Raises OSError if the system has no room for it."""
+        listeners, helps at the others, and writes what it counts into the directory `metrics`.
+        Raises OSError if the system has no room for it."""
         ours, theirs = socket.socketpair()
         inherited = [theirs.fileno(), *(listener.fileno() for listener in listeners)]
         ours.setblocking(False)
@@ -70,7 +73,7 @@ class SupervisedProcess:
                 "--inherited",
                 ",".join(map(str, inherited)),
                 pass_fds=inherited,
-                env=OWN_ENVIRONMENT,
+                env={**OWN_ENVIRONMENT, DIRECTORY: metrics},
                 # Ctrl-C of the terminal reaches the supervisor alone, which passes it on.
                 process_group=0,
             )
@@ -140,6 +143,7 @@ class Supervisor:
         self._renewing: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._failure = ""
+        self._metrics = ""
 
     async def run(self) -> str:
         """Keep the processes until told to stop, and wait until all have ended. Return why it
@@ -154,9 +158,10 @@ class Supervisor:
 
         when_told_to_stop(stop)
         numbers = range(len(self._listeners))
-        await asyncio.gather(*(self._keep(number) for number in numbers))
-        # A process that was to take another's place.
-        await asyncio.gather(*(running.wait() for running in self._running))
+        with TemporaryDirectory(prefix="parley-metrics-") as self._metrics:
+            await asyncio.gather(*(self._keep(number) for number in numbers))
+            # A process that was to take another's place.
+            await asyncio.gather(*(running.wait() for running in self._running))
         return self._failure
 
     async def _keep(self, number: int) -> None:
@@ -188,7 +193,7 @@ class Supervisor:
         """Start a process for a listener; return why that is not possible."""
         listeners = [*self._listeners[number:], *self._listeners[:number]]
         try:
-            running = await SupervisedProcess.start(listeners)
+            running = await SupervisedProcess.start(listeners, self._metrics)
         except OSError as error:
             return f"A process could not be started: {error}"
         self._running.add(running)

@@ -9,6 +9,7 @@ member has read of it, under the lock of their membership.
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +42,9 @@ from apps.chat.serializers import MessageOutput
 from apps.core.db.sql import insert_objects
 from apps.core.errors import DomainError, require
 from apps.core.http import idempotency
+from apps.core.metrics import Counter
+
+STORED = Counter("parley_messages_stored_total", "Messages that were stored.")
 
 TRIES = 3
 
@@ -210,6 +214,7 @@ def _store(drafts: Sequence[Draft], context: _Context) -> list[Sent]:
     if direct:
         Conversation.objects.number_direct(direct, context.users)
     insert_objects(messages)
+    transaction.on_commit(partial(STORED.add, len(messages)), robust=True)
     if direct:
         Membership.objects.update_direct(direct.values())
     sent = [_sent(message, created=True) for message in messages]

@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 from django.utils.module_loading import module_has_submodule
 
 from apps.core.gather import InThread
+from apps.core.metrics import StoredGauge
 
 T = TypeVar("T")
 
@@ -84,6 +85,8 @@ class Feature:
     after_registration: Sequence[Callable[[Any], None]] = ()
     # Functions that are called in the transaction of a login, with the new session.
     after_login: Sequence[Callable[[Any], None]] = ()
+    # Numbers of the database for GET /metrics.
+    gauges: Sequence[StoredGauge] = ()
     # What is done in each period, by its name (apps/jobs/schedules.py).
     schedules: Mapping[str, Any] = field(default_factory=dict)
     # What it keeps of a user.

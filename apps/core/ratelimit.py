@@ -23,6 +23,13 @@ from django.utils.module_loading import import_string
 from apps.core.addresses import network_of
 from apps.core.errors import RateLimited
 from apps.core.features import limits
+from apps.core.metrics import Counter
+
+LIMIT_REFUSALS = Counter(
+    "parley_limit_refusals_total",
+    "Requests and frames that a rate limit refused.",
+    ("limit",),
+)
 
 
 @dataclass(frozen=True)
@@ -137,17 +144,22 @@ def refusals(
     keys: Sequence[str], limit: Limit, by: Limiter | None = None
 ) -> list[RateLimited | None]:
     """Take one from the allowance of each key; return a refusal for each that is used up."""
+    waits = (by or limiter()).take(keys, limit)
     return [
-        None
-        if limit.allows(wait)
-        else RateLimited(
-            limit=limit.burst,
-            remaining=0,
-            reset=math.ceil(wait - 1 / limit.rate),
-            retry_after=max(1, math.ceil(wait - limit.allowance)),
-        )
-        for wait in (by or limiter()).take(keys, limit)
+        None if limit.allows(wait) else _refusal(key, limit, wait)
+        for key, wait in zip(keys, waits, strict=True)
     ]
+
+
+def _refusal(key: str, limit: Limit, wait: float) -> RateLimited:
+    kind, _, rest = key.partition(":")
+    LIMIT_REFUSALS.add(1, rest.partition(":")[0] if kind == "action" else kind)
+    return RateLimited(
+        limit=limit.burst,
+        remaining=0,
+        reset=math.ceil(wait - 1 / limit.rate),
+        retry_after=max(1, math.ceil(wait - limit.allowance)),
+    )
 
 
 def consume(key: str, limit: Limit, by: Limiter | None = None) -> None:

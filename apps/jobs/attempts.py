@@ -1,6 +1,7 @@
 """One attempt at a job that a worker has taken."""
 
 import random
+import time
 from typing import Any
 
 import structlog
@@ -8,6 +9,7 @@ from django.db import transaction
 from django_tasks.utils import normalize_json
 
 from apps.core.errors import DomainError
+from apps.core.metrics import JOB_SECONDS, Histogram
 from apps.jobs.enqueuing import task_of
 from apps.jobs.models import Job
 from apps.jobs.services import LeaseLost, job_complete, job_fail
@@ -16,6 +18,13 @@ from apps.jobs.tasks import JobTask
 
 log = structlog.get_logger(__name__)
 
+ATTEMPTS = Histogram(
+    "parley_job_duration_seconds",
+    "How long attempts at jobs took in the servers, not in `manage.py worker`.",
+    ("task", "outcome"),
+    JOB_SECONDS,
+)
+
 FIRST_RETRY_SECONDS = 2.0
 LAST_RETRY_SECONDS = 3600.0
 
@@ -23,6 +32,12 @@ LAST_RETRY_SECONDS = 3600.0
 def attempt(job: Job) -> None:
     """Call the task of a job and record the outcome. An error is logged, and the job is tried again
     later, unless the error is a refusal or the attempts are used up."""
+    began = time.monotonic()
+    outcome = _outcome_of_attempt(job)
+    ATTEMPTS.observe((job.task, outcome), time.monotonic() - began)
+
+
+def _outcome_of_attempt(job: Job) -> str:
     try:
         task = task_of(job)
         with running(job):
@@ -33,10 +48,12 @@ def attempt(job: Job) -> None:
                 job_complete(job, _call(task, job))
     except LeaseLost:
         log.warning("job lost", job=str(job.pk), task=job.task)
+        return "lost"
     except Exception as error:  # noqa: BLE001
         _fail(job, error)
-    else:
-        log.info("job completed", job=str(job.pk), task=job.task)
+        return "failed"
+    log.info("job completed", job=str(job.pk), task=job.task)
+    return "completed"
 
 
 def _call(task: JobTask[Any, Any], job: Job) -> Any:

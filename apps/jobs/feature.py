@@ -1,10 +1,11 @@
 """What jobs declare of themselves."""
 
 from apps.core.features import Feature
+from apps.core.metrics import StoredGauge
 from apps.jobs.models import Job
 from apps.jobs.personal_data import PERSONAL_DATA
 from apps.jobs.schedules import Schedule
-from apps.jobs.selectors import count_by_status
+from apps.jobs.selectors import count_by_status, oldest_due_seconds, open_jobs
 from apps.jobs.services import jobs_prune
 from apps.jobs.upkeep import prune
 from apps.jobs.views import JobViewSet
@@ -14,6 +15,17 @@ FEATURE = Feature(
     prunes={"jobs": jobs_prune},
     schedules={"prune": Schedule(prune, every=3600)},
     counts={"jobs": count_by_status},
+    gauges=[
+        StoredGauge(
+            "parley_jobs", "Jobs that have not ended, or failed.", ("queue", "status"), open_jobs
+        ),
+        StoredGauge(
+            "parley_jobs_oldest_due_seconds",
+            "For how long the oldest job that is due has waited.",
+            ("queue",),
+            oldest_due_seconds,
+        ),
+    ],
     personal_data=PERSONAL_DATA,
     enums={"JobStatus": Job.Status},
 )

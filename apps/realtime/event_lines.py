@@ -7,6 +7,7 @@ stream and its number there, `seq`.
 from collections import defaultdict
 from collections.abc import Iterable
 
+from apps.core.metrics import Counter
 from apps.core.quick_log import QuickLog
 from apps.realtime.frames import Frame
 from apps.realtime.sockets import Subscriber
@@ -15,9 +16,17 @@ EVENT_LOGGER = "parley.event"
 
 log = QuickLog(EVENT_LOGGER)
 
+PUBLISHED = Counter(
+    "parley_events_published_total", "Events that were logged, one for each stream they go to."
+)
+CATCH_UPS = Counter("parley_catch_ups_total", "Subscribers that got what they had missed.")
+CAUGHT_UP = Counter("parley_events_caught_up_total", "Events that subscribers had missed.")
+
 
 def log_published(frames: Iterable[Frame]) -> None:
     """Log the numbers of committed events, in one line for each subject."""
+    frames = list(frames)
+    PUBLISHED.add(len(frames))
     numbers: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for frame in frames:
         if frame.about and frame.seq is not None:
@@ -37,4 +46,6 @@ def log_delivered(frame: Frame, sockets: int) -> None:
 def log_caught_up(subscriber: Subscriber, stream: str, after: int, up_to: int) -> None:
     """Log that a subscriber got the events of a stream after one number up to another, which it had
     missed."""
+    CATCH_UPS.add()
+    CAUGHT_UP.add(up_to - after)
     log.info("caught up", **subscriber.named, stream=stream, after=after, up_to=up_to)

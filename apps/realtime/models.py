@@ -76,3 +76,35 @@ class LastSeen(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} at {self.at}"
+
+
+class SocketTimeline(models.Model):
+    """What happened to one websocket, for administrators. It is kept for a day after its last
+    step."""
+
+    # The id of the socket, `clientId` of its first frame.
+    id = models.UUIDField(primary_key=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="socket_timelines"
+    )
+    # What LOG_CLIENT_ADDRESS lets the log show.
+    address = models.CharField(max_length=64, blank=True)
+    user_agent = models.CharField(max_length=200, blank=True)
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+    code = models.PositiveSmallIntegerField(null=True)
+    # Each has `at`, `what` and its details.
+    steps = models.JSONField(default=list)
+    # The last number that was sent of each stream, when it was written.
+    sent = models.JSONField(default=dict)
+    written_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "websocket"
+        ordering = ("-id",)
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["written_at"], name="timeline_written_at")
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)

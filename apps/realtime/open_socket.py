@@ -8,6 +8,7 @@ from typing import Any
 
 from apps.core.http.envelope import timestamp
 from apps.core.quick_log import QuickLog
+from apps.realtime.connection_log import Timeline, some
 from apps.realtime.errors import TooManyStreams
 from apps.realtime.frames import Frame
 from apps.realtime.hub import Hub
@@ -50,6 +51,7 @@ class OpenSocket(Outbox):
         self._hub = hub
         self._opened_at = time.monotonic()
         hub.add(self)
+        self._timeline = Timeline(entry, wire)
 
     async def start(self, user: Mapping[str, Any]) -> None:
         """Subscribe to the automatic streams of the user, and send `connected` with their heads.
@@ -66,6 +68,7 @@ class OpenSocket(Outbox):
             heartbeat=HEARTBEAT_SECONDS,
         )
         self.push(connected.render())
+        self._timeline.note("connected", streams=some(connected.streams))
         self._hub.subscriptions.subscribe_pending(self)
 
     @property
@@ -80,6 +83,7 @@ class OpenSocket(Outbox):
     def tell(self, frame: SocketFrame, request_id: str | None = None) -> None:
         """Push the answer to a subscription, or a notice about one."""
         self.push(frame.render(request_id))
+        self._timeline.told(frame)
 
     def reply(self, frame: SocketFrame) -> None:
         """Push the answer to the frame that is being dispatched, with its requestId if it had
@@ -92,6 +96,8 @@ class OpenSocket(Outbox):
             raise TooManyStreams
         point = ResumePoint(after, epoch, self.request_id)
         await self._hub.subscriptions.subscribe(self, name, point)
+        if after is not None:
+            self._timeline.note("had", stream=name, number=after)
 
     def unsubscribe(self, name: str) -> None:
         """Unsubscribe from a stream."""
@@ -116,6 +122,7 @@ class OpenSocket(Outbox):
     async def leave(self, client_code: int | None = None) -> None:
         """Forget the socket, which is closed: by the server, or by the client with this code."""
         self.closed = True
+        self._timeline.end(self.close_code or client_code, self.heads())
         try:
             await self._hub.forget(self.entry)
             await self._hub.leave_rooms(self)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 
 import structlog
 
+from apps.core.metrics import Counter, Level
 from apps.realtime import closing
 from apps.realtime.background import spawn
 from apps.realtime.frames import sending
@@ -17,6 +18,10 @@ log = structlog.get_logger("parley.socket")
 # Characters or bytes that may wait for a slow reader, beyond what the transport buffers, before its
 # socket is closed. A user with ten sockets can have ten times as much kept.
 OUTBOX_SIZE = 1024 * 1024
+
+
+WAITING = Level("parley_frames_waiting", "Frames that wait for clients that read slowly.")
+DROPPED = Counter("parley_frames_dropped_total", "Frames that waited for clients that were lost.")
 
 
 class Outbox:
@@ -44,6 +49,7 @@ class Outbox:
                 self.close(closing.SLOW_READER)
             else:
                 self._waiting.append(content)
+                WAITING.add()
             return
         try:
             rest = run_until_blocked(self._wire.send(sending(content)))
@@ -68,6 +74,8 @@ class Outbox:
     def _discard(self) -> None:
         """Send nothing any more, not even what waits."""
         self.closed = True
+        DROPPED.add(len(self._waiting))
+        WAITING.add(-len(self._waiting))
         self._waiting.clear()
         self._size = 0
 
@@ -76,6 +84,7 @@ class Outbox:
             await begun
             while self._waiting:
                 content = self._waiting.popleft()
+                WAITING.add(-1)
                 self._size -= len(content)
                 await self._wire.send(sending(content))
         except Exception as error:  # noqa: BLE001

@@ -1,4 +1,4 @@
-"""What realtime keeps of a user: events, and when they were last seen."""
+"""What realtime keeps of a user: events, when they were last seen, and their websockets."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -8,7 +8,7 @@ from django.db.models.functions import Cast
 
 from apps.core.features import PersonalData
 from apps.realtime.event_log import events_remove
-from apps.realtime.models import LastSeen, LoggedEvent, Stream
+from apps.realtime.models import LastSeen, LoggedEvent, SocketTimeline, Stream
 from apps.realtime.streams import USER
 
 # Events whose text one statement searches.
@@ -21,6 +21,7 @@ def _erase(user_id: UUID, _: UUID) -> Mapping[str, int]:
     events = _remove_events(user_id, own)
     Stream.objects.filter(name=own).delete()
     LastSeen.objects.filter(user=user_id).delete()
+    SocketTimeline.objects.filter(user=user_id).delete()
     return {"events": events}
 
 
@@ -38,7 +39,12 @@ def _remove_events(user_id: UUID, own: str) -> int:
 
 
 PERSONAL_DATA = PersonalData(
-    fields={"realtime.LastSeen.user"},
-    exports={"last_seen": lambda user_id: LastSeen.objects.filter(user=user_id).values("at")},
+    fields={"realtime.LastSeen.user", "realtime.SocketTimeline.user"},
+    exports={
+        "last_seen": lambda user_id: LastSeen.objects.filter(user=user_id).values("at"),
+        "websockets": lambda user_id: SocketTimeline.objects.filter(user=user_id).values(
+            *("opened_at", "closed_at", "address", "user_agent", "code", "steps", "sent")
+        ),
+    },
     erase=_erase,
 )

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Mapping
 import structlog
 
 from apps.core.errors import Busy
+from apps.core.metrics import Counter
 from apps.realtime.background import spawn
 from apps.realtime.event_lines import log_caught_up, log_delivered
 from apps.realtime.event_log import Backlog, events_after, heads
@@ -19,6 +20,12 @@ from apps.realtime.sockets import Subscriber
 from apps.realtime.threads import in_thread
 
 log = structlog.get_logger(__name__)
+
+DELIVERED = Counter("parley_frames_delivered_total", "Frames of streams, for each subscriber.")
+HEALED = Counter(
+    "parley_gaps_healed_total", "Times that a wake-up was missed and its events were read instead."
+)
+RESETS = Counter("parley_resets_total", "Times that a client was told to fetch everything again.")
 
 # Head and epoch of streams, by their names.
 Heads = Mapping[str, tuple[int, str]]
@@ -80,7 +87,7 @@ class StreamSubscribers:
         self._epoch = epoch
         if restored:
             self.position = self._known_head = head
-            self._tell_all(self._reset())
+            self._reset_all()
         self.notice_head(head)
 
     def hold(self) -> None:
@@ -208,13 +215,14 @@ class StreamSubscribers:
             while self.position < self._known_head:
                 backlog = await in_thread(events_after, self.name, self.position)
                 if backlog.complete:
+                    HEALED.add(1 if backlog.frames else 0)
                     for frame in backlog.frames:
                         self._deliver_event(frame)
                 else:
                     # The log was pruned, or its numbers began again, while it was read.
                     last = backlog.frames[-1].seq if backlog.frames else None
                     self.position = last or self._known_head
-                    self._tell_all(self._reset())
+                    self._reset_all()
         except Exception:
             log.warning("log not read", stream=self.name, exc_info=True)
         finally:
@@ -235,9 +243,12 @@ class StreamSubscribers:
         log_delivered(frame, len(self._subscribers))
 
     def _deliver_to_all(self, frame: Frame) -> None:
+        DELIVERED.add(len(self._subscribers))
         each("frame", tuple(self._subscribers), lambda socket: socket.deliver(frame))
 
-    def _tell_all(self, frame: SocketFrame) -> None:
+    def _reset_all(self) -> None:
+        RESETS.add(len(self._subscribers))
+        frame = self._reset()
         each("frame", tuple(self._subscribers), lambda socket: socket.tell(frame))
 
     def _tell(
@@ -248,6 +259,8 @@ class StreamSubscribers:
         request_id: str | None = None,
     ) -> None:
         if self._goes_on(socket, point):
+            if isinstance(frame, Reset):
+                RESETS.add()
             socket.tell(frame, request_id)
 
     def _reset(self) -> Reset:

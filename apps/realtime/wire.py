@@ -9,6 +9,7 @@ from apps.core.errors import DomainError
 from apps.core.http.envelope import dumps, timestamp
 from apps.core.http.middleware import address_in_scope, valid_request_id
 from apps.core.http.request_log import shown_address
+from apps.core.metrics import Counter
 from apps.core.quick_log import QuickLog
 from apps.realtime import closing
 
@@ -17,8 +18,16 @@ SOCKET_LOGGER = "parley.socket"
 log = structlog.get_logger(SOCKET_LOGGER)
 lines = QuickLog(SOCKET_LOGGER)
 
+REFUSED_SOCKETS = Counter(
+    "parley_websocket_refusals_total", "Clients for which no socket was opened.", ("code",)
+)
+
 # How long a client may take to read its close frame.
 CLOSE_SECONDS = 5.0
+
+
+# What is kept of the name of a client's program, in characters.
+LONGEST_USER_AGENT = 200
 
 
 class Wire:
@@ -27,14 +36,16 @@ class Wire:
     `request_id` is that of the handshake: the client's own X-Request-ID, or the socket's id.
     """
 
-    __slots__ = ("_extensions", "address", "request_id", "send", "socket_id")
+    __slots__ = ("_extensions", "address", "request_id", "send", "socket_id", "user_agent")
 
     def __init__(self, scope: Any, send: Any, socket_id: str) -> None:
         self.send = send
         self.socket_id = socket_id
-        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
         self.request_id = valid_request_id(given) or socket_id
         self.address = shown_address(address_in_scope(scope))
+        self.user_agent = printable(headers.get(b"user-agent", b""))
         self._extensions = scope.get("extensions", {})
 
     async def accept(self) -> None:
@@ -66,7 +77,8 @@ class Wire:
         await self.send({"type": "websocket.http.response.body", "body": body})
 
     def log_refusal(self, **why: Any) -> None:
-        """Log why no socket is opened for the client."""
+        """Log why no socket is opened for the client, and count it."""
+        REFUSED_SOCKETS.add(1, str(why["code"]))
         lines.info(
             "refused",
             socket_id=self.socket_id,
@@ -91,3 +103,9 @@ class Wire:
         abort = self._extensions.get("parley.abort")
         if abort is not None:
             abort()
+
+
+def printable(user_agent: bytes) -> str:
+    """Return the name of a client's program, cut, with only signs that a database can hold."""
+    text = user_agent[:LONGEST_USER_AGENT].decode("latin-1")
+    return "".join(sign if sign.isprintable() else "?" for sign in text)

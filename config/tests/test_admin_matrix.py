@@ -22,6 +22,7 @@ from apps.core.trace import trace
 from apps.jobs.models import Job
 from apps.posts.models import Post
 from apps.posts.services import post_create, post_delete
+from apps.realtime.tests.factories import new_timeline
 from config.tests.test_admin import choose
 
 pytestmark = pytest.mark.django_db
@@ -42,7 +43,7 @@ SITE = {
     # Nothing is completed, and nothing has a page of its own outside.
     "autocomplete/": NOBODY,
     "jsi18n/": (302, 302, 200, 200),
-    "^(?P<app_label>accounts|admin|jobs|posts)/$": STAFF,
+    "^(?P<app_label>realtime|accounts|admin|jobs|posts)/$": STAFF,
     "(?P<url>.*)$": (302, 302, 404, 404),
 }
 OF_A_MODEL = {
@@ -62,7 +63,11 @@ MODELS = ["accounts/user/", "accounts/session/", "posts/post/", "admin/logentry/
 PAGES = (
     SITE
     | {f"{model}{page}": row for model in MODELS for page, row in OF_A_MODEL.items()}
-    | {f"jobs/job/{page}": row for page, row in OF_ADMINISTRATORS.items()}
+    | {
+        f"{model}{page}": row
+        for model in ("jobs/job/", "realtime/sockettimeline/")
+        for page, row in OF_ADMINISTRATORS.items()
+    }
 )
 
 
@@ -99,6 +104,7 @@ ACTIONS = {
         "retry": Action(ADMINISTRATORS, "job", "status: failed → pending", asks=False),
     },
     "admin/logentry/": {},
+    "realtime/sockettimeline/": {},
 }
 EACH_ACTION = [(model, name) for model, named in ACTIONS.items() for name in named]
 
@@ -119,11 +125,12 @@ class World:
             "accounts/session/": "session",
             "posts/post/": "post",
             "jobs/job/": "job",
+            "realtime/sockettimeline/": "socket",
         }
         key = self.rows[keys.get(model, "entry")].pk
         for pattern, value in (
             ("<path:object_id>", str(key)),
-            ("^(?P<app_label>accounts|admin|jobs|posts)/$", "accounts/"),
+            ("^(?P<app_label>realtime|accounts|admin|jobs|posts)/$", "accounts/"),
             ("(?P<url>.*)$", "nothing/"),
         ):
             page = page.replace(pattern, value)
@@ -150,6 +157,7 @@ def world(db: Any, role: str) -> World:
         "session": Session.objects.get(user=bob.user),
         "entry": LogEntry.objects.get(),
         "job": failed_job(),
+        "socket": new_timeline(bob.user),
     }
     its_role = ROLES[role]
     actor = None if its_role is None else person("Ada", its_role)

@@ -35,6 +35,7 @@ from apps.posts.services import post_create, post_delete
 from apps.posts.view_counts import views_save
 from apps.realtime import closing
 from apps.realtime.models import LastSeen, LoggedEvent, Stream
+from apps.realtime.tests.factories import new_timeline
 from config import user_export
 from testing.server import ServerProcess
 from testing.socket import TestSocket
@@ -73,6 +74,7 @@ def ada(bob: Person, carol: Person, moderator: Person) -> Person:
     ada.post("/auth/ws-ticket")
     at = timezone.now()
     LastSeen.objects.create(user=ada.user, at=at)
+    new_timeline(ada.user)
     DeliveryCursor.objects.create(user=ada.user, seq=1)
     Receipt.objects.create(
         conversation=group, user=ada.user, kind="read", first_seq=2, last_seq=2, at=at
@@ -263,6 +265,7 @@ def test_a_copy_has_all_that_is_kept_of_a_user(ada: Person, bob: Person, tmp_pat
     assert [one["followed_id"] for one in found["following.json"]] == [bob.id]
     assert len(found["followers.json"]) == len(found["blocked.json"]) == 1
     assert found["last_seen.json"]
+    assert [one["address"] for one in found["websockets.json"]] == ["203.0.113.0"]
     for secret in (ada.user.password, "jti"):
         assert secret not in json.dumps(found)
     # A file is not overwritten, and nobody else is in it.

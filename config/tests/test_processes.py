@@ -34,6 +34,7 @@ from config.supervisor import (
     Supervisor,
     next_delay,
 )
+from config.tests.test_metrics import read as read_metrics
 from testing.server import ServerProcess, database_url, free_port, run_python, until
 from testing.socket import TestSocket
 
@@ -155,6 +156,19 @@ class TestSeveralProcesses:
             send(server, alice, bob, "Hello")
             for bob_socket in sockets[1::2]:
                 assert contents([bob_socket.expect("chat_message")]) == ["Hello"]
+
+    def test_any_process_tells_the_metrics_of_both(
+        self, server: ServerProcess, alice: Person, bob: Person
+    ) -> None:
+        """They learn of each other a moment later."""
+
+        def told() -> set[float]:
+            return {read_metrics(server)[("parley_websockets",)] for _ in range(MANY)}
+
+        supervised_by(server)
+        with many_sockets(server, alice, bob):
+            until(lambda: told() == {MANY})
+        until(lambda: told() == {0})
 
     def test_a_process_that_is_killed_costs_its_own_sockets_alone_and_is_replaced(
         self, server: ServerProcess, alice: Person, bob: Person

@@ -11,6 +11,7 @@ import structlog
 from django.conf import settings
 
 from apps.core.addresses import network_of
+from apps.core.ratelimit import LIMIT_REFUSALS
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +48,7 @@ class Connections:
         too many."""
         network = network_of(address)
         if self._full() or self._has_too_many(network):
+            LIMIT_REFUSALS.add(1, "connections")
             self._log_refusal(network)
             return False
         self._networks[transport] = network

@@ -21,10 +21,19 @@ from apps.core.log_lines import (
     request_json,
     request_text,
 )
+from apps.core.metrics import REQUEST_SECONDS, Histogram
 from apps.core.quick_log import quick_queue
 
 # What is shown of a path, in characters.
 LONGEST_PATH = 128
+
+REQUESTS = Histogram(
+    "parley_http_request_duration_seconds",
+    "From the arrival of a request to its answer; one that waits for events counts as long.",
+    ("method", "route", "status"),
+    REQUEST_SECONDS,
+)
+_CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 
 log = structlog.get_logger(REQUEST_LOGGER)
 _logger = logging.getLogger(REQUEST_LOGGER)
@@ -46,12 +55,13 @@ def log_request(
     level: int = logging.INFO,
     at: str = "",
 ) -> None:
-    """Log a request.
+    """Log a request, and count it.
 
     `route` is the template of its path; `path` stands in its place if that is None. `ms` is how
     many milliseconds it took, `address` that of the client, `created` the id of what it created.
     The level is debug or info; `at` is the present time as text, if the caller has it.
     """
+    REQUESTS.observe((method, route or "other", _CLASSES[status // 100]), ms / 1000)
     if not _logger.isEnabledFor(level):
         return
     shown = "" if route else shown_path(path)

@@ -268,3 +268,11 @@ def test_a_log_file_that_cannot_be_written_is_reported_if_it_is_used(
     given.setenv(NAME, str(tmp_path / "logs" / "app.log"))
     assert env.log_file(NAME, "", used=True) == str(tmp_path / "logs" / "app.log")
     assert reported() == [NAME]
+
+
+def test_networks_are_read_and_a_wrong_one_is_reported(given: pytest.MonkeyPatch) -> None:
+    given.setenv(NAME, "10.0.0.0/8, 192.0.2.7")
+    assert [str(one) for one in env.networks(NAME, "::1")] == ["10.0.0.0/8", "192.0.2.7/32"]
+    given.setenv(NAME, "10.0.0.1/8")
+    assert [str(one) for one in env.networks(NAME, "::1")] == ["::1/128"]
+    assert reported() == [NAME]

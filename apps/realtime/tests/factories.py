@@ -9,10 +9,12 @@ from apps.accounts.models import User
 from apps.chat.events import MessageReceived
 from apps.chat.models import Conversation, Message
 from apps.chat.serializers import MessageOutput
+from apps.core.ids import uuid7
 from apps.posts.events import PostPublished
 from apps.posts.models import Post
 from apps.posts.serializers import PostListItemOutput
 from apps.realtime.event_log import publish
+from apps.realtime.models import SocketTimeline
 
 
 def log_messages(receiver_id: UUID, count: int, content: str = "Ahoy") -> None:
@@ -35,3 +37,20 @@ def log_posts(count: int, tag: str = "sea") -> None:
     event = PostPublished(post=PostListItemOutput.dump(post))
     with transaction.atomic():
         publish(*[event] * count)
+
+
+def new_timeline(user: User) -> SocketTimeline:
+    """Return the timeline of a websocket that a user has closed."""
+    now = timezone.now()
+    return SocketTimeline.objects.create(
+        id=uuid7(),
+        user=user,
+        address="203.0.113.0",
+        user_agent="Parley/1",
+        opened_at=now,
+        closed_at=now,
+        code=1000,
+        steps=[{"at": "2026-01-01T00:00:00Z", "what": "subscribed", "stream": "feed", "head": 3}],
+        sent={"feed": 3},
+        written_at=now,
+    )

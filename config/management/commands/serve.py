@@ -221,6 +221,7 @@ def _run_at_stop(worker: Worker | None) -> None:
         _steps_of_features()
         if worker is not None:
             worker.stop(CANCELLED_SECONDS)
+        _stop_metrics()
 
     steps = threading.Thread(target=run, name="at stop", daemon=True)
     steps.start()
@@ -234,6 +235,12 @@ def _steps_of_features() -> None:
                 step()
             except Exception:
                 log.warning("a step at the stop failed", feature=label, exc_info=True)
+
+
+def _stop_metrics() -> None:
+    from config.asgi import metrics
+
+    metrics.stop()
 
 
 def _why_it_could_not_start() -> str:
