@@ -41,7 +41,7 @@ def _separated(value: str) -> str:
 
 
 @extend_schema_field(
-    {"type": "string", "pattern": _separated("[^,]{1,100}"), "examples": [EXAMPLE]}
+    {"type": "string", "pattern": _separated(r"[!-+\--~]{1,100}"), "examples": [EXAMPLE]}
 )
 class StreamNames(CommaSeparated):
     """Names of streams."""
