@@ -6,4 +6,4 @@ from apps.core.features import routes
 
 router = SimpleRouter(trailing_slash=False)
 for prefix, viewset in routes().items():
-    router.register(prefix, viewset, basename=prefix)
+    router.register(prefix, viewset, basename=prefix.replace("/", "_"))

@@ -4,6 +4,7 @@ starts."""
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -89,6 +90,18 @@ def _unsafe_in_production() -> Iterator[CheckMessage]:
             "DATABASE_URL is set without REDIS_URL.",
             hint="Several processes then get each other's events late and limit separately.",
             id="parley.W010",
+        )
+    if settings.MAIL_SERVER.backend != "smtp":
+        yield Caution(
+            "EMAIL_URL names no mail server in production: no mail reaches a user.",
+            hint="Set it, such as smtp+tls://user:password@mail.example.com:587.",
+            id="parley.W014",
+        )
+    if urlsplit(settings.APP_URL).hostname == "localhost":
+        yield Caution(
+            "APP_URL is on localhost in production: links in mails lead nowhere.",
+            hint="Set it to where users reach the server, such as https://parley.example.com.",
+            id="parley.W015",
         )
     if settings.WEBSOCKET_QUERY_TOKEN:
         yield Caution(

@@ -199,29 +199,37 @@ def _redis_address(name: str, url: str) -> str:
 
 @dataclass(frozen=True)
 class MailServer:
-    """Where e-mails are handed over: with `tls` the connection begins with it, with `starttls` it
-    changes to it."""
+    """Where e-mails are handed over: the name of Django's backend, and for a mail server where it
+    is. With `tls` the connection begins with it, with `starttls` it changes to it."""
 
-    host: str
-    port: int
-    user: str
+    backend: str
+    host: str = ""
+    port: int = 0
+    user: str = ""
     # Not shown where settings are.
-    password: str = field(repr=False)
-    starttls: bool
-    tls: bool
+    password: str = field(default="", repr=False)
+    starttls: bool = False
+    tls: bool = False
 
 
+# What takes mails in place of a mail server.
+MAIL_BACKENDS = {"file:": "filebased", "console:": "console"}
 # The port that each scheme of an address has if the address does not say it.
 MAIL_PORTS = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
 
 
 def mail_server(name: str, default: str) -> MailServer:
-    """Return the mail server that the variable names."""
-    split = _split(text(name, default))
+    """Return the mail server that the variable names, or what takes its place."""
+    value = text(name, default)
+    if value in MAIL_BACKENDS:
+        return MailServer(MAIL_BACKENDS[value])
+    split = _split(value)
     if not split or split.scheme not in MAIL_PORTS or not split.hostname:
-        _report(name, "is not of the form smtp+tls://user:password@host:587 (or smtp:, smtps:).")
-        split = urlsplit(default)
+        wanted = "smtp+tls://user:password@host:587 (or smtp:, smtps:), file: or console:"
+        _report(name, f"is not of the form {wanted}.")
+        return MailServer(MAIL_BACKENDS[default])
     return MailServer(
+        backend="smtp",
         host=split.hostname or "",
         port=split.port or MAIL_PORTS[split.scheme],
         user=unquote(split.username or ""),
@@ -229,6 +237,16 @@ def mail_server(name: str, default: str) -> MailServer:
         starttls=split.scheme == "smtp+tls",
         tls=split.scheme == "smtps",
     )
+
+
+def web_address(name: str, default: str) -> str:
+    """Return the variable as the address of a website, without a slash at its end."""
+    value = text(name, default)
+    split = _split(value)
+    if not split or split.scheme not in {"http", "https"} or not split.hostname or split.query:
+        _report(name, "is not of the form https://parley.example.com.")
+        return default
+    return value.rstrip("/")
 
 
 def log_file(name: str, default: str, *, used: bool) -> str:

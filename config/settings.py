@@ -20,6 +20,7 @@ DATA_DIR = BASE_DIR / "var"
 # Where the disk is read-only, what needs the folder says so, and a server may need nothing of it.
 with suppress(OSError):
     private_directory(DATA_DIR)
+    private_directory(DATA_DIR / "mail")
 
 SAMPLE_SECRET = "your-secret-key-change-this-in-production"  # noqa: S105
 SECRET_KEY = env.secret("APP_SECRET_KEY", DATA_DIR / "app-secret")
@@ -40,6 +41,7 @@ INSTALLED_APPS = [
     "apps.realtime",
     "apps.accounts",
     "apps.jobs",
+    "apps.mail",
     "apps.posts",
     "apps.chat",
     "apps.rooms",
@@ -336,16 +338,22 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 # Whitenoise finds the files in the packages, so that a fresh clone needs no collectstatic.
 WHITENOISE_USE_FINDERS = True
 
-# --- Error reports -------------------------------------------------------------------------------
-ADMIN_EMAILS = env.emails("ADMIN_EMAILS")
-# For `manage.py sendtestemail --admins`.
-ADMINS = [(address, address) for address in ADMIN_EMAILS]
-SERVER_EMAIL = DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "parley@localhost")
-MAIL_SERVER = env.mail_server("EMAIL_URL", "smtp://localhost:25")
+# --- Mail ----------------------------------------------------------------------------------------
+# Where clients reach the server: what links in mails begin with.
+APP_URL = env.web_address("APP_URL", f"http://localhost:{SERVER_PORT}")
+MAIL_SERVER = env.mail_server("EMAIL_URL", "file:")
+EMAIL_BACKEND = f"django.core.mail.backends.{MAIL_SERVER.backend}.EmailBackend"
+EMAIL_FILE_PATH = DATA_DIR / "mail"
 EMAIL_HOST, EMAIL_PORT = MAIL_SERVER.host, MAIL_SERVER.port
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = MAIL_SERVER.user, MAIL_SERVER.password
 EMAIL_USE_TLS, EMAIL_USE_SSL = MAIL_SERVER.starttls, MAIL_SERVER.tls
 EMAIL_TIMEOUT = 10
+SERVER_EMAIL = DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "parley@localhost")
+
+# --- Error reports -------------------------------------------------------------------------------
+ADMIN_EMAILS = env.emails("ADMIN_EMAILS")
+# For `manage.py sendtestemail --admins`.
+ADMINS = [(address, address) for address in ADMIN_EMAILS]
 SENTRY_DSN = env.sentry_dsn("SENTRY_DSN")
 
 # --- Logs ----------------------------------------------------------------------------------------

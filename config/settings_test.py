@@ -32,6 +32,8 @@ THREAD_WAIT = float(os.environ.get("PARLEY_THREAD_WAIT", THREAD_WAIT))
 # A test of these limits starts its server with other ones.
 if "RATE_LIMIT_BURST" not in os.environ:
     RATE_LIMIT_REQUESTS_PER_SECOND = RATE_LIMIT_BURST = 100_000
+# Servers of tests send no mail; tests of mail read it in their own process.
+EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
 ACTION_LIMITS = AllActions(100_000)
 # Tests change rows, and empty tables, without the services that say what has changed. Tests of what
 # is kept set it.

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import close_old_connections
 from django.urls import reverse
 
+from apps.core.features import pages
 from apps.core.http.endpoint_checks import routes_of
 from apps.core.threads import BoundedPool
 from config.api import router
@@ -28,12 +29,14 @@ _POOLS = {
 SAFE = {"GET", "HEAD", "OPTIONS"}
 
 # The requests that hash a password, by method and path: the bridge must know them before the view
-# runs. Two of them are pages of Django's admin, which have no declaration.
+# runs. Two of them are pages of Django's admin, and pages of apps say it of themselves.
 HASHING = {
     (route.method, reverse(route.name))
     for route in routes_of(router.urls)
     if route.endpoint is not None and route.endpoint.hashes
-} | {("POST", reverse(f"admin:{page}")) for page in ("login", "password_change")}
+}
+HASHING |= {("POST", reverse(f"admin:{page}")) for page in ("login", "password_change")}
+HASHING |= {("POST", reverse(page)) for page, view in pages().items() if view.hashes}
 
 # A login begins with this page, which takes long to make. It waits with the logins: a flood of them
 # would have several pages made at once, in the threads of reads.

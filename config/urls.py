@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularSwaggerView
 
+from apps.core.features import pages
 from apps.core.http import views
 from config.api import router
 from config.documents import asyncapi_yaml, openapi_yaml
@@ -22,6 +23,7 @@ urlpatterns = [
     path("docs", to_page("docs")),
     path("docs/", to_page("docs")),
     path("", to_page("docs")),
+    *(path(route, view, name=route) for route, view in pages().items()),
     path("admin", to_page("admin:index")),
     path("admin/", admin.site.urls),
 ]

@@ -47,9 +47,9 @@ def _operation(response: Any, method: str) -> str:
 
 
 def _hashes(response: Any, method: str) -> bool:
-    """Return whether the endpoint declares that it hashes a password."""
+    """Return whether the endpoint, or the page, declares that it hashes a password."""
     view, action = _called(response, method)
-    return bool(action and getattr(view.cls, action).endpoint.hashes)
+    return bool(getattr(getattr(view.cls, action).endpoint if action else view, "hashes", False))
 
 
 def _called(response: Any, method: str) -> tuple[Any, str]:

@@ -23,6 +23,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 _STEADY = {
     "accessToken": "eyJhbGciOiJIUzI1NiJ9.access.signature",
     "refreshToken": "eyJhbGciOiJIUzI1NiJ9.refresh.signature",
+    "token": "q3Zt9XbV2mKc7RwY",
     "ticket": "8Jx0hWq2vYb7",
     "epoch": "9c1d00000001",
     "nextCursor": "WyJuIl0",

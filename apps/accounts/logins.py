@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
 
 from django.db import transaction
 from django.db.models import Q
@@ -19,6 +18,7 @@ from apps.accounts.models import Session, User, user_tag
 from apps.accounts.new_users import user_insert, user_prepare
 from apps.accounts.sessions import Device, Login, session_begin
 from apps.core.addresses import network_of
+from apps.core.features import after_login, after_registration
 from apps.core.kept import drop_when_committed
 from apps.core.ratelimit import action_refusals, consume_action
 
@@ -27,14 +27,13 @@ LOGIN_DELAY_SECONDS = 2.0
 # The server alerts an account's owner at most this often.
 ALERT_INTERVAL = timedelta(hours=1)
 
-T = TypeVar("T")
-
 
 def user_register(*, name: str, email: str, password: str, device: Device) -> Login:
     """Create a user and log them in; raise EmailTaken, or Invalid for a weak password."""
     user = user_prepare(name=name, email=email, password=password)
     with transaction.atomic():
         user_insert(user)
+        after_registration(user)
         return Login.of(session_begin(user, device))
 
 
@@ -92,7 +91,7 @@ def _alert_owner(email: str) -> None:
             alert_failed_logins(owner)
 
 
-def _authenticate(email: str, password: str, begin: Callable[[User], T]) -> T:
+def _authenticate(email: str, password: str, begin: Callable[[User], Session]) -> Session:
     """Call `begin` with the user under their lock and return what it returns; raise
     InvalidCredentials or AccountSuspended.
 
@@ -110,7 +109,9 @@ def _authenticate(email: str, password: str, begin: Callable[[User], T]) -> T:
                     user.password = comparison.new_hash
                     user.save(update_fields=["password"])
                     drop_when_committed(user_tag(user.pk))
-                return begin(user)
+                session = begin(user)
+                after_login(session)
+                return session
         # The hash has changed: the user has a new password, or another login has renewed the hash
         # of the same password. Only comparing again can tell.
 

@@ -66,8 +66,13 @@ def password_set(*, user: User, new_password: str) -> None:
     passwords.require_strong(new_password, user, "newPassword")
     new_hash = passwords.hashed(new_password)
     with transaction.atomic():
-        locked = user_locked(user.pk)
-        locked.password = new_hash
-        locked.save(update_fields=["password", "updated_at"])
-        drop_when_committed(user_tag(locked.pk))
-        sessions_end(active_sessions().filter(user=locked))
+        locked_password_set(user_locked(user.pk), new_hash)
+
+
+def locked_password_set(user: User, new_hash: str) -> None:
+    """Give a user whose row the caller has locked the password with this hash, and end all of
+    their sessions. This is an action of the system, without an actor."""
+    user.password = new_hash
+    user.save(update_fields=["password", "updated_at"])
+    drop_when_committed(user_tag(user.pk))
+    sessions_end(active_sessions().filter(user=user))

@@ -15,6 +15,7 @@ from apps.accounts.emails import canonical_email
 from apps.accounts.errors import UserNotFound
 from apps.accounts.models import Block, Follow, Session, User
 from apps.accounts.shapes import USER_COLUMNS
+from apps.core.addresses import network_of
 from apps.core.db.prepared import Hole, OneOf, Prepared
 from apps.core.db.sql import SqlText
 from apps.realtime.presence import presence_store
@@ -26,6 +27,8 @@ _MANY_FOLLOWERS = f"""EXISTS (
     SELECT 1 FROM accounts_follow follow WHERE follow.followed_id = {{user}}
     LIMIT 1 OFFSET {PRESENCE_FOLLOWERS}
 )"""  # noqa: S608
+# How many earlier sessions of a program are compared with a new one.
+LATEST_ADDRESSES = 500
 
 
 def active_sessions(now: datetime | Expression | None = None) -> QuerySet[Session]:
@@ -76,6 +79,15 @@ def sessions_shown(sessions: Sequence[Session], current: Session) -> list[Sessio
     current one."""
     sockets = presence_store().sockets(current.user_id)
     return [SessionSummary(one, one.pk == current.pk, sockets[one.pk]) for one in sessions]
+
+
+def is_new_device(session: Session) -> bool:
+    """Return whether no other session of the user has this program in this network. It looks at the
+    LATEST_ADDRESSES latest sessions of the program."""
+    others = Session.objects.filter(user=session.user_id, user_agent=session.user_agent)
+    addresses = others.exclude(pk=session.pk).order_by("-id").values_list("address", flat=True)
+    network = network_of(session.address)
+    return all(network_of(one) != network for one in addresses[:LATEST_ADDRESSES])
 
 
 def users_by_id(user_ids: Iterable[UUID]) -> dict[UUID, User]:

@@ -70,6 +70,9 @@ class Feature:
 
     # Viewsets by the prefix of their routes below /api/v1.
     routes: Mapping[str, Any] = field(default_factory=dict)
+    # Views of pages for people by their paths, such as account/verify. `hashes` of a view says
+    # whether a POST to it hashes a password.
+    pages: Mapping[str, Any] = field(default_factory=dict)
     # How many times a minute a user, or the network of an anonymous user, may do the named action.
     limits: Mapping[str, int] = field(default_factory=dict)
     # Functions that delete expired rows and return how many, by the name of what they delete.
@@ -78,6 +81,10 @@ class Feature:
     purges: Mapping[str, Purge] = field(default_factory=dict)
     # Numbers for the operator by what they count, as one number or by kind.
     counts: Mapping[str, Callable[[], int | Mapping[str, int]]] = field(default_factory=dict)
+    # Functions that are called in the transaction of a registration, with the new user.
+    after_registration: Sequence[Callable[[Any], None]] = ()
+    # Functions that are called in the transaction of a login, with the new session.
+    after_login: Sequence[Callable[[Any], None]] = ()
     # Numbers of the database for GET /metrics.
     gauges: Sequence[StoredGauge] = ()
     # What is done in each period, by its name (apps/jobs/schedules.py).
@@ -115,6 +122,25 @@ def features() -> Mapping[str, Feature]:
 def routes() -> Mapping[str, Any]:
     """Return the viewsets of all apps by their prefixes."""
     return _merged("routes", lambda feature: feature.routes)
+
+
+def pages() -> Mapping[str, Any]:
+    """Return the views of the pages of all apps by their paths."""
+    return _merged("pages", lambda feature: feature.pages)
+
+
+def after_registration(user: Any) -> None:
+    """Do what the apps do when a user has registered, in the transaction of the registration."""
+    for feature in features().values():
+        for call in feature.after_registration:
+            call(user)
+
+
+def after_login(session: Any) -> None:
+    """Do what the apps do when a session has begun, in the transaction of the login."""
+    for feature in features().values():
+        for call in feature.after_login:
+            call(session)
 
 
 @cache

@@ -25,7 +25,7 @@ def operations(routes: Mapping[str, Any]) -> set[str]:
         f"{view.initkwargs['basename']}_{action}"
         for view in views
         for action in view.actions.values()
-        if view.initkwargs["basename"] in routes
+        if view.cls in set(routes.values())
     }
 
 

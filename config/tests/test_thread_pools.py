@@ -31,6 +31,9 @@ def test_the_routes_that_hash_are_known_before_a_view_runs() -> None:
         ("POST", "/api/v1/auth/register"),
         ("POST", "/api/v1/auth/login"),
         ("POST", "/api/v1/auth/password/change"),
+        ("POST", "/api/v1/auth/password/reset/confirm"),
+        ("POST", "/api/v1/auth/email/change"),
+        ("POST", "/account/reset"),
         ("POST", "/admin/login/"),
         ("POST", "/admin/password_change/"),
     } == HASHING

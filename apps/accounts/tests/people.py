@@ -8,9 +8,9 @@ from typing import Any
 from django.db import transaction
 
 from apps.accounts.locks import user_locked
-from apps.accounts.logins import user_login, user_register
 from apps.accounts.models import Session, User
-from apps.accounts.sessions import Device
+from apps.accounts.new_users import user_insert, user_prepare
+from apps.accounts.sessions import Device, Login, session_begin
 from apps.accounts.statuses import locked_user_set_status
 from apps.accounts.tickets import tickets_redeem
 from testing.client import ContractClient
@@ -54,22 +54,16 @@ class Person:
 
     def another_device(self) -> "Person":
         """Return the same user, logged in on another device."""
-        login = user_login(email=self.user.email, password=PASSWORD, device=Device("::1", "tablet"))
-        return _logged_in(login)
+        return _logged_in(self.user, Device("::1", "tablet"))
 
 
 def person(name: str, role: str = User.Role.USER) -> Person:
-    """Register a user, log them in and give them the role."""
-    login = user_register(
-        name=name,
-        email=f"{name.lower()}@example.com",
-        password=PASSWORD,
-        device=Device("127.0.0.1", "phone"),
-    )
-    if role != User.Role.USER:
-        User.objects.filter(pk=login.user.pk).update(role=role)
-        login.user.role = role
-    return _logged_in(login)
+    """Make a user with the role, and log them in. No mail is sent to them."""
+    email = f"{name.lower()}@example.com"
+    user = user_prepare(name=name, email=email, password=PASSWORD, role=role)
+    with transaction.atomic():
+        user_insert(user)
+        return _logged_in(user, Device("127.0.0.1", "phone"))
 
 
 def set_status(user: User, status: str) -> None:
@@ -96,6 +90,7 @@ def anonymous_client() -> ContractClient:
     return ContractClient()
 
 
-def _logged_in(login: Any) -> Person:
+def _logged_in(user: User, device: Device) -> Person:
+    login = Login.of(session_begin(user, device))
     client = ContractClient(headers={"Authorization": f"Bearer {login.tokens.access}"})
     return Person(login.user, client, login.tokens.access, login.tokens.refresh)

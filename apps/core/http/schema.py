@@ -106,7 +106,7 @@ class EnvelopeSchema(AutoSchema):
 
     def get_tags(self) -> list[str]:
         """Return the resource."""
-        return [self.view.basename]
+        return [self.view.basename.partition("_")[0]]
 
     def get_serializer_name(self, serializer: Any, direction: Any) -> str:
         """Return the public name of a serializer: PostOutput is shown as Post."""

@@ -43,6 +43,8 @@ SAFE: dict[str, Any] = {
     "WEBSOCKET_QUERY_TOKEN": False,
     "REDIS_URL": "redis://redis:6379",
     "DATABASES": POSTGRESQL,
+    "MAIL_SERVER": env.MailServer("smtp", "mail.example.com"),
+    "APP_URL": "https://chat.example.com",
 }
 
 
@@ -93,6 +95,8 @@ PRODUCTION: list[tuple[dict[str, Any], tuple[str, str]]] = [
     ({"JWT_SECRET": "changeme" * 8}, ("parley.E014", "JWT_SECRET")),
     ({"ALLOWED_HOSTS": ["a", "*"]}, ("parley.E013", "APP_ALLOWED_HOSTS")),
     ({"REDIS_URL": ""}, ("parley.W010", "DATABASE_URL")),
+    ({"MAIL_SERVER": env.MailServer("filebased")}, ("parley.W014", "EMAIL_URL")),
+    ({"APP_URL": "http://localhost:8080"}, ("parley.W015", "APP_URL")),
     ({"WEBSOCKET_QUERY_TOKEN": True}, ("parley.W011", "WEBSOCKET_QUERY_TOKEN")),
 ]
 

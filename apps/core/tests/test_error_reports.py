@@ -170,6 +170,8 @@ def test_an_address_of_sentry_without_its_package_stops_the_start(
         ("ADMIN_EMAILS", "ada"),
         ("EMAIL_URL", "mail.example.com"),
         ("EMAIL_URL", "http://mail.example.com"),
+        ("APP_URL", "parley.example.com"),
+        ("APP_URL", "ftp://parley.example.com"),
         ("SENTRY_DSN", "https://sentry.example/1"),
     ],
 )
