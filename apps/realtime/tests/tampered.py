@@ -213,7 +213,7 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "waits-for-all-locks": [(SOCKETS, "tickets_redeem", waiting_for_locks)],
     "never-renews": [(LISTENER, "SILENCE_SECONDS", 3600.0)],
     "brief-patience": [("config.supervisor", "HUNG_BEATS", 1)],
-    "slow-end": [("config.draining", "SOCKETS_A_SECOND", 2)],
+    "slow-end": [("config.draining", "SOCKETS_A_SECOND", 0.5)],
     "never-says-so": [("config.draining", "begin_stopping", lambda: None)],
     "never-helps": [("config.supervised", "_help", nothing)],
 }

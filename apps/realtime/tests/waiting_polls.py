@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection, HTTPResponse
-from select import select
+from selectors import EVENT_READ, DefaultSelector
 from typing import Any
 from urllib.parse import urlencode
 
@@ -79,7 +79,11 @@ def all_that_may_wait(
 
 def answered_first(polls: Sequence[WaitingPoll]) -> WaitingPoll:
     """Wait until one of the requests is answered, and return it."""
-    of_connection = {poll.connection.sock: poll for poll in polls}
-    answered, _, _ = select(list(of_connection), [], [], 30)
+    # select() takes no descriptor above 1,023.
+    with DefaultSelector() as selector:
+        for poll in polls:
+            selector.register(poll.connection.sock, EVENT_READ, poll)
+        answered = selector.select(30)
     assert answered, "None of them was answered."
-    return of_connection[answered[0]]
+    found: WaitingPoll = answered[0][0].data
+    return found
