@@ -5,6 +5,7 @@ PostgreSQL workers skip what others are taking; on SQLite they take turns.
 """
 
 from collections.abc import Collection, Sequence
+from itertools import product
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from apps.core.ids import uuid7
 from apps.jobs.models import Job
+from apps.jobs.tasks import PRIORITIES
 
 # A worker that does not renew a lease for so long has lost the job.
 LEASE_SECONDS = 30
@@ -20,7 +22,7 @@ RENEW_SECONDS = 10
 TICK = 0.001
 
 _NOW = {
-    "postgresql": "clock_timestamp() + %s * interval '1 second'",
+    "postgresql": "statement_timestamp() + %s * interval '1 second'",
     "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f000', 'now', %s || ' seconds')",
 }
 _SKIP = {"postgresql": "FOR UPDATE SKIP LOCKED", "sqlite": ""}
@@ -34,10 +36,17 @@ _TAKE = """
         ORDER BY due_at LIMIT %s {skip}
     ) RETURNING *
 """
-# On SQLite even an update of nothing waits for the writers.
+# On SQLite even an update of nothing waits for the writers, so a worker looks first. The order and
+# the limit have the index find one job of each kind: otherwise all that wait would be read each
+# time.
 _DUE = """
-    SELECT queue, priority FROM jobs_job
-    WHERE queue IN ({queues}) AND due_at <= {now} AND attempts < max_attempts
+    WITH kind (queue, priority) AS (VALUES {kinds})
+    SELECT queue, priority FROM kind WHERE (
+        SELECT 1 FROM jobs_job
+        WHERE jobs_job.queue = kind.queue AND jobs_job.priority = kind.priority
+            AND due_at <= {now} AND attempts < max_attempts
+        ORDER BY due_at LIMIT 1
+    ) IS NOT NULL
     ORDER BY priority DESC LIMIT 1
 """
 _RENEW = """
@@ -52,8 +61,10 @@ _GIVE_BACK = """
 def jobs_take(worker: str, queues: Sequence[str], most: int) -> list[Job]:
     """Take up to so many jobs that are due, the most urgent first; those whose worker lost them
     too. Each call makes one lease for all."""
+    kinds = list(product(queues, PRIORITIES))
+    given: list[str | int] = [value for kind in kinds for value in kind]
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute(_sql(_DUE, queues=queues), [*queues, TICK])
+        cursor.execute(_sql(_DUE, kinds=kinds), [*given, TICK])
         due = cursor.fetchone()
     if due is None:
         return []
@@ -76,13 +87,13 @@ def jobs_give_back(leases: Collection[Any]) -> None:
             cursor.execute(_sql(_GIVE_BACK, leases), [0, *map(_uuid, leases)])
 
 
-def _sql(template: str, leases: Collection[Any] = (), queues: Collection[str] = ()) -> str:
+def _sql(template: str, leases: Collection[Any] = (), kinds: Collection[Any] = ()) -> str:
     vendor = connections[DEFAULT_DB_ALIAS].vendor
     return template.format(
         now=_NOW[vendor],
         skip=_SKIP[vendor],
         leases=", ".join(["%s"] * len(leases)),
-        queues=", ".join(["%s"] * len(queues)),
+        kinds=", ".join(["(%s, %s)"] * len(kinds)),
     )
 
 

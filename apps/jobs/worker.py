@@ -4,6 +4,7 @@ A worker may be killed or frozen at any moment. Another one takes its jobs once 
 ended, and what a frozen one does afterwards does not count (leases.py, services.py).
 """
 
+import math
 import os
 import socket
 import threading
@@ -136,5 +137,5 @@ def _time_limit(job: Job) -> float:
     try:
         return task_of(job).time_limit
     except ImportError:
-        # The attempt fails at once.
-        return 0.0
+        # The attempt fails at once, and says why.
+        return math.inf
