@@ -11,24 +11,22 @@ of them counts.
 
 import hashlib
 import re
-import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from uuid import UUID
 
-import structlog
-from django.db import close_old_connections, connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.core.addresses import network_of
 from apps.core.db.sql import insert
+from apps.core.write_behind import Bounds, WriteBehind
 from apps.posts.models import Post, PostView
-
-log = structlog.get_logger(__name__)
 
 FLUSH_SECONDS = 2.0
 # How many views may wait to be written (about 20 MB), and how many one transaction writes: SQLite
@@ -45,13 +43,19 @@ _BOT = re.compile(r"bot|crawl|externalhit|spider|slurp|preview|monitor|headless"
 ViewKey = tuple[UUID, str, datetime]
 
 
-class ViewCounter:
+class ViewCounter(WriteBehind[ViewKey, ViewKey]):
     """The views in this process that are not written yet."""
 
-    def __init__(self) -> None:
-        self._pending: set[ViewKey] = set()
-        self._lock = threading.Lock()
-        self._timer: threading.Timer | None = None
+    name = "views"
+
+    @property
+    def bounds(self) -> Bounds:
+        """Return the bounds."""
+        return Bounds(FLUSH_SECONDS, MOST_PENDING, BATCH)
+
+    def save(self, values: Sequence[ViewKey]) -> None:
+        """Write views, in an order that all processes keep."""
+        views_save(sorted(values))
 
     def record(self, post: Post, viewer: User | None, address: str, user_agent: str) -> None:
         """Record that a user, or an anonymous user, reads a post. Only published posts count."""
@@ -72,39 +76,9 @@ class ViewCounter:
             return
         viewer = str(viewer_id) if viewer_id is not None else _anonymous_viewer(address)
         view = (post_id, viewer, _hour(int(time.time()) // 3600))
-        if view in self._pending:
-            # It is to be written already. A flush at this moment writes it.
-            return
-        with self._lock:
-            if len(self._pending) < MOST_PENDING:
-                self._pending.add(view)
-            self._start_timer()
-
-    def flush(self) -> None:
-        """Write the pending views. The timer calls it, and so does a process that stops."""
-        with self._lock:
-            views, self._pending, self._timer = sorted(self._pending), set(), None
-        for start in range(0, len(views), BATCH):
-            try:
-                views_save(views[start : start + BATCH])
-            except Exception:
-                left = views[start:]
-                log.warning("views not saved, trying again", views=len(left), exc_info=True)
-                with self._lock:
-                    self._pending.update(left)
-                    self._start_timer()
-                return
-
-    def _start_timer(self) -> None:
-        if self._timer is None:
-            self._timer = threading.Timer(FLUSH_SECONDS, self._flush_in_thread)
-            self._timer.daemon = True
-            self._timer.start()
-
-    def _flush_in_thread(self) -> None:
-        close_old_connections()
-        self.flush()
-        connection.close()
+        # One that waits already is to be written, by a flush at this moment too.
+        if view not in self._waiting:
+            self.put(view, view)
 
 
 view_counter = ViewCounter()

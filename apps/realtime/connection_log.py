@@ -5,27 +5,24 @@ A socket notes its steps in memory, on the event loop. A thread writes the timel
 changed every few seconds; while the database is away, no more than MOST_WAITING wait for it.
 """
 
-import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import structlog
-from django.db import close_old_connections, connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from apps.core.db.sql import insert
 from apps.core.http.envelope import rfc3339
 from apps.core.metrics import Counter, Level
+from apps.core.write_behind import Bounds, WriteBehind
 from apps.realtime.closing import CODES
 from apps.realtime.models import SocketTimeline
 from apps.realtime.server_frames import SocketFrame
 from apps.realtime.socket_frames import Reset, Subscribed, Unsubscribed
 from apps.realtime.sockets import PresenceEntry
 from apps.realtime.wire import Wire
-
-log = structlog.get_logger(__name__)
 
 OPEN = Level("parley_websockets", "Websockets that are open.")
 CONNECTS = Counter("parley_websocket_connects_total", "Websockets that were opened.")
@@ -112,54 +109,32 @@ class Timeline:
         )
 
 
-class Timelines:
+class Timelines(WriteBehind[str, Timeline]):
     """The timelines of this process that are not written yet."""
 
+    name = "timelines"
+
     def __init__(self) -> None:
+        super().__init__()
         self._writing = False
-        self._waiting: dict[str, Timeline] = {}
-        self._lock = threading.Lock()
-        self._timer: threading.Timer | None = None
 
     async def start(self) -> None:
         """Write timelines from now on, as a server does and a test does not."""
         self._writing = True
 
+    @property
+    def bounds(self) -> Bounds:
+        """Return the bounds."""
+        return Bounds(WRITE_SECONDS, MOST_WAITING, BATCH)
+
+    def save(self, values: Sequence[Timeline]) -> None:
+        """Write timelines."""
+        timelines_save(values)
+
     def changed(self, timeline: Timeline) -> None:
         """Have a timeline written soon, if it is not one too many. It does not wait."""
-        if not self._writing:
-            return
-        with self._lock:
-            if len(self._waiting) < MOST_WAITING:
-                self._waiting[timeline.entry.socket_id] = timeline
-            self._start_timer()
-
-    def flush(self) -> None:
-        """Write what waits. The timer calls it, and so does a process that stops."""
-        with self._lock:
-            waiting, self._waiting, self._timer = self._waiting, {}, None
-        changed = list(waiting.values())
-        for start in range(0, len(changed), BATCH):
-            try:
-                timelines_save(changed[start : start + BATCH])
-            except Exception as error:  # noqa: BLE001
-                left = changed[start:]
-                log.warning("timelines not saved", sockets=len(left), error=type(error).__name__)
-                with self._lock:
-                    self._waiting = {one.entry.socket_id: one for one in left} | self._waiting
-                    self._start_timer()
-                return
-
-    def _start_timer(self) -> None:
-        if self._timer is None:
-            self._timer = threading.Timer(WRITE_SECONDS, self._flush_in_thread)
-            self._timer.daemon = True
-            self._timer.start()
-
-    def _flush_in_thread(self) -> None:
-        close_old_connections()
-        self.flush()
-        connection.close()
+        if self._writing:
+            self.put(timeline.entry.socket_id, timeline)
 
 
 timelines = Timelines()
