@@ -89,7 +89,7 @@ def server(transactional_db: Any, _shared_processes: ServerProcess) -> Iterator[
 def processes_on(port: int) -> set[int]:
     """Return the processes that were started for the port, the supervisor among them."""
     listed = subprocess.run(
-        ["ps", "-A", "-o", "pid=,args="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True
     )
     rows = [line.split(maxsplit=1) for line in listed.stdout.splitlines()]
     return {int(pid) for pid, command in rows if f"--port {port}" in command}
