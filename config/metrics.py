@@ -115,14 +115,17 @@ class StoredNumbers:
             # One at a time, so that a database that hangs holds one thread.
             self._read_at = time.monotonic()
             self._reading = asyncio.create_task(in_thread(self._read))
-        await asyncio.wait([self._reading], timeout=STORED_SECONDS)
-        if not self._reading.done():
+        # Another request may begin a new read while this one waits.
+        reading = self._reading
+        await asyncio.wait([reading], timeout=STORED_SECONDS)
+        if not reading.done():
             return {}
-        if error := self._reading.exception():
-            log.warning("metrics without those of the database", error=type(error).__name__)
-            self._reading = None
+        if error := reading.exception():
+            if self._reading is reading:
+                log.warning("metrics without those of the database", error=type(error).__name__)
+                self._reading = None
             return {}
-        return self._reading.result()
+        return reading.result()
 
     def _read(self) -> Stored:
         return {gauge: gauge.read() for gauge in self._gauges}

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -176,6 +177,17 @@ def test_a_database_that_hangs_is_left_out_and_asked_once(db: Any) -> None:
         assert await stored.read() == {gauge: {(): 1.0}}
 
     asyncio.run(read_again_and_again())
+
+
+def test_two_who_ask_at_once_are_both_answered_when_the_database_fails() -> None:
+    def cakes() -> dict[tuple[str, ...], float]:
+        raise OperationalError
+
+    async def read_twice_at_once() -> None:
+        stored = StoredNumbers([StoredGauge("parley_cakes", "Cakes.", (), cakes)])
+        assert await asyncio.gather(stored.read(), stored.read()) == [{}, {}]
+
+    asyncio.run(read_twice_at_once())
 
 
 def test_a_process_answers_for_those_that_share_its_directory(tmp_path: Path) -> None:
