@@ -8,7 +8,7 @@ from apps.realtime.registry import command
 from apps.realtime.sockets import Socket
 from apps.realtime.threads import in_redis_thread
 from apps.rooms import services
-from apps.rooms.errors import TooManyRooms
+from apps.rooms.errors import RoomNotFound, TooManyRooms
 from apps.rooms.serializers import RoomInput, RoomOutput
 
 ROOMS_PER_SOCKET = 20
@@ -18,14 +18,17 @@ ROOMS_PER_SOCKET = 20
 async def join_room(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Enter a room until you leave it or the socket closes, and receive its signals."""
     room, device = given["room"], _device(socket)
-    if room not in socket.rooms and len(socket.rooms) >= ROOMS_PER_SOCKET:
+    was_inside = room in socket.rooms
+    if not was_inside and len(socket.rooms) >= ROOMS_PER_SOCKET:
         raise TooManyRooms
     await in_redis_thread(_enter, room=room, **device)
     await socket.enter_room(room)
     try:
         inside = await in_redis_thread(services.room_entered, room=room, **device)
-    except BaseException:
-        socket.leave_room(room)
+    except BaseException as error:
+        # A socket that was inside before stays there, unless its user may not be there any more.
+        if not was_inside or isinstance(error, RoomNotFound):
+            socket.leave_room(room)
         raise
     return RoomOutput.dump(inside)
 
