@@ -185,7 +185,7 @@ def test_two_who_ask_at_once_are_both_answered_when_the_database_fails() -> None
 
     async def read_twice_at_once() -> None:
         stored = StoredNumbers([StoredGauge("parley_cakes", "Cakes.", (), cakes)])
-        assert await asyncio.gather(stored.read(), stored.read()) == [{}, {}]
+        assert list(await asyncio.gather(stored.read(), stored.read())) == [{}, {}]
 
     asyncio.run(read_twice_at_once())
 

@@ -51,6 +51,10 @@ def test_a_socket_that_was_inside_stays_unless_its_user_may_not_be_there(
     monkeypatch.setattr(commands, "_enter", Mock())
     monkeypatch.setattr(services, "room_entered", Mock(side_effect=refusal))
     socket = socket_in(set(before))
+
+    async def join() -> None:
+        await commands.join_room(socket, {"room": ROOM})
+
     with pytest.raises(refusal):
-        asyncio.run(commands.join_room(socket, {"room": ROOM}))
+        asyncio.run(join())
     assert socket.rooms == after
