@@ -18,7 +18,7 @@ from statistics import median
 from threading import Thread
 from typing import Any
 
-from bench.messages import CONNECTED, PAIRS, Setup, offer
+from bench.messages import CONNECTED, PEOPLE, Setup, offer
 from bench.servers import ROOT, Backend, Server, User, parley
 from bench.sockets import Crowd, allow_open_files
 
@@ -102,11 +102,11 @@ def changes(server: Server, users: list[User]) -> float:
 def measured(mode: str) -> dict[str, float]:
     """Return the figures of one round."""
     with start_sqlite_backend(mode) as backend:
-        users = backend.users(2 * PAIRS)
+        users = backend.users(PEOPLE)
         with parley(backend, "bench.settings_synchronous") as server, Crowd(server.port) as crowd:
             crowd.join([user.token for user in users], CONNECTED)
             setup = Setup(backend, server, crowd, users)
-            offer(setup, rate=PAIRS, seconds=2, name="warm")
+            offer(setup, rate=200, seconds=2, name="warm")
             sent = offer(setup, None, SECONDS, "round")
             waits = [one * 1000 for one in sent.waits(sent.acked)]
             return {
@@ -119,7 +119,7 @@ def measured(mode: str) -> dict[str, float]:
 
 def main() -> None:
     """Measure in turn and print medians, with the lowest and the highest of the rounds."""
-    allow_open_files(4 * PAIRS)
+    allow_open_files(4 * PEOPLE)
     found: dict[str, list[dict[str, float]]] = {mode: [] for mode in MODES}
     for number in range(ROUNDS):
         # Neither is always the first.

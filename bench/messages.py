@@ -1,6 +1,8 @@
-"""Direct messages over websockets: how many are stored and delivered, and how long that takes."""
+"""Direct messages over websockets among 500 people: how many are stored and delivered, and how long
+that takes."""
 
 import gc
+import random
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,16 +14,19 @@ import orjson
 from bench import pgbench
 from bench.pgbench import Stored
 from bench.report import Report, median_of, percentile
-from bench.servers import Backend, Server, User, parley, start_backend
+from bench.servers import Backend, Server, User, parley, same_uvicorn, start_backend
 from bench.sockets import Crowd, allow_open_files
 
-# Offered per second; None is as many as possible, with one message of each sender under way.
-RATES = (100, 300, 1_000, None)
-PAIRS = 200
+# Offered per second; None is as many as possible, with so many messages under way.
+RATES = (300, 1_000, 1_500, 2_000, 2_500, None)
+UNDER_WAY = 200
+PEOPLE = pgbench.PEOPLE
 SECONDS = 6
 ROUNDS = 3
 DRAIN_SECONDS = 20
 CONTENT = "a message of forty characters or so, number"
+# The same pairs in each run.
+SEED = 1
 CONNECTED = ((b'{"type":"connected"', ""),)
 
 
@@ -59,34 +64,45 @@ def run() -> Report:
     """Measure and return what was found."""
     report = Report(
         "messages",
-        "Direct messages over websockets, one web process",
-        "no goal of its own: compared with pgbench and the same statements",
+        f"Direct messages over websockets among {PEOPLE} people, one web process",
+        "2,000 per second, with delivery p99 at most 50 ms",
     )
-    allow_open_files(4 * PAIRS)
+    allow_open_files(4 * PEOPLE)
     with ExitStack() as stack:
         backend = stack.enter_context(start_backend())
-        users = backend.users(2 * PAIRS)
+        users = backend.users(PEOPLE)
         server = stack.enter_context(parley(backend))
         crowd = stack.enter_context(Crowd(server.port))
         crowd.join([user.token for user in users], CONNECTED)
         report.versions["PostgreSQL"] = str(backend.query("SHOW server_version")).split()[0]
-        # The first messages make the conversations and warm up the server.
         setup = Setup(backend, server, crowd, users)
-        offer(setup, rate=PAIRS, seconds=2, name="warm")
+        offer(setup, rate=200, seconds=2, name="warm")
         limit = limit_program(backend, report)
+        hub = stack.enter_context(
+            same_uvicorn("bench.bare_messages:application", backend.environment)
+        )
+        guests = stack.enter_context(Crowd(hub.port))
+        guests.join([user.id for user in users])
+        bare = Setup(backend, hub, guests, users)
         for rate in RATES:
-            ours, theirs = [], []
+            ours, theirs, without = [], [], []
             for number in range(ROUNDS):
                 ours.append(offer(setup, rate, SECONDS, f"{rate}-{number}"))
                 if limit:
-                    theirs.append(pgbench.store_messages(limit, backend, SECONDS, rate))
-                crowd.idle(0.2)
-            report.rows += rows(rate, ours, theirs)
-            print(*report.rows[-2:], sep="\n", flush=True)
+                    stored = pgbench.store_messages(
+                        limit, backend, SECONDS, rate, others=PEOPLE - 1
+                    )
+                    theirs.append(stored)
+                without.append(offer(bare, rate, SECONDS, f"{rate}-{number}"))
+                for each in (crowd, guests):
+                    each.idle(0.2)
+            report.rows += rows(rate, ours, theirs, without)
+            print(*report.rows[-3:], sep="\n", flush=True)
     report.notes += [
-        f"Open loop: {PAIRS} users send to {PAIRS} others at fixed times, whatever has come back "
-        "until then; at the last rate, each sends the next message when the last one is stored. "
-        f"Medians of {ROUNDS} rounds of {SECONDS} s in turn with pgbench.",
+        f"Open loop: at fixed times one of {PEOPLE} people, chosen at random, writes to another, "
+        "whatever has come back until then; at the last rate, the next message is sent when one of "
+        f"{UNDER_WAY} is acknowledged. Most pairs write to each other for the first time. "
+        f"Medians of {ROUNDS} rounds of {SECONDS} s in turn.",
         "Stored is counted in the database; rates are from the first message sent to the last "
         "response. Latencies are in milliseconds from the sending, by the clock of the one process "
         "that holds all clients: ack is when the sender receives the ack, delivery when the "
@@ -95,6 +111,8 @@ def run() -> Report:
         f"prepared, over {pgbench.CLIENTS} connections, to the same server and database, offered "
         "at the same rate; its latency counts from when a message was due. Parley commits the "
         "messages that wait at the same time together, so it can be faster.",
+        "The bare hub is an ASGI application on the same uvicorn that stores nothing: it sends "
+        "each message to its receiver, and the ack to its sender (bench/bare_messages.py).",
         "PostgreSQL flushes every commit to disk. Clients, server and databases share the cores.",
     ]
     return report
@@ -114,7 +132,7 @@ def limit_program(backend: Backend, report: Report) -> Path | None:
 
 @dataclass(frozen=True)
 class Setup:
-    """Where messages are sent: from the first half of the users to the second."""
+    """Where messages are sent, and the users whose sockets the crowd has, in this order."""
 
     backend: Backend
     server: Server
@@ -128,18 +146,19 @@ class Round:
     def __init__(self, crowd: Crowd, users: list[User], rate: int | None, name: str) -> None:
         self.result = Offer(began=time.perf_counter())
         self._crowd = crowd
-        self._receivers = users[PAIRS:]
+        self._users = users
+        self._random = random.Random(f"{SEED} {name}")
         self._rate = rate
         self._name = name
 
     def run(self, seconds: float) -> Offer:
         """Send for so long, and wait until all have arrived or DRAIN_SECONDS are over.
 
-        Without a rate every sender sends the next message when the last one is answered.
+        Without a rate the next message is sent when one is answered.
         """
         end = self.result.began + seconds
         if self._rate is None:
-            for number in range(PAIRS):
+            for number in range(UNDER_WAY):
                 self._send(number)
         while (now := time.perf_counter()) < end + DRAIN_SECONDS:
             if now < end:
@@ -148,8 +167,8 @@ class Round:
                 break
             for _, text in self._crowd.poll(0.001):
                 answered = self._record(orjson.loads(text))
-                if answered is not None and self._rate is None and now < end:
-                    self._send(answered + PAIRS)
+                if answered and self._rate is None and now < end:
+                    self._send(len(self.result.sent))
         return self.result
 
     def _send_due(self, now: float) -> None:
@@ -161,18 +180,19 @@ class Round:
             self._send(len(self.result.sent))
 
     def _send(self, number: int) -> None:
-        pair, mark = number % PAIRS, f"{self._name}-{number}"
+        sender, receiver = self._random.sample(range(len(self._users)), 2)
+        mark = f"{self._name}-{number}"
         data = {
-            "receiverId": self._receivers[pair].id,
+            "receiverId": self._users[receiver].id,
             "content": f"{CONTENT} {number}",
             "clientId": mark,
         }
         text = orjson.dumps({"type": "chat_message", "requestId": mark, "data": data}).decode()
         self.result.sent[number] = time.perf_counter()
-        self._crowd.clients[pair].send(text)
+        self._crowd.clients[sender].send(text)
 
-    def _record(self, frame: dict[str, Any]) -> int | None:
-        """Record the arrival of a frame; return the number of the message that it answers."""
+    def _record(self, frame: dict[str, Any]) -> bool:
+        """Record the arrival of a frame; return whether it answers a message of this round."""
         now = time.perf_counter()
         kind = frame["type"]
         mark = frame.get("requestId", "")
@@ -186,9 +206,9 @@ class Round:
         }.get(kind)
         # It is of an earlier round, or for the other devices of the sender.
         if arrivals is None or name != self._name:
-            return None
+            return False
         arrivals[int(number)] = now
-        return None if kind == "chat_message" else int(number)
+        return arrivals is not self.result.delivered
 
 
 def offer(setup: Setup, rate: int | None, seconds: float, name: str) -> Offer:
@@ -206,22 +226,25 @@ def offer(setup: Setup, rate: int | None, seconds: float, name: str) -> Offer:
     return result
 
 
-def rows(rate: int | None, ours: list[Offer], theirs: list[Stored]) -> list[dict[str, Any]]:
+def rows(
+    rate: int | None, ours: list[Offer], theirs: list[Stored], bare: list[Offer]
+) -> list[dict[str, Any]]:
     """Return the table's rows of one rate."""
     found = [
         {
             "offered/s": rate or "as many as possible",
-            "by": "Parley",
-            "stored/s": median_of([one.per_second(one.stored, one.acked) for one in ours]),
+            "by": by,
+            **({"stored/s": stored_per_second(offers)} if offers is ours else {}),
             "delivered/s": median_of(
-                [one.per_second(len(one.delivered), one.delivered) for one in ours]
+                [one.per_second(len(one.delivered), one.delivered) for one in offers]
             ),
-            **latencies("delivery", [one.waits(one.delivered) for one in ours]),
-            **latencies("ack", [one.waits(one.acked) for one in ours]),
-            "server cpu µs": median_of([one.cpu / max(one.stored, 1) * 1e6 for one in ours]),
-            "refused or lost": sum(len(one.sent) - len(one.delivered) for one in ours),
-            "sent late by": median_of([one.late * 1000 for one in ours]),
+            **latencies("delivery", [one.waits(one.delivered) for one in offers]),
+            **latencies("ack", [one.waits(one.acked) for one in offers]),
+            "server cpu µs": median_of([one.cpu / max(len(one.acked), 1) * 1e6 for one in offers]),
+            "refused or lost": sum(len(one.sent) - len(one.delivered) for one in offers),
+            "sent late by": median_of([one.late * 1000 for one in offers]),
         }
+        for by, offers in (("Parley", ours), ("bare hub", bare))
     ]
     if theirs:
         found.append(
@@ -233,6 +256,11 @@ def rows(rate: int | None, ours: list[Offer], theirs: list[Stored]) -> list[dict
             }
         )
     return found
+
+
+def stored_per_second(offers: list[Offer]) -> float:
+    """Return the median rate of the rounds."""
+    return median_of([one.per_second(one.stored, one.acked) for one in offers])
 
 
 def latencies(what: str, rounds: list[list[float]]) -> dict[str, float]:

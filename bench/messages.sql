@@ -1,8 +1,10 @@
 -- The statements of apps/chat/services.py that send one message with a client id, so that pgbench
 -- measures what the database alone takes. The sender and the receiver are two of the users that
--- bench/pgbench.py has made; bench_id() turns a number into an id.
-\set sender 2 * random(1, :pairs)
-\set receiver :sender + 1
+-- bench/pgbench.py has made; bench_id() turns a number into an id. Each writes to so many others.
+\set sender random(1, :people)
+\set receiver 1 + (:sender - 1 + random(1, :others)) % :people
+\set first least(:sender, :receiver)
+\set second greatest(:sender, :receiver)
 \set message random(1000000, 9000000000000000000)
 BEGIN;
 SELECT * FROM accounts_user WHERE id IN (bench_id(:sender), bench_id(:receiver));
@@ -10,7 +12,7 @@ SELECT id FROM chat_message
     WHERE (sender_id, client_id) IN (SELECT bench_id(:sender), 'c' || :message);
 INSERT INTO chat_conversation
     (id, first_id, second_id, last_seq, last_message_at)
-    VALUES (gen_random_uuid(), bench_id(:sender), bench_id(:receiver), 1, now())
+    VALUES (gen_random_uuid(), bench_id(:first), bench_id(:second), 1, now())
     ON CONFLICT (first_id, second_id) DO UPDATE
     SET last_seq = chat_conversation.last_seq + excluded.last_seq,
         last_message_at = excluded.last_message_at
@@ -33,7 +35,7 @@ INSERT INTO chat_membership
             THEN excluded.incoming_seq ELSE chat_membership.incoming_seq END;
 WITH heads AS (
     INSERT INTO realtime_stream (name, head, epoch)
-        VALUES ('bench.' || :sender, 1, 'bench'), ('bench.' || :receiver, 1, 'bench')
+        VALUES ('bench.' || :first, 1, 'bench'), ('bench.' || :second, 1, 'bench')
         ON CONFLICT (name) DO UPDATE SET head = realtime_stream.head + excluded.head
         RETURNING name, head
 )

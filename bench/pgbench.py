@@ -15,7 +15,7 @@ from testing.binaries import postgres_folder
 
 MESSAGES = Path(__file__).with_name("messages.sql")
 POSTS = Path(__file__).with_name("posts.sql")
-PAIRS = 200
+PEOPLE = 500
 AUTHORS, TEXTS = 200, 1_000
 # Enough that several wait at once; with fewer, each would wait for a flush to disk of its own.
 CLIENTS = 16
@@ -28,7 +28,7 @@ PREPARE_MESSAGES = """
 INSERT INTO accounts_user
     SELECT (jsonb_populate_record(NULL::accounts_user, to_jsonb(someone) || jsonb_build_object(
         'id', bench_id(n), 'email', 'bench' || n || '@example.com'))).*
-    FROM (SELECT * FROM accounts_user LIMIT 1) AS someone, generate_series(2, %d) AS n;
+    FROM (SELECT * FROM accounts_user LIMIT 1) AS someone, generate_series(1, %d) AS n;
 CREATE TABLE bench_event AS
     SELECT data FROM realtime_event WHERE type = 'chat_message' LIMIT 1;
 """
@@ -65,7 +65,7 @@ def program() -> Path | None:
 def prepare_messages(backend: Backend) -> None:
     """Make the users of messages.sql. One message must have been sent, whose event it copies."""
     with psycopg.connect(backend.database_url) as connection:
-        connection.execute((BENCH_ID + PREPARE_MESSAGES % (2 * PAIRS + 1)).encode())
+        connection.execute((BENCH_ID + PREPARE_MESSAGES % PEOPLE).encode())
 
 
 def prepare_posts(backend: Backend) -> None:
@@ -74,9 +74,13 @@ def prepare_posts(backend: Backend) -> None:
         connection.execute((BENCH_ID + PREPARE_POSTS % (AUTHORS, TEXTS)).encode())
 
 
-def store_messages(pgbench: Path, backend: Backend, seconds: int, rate: int | None) -> Stored:
-    """Store messages for so long: so many offered per second, or as many as possible."""
-    return _store(pgbench, backend, MESSAGES, seconds, {"pairs": PAIRS}, rate=rate)
+def store_messages(
+    pgbench: Path, backend: Backend, seconds: int, rate: int | None, *, others: int = 1
+) -> Stored:
+    """Store messages of people who each write to so many others, for so long: so many offered per
+    second, or as many as possible."""
+    variables = {"people": PEOPLE, "others": others}
+    return _store(pgbench, backend, MESSAGES, seconds, variables, rate=rate)
 
 
 def store_posts(

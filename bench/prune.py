@@ -4,7 +4,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 
-from bench.messages import CONNECTED, PAIRS, Offer, Setup, offer
+from bench.messages import CONNECTED, PEOPLE, Offer, Setup, offer
 from bench.report import Report, Row, percentile
 from bench.servers import ROOT, parley, start_backend
 from bench.sockets import Crowd, allow_open_files
@@ -33,7 +33,7 @@ def run() -> Report:
         "A writer while old events are deleted",
         "the writer's p99 while events are pruned at most 2 x that without, and no message refused",
     )
-    allow_open_files(4 * PAIRS)
+    allow_open_files(4 * PEOPLE)
     with ExitStack() as stack:
         backend = stack.enter_context(start_backend())
         print("making events", flush=True)
@@ -41,12 +41,12 @@ def run() -> Report:
         backend.execute(OLD_EVENTS)
         backend.execute("VACUUM ANALYZE realtime_event")
         backend.execute("CHECKPOINT")
-        users = backend.users(2 * PAIRS)
+        users = backend.users(PEOPLE)
         server = stack.enter_context(parley(backend))
         crowd = stack.enter_context(Crowd(server.port))
         crowd.join([user.token for user in users], CONNECTED)
         setup = Setup(backend, server, crowd, users)
-        offer(setup, rate=PAIRS, seconds=2, name="warm")
+        offer(setup, rate=200, seconds=2, name="warm")
         for days in RETENTION_DAYS:
             report.rows.append(row(setup, days))
             print(report.rows[-1], flush=True)

@@ -502,9 +502,12 @@ export class Realtime {
     try {
       // What is missing again and again must not be asked for without a pause.
       if (place.failures++) await this.#sleepers.sleep(pauseAfter(place.failures));
-      const after = place.seq === null ? {} : { after: place.seq };
+      const { seq } = place;
+      const after = seq === null ? {} : { after: seq };
       const epoch = place.epoch ? { epoch: place.epoch } : {};
       await socket.ask("subscribe", { stream, ...after, ...epoch });
+      // Meanwhile the application may have said that it has fetched less than this asked for.
+      if (seq !== null && (place.seq ?? seq) < seq) this.#resume(stream);
     } catch (error) {
       if (!socket.open || this.#places.get(stream) !== place) return;
       place.asked = null;
