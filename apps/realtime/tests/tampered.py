@@ -163,7 +163,7 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "short-stay": [("apps.realtime.rooms", "INSIDE_SECONDS", 3)],
     "never-checks-rooms": [(HUB, "room_check", lambda *_: None)],
     "never-hides-rooms": [("apps.posts.events", "room_hidden", lambda _: None)],
-    "brief-grace": [(PRESENCE, "GRACE_SECONDS", 0.5)],
+    "brief-grace": [(PRESENCE, "GRACE_SECONDS", 2)],
     "no-grace": [(PRESENCE, "GRACE_SECONDS", 0)],
     "never-heals": [(f"{HUB}:Hub", "_heal", nothing)],
     "impatient": [
