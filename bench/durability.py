@@ -18,7 +18,7 @@ from statistics import median
 from threading import Thread
 from typing import Any
 
-from bench.messages import CONNECTED, PEOPLE, Setup, offer
+from bench.messages import CONNECTED, PEOPLE, Setup, offer, warm_up
 from bench.servers import ROOT, Backend, Server, User, parley
 from bench.sockets import Crowd, allow_open_files
 
@@ -106,7 +106,7 @@ def measured(mode: str) -> dict[str, float]:
         with parley(backend, "bench.settings_synchronous") as server, Crowd(server.port) as crowd:
             crowd.join([user.token for user in users], CONNECTED)
             setup = Setup(backend, server, crowd, users)
-            offer(setup, rate=200, seconds=2, name="warm")
+            warm_up(setup)
             sent = offer(setup, None, SECONDS, "round")
             waits = [one * 1000 for one in sent.waits(sent.acked)]
             return {

@@ -76,7 +76,7 @@ def run() -> Report:
         crowd.join([user.token for user in users], CONNECTED)
         report.versions["PostgreSQL"] = str(backend.query("SHOW server_version")).split()[0]
         setup = Setup(backend, server, crowd, users)
-        offer(setup, rate=200, seconds=2, name="warm")
+        warm_up(setup)
         limit = limit_program(backend, report)
         hub = stack.enter_context(
             same_uvicorn("bench.bare_messages:application", backend.environment)
@@ -85,18 +85,7 @@ def run() -> Report:
         guests.join([user.id for user in users])
         bare = Setup(backend, hub, guests, users)
         for rate in RATES:
-            ours, theirs, without = [], [], []
-            for number in range(ROUNDS):
-                ours.append(offer(setup, rate, SECONDS, f"{rate}-{number}"))
-                if limit:
-                    stored = pgbench.store_messages(
-                        limit, backend, SECONDS, rate, others=PEOPLE - 1
-                    )
-                    theirs.append(stored)
-                without.append(offer(bare, rate, SECONDS, f"{rate}-{number}"))
-                for each in (crowd, guests):
-                    each.idle(0.2)
-            report.rows += rows(rate, ours, theirs, without)
+            report.rows += compared(rate, setup, bare, limit)
             print(*report.rows[-3:], sep="\n", flush=True)
     report.notes += [
         f"Open loop: at fixed times one of {PEOPLE} people, chosen at random, writes to another, "
@@ -128,6 +117,29 @@ def limit_program(backend: Backend, report: Report) -> Path | None:
         return None
     pgbench.prepare_messages(backend)
     return found
+
+
+def compared(
+    rate: int | None, setup: "Setup", bare: "Setup", limit: Path | None
+) -> list[dict[str, Any]]:
+    """Return the table's rows of one rate, measured in turn."""
+    ours, theirs, without = [], [], []
+    for number in range(ROUNDS):
+        name = f"{rate}-{number}"
+        ours.append(offer(setup, rate, SECONDS, name))
+        if limit:
+            theirs.append(
+                pgbench.store_messages(limit, setup.backend, SECONDS, rate, others=PEOPLE - 1)
+            )
+        without.append(offer(bare, rate, SECONDS, name))
+        setup.crowd.idle(0.2)
+        bare.crowd.idle(0.2)
+    return rows(rate, ours, theirs, without)
+
+
+def warm_up(setup: "Setup") -> None:
+    """Have the server open its connections and prepare its statements."""
+    offer(setup, rate=200, seconds=2, name="warm")
 
 
 @dataclass(frozen=True)

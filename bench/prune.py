@@ -4,7 +4,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 
-from bench.messages import CONNECTED, PEOPLE, Offer, Setup, offer
+from bench.messages import CONNECTED, PEOPLE, Offer, Setup, offer, warm_up
 from bench.report import Report, Row, percentile
 from bench.servers import ROOT, parley, start_backend
 from bench.sockets import Crowd, allow_open_files
@@ -46,7 +46,7 @@ def run() -> Report:
         crowd = stack.enter_context(Crowd(server.port))
         crowd.join([user.token for user in users], CONNECTED)
         setup = Setup(backend, server, crowd, users)
-        offer(setup, rate=200, seconds=2, name="warm")
+        warm_up(setup)
         for days in RETENTION_DAYS:
             report.rows.append(row(setup, days))
             print(report.rows[-1], flush=True)
