@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "apps.accounts",
     "apps.jobs",
     "apps.mail",
+    "apps.notifications",
     "apps.posts",
     "apps.chat",
     "apps.rooms",

@@ -11,7 +11,7 @@ from importlinter.contracts.independence import IndependenceContract
 from importlinter.contracts.layers import LayersContract
 
 # From the highest to the lowest.
-LAYERS = ("features", "mail", "jobs", "accounts", "realtime", "core")
+LAYERS = ("features", "notifications", "mail", "jobs", "accounts", "realtime", "core")
 APPS = Path(__file__).parent.parent / "apps"
 
 

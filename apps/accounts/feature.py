@@ -43,5 +43,9 @@ FEATURE = Feature(
     token_users=UsersOfTokens,
     enums={"UserRole": User.Role, "UserStatus": User.Status},
     start_notice=first_administrator,
+    notification_categories={
+        "follows": "New followers",
+        "moderation": "What moderators decide about oneself",
+    },
     demo=demo,
 )

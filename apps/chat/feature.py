@@ -21,5 +21,9 @@ FEATURE = Feature(
         "MessageStatus": Message.Status,
         "GroupRole": Membership.Role,
     },
+    notification_categories={
+        "messages": "Messages to oneself",
+        "mentions": "Messages and comments that name oneself",
+    },
     demo=demo,
 )

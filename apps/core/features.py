@@ -89,6 +89,8 @@ class Feature:
     gauges: Sequence[StoredGauge] = ()
     # What is done in each period, by its name (apps/jobs/schedules.py).
     schedules: Mapping[str, Any] = field(default_factory=dict)
+    # What users are told about, by the names of the categories in their preferences.
+    notification_categories: Mapping[str, str] = field(default_factory=dict)
     # What it keeps of a user.
     personal_data: PersonalData | None = None
     # What a server does before its first request, in this order.
@@ -188,6 +190,11 @@ def after_restore() -> Mapping[str, Callable[[datetime], int]]:
 def schedules() -> Mapping[str, Any]:
     """Return what all apps do in each period, by its name."""
     return _merged("schedules", lambda feature: feature.schedules)
+
+
+def notification_categories() -> Mapping[str, str]:
+    """Return what users are told about, by the names of the categories of all apps."""
+    return _merged("categories of notifications", lambda one: one.notification_categories)
 
 
 def enums() -> Mapping[str, Any]:

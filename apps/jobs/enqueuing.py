@@ -1,5 +1,6 @@
 """Storing jobs."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -23,28 +24,44 @@ def job_enqueue(task: JobTask[Any, Any], arguments: Any, slot: str | None = None
     """Store a job in the present transaction and return it. If an unended job has its unique key,
     or any job its slot, return that one."""
     while True:
-        now = timezone.now()
-        made = Job(
-            id=uuid7(),
-            owner_id=task.owner_id,
-            task=task.module_path,
-            arguments=arguments,
-            queue=task.queue_name,
-            priority=task.priority,
-            due_at=task.run_after or now,
-            max_attempts=task.attempts,
-            unique_key=task.unique_key,
-            slot=slot,
-            created_at=now,
-        )
-        row = [getattr(made, Job._meta.get_field(name).attname) for name in STORED]  # type: ignore[union-attr]
-        if insert(Job, STORED, [row], "ON CONFLICT DO NOTHING RETURNING id"):
+        made = _made(task, arguments, slot)
+        if insert(Job, STORED, [_row(made)], "ON CONFLICT DO NOTHING RETURNING id"):
             made._state.adding = False
             wake_after_commit()
             return made
         # The one with the key may have ended since.
         if found := _same(task.unique_key, slot):
             return found
+
+
+def jobs_enqueue(calls: Iterable[tuple[JobTask[Any, Any], Sequence[Any]]]) -> None:
+    """Store a job for each task with its arguments, in the present transaction and in one
+    statement. A task whose unique key an unended job has is left out."""
+    made = [_made(task, {"args": list(arguments), "kwargs": {}}) for task, arguments in calls]
+    if made:
+        insert(Job, STORED, map(_row, made), "ON CONFLICT DO NOTHING")
+        wake_after_commit()
+
+
+def _made(task: JobTask[Any, Any], arguments: Any, slot: str | None = None) -> Job:
+    now = timezone.now()
+    return Job(
+        id=uuid7(),
+        owner_id=task.owner_id,
+        task=task.module_path,
+        arguments=arguments,
+        queue=task.queue_name,
+        priority=task.priority,
+        due_at=task.run_after or now,
+        max_attempts=task.attempts,
+        unique_key=task.unique_key,
+        slot=slot,
+        created_at=now,
+    )
+
+
+def _row(job: Job) -> list[Any]:
+    return [getattr(job, Job._meta.get_field(name).attname) for name in STORED]  # type: ignore[union-attr]
 
 
 def _same(unique_key: str | None, slot: str | None) -> Job | None:

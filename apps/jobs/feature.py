@@ -26,6 +26,7 @@ FEATURE = Feature(
             oldest_due_seconds,
         ),
     ],
+    notification_categories={"jobs": "Jobs that have ended"},
     personal_data=PERSONAL_DATA,
     enums={"JobStatus": Job.Status},
 )

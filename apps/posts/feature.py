@@ -18,5 +18,10 @@ FEATURE = Feature(
     personal_data=PERSONAL_DATA,
     at_stop=[view_counter.flush],
     enums={"PostStatus": Post.Status},
+    notification_categories={
+        "posts": "Posts of users whom one follows",
+        "comments": "Comments on one's posts",
+        "likes": "Likes of one's posts",
+    },
     demo=demo,
 )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.db import transaction
 from rest_framework import serializers
 
 from apps.accounts.serializers import UserOutput
@@ -19,6 +20,8 @@ from apps.chat.groups import group_create, members_add
 from apps.chat.models import Membership, Message
 from apps.chat.tests.factories import event_types, new_message
 from apps.core.http.endpoint_checks import routes_of
+from apps.notifications.models import Notification
+from apps.notifications.services import notify
 from apps.realtime.registry import audiences_of, commands
 from apps.realtime.server_frames import server_frames
 from config.api import router
@@ -134,12 +137,23 @@ read = receipt_is_not_sent(
     "read_receipt", lambda s: {"senderId": s.bob.id, "messageIds": [str(s.unread.pop(0).pk)]}
 )
 
+
+def not_told(s: Scene) -> None:
+    with transaction.atomic():
+        told = notify(
+            [s.bob.user.pk], "posts", type="test", title="Ahoy", actor=s.alice.user, key="ahoy"
+        )
+    assert told == []
+    assert not Notification.objects.exists()
+
+
 OWN = "It is about the caller themselves."
 POST = "Published posts are for everybody, also without an account."
 PUBLIC = "Everybody may read it without an account."
 MESSAGE = "It is sent only with a message, and those are refused."
 GROUP = "Common groups go on: their members are there because of each other."
 ROOM = "Rooms go on as common groups do: who enters is seen by all who are inside."
+TOLD = "It keeps what was told before the block; see the frame `notification`."
 PRESENCE = in_no_audience
 
 ROWS: dict[str, Callable[[Scene], None] | str] = {
@@ -170,6 +184,7 @@ ROWS: dict[str, Callable[[Scene], None] | str] = {
     "GET messages-conversations": not_online_in_the_list,
     "GET rooms-presence": ROOM,
     "POST rooms-presence": ROOM,
+    "GET notifications-list": TOLD,
     "command presence": presence_is_not_told,
     "command chat_message": refused_over_the_websocket("chat_message", content="Ahoy"),
     "command typing": refused_over_the_websocket("typing", isTyping=True),
@@ -180,6 +195,8 @@ ROWS: dict[str, Callable[[Scene], None] | str] = {
     "frame user_activity": PRESENCE,
     "frame user_offline": PRESENCE,
     "frame post_published": POST,
+    "frame notification": not_told,
+    "frame notifications_read": OWN,
     "frame chat_message": MESSAGE,
     "frame chat_message_sent": MESSAGE,
     "frame chat_delete": "It only takes away what was said before.",

@@ -29,6 +29,10 @@ ROOMS = "apps/rooms/tests/test_rooms_over_websocket.py"
 CHAT = "apps/chat/tests/test_live_chat.py"
 GROUPS = "apps/chat/tests/test_group_sockets.py"
 
+TOLD = (
+    "apps/notifications/tests/test_notify.py"
+    "::test_devices_of_a_user_receive_what_is_told_and_what_is_read"
+)
 PEERS = f"{PRESENCE}::test_only_peers_are_notified_of_the_first_device_and_of_the_last"
 LIVE = f"{CHAT}::test_message_reaches_the_receiver_and_its_receipts_reach_the_sender"
 JOINING = f"{ROOMS}::test_those_inside_are_told_once_a_person_who_joins_and_leaves"
@@ -66,6 +70,8 @@ TYPES = {
     "left_room": f"{ROOMS}::test_those_leave_from_whom_a_post_is_hidden",
     "member_left": CHANGES,
     "members_joined": CHANGES,
+    "notification": TOLD,
+    "notifications_read": TOLD,
     "pong": f"{FRAMES}::test_a_ping_is_answered_with_the_heads",
     "post_published": f"{RESUMING}"
     "::test_the_feed_delivers_published_posts_until_a_client_unsubscribes",

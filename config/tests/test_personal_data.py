@@ -14,7 +14,7 @@ from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from apps.accounts import erasing
@@ -30,6 +30,7 @@ from apps.chat.models import Conversation, DeliveryCursor, Membership, Message, 
 from apps.chat.services import Draft, message_send
 from apps.chat.tests.factories import new_message
 from apps.core.features import personal_data
+from apps.notifications.services import Group, notify
 from apps.posts.models import Post
 from apps.posts.services import post_create, post_delete
 from apps.posts.view_counts import views_save
@@ -84,6 +85,12 @@ def ada(bob: Person, carol: Person, moderator: Person) -> Person:
     post_delete(moderator.user, post_id=gone.pk)
     other = post_create(bob.user, title="Bobs post", content="Bobs thoughts", status="published")
     views_save([(other.pk, ada.id, at), (mine.pk, bob.id, at)])
+    with transaction.atomic():
+        told = {"category": "posts", "type": "test", "title": "Adas news"}
+        group = Group("ada", lambda count: f"{count} news of Ada")
+        notify([bob.user.pk], actor=ada.user, data={"author": ada.id}, key="one", **told)
+        notify([ada.user.pk], actor=bob.user, key="two", group=group, **told)
+    ada.put("/notifications/preferences", {"digest": "daily"})
     user_set_status(moderator.user, user=ada.user, status="suspended")
     user_set_status(moderator.user, user=ada.user, status="active")
     return ada
@@ -265,6 +272,8 @@ def test_a_copy_has_all_that_is_kept_of_a_user(ada: Person, bob: Person, tmp_pat
     assert [one["followed_id"] for one in found["following.json"]] == [bob.id]
     assert len(found["followers.json"]) == len(found["blocked.json"]) == 1
     assert found["last_seen.json"]
+    assert [one["key"] for one in found["notifications.json"]] == ["two"]
+    assert [one["digest"] for one in found["notification_preferences.json"]] == ["daily"]
     assert [one["address"] for one in found["websockets.json"]] == ["203.0.113.0"]
     for secret in (ada.user.password, "jti"):
         assert secret not in json.dumps(found)

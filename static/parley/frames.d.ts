@@ -28,6 +28,8 @@ export interface Events {
   group_renamed: GroupRenamedPayload;
   member_left: MemberLeftPayload;
   members_joined: MembersJoinedPayload;
+  notification: NotificationPayload;
+  notifications_read: NotificationsReadPayload;
   post_published: PostPublishedPayload;
   read_receipt: ReadReceiptPayload;
   roles_changed: RolesChangedPayload;
@@ -231,6 +233,29 @@ export interface MessagePayload {
 export type MessageStatus = "sent" | "delivered" | "read";
 
 export type MessageType = "text" | "image" | "file";
+
+export interface Notification {
+  id: string;
+  type: string;
+  category: string;
+  title: string;
+  body: string;
+  url: string;
+  actor: User | null;
+  count: number;
+  data: Record<string, unknown>;
+  readAt: string | null;
+  createdAt: string;
+}
+
+export interface NotificationPayload {
+  notification: Notification;
+}
+
+export interface NotificationsReadPayload {
+  notificationIds: Array<string>;
+  readAt: string;
+}
 
 export interface NumberRange {
   first: number;

@@ -1,0 +1,19 @@
+"""What notifications add to the project."""
+
+from apps.core.features import Feature
+from apps.notifications.models import Channel, Delivery, Preferences
+from apps.notifications.personal_data import PERSONAL_DATA
+from apps.notifications.pruning import notifications_prune
+from apps.notifications.views import NotificationViewSet
+
+FEATURE = Feature(
+    routes={"notifications": NotificationViewSet},
+    prunes={"notifications": notifications_prune},
+    personal_data=PERSONAL_DATA,
+    enums={
+        "NotificationChannel": Channel,
+        "DeliveryDecision": Delivery.Decision,
+        "DeliveryReason": Delivery.Reason,
+        "NotificationDigest": Preferences.Digest,
+    },
+)

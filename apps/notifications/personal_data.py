@@ -1,0 +1,58 @@
+"""What notifications keep of a user: what they are told, what others are told about them, and what
+they want to be told."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from apps.core.features import PersonalData
+from apps.notifications.models import CountedKey, Notification, Preferences
+
+EXPORTED = (
+    *("id", "category", "type", "title", "body", "url", "actor", "count", "data", "key"),
+    *("read_at", "created_at"),
+)
+PREFERENCES = (
+    *("email_enabled", "push_enabled", "websocket_enabled", "digest", "categories_off"),
+    *("email_categories_off", "quiet_from", "quiet_to", "timezone"),
+)
+ERASED_AT_ONCE = 1_000
+
+
+def notifications_remove(notifications: QuerySet[Notification]) -> int:
+    """Delete notifications in parts, and return how many there were."""
+    deleted = 0
+    while part := list(notifications.order_by().values_list("pk", flat=True)[:ERASED_AT_ONCE]):
+        deleted += Notification.objects.filter(pk__in=part).delete()[1][Notification._meta.label]
+    return deleted
+
+
+def _erase(user_id: UUID, _: UUID) -> Mapping[str, int]:
+    theirs = Notification.objects.filter(Q(recipient=user_id) | Q(actor=user_id))
+    return {
+        "notifications": notifications_remove(theirs),
+        "counted keys": CountedKey.objects.filter(
+            Q(recipient=user_id) | Q(key__contains=str(user_id))
+        ).delete()[0],
+        "notification preferences": Preferences.objects.filter(user=user_id).delete()[0],
+    }
+
+
+PERSONAL_DATA = PersonalData(
+    fields={
+        "notifications.Notification.recipient",
+        "notifications.Notification.actor",
+        "notifications.CountedKey.recipient",
+        "notifications.Preferences.user",
+    },
+    exports={
+        "notifications": lambda user_id: (
+            Notification.objects.filter(recipient=user_id).order_by("pk").values(*EXPORTED)
+        ),
+        "notification_preferences": lambda user_id: Preferences.objects.filter(user=user_id).values(
+            *PREFERENCES
+        ),
+    },
+    erase=_erase,
+)

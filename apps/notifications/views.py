@@ -1,0 +1,85 @@
+"""Notifications over HTTP."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from rest_framework.decorators import action
+
+from apps.accounts.requests import UserRequest
+from apps.core.http.endpoints import Endpoint
+from apps.core.http.pagination import Listing, ListQuery
+from apps.core.http.viewsets import ApiViewSet
+from apps.notifications import selectors, services
+from apps.notifications.errors import NothingToChange, NotificationNotFound
+from apps.notifications.models import Delivery, Notification, Preferences
+from apps.notifications.serializers import (
+    DeliveryOutput,
+    NotificationOutput,
+    NotificationQuery,
+    PreferencesInput,
+    PreferencesOutput,
+    ReadInput,
+    ReadOutput,
+    UnreadOutput,
+)
+from apps.realtime.snapshots import USER_STREAM
+
+
+class NotificationViewSet(ApiViewSet):
+    """What a user is told, and what they want to be told."""
+
+    @Endpoint(
+        message="Notifications retrieved successfully",
+        query=NotificationQuery,
+        output=NotificationOutput,
+        per_page=10,
+        streams=USER_STREAM,
+    )
+    def list(self, request: UserRequest, **filters: Any) -> Listing[Notification]:
+        """List one's notifications, the newest first."""
+        found = selectors.notification_list(request.user, **filters)
+        return Listing(found, columns=selectors.with_actors)
+
+    @action(detail=False, methods=["post"])
+    @Endpoint(message="Notifications marked as read", input=ReadInput, output=ReadOutput)
+    def read(self, request: UserRequest, **data: Any) -> services.MarkResult:
+        """Mark one's notifications as read. What is pending of them is not sent any more."""
+        return services.notifications_mark_read(request.user, **data)
+
+    @action(detail=False, methods=["get"])
+    @Endpoint(message="Unread notifications counted", output=UnreadOutput, streams=USER_STREAM)
+    def unread(self, request: UserRequest) -> Mapping[str, int]:
+        """Count the unread notifications."""
+        return selectors.unread_count(request.user)
+
+    @action(detail=False, methods=["get"])
+    @Endpoint(message="Preferences retrieved", output=PreferencesOutput, revision="version")
+    def preferences(self, request: UserRequest) -> Preferences:
+        """Return what the user wants to be told, and how."""
+        return selectors.preferences_of(request.user)
+
+    @preferences.mapping.put
+    @Endpoint(
+        message="Preferences updated",
+        input=PreferencesInput,
+        output=PreferencesOutput,
+        revision="version",
+        refuses=[NothingToChange],
+    )
+    def preferences_update(self, request: UserRequest, **changes: Any) -> Preferences:
+        """Change the given preferences."""
+        return services.preferences_change(request.user, **changes)
+
+    @action(detail=True, methods=["get"])
+    @Endpoint(
+        message="Deliveries retrieved successfully",
+        query=ListQuery,
+        output=DeliveryOutput,
+        per_page=10,
+        refuses=[NotificationNotFound],
+    )
+    def deliveries(self, request: UserRequest, pk: UUID) -> QuerySet[Delivery]:
+        """List what became of a notification by each channel, and why."""
+        return selectors.deliveries_of(request.user, pk)
