@@ -64,7 +64,7 @@ class Notification(models.Model):
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["recipient", "-id"], name="notification_of_recipient"),
             models.Index(
-                fields=["recipient", "-id"],
+                fields=["recipient", "id"],
                 condition=Q(read_at=None),
                 name="notification_unread",
             ),
@@ -115,8 +115,9 @@ class Preferences(models.Model):
     # The categories of which they are told nothing, and those of which they get no mail.
     categories_off = models.JSONField(default=list)
     email_categories_off = models.JSONField(default=list)
-    quiet_from = models.TimeField(null=True)
-    quiet_to = models.TimeField(null=True)
+    # As the clocks of the zone show them, such as 22:00.
+    quiet_from = models.CharField(max_length=5, null=True)  # noqa: DJ001
+    quiet_to = models.CharField(max_length=5, null=True)  # noqa: DJ001
     timezone = models.CharField(max_length=64, default="UTC")
     # How often they were changed; 0 for the defaults, which have no row.
     version = models.PositiveIntegerField(default=0)

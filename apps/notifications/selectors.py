@@ -1,6 +1,7 @@
 """Reads of notifications: users see their own."""
 
 from collections.abc import Mapping
+from datetime import time
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -60,7 +61,11 @@ def wanted_in(preferences: Preferences) -> Wanted:
     }
     quiet = None
     if preferences.quiet_from is not None and preferences.quiet_to is not None:
-        quiet = QuietHours(preferences.quiet_from, preferences.quiet_to, preferences.timezone)
+        quiet = QuietHours(
+            time.fromisoformat(preferences.quiet_from),
+            time.fromisoformat(preferences.quiet_to),
+            preferences.timezone,
+        )
     return Wanted(
         channels_off=[channel for channel, is_on in enabled.items() if not is_on],
         categories_off=preferences.categories_off,

@@ -30,7 +30,9 @@ class NotificationOutput(CamelSerializer):
     url = serializers.CharField(allow_blank=True, help_text="A path, empty for nothing to open.")
     actor = UserOutput(allow_null=True)
     count = serializers.IntegerField(min_value=1, help_text="How many things it tells together.")
-    data = serializers.DictField(help_text="What depends on the type.")
+    data = serializers.DictField(  # type: ignore[assignment]
+        help_text="What depends on the type."
+    )
     read_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
 
@@ -44,22 +46,22 @@ class NotificationsReadPayload(CamelSerializer):
     read_at = serializers.DateTimeField()
 
 
-class SomeReadInput(CamelSerializer):
+class SomeNotificationsReadInput(CamelSerializer):
     """Some notifications by id."""
 
     ids = ShortList(child=Identifier(), min_length=1, max_length=MOST_IDS)
 
 
-class AllReadInput(CamelSerializer):
+class AllNotificationsReadInput(CamelSerializer):
     """All notifications."""
 
     all = serializers.ChoiceField([True])
 
 
-class ReadInput(CamelSerializer):
+class NotificationsReadInput(CamelSerializer):
     """Some notifications by id, or all."""
 
-    variants = (SomeReadInput, AllReadInput)
+    variants = (SomeNotificationsReadInput, AllNotificationsReadInput)
 
     ids = ShortList(child=Identifier(), min_length=1, max_length=MOST_IDS, required=False)
     all = serializers.BooleanField(required=False)
@@ -71,7 +73,7 @@ class ReadInput(CamelSerializer):
         return {"ids": attrs.get("ids")}
 
 
-class ReadOutput(CamelSerializer):
+class NotificationsReadOutput(CamelSerializer):
     updated = serializers.IntegerField()
     remaining = serializers.BooleanField(
         help_text="True when there are too many for one call: repeat it."
@@ -183,5 +185,4 @@ def _switches(off: Collection[str]) -> dict[str, bool]:
 def _quiet_hours(thing: Preferences) -> dict[str, str] | None:
     if thing.quiet_from is None or thing.quiet_to is None:
         return None
-    start, end = f"{thing.quiet_from:%H:%M}", f"{thing.quiet_to:%H:%M}"
-    return {"from": start, "to": end, "timezone": thing.timezone}
+    return {"from": thing.quiet_from, "to": thing.quiet_to, "timezone": thing.timezone}

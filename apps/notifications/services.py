@@ -6,7 +6,6 @@ then the streams of the recipients. Rows of several recipients are locked in the
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import time
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +18,7 @@ from apps.core.db.sql import insert, update_objects
 from apps.core.errors import require
 from apps.core.http.conditional import require_match
 from apps.notifications.categories import require_category
-from apps.notifications.decisions import Situation, decide
+from apps.notifications.decisions import Outcome, Situation, decide
 from apps.notifications.errors import NothingToChange
 from apps.notifications.events import notifications_made, notifications_read
 from apps.notifications.models import Channel, CountedKey, Delivery, Notification, Preferences
@@ -30,6 +29,8 @@ STORED = (
     *("id", "recipient", "category", "type", "title", "body", "url", "actor", "count", "data"),
     *("key", "group_key", "read_at", "created_at"),
 )
+# The channels by which notifications leave.
+SERVED = (Channel.WEBSOCKET, Channel.PUSH)
 # What one more thing of a group changes.
 REPEATED = ("count", "title", "body", "url", "actor", "data")
 
@@ -129,15 +130,18 @@ def _store(users: Sequence[UUID], given: _Told) -> tuple[list[Notification], lis
 
 def _insert(users: Iterable[UUID], given: _Told) -> list[Notification]:
     made = [given.to(user) for user in users]
-    rows = [
-        [getattr(one, Notification._meta.get_field(name).attname) for name in STORED]
-        for one in made
-    ]  # type: ignore[union-attr]
+    attributes = [_attribute(name) for name in STORED]
+    rows = [[getattr(one, name) for name in attributes] for one in made]
     ids = {
         UUID(str(id_))
         for (id_,) in insert(Notification, STORED, rows, "ON CONFLICT DO NOTHING RETURNING id")
     }
     return [one for one in made if one.pk in ids]
+
+
+def _attribute(name: str) -> str:
+    found: str = Notification._meta.get_field(name).attname  # type: ignore[union-attr]
+    return found
 
 
 def _not_counted(users: Sequence[UUID], key: str) -> list[UUID]:
@@ -170,7 +174,7 @@ def _is_announced(notification: Notification, user: User) -> bool:
     return _outcome(notification, Channel.WEBSOCKET, user).decision == Delivery.Decision.SENT
 
 
-def _outcome(notification: Notification, channel: str, user: User) -> Any:
+def _outcome(notification: Notification, channel: str, user: User) -> Outcome:
     """Decide about a new notification of a user who may be told."""
     return decide(
         Situation(
@@ -189,7 +193,7 @@ def _deliver(new: Sequence[Notification], users: Mapping[UUID, User]) -> None:
     """Note what becomes of new notifications by each channel."""
     rows = []
     for one in new:
-        for channel in Channel:
+        for channel in SERVED:
             outcome = _outcome(one, channel, users[one.recipient_id])
             rows.append((one.pk, channel, outcome.decision, outcome.reason, one.created_at))
     insert(Delivery, ("notification", "channel", "decision", "reason", "at"), rows)
@@ -246,6 +250,6 @@ def _defaults_of(user: User) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
 
 
 def _set_quiet_hours(preferences: Preferences, given: Mapping[str, Any] | None) -> None:
-    preferences.quiet_from = time.fromisoformat(given["from_"]) if given else None
-    preferences.quiet_to = time.fromisoformat(given["to"]) if given else None
+    preferences.quiet_from = given["from_"] if given else None
+    preferences.quiet_to = given["to"] if given else None
     preferences.timezone = given["timezone"] if given else "UTC"

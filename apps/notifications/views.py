@@ -18,10 +18,10 @@ from apps.notifications.serializers import (
     DeliveryOutput,
     NotificationOutput,
     NotificationQuery,
+    NotificationsReadInput,
+    NotificationsReadOutput,
     PreferencesInput,
     PreferencesOutput,
-    ReadInput,
-    ReadOutput,
     UnreadOutput,
 )
 from apps.realtime.snapshots import USER_STREAM
@@ -43,7 +43,11 @@ class NotificationViewSet(ApiViewSet):
         return Listing(found, columns=selectors.with_actors)
 
     @action(detail=False, methods=["post"])
-    @Endpoint(message="Notifications marked as read", input=ReadInput, output=ReadOutput)
+    @Endpoint(
+        message="Notifications marked as read",
+        input=NotificationsReadInput,
+        output=NotificationsReadOutput,
+    )
     def read(self, request: UserRequest, **data: Any) -> services.MarkResult:
         """Mark one's notifications as read. What is pending of them is not sent any more."""
         return services.notifications_mark_read(request.user, **data)

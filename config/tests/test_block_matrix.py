@@ -29,7 +29,15 @@ from testing.server import ServerProcess, until
 from testing.socket import TestSocket
 
 # Ids of things. Any other id is taken to be that of a user.
-THINGS = {"id", "conversation_id", "message_id", "message_ids", "client_id"}
+THINGS = {
+    "id",
+    "conversation_id",
+    "message_id",
+    "message_ids",
+    "client_id",
+    "ids",
+    "notification_ids",
+}
 
 
 def surfaces() -> Iterator[str]:
@@ -196,7 +204,6 @@ ROWS: dict[str, Callable[[Scene], None] | str] = {
     "frame user_offline": PRESENCE,
     "frame post_published": POST,
     "frame notification": not_told,
-    "frame notifications_read": OWN,
     "frame chat_message": MESSAGE,
     "frame chat_message_sent": MESSAGE,
     "frame chat_delete": "It only takes away what was said before.",
