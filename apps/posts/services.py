@@ -1,6 +1,6 @@
 """Writes of posts.
 
-Lock order: the post's row, its slugs, kept answers by id, then the stream of the feed.
+Lock order: the post's row, its slugs, kept answers by id, jobs, then the stream of the feed.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -19,6 +19,7 @@ from apps.core.http import idempotency
 from apps.core.http.conditional import require_match
 from apps.core.kept import drop_when_committed
 from apps.core.trace import trace
+from apps.jobs.enqueuing import jobs_enqueue
 from apps.posts import events
 from apps.posts.errors import (
     AlreadyPublished,
@@ -40,6 +41,7 @@ from apps.posts.policies import (
     visible_to,
 )
 from apps.posts.slugs import claim_other_slug, claim_slugs, slug_of
+from apps.posts.tasks import tell_followers
 
 # What an edit may change. The counts are not among it: they change concurrently.
 EDITABLE = (
@@ -109,7 +111,7 @@ def posts_create(new: Sequence[NewPost]) -> list[Post]:
     claim_slugs(posts)
     insert_objects(posts)
     _drop_kept(posts)
-    events.posts_published(post for post in posts if post.published_at is not None)
+    _announce_first(post for post in posts if post.published_at is not None)
     return posts
 
 
@@ -270,4 +272,12 @@ def _announce(posts: Iterable[Post], announced: Collection[UUID]) -> None:
     known = [post for post in posts if post.published_at is not None]
     if changed := [post for post in known if post.pk in announced]:
         events.posts_changed(changed)
-    events.posts_published(post for post in known if post.pk not in announced)
+    _announce_first(post for post in known if post.pk not in announced)
+
+
+def _announce_first(posts: Iterable[Post]) -> None:
+    """Announce posts that are public for the first time: to the feed now, and to the followers of
+    their authors by jobs, since there may be many."""
+    public = list(posts)
+    jobs_enqueue((tell_followers, [str(post.pk)]) for post in public)
+    events.posts_published(public)

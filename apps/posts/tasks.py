@@ -1,0 +1,56 @@
+"""What jobs do for posts."""
+
+from uuid import UUID
+
+from apps.accounts.models import Follow
+from apps.accounts.serializers import UserOutput
+from apps.jobs.steps import current_job
+from apps.jobs.tasks import job
+from apps.notifications.services import notify
+from apps.posts.models import Post
+
+# So many followers are told in one transaction.
+TOLD_AT_ONCE = 500
+
+
+@job(atomic=False, time_limit=1800)
+def tell_followers(post_id: str) -> None:
+    """Tell those who followed the author when a post was published first. It goes on where it was
+    when the worker ended, and stops when the post is not public any more."""
+    running = current_job()
+    while post := _public(post_id):
+        found = Follow.objects.filter(
+            followed=post.author_id, created_at__lte=post.published_at, follower__status="active"
+        )
+        if running.checkpoint is not None:
+            found = found.filter(pk__gt=UUID(running.checkpoint))
+        part = list(found.order_by("pk").values_list("pk", "follower")[:TOLD_AT_ONCE])
+        if not part:
+            return
+        with running.step(str(part[-1][0]), progress=0):
+            _tell(post, [follower for _, follower in part])
+
+
+def _public(post_id: str) -> Post | None:
+    posts = Post.objects.select_related("author").filter(pk=post_id, deleted_at=None)
+    return posts.filter(status=Post.Status.PUBLISHED).first()
+
+
+def _tell(post: Post, followers: list[UUID]) -> None:
+    message = f"New post published: {post.title}"
+    notify(
+        followers,
+        "posts",
+        type="new_post",
+        title=message,
+        url=f"/posts/{post.slug}",
+        actor=post.author,
+        data={
+            "type": "new_post",
+            "postId": str(post.pk),
+            "title": post.title,
+            "author": UserOutput.dump(post.author),
+            "message": message,
+        },
+        key=f"new_post:{post.pk}",
+    )
