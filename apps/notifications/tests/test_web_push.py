@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from apps.core.errors import Invalid
-from apps.notifications import push_endpoints
 from apps.notifications.push_encryption import CURVE, LONGEST, decoded, encoded, encrypt, point
 from apps.notifications.push_endpoints import (
     NotPublic,
@@ -228,7 +227,7 @@ def test_only_addresses_on_the_public_internet_are_public(address: str, public: 
 def test_a_host_with_one_private_address_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [(0, 0, 0, "", (one, 443)) for one in ("93.184.215.14", "10.0.0.1")]
     lookup: Callable[..., object] = lambda *_, **__: found  # noqa: E731
-    monkeypatch.setattr(push_endpoints.socket, "getaddrinfo", lookup)
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
     with pytest.raises(NotPublic):
         public_addresses(HOST)
     assert web_push(ALICE, {}, ID, US).result is Result.REFUSED
