@@ -87,9 +87,9 @@ def ada(bob: Person, carol: Person, moderator: Person) -> Person:
     views_save([(other.pk, ada.id, at), (mine.pk, bob.id, at)])
     with transaction.atomic():
         told = {"category": "posts", "type": "test", "title": "Adas news"}
-        group = Group("ada", lambda count: f"{count} news of Ada")
+        news = Group("ada", lambda count: f"{count} news of Ada")
         notify([bob.user.pk], actor=ada.user, data={"author": ada.id}, key="one", **told)
-        notify([ada.user.pk], actor=bob.user, key="two", group=group, **told)
+        notify([ada.user.pk], actor=bob.user, key="two", group=news, **told)
     ada.put("/notifications/preferences", {"digest": "daily"})
     user_set_status(moderator.user, user=ada.user, status="suspended")
     user_set_status(moderator.user, user=ada.user, status="active")
