@@ -38,6 +38,11 @@ class RunningJob:
         """What the last step recorded, None before the first one."""
         return self._job.checkpoint
 
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether the job is not tried again if this attempt fails."""
+        return self._job.attempts >= self._job.max_attempts
+
     @contextmanager
     def step(self, checkpoint: Any, progress: int) -> Iterator[None]:
         """Do what the block does in one transaction with recording it, so that it is done once.

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from apps.accounts.models import User
 from apps.core.errors import BadRequest
+from apps.jobs.errors import TryLater
 from apps.jobs.steps import current_job
 from apps.jobs.tasks import IDLE, URGENT, job
 from apps.posts.models import Post
@@ -46,6 +47,12 @@ def write_and_fail(author_id: str, title: str) -> None:
 def refuse() -> None:
     """Refuse, which another attempt would do too."""
     raise BadRequest
+
+
+@job(attempts=2)
+def wait_for_wind(seconds: float) -> None:
+    """Ask to be tried again later."""
+    raise TryLater("No wind", seconds)
 
 
 @job(atomic=False)
