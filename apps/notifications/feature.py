@@ -9,6 +9,7 @@ from apps.notifications.views import NotificationViewSet
 FEATURE = Feature(
     routes={"notifications": NotificationViewSet},
     prunes={"notifications": notifications_prune},
+    limits={"push_subscription": 60},
     personal_data=PERSONAL_DATA,
     enums={
         "NotificationChannel": Channel,
