@@ -85,6 +85,8 @@ class Feature:
     after_registration: Sequence[Callable[[Any], None]] = ()
     # Functions that are called in the transaction of a login, with the new session.
     after_login: Sequence[Callable[[Any], None]] = ()
+    # Functions that are called in the transaction in which a user changes their password.
+    after_password_change: Sequence[Callable[[Any], None]] = ()
     # Numbers of the database for GET /metrics.
     gauges: Sequence[StoredGauge] = ()
     # What is done in each period, by its name (apps/jobs/schedules.py).
@@ -143,6 +145,13 @@ def after_login(session: Any) -> None:
     for feature in features().values():
         for call in feature.after_login:
             call(session)
+
+
+def after_password_change(user: Any) -> None:
+    """Do what the apps do when a user has changed their password, in the transaction of it."""
+    for feature in features().values():
+        for call in feature.after_password_change:
+            call(user)
 
 
 @cache
