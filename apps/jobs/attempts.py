@@ -9,7 +9,7 @@ from django.db import transaction
 from django_tasks.utils import normalize_json
 
 from apps.core.errors import DomainError
-from apps.core.metrics import JOB_SECONDS, Histogram
+from apps.jobs.durations import durations
 from apps.jobs.enqueuing import task_of
 from apps.jobs.models import Job
 from apps.jobs.services import LeaseLost, job_complete, job_fail
@@ -17,13 +17,6 @@ from apps.jobs.steps import running
 from apps.jobs.tasks import JobTask
 
 log = structlog.get_logger(__name__)
-
-ATTEMPTS = Histogram(
-    "parley_job_duration_seconds",
-    "How long attempts at jobs took in the servers, not in `manage.py worker`.",
-    ("task", "outcome"),
-    JOB_SECONDS,
-)
 
 FIRST_RETRY_SECONDS = 2.0
 LAST_RETRY_SECONDS = 3600.0
@@ -34,7 +27,7 @@ def attempt(job: Job) -> None:
     later, unless the error is a refusal or the attempts are used up."""
     began = time.monotonic()
     outcome = _outcome_of_attempt(job)
-    ATTEMPTS.observe((job.task, outcome), time.monotonic() - began)
+    durations.observe(job.task, outcome, time.monotonic() - began)
 
 
 def _outcome_of_attempt(job: Job) -> str:
