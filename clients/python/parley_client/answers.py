@@ -8,20 +8,22 @@ import httpx
 from parley_client.errors import ConnectionLost, refusal
 
 
-async def answered(request: Awaitable[httpx.Response]) -> httpx.Response:
-    """Return the response to a request if it is a success; raise Refused with what the server says,
-    or ConnectionLost if nothing says what became of the request."""
+async def answered(request: Awaitable[httpx.Response]) -> dict[str, Any]:
+    """Return the body of the response to a request if it is a success; raise Refused with what the
+    server says, or ConnectionLost if nothing says what became of the request."""
     try:
         answer = await request
     except httpx.TransportError as error:
         raise ConnectionLost(f"{type(error).__name__}: {error}") from error
-    if answer.is_success:
-        return answer
+    body = _body(answer)
+    if answer.is_success and body.get("success"):
+        return body
     retry_after = retry_after_of(answer.headers)
-    refused = refusal(_body(answer), retry_after)
+    refused = refusal(body, retry_after)
     if refused.code:
         raise refused
-    # A proxy between the client and the server says something of its own.
+    # A proxy between the client and the server says something of its own, or a network asks its
+    # users to log in by a page.
     raise ConnectionLost(f"HTTP {answer.status_code}", retry_after=retry_after)
 
 
@@ -31,7 +33,7 @@ def retry_after_of(headers: Mapping[str, str]) -> float | None:
     return float(value) if value.isdecimal() else None
 
 
-def _body(answer: httpx.Response) -> Mapping[str, Any]:
+def _body(answer: httpx.Response) -> dict[str, Any]:
     try:
         body = answer.json()
     except ValueError:
