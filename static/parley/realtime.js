@@ -108,6 +108,8 @@ export const SECONDS = {
   restarting: [1, 10],
   /** Between attempts to open a socket while events are fetched over HTTP. */
   blocked: 60,
+  /** That a server, or a proxy before it, may ask to be left alone. A timer takes 24 days at most. */
+  patience: 3600,
   /** That a request for events waits for some. */
   poll: 25,
 };
@@ -147,6 +149,9 @@ export const TRANSIENT = [
   "SERVICE_UNAVAILABLE",
   "UNAUTHORIZED",
 ];
+
+/** Refusals of a request for events that concern its streams. */
+export const FORBIDDEN_STREAM = ["NOT_FOUND", "VALIDATION_ERROR"];
 
 /**
  * Why a command was not carried out. `code` is one of the server's (docs/errors.md), or
@@ -706,7 +711,8 @@ export class Realtime {
     await this.#fetch();
     const [first = [], ...others] = parts(names.filter((name) => !isNew(name)));
     for (const part of others) await this.#fetchEvents(part, 0, signal);
-    await this.#fetchEvents(first, SECONDS.poll, signal);
+    if (first.length) await this.#fetchEvents(first, SECONDS.poll, signal);
+    else await this.#sleepers.sleep(SECONDS.poll);
   }
 
   /**
@@ -728,7 +734,7 @@ export class Realtime {
       const answer = await this.#api.call("GET", `/events?${query}`, { signal, wait });
       for (const one of answer.streams ?? [answer]) if (!signal.aborted) this.#fetched(one);
     } catch (error) {
-      if (!(error instanceof RealtimeError) || isTransient(error)) throw error;
+      if (!(error instanceof RealtimeError) || !FORBIDDEN_STREAM.includes(error.code)) throw error;
       // It does not say which of the streams the user may not read.
       if (names.length > 1) for (const name of names) await this.#fetchEvents([name], 0, signal);
       else this.#lose(names[0] ?? "");
@@ -795,7 +801,7 @@ class Socket {
     const asked = { answer: new Deferred() };
     this.#asked.set(requestId, asked);
     const send = () => {
-      this.#link.send(JSON.stringify({ type, data, requestId }));
+      this.#link.send(toJson({ type, data, requestId }));
       // Answers come in the order of the frames: without this one the connection is broken.
       asked.timer = setTimeout(() => this.end(BROKEN), SECONDS.answer * 1000);
     };
@@ -939,7 +945,7 @@ class Api {
           Authorization: `Bearer ${token}`,
           ...(body && { "Content-Type": "application/json" }),
         },
-        ...(body && { body: JSON.stringify(body) }),
+        ...(body && { body: toJson(body) }),
         credentials: "omit",
         cache: "no-store",
         signal: ending.signal,
@@ -957,10 +963,12 @@ class Api {
  */
 async function read(response) {
   const answer = await response.json().catch(() => null);
-  if (response.ok && answer) return answer.data;
-  // A proxy may answer instead of the server, and without its codes.
-  const code = answer?.code ?? (response.status < 500 ? "BAD_REQUEST" : "SERVICE_UNAVAILABLE");
-  const retryAfter = Number(response.headers.get("Retry-After")) || 0;
+  if (response.ok && answer?.data) return answer.data;
+  // A proxy may answer instead of the server, and without its codes: it refuses the request, or it
+  // fails, or asks the user to log in to the network by a page of its own.
+  const refuses = response.status >= 400 && response.status < 500;
+  const code = answer?.code ?? (refuses ? "BAD_REQUEST" : "SERVICE_UNAVAILABLE");
+  const retryAfter = Math.min(Number(response.headers.get("Retry-After")) || 0, SECONDS.patience);
   throw new RealtimeError(code, answer?.message ?? response.statusText, {
     errors: answer?.errors,
     retryAfter,
@@ -1026,7 +1034,8 @@ class PendingSends {
       const clientId = key.slice(this.#prefix.length);
       if (!key.startsWith(this.#prefix) || known.has(clientId)) continue;
       const kept = store((storage) => JSON.parse(storage.getItem(key) ?? ""));
-      if (!kept || kept.order + age * 1000 > Date.now()) continue;
+      // One of the future was kept before the clock was set back.
+      if (!kept || Math.abs(Date.now() - kept.order) < age * 1000) continue;
       this.#items.push({ ...kept, clientId, adopted: true, failures: 0 });
     }
     this.#items.sort((one, other) => one.order - other.order);
@@ -1055,6 +1064,18 @@ function store(use) {
   } catch {
     return null;
   }
+}
+
+/**
+ * Return a value as JSON that the server can read. Half of a surrogate pair, such as the end of a text
+ * that was cut within an emoji, is no sign of any encoding: without this the server could not even say
+ * which frame it refuses.
+ * @param {object} value
+ */
+function toJson(value) {
+  return JSON.stringify(value, (_, part) =>
+    typeof part === "string" ? part.replace(/\p{Surrogate}/gu, "\ufffd") : part,
+  );
 }
 
 /** Waits that can be ended early, all at once. */
