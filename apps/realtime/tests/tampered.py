@@ -154,6 +154,7 @@ HASHERS = ["apps.accounts.passwords.Argon2Hasher", "testing.hashing.NoticedHashe
 # What each name changes: where, which attribute or key, and the new value.
 TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "hurried": [(HUB, "HEAL_SECONDS", 0.2)],
+    "rare-heartbeats": [(HUB, "HEARTBEAT_PARTS", 100)],
     "breathless": [(HUB, "HEAL_SECONDS", 0.01)],
     "slow-heads": [
         ("apps.realtime.stream_subscribers", "heads", slow_heads),
