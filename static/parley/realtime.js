@@ -112,6 +112,8 @@ export const SECONDS = {
   patience: 3600,
   /** That a request for events waits for some. */
   poll: 25,
+  /** Until the next request for events after one that brought none although it had not waited. */
+  early: 1,
 };
 
 export const LIMITS = {
@@ -711,8 +713,23 @@ export class Realtime {
     await this.#fetch();
     const [first = [], ...others] = parts(names.filter((name) => !isNew(name)));
     for (const part of others) await this.#fetchEvents(part, 0, signal);
-    if (first.length) await this.#fetchEvents(first, SECONDS.poll, signal);
+    if (first.length) await this.#waitForEvents(first, signal);
     else await this.#sleepers.sleep(SECONDS.poll);
+  }
+
+  /**
+   * Ask for the events of some streams, and pause if the answer came early and brought none: the
+   * server stops.
+   * @param {string[]} names
+   * @param {AbortSignal} signal
+   */
+  async #waitForEvents(names, signal) {
+    const began = performance.now();
+    const numbers = () => names.map((name) => this.#places.get(name)?.seq).join();
+    const before = numbers();
+    await this.#fetchEvents(names, SECONDS.poll, signal);
+    const early = performance.now() - began < (SECONDS.poll / 2) * 1000;
+    if (early && numbers() === before) await this.#sleepers.sleep(SECONDS.early);
   }
 
   /**
@@ -776,7 +793,13 @@ class Socket {
     this.#receive = receive;
     this.#link = new WebSocket(address);
     this.#link.onmessage = ({ data }) => {
-      if (typeof data === "string") this.#take(JSON.parse(data));
+      try {
+        if (typeof data === "string") this.#take(JSON.parse(data));
+      } catch (error) {
+        // Nobody knows what a frame that is malformed should have said.
+        reportError(error);
+        this.end(BROKEN);
+      }
     };
     this.#link.onclose = ({ code }) => this.end(code);
     this.#endAfter(SECONDS.connect);

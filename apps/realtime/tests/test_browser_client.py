@@ -66,6 +66,11 @@ COUNTED = """
 window.polls = 0, window.counted = fetch,
 fetch = (url, options) => (polls += url.includes("/events"), counted(url, options))
 """
+# How long the page has decided to wait, in milliseconds.
+TIMED = """
+window.waits = [], window.timer = setTimeout,
+setTimeout = (act, wait) => (waits.push(wait), timer(act, wait))
+"""
 OFFLINE = "window.online = fetch, fetch = () => Promise.reject(new TypeError())"
 # The sockets of the page are there for a test to close them, as the server does.
 REMEMBERED = """
@@ -330,9 +335,8 @@ def test_a_proxy_that_asks_for_months_of_patience_is_not_asked_without_a_pause(
 ) -> None:
     """A timer of a browser takes no more than 24 days, and ends at once if it is given more."""
     page = profile.open(server.url + PAGE)
+    page.run(TIMED)
     page.run(
-        "waits = [], timer = setTimeout,"
-        "setTimeout = (act, wait) => (waits.push(wait), timer(act, wait)),"
         "fetch = async () => new Response('', {status: 503, headers: {'Retry-After': '9999999'}})"
     )
     run(page, alice, bob)
@@ -360,6 +364,31 @@ def test_a_page_of_the_network_instead_of_an_answer_costs_no_stream_and_no_messa
     page.run("fetch = there")
     until(got(page, "Hello", what="sent"))
     assert page.run("got") == []
+
+
+@polls
+def test_a_server_that_answers_early_and_without_an_event_is_asked_a_second_later(
+    server: ServerProcess, profile: Profile, alice: Person, bob: Person
+) -> None:
+    """A server that stops answers all requests at once."""
+    page = profile.open(server.url + PAGE)
+    page.run(TIMED)
+    page.run(WITHOUT_SOCKETS)
+    page.run(
+        "early = 0, there = fetch, fetch = async (url, options) => url.includes('wait=')"
+        " ? (early++, new Response(JSON.stringify({success: true, data})))"
+        " : there(url, options)",
+        data={
+            "stream": f"user.{alice.id}",
+            "head": 0,
+            "epoch": "",
+            "recovered": True,
+            "events": [],
+        },
+    )
+    run(page, alice, bob)
+    until(lambda: page.run("early") > 3)
+    assert page.run("waits.filter((wait) => wait === 1000).length >= early - 1")
 
 
 @polls
@@ -446,6 +475,20 @@ def test_a_connection_that_broke_without_a_word_is_noticed(
         send_by_http(server, alice, bob, "Are you there?")
         until(got(page, "Are you there?"), seconds=30)
         page.run("parley.close()")
+
+
+@pytest.mark.parametrize("frame", ["no JSON", '{"type": "connected"}', '{"type": "pong"}'])
+def test_a_frame_that_is_malformed_ends_the_connection(
+    server: ServerProcess, profile: Profile, alice: Person, bob: Person, frame: str
+) -> None:
+    page = profile.open(server.url + PAGE)
+    page.run(REMEMBERED)
+    run(page, alice, bob)
+    until(is_in(page, "open"))
+    page.run("sockets[0].onmessage({data})", data=frame)
+    until(lambda: page.run("sockets.length === 2 && parley.state === 'open'"))
+    page.run("trySay('Still here')")
+    assert stored() == ["Still here"]
 
 
 def test_a_new_epoch_has_the_application_fetch_again_and_go_on(
