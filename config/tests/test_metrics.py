@@ -216,10 +216,12 @@ def test_a_process_that_stops_while_it_writes_leaves_a_whole_file(
 ) -> None:
     own, failures = SharedMetrics(str(tmp_path)), Mock()
     monkeypatch.setattr(metrics_files, "log", Mock(warning=failures))
-    writers = [
-        threading.Thread(target=lambda: [own._write(tmp_path) for _ in range(100)])
-        for _ in range(4)
-    ]
+
+    def write() -> None:
+        for _ in range(100):
+            own._write(tmp_path)
+
+    writers = [threading.Thread(target=write) for _ in range(4)]
     for each in writers:
         each.start()
     for each in writers:
