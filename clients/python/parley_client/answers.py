@@ -7,6 +7,9 @@ import httpx
 
 from parley_client.errors import ConnectionLost, refusal
 
+# For how long a server, or a proxy before it, may ask to be left alone.
+PATIENCE_SECONDS = 3600.0
+
 
 async def answered(request: Awaitable[httpx.Response]) -> dict[str, Any]:
     """Return the body of the response to a request if it is a success; raise Refused with what the
@@ -28,9 +31,10 @@ async def answered(request: Awaitable[httpx.Response]) -> dict[str, Any]:
 
 
 def retry_after_of(headers: Mapping[str, str]) -> float | None:
-    """Return after how many seconds the server wants the request again, if it says so."""
+    """Return after how many seconds the server wants the request again, if it says so, and
+    PATIENCE_SECONDS at most."""
     value = headers.get("Retry-After", "")
-    return float(value) if value.isdecimal() else None
+    return min(float(value), PATIENCE_SECONDS) if value.isdecimal() else None
 
 
 def _body(answer: httpx.Response) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from parley_client import Backoff, Client, ConnectionLost, Stopped
+from parley_client.answers import retry_after_of
 from parley_client.reconnecting import Transport
 from tests.scripted import USER, Earliest, Listener, ScriptedServer, Tokens, brisk, play
 
@@ -146,6 +147,15 @@ def test_a_page_of_the_network_instead_of_an_answer_does_not_end_the_client(
                     await asked.get()
 
     asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("asked", "waited"), [("7", 7), ("9" * 400, 3600), ("soon", None), ("", None)]
+)
+def test_a_server_is_left_alone_for_as_long_as_it_asks_but_not_for_ever(
+    asked: str, waited: float | None
+) -> None:
+    assert retry_after_of({"Retry-After": asked}) == waited
 
 
 def test_what_no_frame_can_hold_is_told_to_those_who_ask_for_it() -> None:
