@@ -105,12 +105,12 @@ def matching(model: type[Model], names: Sequence[str], rows: Rows) -> list[Any]:
     fields, columns = _columns(model, tuple(names))
     source, values = _SOURCES[connection.vendor](fields, columns, rows)
     key = model._meta.pk
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {key.column} FROM {model._meta.db_table} WHERE ({columns}) IN ({source})",  # noqa: S608
-            values,
-        )
-        return [key.to_python(value) for (value,) in cursor.fetchall()]
+    cursor = statement_cursor(connections[DEFAULT_DB_ALIAS])
+    cursor.execute(
+        f"SELECT {key.column} FROM {model._meta.db_table} WHERE ({columns}) IN ({source})",  # noqa: S608
+        values,
+    )
+    return [key.to_python(value) for (value,) in cursor.fetchall()]
 
 
 def query_given(
