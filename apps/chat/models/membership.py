@@ -44,6 +44,7 @@ class MembershipManager(models.Manager["Membership"]):
             (new[0].conversation_id, user, *_cursors(user, new), new[-1].created_at)
             for new in messages
             for user in (new[0].sender_id, new[0].receiver_id)
+            if user
         ]
         rows.sort(key=lambda row: in_order(row[:2]))
         insert(
