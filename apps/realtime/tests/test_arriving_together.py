@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import psycopg
 import pytest
 from django.conf import settings
@@ -185,9 +184,8 @@ def test_a_session_that_ends_during_the_handshake_has_no_socket(
         hers = asyncio.create_task(Arrivals([(server, Way(token=alice.access))])._arrive())
         his = asyncio.create_task(Arrivals([(server, Way(token=bob.access))])._arrive())
         headers = {"Authorization": f"Bearer {alice.access}"}
-        logout = f"{server.url}/api/v1/auth/logout"
         await asyncio.to_thread(until, lambda: server.open_sockets() == 2)
-        await asyncio.to_thread(httpx.post, logout, headers=headers)
+        await asyncio.to_thread(server.call, "POST", "/api/v1/auth/logout", headers=headers)
         return [await hers, await his]
 
     assert asyncio.run(scenario()) == [[4501], ["connected"]]
