@@ -26,13 +26,15 @@ NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 def until(what: Callable[[], T], *, seconds: float = 15) -> T:
     """Return the first truthy value of `what`, tried again and again; fail after the seconds."""
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, 0.02
     while True:
         value = what()
         if value:
             return value
         assert time.monotonic() < deadline, f"Not so within {seconds} s: {what}"
-        time.sleep(0.02)
+        time.sleep(pause)
+        # A socket that asks on and on must not send more frames than it may.
+        pause = min(1.2 * pause, 0.1)
 
 
 def free_port() -> int:
