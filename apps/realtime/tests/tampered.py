@@ -159,6 +159,7 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
         ("apps.realtime.stream_subscribers", "heads", slow_heads),
         ("apps.realtime.subscriptions", "heads", slow_heads),
     ],
+    "writes-timelines-soon": [("apps.realtime.connection_log", "WRITE_SECONDS", 0.1)],
     "short-lived": [(PRESENCE, "ALIVE_SECONDS", 3)],
     "short-stay": [("apps.realtime.rooms", "INSIDE_SECONDS", 3)],
     "never-checks-rooms": [(HUB, "room_check", lambda *_: None)],
