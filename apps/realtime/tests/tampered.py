@@ -169,7 +169,7 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "never-heals": [(f"{HUB}:Hub", "_heal", nothing)],
     "impatient": [
         ("apps.realtime.transport:UVICORN", "ws_ping_interval", 6),
-        ("apps.realtime.transport:UVICORN", "ws_ping_timeout", 0.5),
+        ("apps.realtime.transport:UVICORN", "ws_ping_timeout", 2),
     ],
     "without-responses": [
         ("apps.realtime.transport:SocketProtocol", "handle_connect", connect_without_responses)
