@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
-import httpx
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
@@ -53,7 +52,7 @@ def numbers(text: str) -> dict[tuple[str, ...], float]:
 
 
 def read(server: ServerProcess) -> dict[tuple[str, ...], float]:
-    answer = httpx.get(f"{server.url}/metrics")
+    answer = server.call("GET", "/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")
     return numbers(answer.text)
