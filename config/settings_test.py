@@ -1,6 +1,7 @@
 """The settings of a test run: without a developer's own .env, and with a cheap password hasher."""
 
 import os
+import sys
 
 os.environ["APP_ENV"] = "test"
 os.environ.setdefault("LOG_LEVEL", "warning")
@@ -10,6 +11,10 @@ os.environ["APP_NAME"] = f"parley-test-{os.environ.get('PYTEST_XDIST_WORKER', 'a
 from config.settings import *  # noqa: F403
 from config.settings import DATA_DIR, DATABASES, INSTALLED_APPS, THREAD_WAIT
 from testing.limits import AllActions
+
+# Tests start hundreds of processes, each of which would compile a third of its modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 INSTALLED_APPS = [*INSTALLED_APPS, "django_migration_linter"]
 MIGRATION_LINTER_OPTIONS = {
