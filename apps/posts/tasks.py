@@ -11,7 +11,7 @@ from apps.notifications.services import notify
 from apps.notifications.withdrawing import notifications_withdraw
 from apps.posts.models import Post
 
-# So many followers are told in one transaction: few, since what others send waits behind their events.
+# So many followers are told in one transaction: few, since what others send waits meanwhile.
 TOLD_AT_ONCE = 100
 
 
