@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 os.environ["APP_ENV"] = "test"
 os.environ.setdefault("LOG_LEVEL", "warning")
@@ -42,7 +43,7 @@ EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
 # Unless a test says where they are to write it.
 if "MAIL_FOLDER" in os.environ:
     EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
-    EMAIL_FILE_PATH = os.environ["MAIL_FOLDER"]
+    EMAIL_FILE_PATH = Path(os.environ["MAIL_FOLDER"])
 ACTION_LIMITS = AllActions(100_000)
 # Tests change rows, and empty tables, without the services that say what has changed. Tests of what
 # is kept set it.
