@@ -88,7 +88,7 @@ def test_many_are_taken_back_in_parts(alice: Person, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(withdrawing, "WITHDRAWN_AT_ONCE", 1)
     post = published_by(alice, TITLE)
     work()
-    withdraw, calls = tasks.notifications_withdraw, list[str]()
+    withdraw, calls = withdrawing.notifications_withdraw, list[str]()
 
     def withdraw_and_end(key: str) -> int:
         withdrawn = withdraw(key)
