@@ -35,7 +35,7 @@ TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
-    "daphne",
+    "config.daphne_app.DaphneConfig",
     "config",
     "apps.core",
     "apps.realtime",
@@ -350,6 +350,9 @@ EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = MAIL_SERVER.user, MAIL_SERVER.password
 EMAIL_USE_TLS, EMAIL_USE_SSL = MAIL_SERVER.starttls, MAIL_SERVER.tls
 EMAIL_TIMEOUT = 10
 SERVER_EMAIL = DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "parley@localhost")
+
+# --- Web push ------------------------------------------------------------------------------------
+VAPID_SECRET = env.secret("VAPID_SECRET", DATA_DIR / "vapid-secret")
 
 # --- Error reports -------------------------------------------------------------------------------
 ADMIN_EMAILS = env.emails("ADMIN_EMAILS")

@@ -12,6 +12,7 @@ from django_tasks.exceptions import InvalidTaskError
 
 from apps.accounts.tests.people import Person
 from apps.chat.tests.factories import user_events
+from apps.jobs import waking
 from apps.jobs.attempts import attempt, retry_seconds_after
 from apps.jobs.leases import jobs_give_back, jobs_take, leases_renew
 from apps.jobs.models import Job
@@ -102,6 +103,30 @@ def test_a_job_is_tried_as_often_as_it_may_and_then_fails(alice: Person) -> None
     assert jobs_take("worker", QUEUES, 1) == []
 
 
+def test_a_job_whose_time_has_not_come_waits_for_it_with_all_attempts(alice: Person) -> None:
+    sunday = timezone.now() + timedelta(days=3)
+    job = enqueued(tasks.write_on_sunday, alice.id, "Sunday", sunday.isoformat())
+    waiting = work()
+    assert (waiting.status, waiting.attempts, waiting.due_at) == ("pending", 0, sunday)
+    assert jobs_take("worker", QUEUES, 1) == []
+    Job.objects.filter(pk=job.pk).update(
+        due_at=timezone.now(),
+        arguments={"args": [alice.id, "Sunday", "2026-01-04T00:00:00+00:00"], "kwargs": {}},
+    )
+    assert work().status == "completed"
+    assert (titles(), Job.objects.count()) == (["Sunday"], 1)
+
+
+def test_a_worker_that_has_lost_a_job_does_not_postpone_it(alice: Person) -> None:
+    enqueued(tasks.write_on_sunday, alice.id, "Sunday", "2100-01-03T00:00:00+00:00")
+    lost = take()
+    lose(lost)
+    held = take()
+    attempt(lost)
+    found = Job.objects.get()
+    assert (found.status, found.lease) == ("processing", held.lease)
+
+
 def test_a_refusal_is_final() -> None:
     enqueued(tasks.refuse)
     assert work().status == "failed"
@@ -121,6 +146,18 @@ def test_urgent_jobs_are_done_first(alice: Person) -> None:
     for _ in range(3):
         work()
     assert titles() == ["first", "second", "last"]
+
+
+@pytest.mark.parametrize(("asked", "least"), [(600, 600), (0, 1)])
+def test_a_task_may_ask_to_be_tried_later_but_no_sooner(asked: float, least: float) -> None:
+    enqueued(tasks.wait_for_wind, asked)
+    before = timezone.now()
+    job = work()
+    assert (job.status, job.error) == ("pending", "TryLater: No wind")
+    assert job.due_at is not None
+    assert job.due_at - before >= timedelta(seconds=least)
+    Job.objects.update(due_at=before)
+    assert work().status == "failed"
 
 
 def test_another_priority_is_refused() -> None:
@@ -259,6 +296,19 @@ def test_a_periodic_job_runs_once_in_its_slot(monkeypatch: pytest.MonkeyPatch) -
         "refuse@2",
         "refuse@3",
     ]
+
+
+def test_the_last_of_many_wake_ups_is_published(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.REDIS_URL = "redis://nobody"
+    woken: list[int] = []
+    published: list[list[int]] = []
+    monkeypatch.setattr(waking, "with_redis", lambda *_: published.append([*woken]))
+    for number in range(100):
+        woken.append(number)
+        waking._wake()
+    until(lambda: published[-1:] == [woken])
 
 
 @pytest.fixture

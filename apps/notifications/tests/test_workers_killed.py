@@ -16,8 +16,7 @@ from apps.jobs.tests.workers import (
     go_on,
 )
 from apps.notifications.tests import tasks
-from apps.notifications.tests.test_web_push import Sink, certificate, sink  # noqa: F401
-from apps.notifications.web_push import Network
+from apps.notifications.tests.push_service import PushService
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
@@ -35,17 +34,16 @@ AFTER_THE_EFFECT = ("after", "apps.notifications.tests.tasks.web_push")
     ],
 )
 def test_a_message_arrives_and_its_repetition_has_the_same_id(
-    sink: tuple[type[Sink], Network],  # noqa: F811
-    certificate: Path,  # noqa: F811
+    push_service: PushService,
+    certificate: Path,
     kill_worker: KillWorker,
     point: tuple[str, str],
     copies: int,
 ) -> None:
-    handler, network = sink
-    [(_, port)] = network.addresses("")
+    [(_, port)] = push_service.network.addresses("")
     tasks.push.enqueue(str(certificate), port)
     kill_worker(*point)
     go_on()
     job = Job.objects.get(task__endswith="push")
     assert job.status == "completed"
-    assert Counter(heard["Topic"] for heard in handler.heard) == {job.pk.hex: copies}
+    assert Counter(headers["Topic"] for _, headers, _ in push_service.heard) == {job.pk.hex: copies}
