@@ -46,8 +46,8 @@ SELECT gen_random_uuid(), one, other, now() FROM (
     SELECT pg_temp.id(n) one, pg_temp.id(n %% 6000 + m) other
     FROM generate_series(1, 6000) n, generate_series(1, 5) m WHERE n <> n %% 6000 + m
     UNION SELECT %(alice)s, pg_temp.id(n) FROM generate_series(1, 1100) n
-    UNION SELECT pg_temp.id(n), %(bob)s FROM generate_series(1, 5500) n
-    UNION SELECT %(bob)s, pg_temp.id(n) FROM generate_series(1, 5500) n
+    UNION SELECT pg_temp.id(n), %(bob)s FROM generate_series(1, 1100) n
+    UNION SELECT %(bob)s, pg_temp.id(n) FROM generate_series(1, 1100) n
 ) pair;
 
 INSERT INTO accounts_block (id, blocker_id, blocked_id, created_at)
