@@ -90,13 +90,19 @@ class Report:
 
 def busy() -> float:
     """Return the share of the machine's time that is in use now; nan if it is unknown."""
-    before = _processor_times()
+    before = processor_times()
     time.sleep(1)
-    used, total = (after - was for after, was in zip(_processor_times(), before, strict=True))
+    return busy_since(before)
+
+
+def busy_since(before: tuple[int, int]) -> float:
+    """Return the share of the machine's time that was in use since processor_times() returned this;
+    nan if it is unknown."""
+    used, total = (after - was for after, was in zip(processor_times(), before, strict=True))
     return used / total if total else math.nan
 
 
-def _processor_times() -> tuple[int, int]:
+def processor_times() -> tuple[int, int]:
     """Return the time that all cores have worked since the start, and their whole time."""
     try:
         line = Path("/proc/stat").read_text().partition("\n")[0]
@@ -121,6 +127,29 @@ def percentile(figures: Sequence[float], share: float) -> float:
 def spread(figures: Sequence[float], digits: int = 0) -> str:
     """Return the smallest and the largest figure, which show how reliable the median is."""
     return f"{min(figures):.{digits}f}..{max(figures):.{digits}f}" if figures else ""
+
+
+def compared(
+    what: str,
+    goal: str,
+    ours: Sequence[float],
+    limit: str = "",
+    limits: Sequence[float] = (),
+    more: Row | None = None,
+) -> Row:
+    """Return a row of medians: our figures of several rounds, those of the limit, if there is one,
+    and more columns."""
+    return {
+        "what": what,
+        "compared with": limit,
+        "goal": goal,
+        "ratio": median_of(ours) / median_of(limits) if limits else None,
+        "Parley": median_of(ours),
+        "from..to": spread(ours, 1),
+        "limit": median_of(limits) if limits else None,
+        "limit's from..to": spread(limits, 1),
+        **(more or {}),
+    }
 
 
 def _cell(value: Any) -> str:
