@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from apps.accounts.models import Session
 from apps.core.ids import uuid7
+from apps.notifications.categories import categories
 from apps.notifications.push_endpoints import LONGEST_ENDPOINT
 
 
@@ -138,6 +139,23 @@ class Preferences(models.Model):
 
     def __str__(self) -> str:
         return f"of {self.user_id}"
+
+    @property
+    def categories(self) -> dict[str, bool]:
+        """Return whether the user is told of each category."""
+        return {name: name not in self.categories_off for name in categories()}
+
+    @property
+    def email_categories(self) -> dict[str, bool]:
+        """Return whether the user is mailed of each category."""
+        return {name: name not in self.email_categories_off for name in categories()}
+
+    @property
+    def quiet_hours(self) -> dict[str, str] | None:
+        """Return the quiet hours with their zone, or None if there are none."""
+        if self.quiet_from is None or self.quiet_to is None:
+            return None
+        return {"from_": self.quiet_from, "to": self.quiet_to, "timezone": self.timezone}
 
 
 class Delivery(models.Model):

@@ -1,6 +1,6 @@
 """Notifications on the wire."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -169,29 +169,6 @@ class PreferencesOutput(CamelSerializer):
     categories = serializers.DictField(child=serializers.BooleanField())
     email_categories = serializers.DictField(child=serializers.BooleanField())
     quiet_hours = QuietHours(allow_null=True)
-
-    @classmethod
-    def dump(cls, thing: Preferences) -> dict[str, Any]:
-        """Return preferences as they are sent."""
-        return {
-            "emailEnabled": thing.email_enabled,
-            "pushEnabled": thing.push_enabled,
-            "websocketEnabled": thing.websocket_enabled,
-            "digest": thing.digest,
-            "categories": _switches(thing.categories_off),
-            "emailCategories": _switches(thing.email_categories_off),
-            "quietHours": _quiet_hours(thing),
-        }
-
-
-def _switches(off: Collection[str]) -> dict[str, bool]:
-    return {name: name not in off for name in categories()}
-
-
-def _quiet_hours(thing: Preferences) -> dict[str, str] | None:
-    if thing.quiet_from is None or thing.quiet_to is None:
-        return None
-    return {"from": thing.quiet_from, "to": thing.quiet_to, "timezone": thing.timezone}
 
 
 class PushKeysInput(CamelSerializer):

@@ -31,7 +31,7 @@ def test_only_the_largest_default_limits_are_inexact() -> None:
         for name, per_minute in limits().items()
         if most_ahead(Limit(per_minute / 60, per_minute))
     ]
-    assert ahead == ["send_message", "typing", "join_room"]
+    assert sorted(ahead) == ["join_room", "send_message", "typing", "unsubscribe"]
     assert most_ahead(Limit(100, 200)) == 20
 
 

@@ -34,5 +34,6 @@ def test_alice_sees_what_the_examples_of_notifications_show(
         example(alice.put("/notifications/preferences", {"digest": "daily", "quietHours": quiet}))
         example(alice.get("/notifications/push-key"))
         example(alice.post("/notifications/push-subscriptions", subscription))
+        example(alice.post("/notifications/push-subscriptions", subscription))
         example(alice.get("/notifications/push-subscriptions"))
         example(alice.delete("/notifications/push-subscriptions"))
