@@ -12,8 +12,8 @@ from typing import Any
 
 from apps.realtime.tests import tampered
 from apps.realtime.tests.tampered import TAMPERINGS, TamperedConfig
-
-Changes = list[tuple[str, str, Any]]
+from testing.chaos import broken_jobs
+from testing.chaos.usual_changes import ALWAYS, SHORT_TIMES
 
 EVENT_LOG = "apps.realtime.event_log"
 SUBSCRIBERS = "apps.realtime.stream_subscribers"
@@ -32,15 +32,14 @@ class Build:
 
 
 class BrokenConfig(TamperedConfig):
-    """Changes one thing of a process, as TamperedConfig does."""
+    """Changes a process as TamperedConfig does: in one thing, and in what all builds have."""
 
     path = str(Path(tampered.__file__).parent)
 
     def ready(self) -> None:
         """Make the changes that the environment names."""
         TAMPERINGS.update({name: [*build.changes] for name, build in BUILDS.items()})
-        # The short form does not wait 25 seconds for each heartbeat.
-        TAMPERINGS["frequent-heartbeats"] = [("apps.realtime.hub", "HEARTBEAT_PARTS", 1)]
+        TAMPERINGS.update({"always": ALWAYS, "short-times": SHORT_TIMES})
         super().ready()
 
 
@@ -154,5 +153,16 @@ BUILDS: Mapping[str, Build] = {
         "commits that are flushed to disk",
         "postgres-stopped",
         statement="ALTER DATABASE parley SET synchronous_commit = off",
+    ),
+    "ignores-leases": Build(
+        "the look at the lease of who writes to a job",
+        "schedule",
+        [("apps.jobs.services", "_update_held", broken_jobs.update_whoever_has_it)],
+    ),
+    "repeats-slots": Build(
+        "uniqueness of slots",
+        "schedule",
+        [("apps.jobs.schedules", "Job", broken_jobs.NO_JOB)],
+        statement="ALTER TABLE jobs_job DROP CONSTRAINT jobs_job_slot_key",
     ),
 }

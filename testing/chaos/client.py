@@ -16,8 +16,8 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from testing.chaos.cluster import Web
 from testing.chaos.journal import Applied, Arrival, DeviceJournal, Part
+from testing.chaos.processes import Web
 
 ANSWER_SECONDS = 5.0
 # Libraries answer pings by themselves; with these a link that is dead is noticed.
@@ -273,7 +273,7 @@ class Device:
 
 def _applied(frame: Mapping[str, Any]) -> Applied:
     data = frame["data"]
-    thing = data.get("message") or data.get("post") or {}
+    thing = data.get("message") or data.get("post") or data.get("notification") or {}
     subject = thing.get("id") or data.get("messageId") or ""
     # A post has no client id. Its title is one.
     client_id = thing.get("clientId") or thing.get("title") or ""
