@@ -2,6 +2,8 @@
 
 import random
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -12,9 +14,9 @@ from apps.core.errors import DomainError
 from apps.core.metrics import JOB_SECONDS, Histogram
 from apps.jobs.enqueuing import task_of
 from apps.jobs.models import Job
-from apps.jobs.services import LeaseLost, job_complete, job_fail
+from apps.jobs.services import LeaseLost, job_complete, job_fail, job_postpone
 from apps.jobs.steps import running
-from apps.jobs.tasks import JobTask
+from apps.jobs.tasks import JobTask, NotYet
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +51,9 @@ def _outcome_of_attempt(job: Job) -> str:
     except LeaseLost:
         log.warning("job lost", job=str(job.pk), task=job.task)
         return "lost"
+    except NotYet as not_yet:
+        _end(job, partial(job_postpone, job, until=not_yet.until))
+        return "postponed"
     except Exception as error:  # noqa: BLE001
         _fail(job, error)
         return "failed"
@@ -63,8 +68,13 @@ def _call(task: JobTask[Any, Any], job: Job) -> Any:
 def _fail(job: Job, error: Exception) -> None:
     again_in = None if isinstance(error, DomainError) else retry_seconds_after(job)
     log.warning("job failed", job=str(job.pk), task=job.task, again_in=again_in, exc_info=error)
+    said = f"{type(error).__name__}: {error}"
+    _end(job, partial(job_fail, job, said, again_in=again_in))
+
+
+def _end(job: Job, end: Callable[[], None]) -> None:
     try:
-        job_fail(job, f"{type(error).__name__}: {error}", again_in=again_in)
+        end()
     except LeaseLost:
         log.warning("job lost", job=str(job.pk), task=job.task)
 

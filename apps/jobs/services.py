@@ -1,6 +1,6 @@
 """What is done to jobs. Each locks the row of its job first, and the stream of its owner last."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -49,6 +49,12 @@ def job_fail(job: Job, error: str, *, again_in: float | None) -> None:
     else:
         due_at = timezone.now() + timedelta(seconds=again_in)
         _update_held(job, status=Job.Status.PENDING, lease=None, due_at=due_at, error=error)
+
+
+@transaction.atomic
+def job_postpone(job: Job, *, until: datetime) -> None:
+    """Try a job at a time, as if it had not been tried; raise LeaseLost."""
+    _update_held(job, status=Job.Status.PENDING, lease=None, due_at=until, attempts=0, error="")
 
 
 def jobs_fail_abandoned() -> int:

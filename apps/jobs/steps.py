@@ -34,6 +34,11 @@ class RunningJob:
         return self._job.pk
 
     @property
+    def is_last_attempt(self) -> bool:
+        """Whether nobody tries the job again after this attempt."""
+        return self._job.attempts >= self._job.max_attempts
+
+    @property
     def checkpoint(self) -> Any:
         """What the last step recorded, None before the first one."""
         return self._job.checkpoint

@@ -25,6 +25,15 @@ UPKEEP = "upkeep"
 QUEUES = ("default", UPKEEP)
 
 
+class NotYet(Exception):
+    """What a task raises whose time has not come: its job waits until then, with all of its
+    attempts, as if nobody had tried it. What the task has committed stays."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"Not before {until.isoformat()}")
+        self.until = until
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobTask(Task[P, T]):
     """A task, and how its jobs are run."""

@@ -1,5 +1,5 @@
-"""What the mails say. A letter never repeats what a user has written about themselves: anybody can
-register the address of somebody else."""
+"""What the mails about an account say. They never repeat what a user has written about themselves:
+anybody can register the address of somebody else."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ from django.conf import settings
 
 @dataclass(frozen=True)
 class Letter:
-    """A mail as its reader sees it. `button` leads to the page `page` with the token."""
+    """A mail as its reader sees it. `button` leads to the page `page`, with the token if there is
+    one. Each of the `lines` has the address that it leads to, or none."""
 
     subject: str
     paragraphs: Sequence[str]
@@ -17,11 +18,15 @@ class Letter:
     page: str = ""
     token: str = ""
     closing: str = ""
+    lines: Sequence[tuple[str, str]] = ()
+    # Where its reader stops such mails; none for those about the account, which nobody can stop.
+    unsubscribe_url: str = ""
 
     @property
     def url(self) -> str:
         """Return the address of the page. The token is in its fragment, which no browser sends."""
-        return f"{settings.APP_URL}/{self.page}#{self.token}"
+        fragment = f"#{self.token}" if self.token else ""
+        return f"{settings.APP_URL}/{self.page}{fragment}"
 
 
 VERIFY_PAGE, RESET_PAGE = "account/verify", "account/reset"

@@ -42,6 +42,10 @@ class LinkPage:
     done: str
     act: Callable[..., None]
     input: type[CamelSerializer] = TokenInput
+    limit: str = "mail_link"
+    # Whether the token is in the query of the address instead. Readers of mail may then act with
+    # one POST, without the page (RFC 8058).
+    is_in_query: bool = False
     # Whether the form asks for a password, and so the page hashes one.
     hashes: bool = False
     # The token proves more than a cookie would, and readers of mail keep no cookies.
@@ -69,8 +73,9 @@ class LinkPage:
 
     def _refusal_of(self, request: HttpRequest) -> DomainError | None:
         try:
-            consume_action("mail_link", network_of(client_address(request)))
-            self.act(**self.input.load(request.POST.dict()))
+            consume_action(self.limit, network_of(client_address(request)))
+            given = request.GET if self.is_in_query else request.POST
+            self.act(**self.input.load(given.dict()))
         except (DomainError, ValidationError) as error:
             return as_domain_error(error)
         return None

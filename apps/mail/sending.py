@@ -1,7 +1,9 @@
 """Sending the mail of a job."""
 
 import smtplib
+from collections.abc import Mapping
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
@@ -19,11 +21,12 @@ class MailDelayed(Exception):
     """The mail server does not take the mail now."""
 
 
-def send(letter: Letter, to: str) -> None:
+def send(letter: Letter, to: str, mail_id: UUID | None = None) -> None:
     """Hand a letter over to the mail server; raise MailRefused if it refuses the address for good,
     and what the connection raises. No exception names the address, since jobs keep its text.
 
-    The mail has the id of the job, so that servers and readers drop what a repeated job sends.
+    The mail has the given id, or else that of the job, so that servers and readers drop what a
+    repeated job sends.
     """
     host = urlsplit(settings.APP_URL).hostname
     shown = {"letter": letter, "name": settings.APP_NAME, "server": settings.APP_URL}
@@ -32,9 +35,10 @@ def send(letter: Letter, to: str) -> None:
         body=render_to_string("mail/letter.txt", shown),
         to=[to],
         headers={
-            "Message-ID": f"<{current_job().id}@{host}>",
+            "Message-ID": f"<{mail_id or current_job().id}@{host}>",
             # No machine answers it (RFC 3834).
             "Auto-Submitted": "auto-generated",
+            **_unsubscribing(letter.unsubscribe_url),
         },
     )
     mail.attach_alternative(render_to_string("mail/letter.html", shown), "text/html")
@@ -48,6 +52,13 @@ def send(letter: Letter, to: str) -> None:
     except smtplib.SMTPSenderRefused as refused:
         # The address of the server is wrong, which the operator may correct.
         raise MailDelayed(f"The mail server refuses EMAIL_FROM ({refused.smtp_code})") from None
+
+
+def _unsubscribing(url: str) -> Mapping[str, str]:
+    """Return the headers that give readers of mail a button to stop such mails (RFC 8058)."""
+    if not url:
+        return {}
+    return {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
 
 
 def _failure(code: int) -> Exception:

@@ -9,3 +9,7 @@ class NotificationNotFound(NotFound):
 
 class NothingToChange(BadRequest):
     message = "Send at least one preference to change"
+
+
+class InvalidUnsubscribeLink(BadRequest):
+    message = "The link is not valid. Open it from the mail once more"

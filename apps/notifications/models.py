@@ -8,7 +8,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from apps.accounts.models import Session
 from apps.core.ids import uuid7
+from apps.notifications.push_endpoints import LONGEST_ENDPOINT
 
 
 class Channel(models.TextChoices):
@@ -167,6 +169,7 @@ class Delivery(models.Model):
         ADDRESS_UNVERIFIED = "address_unverified"
         NO_SUBSCRIPTION = "no_subscription"
         REFUSED = "refused"
+        UNREACHABLE = "unreachable"
 
     notification = models.ForeignKey(
         Notification, on_delete=models.CASCADE, related_name="deliveries", db_index=False
@@ -194,3 +197,35 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.channel}: {self.decision}, {self.reason}"
+
+
+class PushSubscription(models.Model):
+    """Where messages for a browser go, and the keys to which they are encrypted.
+
+    It is that of a session, and good as long as the session is active: whoever logs in next at the
+    browser is not shown what another user is told.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    session = models.OneToOneField(
+        Session, on_delete=models.CASCADE, related_name="push_subscription"
+    )
+    endpoint = models.CharField(max_length=LONGEST_ENDPOINT)
+    # Base64url, as the browser gives them.
+    p256dh = models.CharField(max_length=100)
+    auth = models.CharField(max_length=32)
+    created_at = models.DateTimeField(default=timezone.now)
+    # When a message was last taken, and how often none was since.
+    last_sent_at = models.DateTimeField(null=True)
+    failures = models.PositiveSmallIntegerField(default=0)
+    # Until when no message is tried, because the last one was not taken.
+    paused_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            # An endpoint leads to one browser, which shows the messages of one user.
+            models.UniqueConstraint(fields=["endpoint"], name="push_subscription_endpoint")
+        ]
+
+    def __str__(self) -> str:
+        return f"of session {self.session_id}"

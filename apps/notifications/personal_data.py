@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from apps.core.features import PersonalData
+from apps.jobs.models import Job
 from apps.notifications.models import CountedKey, Notification, Preferences
 
 EXPORTED = (
@@ -34,6 +35,10 @@ def _erase(user_id: UUID, _: UUID) -> Mapping[str, int]:
         "notifications": notifications_remove(theirs),
         "counted keys": CountedKey.objects.filter(
             Q(recipient=user_id) | Q(key__contains=str(user_id))
+        ).delete()[0],
+        # The first argument of a digest is its user.
+        "digests": Job.objects.filter(
+            task__startswith="apps.notifications.tasks.", arguments__args__0=str(user_id)
         ).delete()[0],
         "notification preferences": Preferences.objects.filter(user=user_id).delete()[0],
     }

@@ -1,13 +1,13 @@
 """Reads of notifications: users see their own."""
 
 from collections.abc import Mapping
-from datetime import time
+from datetime import datetime, time
 from uuid import UUID
 
 from django.db.models import QuerySet
 
 from apps.accounts.models import User
-from apps.notifications.decisions import QuietHours, Wanted
+from apps.notifications.decisions import QuietHours, Situation, Wanted
 from apps.notifications.errors import NotificationNotFound
 from apps.notifications.models import Channel, Delivery, Notification, Preferences
 
@@ -50,6 +50,24 @@ def wanted_by(user: User) -> Wanted:
     """Return what a user wants, for a decision. The user was read with their preferences."""
     found: Preferences | None = getattr(user, "notification_preferences", None)
     return Wanted() if found is None else wanted_in(found)
+
+
+def situation_of(
+    notification: Notification, channel: str, user: User, *, now: datetime, **found: bool
+) -> Situation:
+    """Return what the decision about a notification of a user depends on. `found` is what the user
+    and the notification do not tell: `blocked`, `subscribed`."""
+    return Situation(
+        channel=channel,
+        category=notification.category,
+        now=now,
+        created_at=notification.created_at,
+        wanted=wanted_by(user),
+        read=notification.read_at is not None,
+        disabled=not user.is_active,
+        verified=user.email_verified,
+        **found,
+    )
 
 
 def wanted_in(preferences: Preferences) -> Wanted:

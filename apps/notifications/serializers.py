@@ -11,6 +11,7 @@ from apps.core.http.pagination import ListQuery
 from apps.core.serializers import CamelSerializer, Identifier, ShortList, Text
 from apps.notifications.categories import categories
 from apps.notifications.models import Channel, Delivery, Preferences
+from apps.notifications.unsubscribe_links import LONGEST_TOKEN
 
 MOST_IDS = 500
 
@@ -151,6 +152,10 @@ def _known(given: Mapping[str, bool]) -> Mapping[str, bool]:
             {name: serializers.ErrorDetail(sentence, "unknown") for name in unknown}
         )
     return given
+
+
+class UnsubscribeInput(CamelSerializer):
+    token = Text(min_length=1, max_length=LONGEST_TOKEN)
 
 
 class PreferencesOutput(CamelSerializer):

@@ -1,11 +1,13 @@
 """Writes of notifications.
 
 Lock order: what the caller has locked, counted keys, notifications, deliveries, preferences, jobs,
-then the streams of the recipients. Rows of several recipients are locked in the order of their ids.
+then the streams of the recipients. Rows of several recipients are locked in the order of their ids,
+and so are deliveries.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,24 +15,29 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.accounts.blocks import blocked_among
+from apps.accounts.errors import UserNotFound
+from apps.accounts.locks import user_locked
 from apps.accounts.models import User
 from apps.core.db.sql import insert, update_objects
 from apps.core.errors import require
 from apps.core.http.conditional import require_match
+from apps.jobs.enqueuing import jobs_enqueue
 from apps.notifications.categories import require_category
-from apps.notifications.decisions import Outcome, Situation, decide
+from apps.notifications.decisions import Outcome, decide
+from apps.notifications.delivering import deliveries_set
 from apps.notifications.errors import NothingToChange
 from apps.notifications.events import notifications_made, notifications_read
 from apps.notifications.models import Channel, CountedKey, Delivery, Notification, Preferences
-from apps.notifications.selectors import notification_list, wanted_by
+from apps.notifications.push_subscriptions import subscribed_among
+from apps.notifications.selectors import notification_list, situation_of
 from apps.notifications.serializers import MOST_IDS
+from apps.notifications.tasks import job_of
+from apps.notifications.unsubscribe_links import unsubscribe_choice
 
 STORED = (
     *("id", "recipient", "category", "type", "title", "body", "url", "actor", "count", "data"),
     *("key", "group_key", "read_at", "created_at"),
 )
-# The channels by which notifications leave.
-SERVED = (Channel.WEBSOCKET, Channel.PUSH)
 # What one more thing of a group changes.
 REPEATED = ("count", "title", "body", "url", "actor", "data")
 
@@ -57,6 +64,7 @@ class _Told:
     """What notify() is given, but for the recipients."""
 
     category: str
+    at: datetime
     type: str
     title: str
     key: str
@@ -79,6 +87,7 @@ class _Told:
             data=self.data,
             key=self.key,
             group_key=self.group.key if self.group else "",
+            created_at=self.at,
         )
 
 
@@ -94,10 +103,10 @@ def notify(recipients: Collection[UUID], category: str, **told: Any) -> list[Not
     time keep the transaction short. Raises LookupError for a category that no feature names.
     """
     require_category(category)
-    given = _Told(category=category, **told)
+    given = _Told(category=category, at=timezone.now(), **told)
     users = _allowed(recipients, given.actor)
     new, repeated = _store(sorted(users), given)
-    _deliver(new, users)
+    _deliver(new, users, subscribed_among(users))
     heard = [one for one in (*new, *repeated) if _is_announced(one, users[one.recipient_id])]
     notifications_made(heard)
     return [*new, *repeated]
@@ -174,29 +183,44 @@ def _is_announced(notification: Notification, user: User) -> bool:
     return _outcome(notification, Channel.WEBSOCKET, user).decision == Delivery.Decision.SENT
 
 
-def _outcome(notification: Notification, channel: str, user: User) -> Outcome:
-    """Decide about a new notification of a user who may be told."""
-    return decide(
-        Situation(
-            channel=channel,
-            category=notification.category,
-            now=notification.created_at,
-            created_at=notification.created_at,
-            wanted=wanted_by(user),
-            verified=user.email_verified,
-            subscribed=False,
+def _outcome(
+    notification: Notification, channel: str, user: User, *, subscribed: bool = False
+) -> Outcome:
+    """Decide about a new notification of a user who may be told. Whether a device of theirs is
+    active is asked by the job that lets it leave."""
+    now = notification.created_at
+    return decide(situation_of(notification, channel, user, now=now, subscribed=subscribed))
+
+
+def _deliver(
+    new: Sequence[Notification], users: Mapping[UUID, User], subscribed: Collection[UUID]
+) -> None:
+    """Note what becomes of new notifications by each channel, and store the jobs of those that are
+    pending."""
+    outcomes = {
+        (one.pk, channel.value): _outcome(
+            one, channel, users[one.recipient_id], subscribed=one.recipient_id in subscribed
         )
+        for one in new
+        for channel in Channel
+    }
+    told = {one.pk: one for one in new}
+    stored = insert(
+        Delivery,
+        ("notification", "channel", "decision", "reason", "at"),
+        [
+            (id_, channel, outcome.decision, outcome.reason, told[id_].created_at)
+            for (id_, channel), outcome in outcomes.items()
+        ],
+        "RETURNING id, notification_id, channel",
     )
-
-
-def _deliver(new: Sequence[Notification], users: Mapping[UUID, User]) -> None:
-    """Note what becomes of new notifications by each channel."""
-    rows = []
-    for one in new:
-        for channel in SERVED:
-            outcome = _outcome(one, channel, users[one.recipient_id])
-            rows.append((one.pk, channel, outcome.decision, outcome.reason, one.created_at))
-    insert(Delivery, ("notification", "channel", "decision", "reason", "at"), rows)
+    jobs = []
+    for delivery_id, notification_id, channel in stored:
+        one = told[UUID(str(notification_id))]
+        outcome = outcomes[one.pk, channel]
+        if outcome.decision == Delivery.Decision.PENDING:
+            jobs.append(job_of(delivery_id, one.recipient_id, outcome))
+    jobs_enqueue(jobs)
 
 
 @transaction.atomic
@@ -213,7 +237,7 @@ def notifications_mark_read(actor: User, *, ids: Collection[UUID] | None) -> Mar
         pending = Delivery.objects.filter(
             notification__in=marked, decision=Delivery.Decision.PENDING
         )
-        pending.update(decision=Delivery.Decision.CANCELLED, reason=Delivery.Reason.READ, at=now)
+        deliveries_set(pending, Delivery.Decision.CANCELLED, Delivery.Reason.READ)
         notifications_read(actor.pk, marked, now)
     return MarkResult(len(marked), len(found) > MOST_IDS)
 
@@ -241,6 +265,22 @@ def preferences_change(actor: User, *, if_match: str = "", **changes: Any) -> Pr
     preferences.version += 1
     preferences.save()
     return preferences
+
+
+@transaction.atomic
+def email_unsubscribe(*, token: str) -> None:
+    """Turn off what the token of a mail names: the mails of a category, or all mails about
+    notifications. Raises InvalidUnsubscribeLink. There is no actor, because only the token tells
+    who the user is; of a user who is gone there is nothing to turn off."""
+    user_id, category = unsubscribe_choice(token)
+    try:
+        user = user_locked(user_id)
+    except UserNotFound:
+        return
+    if category:
+        preferences_change(user, email_categories={category: False})
+    else:
+        preferences_change(user, email_enabled=False)
 
 
 def _defaults_of(user: User) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:

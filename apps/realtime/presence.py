@@ -158,6 +158,14 @@ def presence_of(users: Iterable[UUID]) -> dict[UUID, Seen]:
     return {user: Seen(user in online, user in away, seen.get(user)) for user in asked}
 
 
+def is_active(user_id: UUID) -> bool:
+    """Return whether a device of the user is in use. While Redis is away, that is known only of
+    those that are connected to this process."""
+    store = presence_store()
+    online = store.online([user_id])
+    return bool(online - store.away(online))
+
+
 def announce_presence(changes: Sequence[PresenceChange]) -> None:
     """Signal to the users who may know it that users came online, or became active or away."""
     audiences = _online_audiences([one.user_id for one in changes])

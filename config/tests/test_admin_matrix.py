@@ -20,6 +20,7 @@ from apps.accounts.models import Session, User
 from apps.accounts.tests.people import Person, person, set_status
 from apps.core.trace import trace
 from apps.jobs.models import Job
+from apps.notifications.services import notify
 from apps.posts.models import Post
 from apps.posts.services import post_create, post_delete
 from apps.realtime.tests.factories import new_timeline
@@ -43,7 +44,7 @@ SITE = {
     # Nothing is completed, and nothing has a page of its own outside.
     "autocomplete/": NOBODY,
     "jsi18n/": (302, 302, 200, 200),
-    "^(?P<app_label>realtime|accounts|admin|jobs|posts)/$": STAFF,
+    "^(?P<app_label>realtime|accounts|admin|jobs|notifications|posts)/$": STAFF,
     "(?P<url>.*)$": (302, 302, 404, 404),
 }
 OF_A_MODEL = {
@@ -59,7 +60,10 @@ OF_ADMINISTRATORS = {
     page: (302, 302, 403, 200) if row == STAFF else row for page, row in OF_A_MODEL.items()
 }
 # The lists whose app shows them in no index are open all the same.
-MODELS = ["accounts/user/", "accounts/session/", "posts/post/", "admin/logentry/"]
+MODELS = [
+    *("accounts/user/", "accounts/session/", "posts/post/", "admin/logentry/"),
+    "notifications/notification/",
+]
 PAGES = (
     SITE
     | {f"{model}{page}": row for model in MODELS for page, row in OF_A_MODEL.items()}
@@ -105,6 +109,7 @@ ACTIONS = {
     },
     "admin/logentry/": {},
     "realtime/sockettimeline/": {},
+    "notifications/notification/": {},
 }
 EACH_ACTION = [(model, name) for model, named in ACTIONS.items() for name in named]
 
@@ -126,11 +131,12 @@ class World:
             "posts/post/": "post",
             "jobs/job/": "job",
             "realtime/sockettimeline/": "socket",
+            "notifications/notification/": "notification",
         }
         key = self.rows[keys.get(model, "entry")].pk
         for pattern, value in (
             ("<path:object_id>", str(key)),
-            ("^(?P<app_label>realtime|accounts|admin|jobs|posts)/$", "accounts/"),
+            ("^(?P<app_label>realtime|accounts|admin|jobs|notifications|posts)/$", "accounts/"),
             ("(?P<url>.*)$", "nothing/"),
         ):
             page = page.replace(pattern, value)
@@ -148,6 +154,7 @@ def world(db: Any, role: str) -> World:
     )
     post_delete(bob.user, post_id=deleted.pk)
     trace(maud.user, sam.user, status=("active", "suspended"))
+    told = notify([bob.user.pk], "posts", type="test", title="Ahoy", key="ahoy")
     rows = {
         "bob": bob.user,
         "sam": sam.user,
@@ -158,6 +165,7 @@ def world(db: Any, role: str) -> World:
         "entry": LogEntry.objects.get(),
         "job": failed_job(),
         "socket": new_timeline(bob.user),
+        "notification": told[0],
     }
     its_role = ROLES[role]
     actor = None if its_role is None else person("Ada", its_role)

@@ -9,6 +9,7 @@ from django.db import connection
 from apps.accounts.models import User
 from apps.accounts.tests.people import Person
 from apps.core.http.pagination import forget_lists
+from apps.notifications.models import Notification
 from apps.posts.models import Post
 from config.tests.test_admin import pages_of
 from testing.client import ContractClient
@@ -87,6 +88,19 @@ SELECT gen_random_uuid(), one.id, n, one.first_id, 'Ahoy', 'text', now()
 FROM chat_conversation one,
     generate_series(1, CASE WHEN %(bob)s IN (one.first_id, one.second_id) THEN 1500 ELSE 1 END) n;
 """
+# What Alice, Bob and all others are told, half of it read.
+TOLD = """
+INSERT INTO notifications_notification (id, recipient_id, category, type, title, body, url, count,
+    data, key, group_key, read_at, created_at)
+SELECT pg_temp.id(n), CASE n %% 5 WHEN 0 THEN %(alice)s WHEN 1 THEN %(bob)s
+    ELSE pg_temp.id(1 + n %% 6000) END, 'posts', 'new_post', 'Harbour lights', '', '', 1, '{}',
+    'post ' || n, '', CASE WHEN n > 50000 THEN now() END, now()
+FROM generate_series(1, 100000) n;
+
+INSERT INTO notifications_delivery (notification_id, channel, decision, reason, at)
+SELECT id, unnest(ARRAY['websocket', 'email', 'push']), 'sent', 'sent', now()
+FROM notifications_notification;
+"""
 # What only the pages of moderators show: 20,000 deleted posts, 2,000 users of each other role, and
 # an entry of the log for each deletion.
 MODERATED = """
@@ -101,7 +115,8 @@ FROM generate_series(1, 100000) n;
 """
 TABLES = (
     "accounts_user, accounts_session, accounts_follow, accounts_block, posts_post, "
-    "chat_conversation, chat_membership, chat_message"
+    "chat_conversation, chat_membership, chat_message, notifications_notification, "
+    "notifications_delivery"
 )
 
 
@@ -113,7 +128,7 @@ def many_rows(alice: Person, bob: Person, settings: Any) -> Iterator[None]:
         # What earlier tests have rolled back leaves room between the rows. New ones that filled it
         # would be in no order, and then PostgreSQL may find a sort cheaper than an index.
         cursor.execute(f"VACUUM (FULL) {TABLES}")
-        cursor.execute(ROWS, {"alice": alice.user.pk, "bob": bob.user.pk})
+        cursor.execute(ROWS + TOLD, {"alice": alice.user.pk, "bob": bob.user.pk})
         # An index alone serves a list once no older transaction, as of the server of an earlier
         # test, may have to see what was in the table before.
         until(lambda: not older_transactions(cursor), seconds=60)
@@ -174,6 +189,10 @@ def admin_paths(bob: Person) -> Iterator[str]:
     yield from (f"/admin/accounts/user/?status__exact={status}" for status in User.Status)
     for query in ("", f"author={bob.id}&"):
         yield from (f"/admin/posts/post/?{query}status__exact={status}" for status in Post.Status)
+    told = Notification.objects.filter(recipient=bob.user).latest("pk")
+    yield f"/admin/notifications/notification/{told.pk}/change/"
+    for query in ("", f"recipient={bob.id}&"):
+        yield from (f"/admin/notifications/notification/?{query}{one}" for one in ("", "p=30"))
     for page in ("", "p=30"):
         yield f"/admin/accounts/user/?{page}"
         yield f"/admin/admin/logentry/?{page}"
@@ -197,6 +216,8 @@ def paths(alice: Person, bob: Person, *, signed_in: bool) -> Iterator[str]:
             yield f"/api/v1/users/{user.id}/following?"
         yield "/api/v1/messages/conversations?"
         yield f"/api/v1/messages?userId={bob.id}&"
+        yield "/api/v1/notifications?"
+        yield "/api/v1/notifications?unread=true&"
 
 
 def problems(client: Any, path: str, page: str) -> Iterator[str]:

@@ -1,12 +1,15 @@
 """Tasks for tests. Their effect is a post, since a row shows how often it happened."""
 
 import time
+from datetime import datetime
 from uuid import UUID
+
+from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.core.errors import BadRequest
 from apps.jobs.steps import current_job
-from apps.jobs.tasks import IDLE, URGENT, job
+from apps.jobs.tasks import IDLE, URGENT, NotYet, job
 from apps.posts.models import Post
 from apps.posts.services import post_create
 
@@ -46,6 +49,14 @@ def write_and_fail(author_id: str, title: str) -> None:
 def refuse() -> None:
     """Refuse, which another attempt would do too."""
     raise BadRequest
+
+
+@job(attempts=3, atomic=False)
+def write_on_sunday(author_id: str, title: str, sunday: str) -> None:
+    """Write a post, or wait for a day."""
+    if timezone.now() < datetime.fromisoformat(sunday):
+        raise NotYet(datetime.fromisoformat(sunday))
+    write(author_id, title)
 
 
 @job(atomic=False)

@@ -102,6 +102,30 @@ def test_a_job_is_tried_as_often_as_it_may_and_then_fails(alice: Person) -> None
     assert jobs_take("worker", QUEUES, 1) == []
 
 
+def test_a_job_whose_time_has_not_come_waits_for_it_with_all_attempts(alice: Person) -> None:
+    sunday = timezone.now() + timedelta(days=3)
+    job = enqueued(tasks.write_on_sunday, alice.id, "Sunday", sunday.isoformat())
+    waiting = work()
+    assert (waiting.status, waiting.attempts, waiting.due_at) == ("pending", 0, sunday)
+    assert jobs_take("worker", QUEUES, 1) == []
+    Job.objects.filter(pk=job.pk).update(
+        due_at=timezone.now(),
+        arguments={"args": [alice.id, "Sunday", "2026-01-04T00:00:00+00:00"], "kwargs": {}},
+    )
+    assert work().status == "completed"
+    assert (titles(), Job.objects.count()) == (["Sunday"], 1)
+
+
+def test_a_worker_that_has_lost_a_job_does_not_postpone_it(alice: Person) -> None:
+    enqueued(tasks.write_on_sunday, alice.id, "Sunday", "2100-01-03T00:00:00+00:00")
+    lost = take()
+    lose(lost)
+    held = take()
+    attempt(lost)
+    found = Job.objects.get()
+    assert (found.status, found.lease) == ("processing", held.lease)
+
+
 def test_a_refusal_is_final() -> None:
     enqueued(tasks.refuse)
     assert work().status == "failed"

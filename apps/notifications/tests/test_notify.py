@@ -54,7 +54,7 @@ def test_a_key_is_told_once(alice: Person, bob: Person) -> None:
     tell([alice])
     assert [one.recipient_id for one in tell([alice, bob])] == [bob.user.pk]
     assert len(frames(alice)) == len(frames(bob)) == 1
-    assert Delivery.objects.count() == 4
+    assert Delivery.objects.count() == 6
 
 
 def test_nobody_is_told_of_a_change_that_is_undone(alice: Person) -> None:
@@ -122,7 +122,7 @@ def test_things_of_a_group_are_one_notification_while_it_is_unread(
     assert one["actor"]["name"] == "Carol"
     assert [frame["count"] for frame in frames(alice)] == [1, 2]
     assert {frame["id"] for frame in frames(alice)} == {one["id"]}
-    assert Delivery.objects.count() == 2
+    assert Delivery.objects.count() == 3
 
 
 def test_a_key_of_a_group_counts_once(alice: Person) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from apps.accounts.tests.people import Person
-from apps.notifications.models import Delivery, Notification, Preferences
+from apps.core.tests.together import together
+from apps.notifications.models import Notification, Preferences
 from apps.notifications.tests.test_notify import tell
 from apps.realtime.models import LoggedEvent, Stream
 from testing.client import ContractClient
@@ -56,14 +57,14 @@ def test_only_unread_ones_are_listed_and_counted_on_request(alice: Person) -> No
     }
 
 
-def test_what_is_pending_of_a_read_notification_is_cancelled(alice: Person) -> None:
-    [told] = tell([alice])
-    Delivery.objects.filter(channel="push").update(decision="pending", reason="due")
-    alice.post("/notifications/read", {"all": True})
-    shown = alice.get(f"/notifications/{told.pk}/deliveries").json()["data"]
+def test_what_is_pending_of_a_read_notification_is_cancelled(verified: Person) -> None:
+    [told] = tell([verified])
+    verified.post("/notifications/read", {"all": True})
+    shown = verified.get(f"/notifications/{told.pk}/deliveries").json()["data"]
     assert [(one["channel"], one["decision"], one["reason"]) for one in shown] == [
         ("websocket", "sent", "sent"),
-        ("push", "cancelled", "read"),
+        ("email", "cancelled", "read"),
+        ("push", "skipped", "no_subscription"),
     ]
 
 
@@ -182,3 +183,29 @@ def test_a_stale_change_is_refused(alice: Person) -> None:
     response = alice.put(PREFERENCES, {"digest": "off"}, **{"If-Match": etag})
     assert response.status_code == 412
     assert Preferences.objects.values().get() == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_changes_at_once_both_hold(alice: Person) -> None:
+    outcomes = together(
+        lambda: alice.put(PREFERENCES, {"categories": {"likes": False}}).status_code,
+        lambda: alice.put(PREFERENCES, {"categories": {"jobs": False}}).status_code,
+    )
+    assert outcomes == [200, 200]
+    shown = alice.get(PREFERENCES).json()["data"]["categories"]
+    assert {name for name, on in shown.items() if not on} == {"likes", "jobs"}
+    assert Preferences.objects.get().version == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_changes_of_the_same_state_at_once_one_is_refused(alice: Person) -> None:
+    etag = alice.get(PREFERENCES)["ETag"]
+
+    def change(body: Any) -> Any:
+        return lambda: alice.put(PREFERENCES, body, **{"If-Match": etag}).status_code
+
+    outcomes = together(change({"digest": "daily"}), change({"pushEnabled": False}))
+    assert sorted(map(int, outcomes)) == [200, 412]  # type: ignore[arg-type]
+    found = Preferences.objects.get()
+    assert found.version == 1
+    assert (found.digest == "daily", found.push_enabled is False).count(True) == 1
