@@ -3,6 +3,7 @@ starts."""
 
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from itertools import combinations
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ from django.core.checks import Warning as Caution
 
 from apps.core.features import limits
 from config import env
-from config.secrets import HOW_TO_MAKE_ONE, SECRET_BYTES, is_repetitive
+from config.secrets import HOW_TO_MAKE_ONE, SECRET_BYTES, is_repetitive, signing_secrets
 
 MAKE_ONE = f"Make one with: {HOW_TO_MAKE_ONE}"
 
@@ -35,13 +36,7 @@ def _in_production() -> bool:
 
 
 def _unsafe_anywhere() -> Iterator[CheckMessage]:
-    yield from _too_short("JWT_SECRET", settings.JWT_SECRET)
-    if settings.JWT_SECRET == settings.SECRET_KEY:
-        yield Error(
-            "JWT_SECRET and APP_SECRET_KEY are the same.",
-            hint="Give each its own, so that a leak of one does not open the other. " + MAKE_ONE,
-            id="parley.E003",
-        )
+    yield from _weak_secrets()
     if settings.CORS_ALLOW_CREDENTIALS and "*" in settings.CORS_ALLOWED_ORIGINS:
         yield Error(
             "CORS_ALLOWED_ORIGINS is * while CORS_ALLOW_CREDENTIALS is true.",
@@ -73,6 +68,16 @@ def _unsafe_anywhere() -> Iterator[CheckMessage]:
             hint="The cluster carries wake-ups only. Name a Redis for presence and limits.",
             id="parley.E006",
         )
+
+
+def _weak_secrets() -> Iterator[CheckMessage]:
+    used = signing_secrets()
+    for name in ("JWT_SECRET", "VAPID_SECRET"):
+        yield from _too_short(name, used[name])
+    hint = f"Give each its own, so that a leak of one does not open the other. {MAKE_ONE}"
+    for (one, secret), (other, another) in combinations(used.items(), 2):
+        if secret == another:
+            yield Error(f"{other} and {one} are the same.", hint=hint, id="parley.E003")
 
 
 def _unsafe_in_production() -> Iterator[CheckMessage]:
@@ -112,10 +117,7 @@ def _unsafe_in_production() -> Iterator[CheckMessage]:
 
 
 def _unsafe_secrets() -> Iterator[CheckMessage]:
-    for name, value in (
-        ("APP_SECRET_KEY", settings.SECRET_KEY),
-        ("JWT_SECRET", settings.JWT_SECRET),
-    ):
+    for name, value in signing_secrets().items():
         if not env.text(name):
             yield Error(
                 f"{name} is not set in production.",

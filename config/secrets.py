@@ -31,7 +31,11 @@ def is_repetitive(secret: str) -> bool:
 
 
 # The files in var/ that hold them, by the settings that go before.
-FILES = {"APP_SECRET_KEY": "app-secret", "JWT_SECRET": "jwt-secret"}
+FILES = {
+    "APP_SECRET_KEY": "app-secret",
+    "JWT_SECRET": "jwt-secret",
+    "VAPID_SECRET": "vapid-secret",
+}
 
 
 def kept_secret(path: Path) -> str:
@@ -52,7 +56,11 @@ def signing_secrets() -> dict[str, str]:
     """Return the secrets that this process uses, by the names of their settings."""
     from django.conf import settings
 
-    return {"APP_SECRET_KEY": settings.SECRET_KEY, "JWT_SECRET": settings.JWT_SECRET}
+    return {
+        "APP_SECRET_KEY": settings.SECRET_KEY,
+        "JWT_SECRET": settings.JWT_SECRET,
+        "VAPID_SECRET": settings.VAPID_SECRET,
+    }
 
 
 def require_usable(given: Mapping[str, str]) -> None:

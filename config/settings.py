@@ -351,6 +351,9 @@ EMAIL_USE_TLS, EMAIL_USE_SSL = MAIL_SERVER.starttls, MAIL_SERVER.tls
 EMAIL_TIMEOUT = 10
 SERVER_EMAIL = DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "parley@localhost")
 
+# --- Web push ------------------------------------------------------------------------------------
+VAPID_SECRET = env.secret("VAPID_SECRET", DATA_DIR / "vapid-secret")
+
 # --- Error reports -------------------------------------------------------------------------------
 ADMIN_EMAILS = env.emails("ADMIN_EMAILS")
 # For `manage.py sendtestemail --admins`.

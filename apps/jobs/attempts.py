@@ -13,6 +13,7 @@ from django_tasks.utils import normalize_json
 from apps.core.errors import DomainError
 from apps.core.metrics import JOB_SECONDS, Histogram
 from apps.jobs.enqueuing import task_of
+from apps.jobs.errors import TryLater
 from apps.jobs.models import Job
 from apps.jobs.services import LeaseLost, job_complete, job_fail, job_postpone
 from apps.jobs.steps import running
@@ -67,7 +68,10 @@ def _call(task: JobTask[Any, Any], job: Job) -> Any:
 
 def _fail(job: Job, error: Exception) -> None:
     again_in = None if isinstance(error, DomainError) else retry_seconds_after(job)
-    log.warning("job failed", job=str(job.pk), task=job.task, again_in=again_in, exc_info=error)
+    shown: Exception | None = error
+    if isinstance(error, TryLater):
+        again_in, shown = again_in and max(again_in, error.seconds), None
+    log.warning("job failed", job=str(job.pk), task=job.task, again_in=again_in, exc_info=shown)
     said = f"{type(error).__name__}: {error}"
     _end(job, partial(job_fail, job, said, again_in=again_in))
 

@@ -13,3 +13,12 @@ class JobEnded(BadRequest):
 
 class JobNotFailed(BadRequest):
     message = "Only a job that failed or was cancelled can be tried again"
+
+
+class TryLater(Exception):
+    """A task wants its job tried again, in so many seconds at the earliest. That is no fault, so
+    the log has no traceback of it."""
+
+    def __init__(self, reason: str, seconds: float = 0) -> None:
+        super().__init__(reason)
+        self.seconds = seconds

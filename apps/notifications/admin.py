@@ -1,7 +1,6 @@
 """Notifications in the admin pages: moderators see what became of each and why, and not what it
 tells, which may quote messages."""
 
-
 from django.contrib import admin
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString

@@ -11,7 +11,7 @@ FEATURE = Feature(
     routes={"notifications": NotificationViewSet},
     pages=PAGES,
     # The server of a mail provider unsubscribes for many users.
-    limits={"unsubscribe": 120},
+    limits={"push_subscription": 60, "unsubscribe": 120},
     prunes={"notifications": notifications_prune},
     personal_data=PERSONAL_DATA,
     enums={

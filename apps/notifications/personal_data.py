@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 
 from apps.core.features import PersonalData
 from apps.jobs.models import Job
-from apps.notifications.models import CountedKey, Notification, Preferences
+from apps.notifications.models import CountedKey, Notification, Preferences, PushSubscription
 
 EXPORTED = (
     *("id", "category", "type", "title", "body", "url", "actor", "count", "data", "key"),
@@ -36,6 +36,7 @@ def _erase(user_id: UUID, _: UUID) -> Mapping[str, int]:
         "counted keys": CountedKey.objects.filter(
             Q(recipient=user_id) | Q(key__contains=str(user_id))
         ).delete()[0],
+        "push subscriptions": PushSubscription.objects.filter(session__user=user_id).delete()[0],
         # The first argument of a digest is its user.
         "digests": Job.objects.filter(
             task__startswith="apps.notifications.tasks.", arguments__args__0=str(user_id)
@@ -57,6 +58,12 @@ PERSONAL_DATA = PersonalData(
         ),
         "notification_preferences": lambda user_id: Preferences.objects.filter(user=user_id).values(
             *PREFERENCES
+        ),
+        # Without the keys, with which others could write to the browser.
+        "push_subscriptions": lambda user_id: (
+            PushSubscription.objects.filter(session__user=user_id)
+            .order_by("pk")
+            .values("id", "session_id", "endpoint", "created_at", "last_sent_at")
         ),
     },
     erase=_erase,

@@ -1,7 +1,7 @@
 """The encryption of what is pushed to a browser (RFC 8291), which no push service can read."""
 
 import os
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -21,7 +21,7 @@ LONGEST = RECORD - (SALT_BYTES + 4 + 1 + POINT_BYTES) - 1 - 16
 
 def decoded(text: str) -> bytes:
     """Return the bytes of base64url with or without its padding; raise ValueError."""
-    return urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+    return b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", validate=True)
 
 
 def encoded(data: bytes) -> str:

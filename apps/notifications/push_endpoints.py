@@ -3,14 +3,15 @@ it has to be one at which only a push service is found, and never a machine of o
 
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from apps.core.errors import Invalid
-from apps.notifications.push_encryption import AUTH_BYTES, CURVE, decoded
+from apps.core.errors import FieldError, Invalid
+from apps.notifications.push_encryption import AUTH_BYTES, CURVE, POINT_BYTES, decoded
 
 LONGEST_ENDPOINT = 2048
 HTTPS_PORT = 443
@@ -25,6 +26,23 @@ Address = tuple[str, int]
 
 class NotPublic(Exception):
     """A host has an address that is not on the public internet."""
+
+
+def require_subscription(endpoint: str, p256dh: str, auth: str) -> None:
+    """Raise Invalid, which names each wrong field, unless all are as a browser gives them."""
+    checks: Sequence[Callable[[], None]] = (
+        partial(require_endpoint, endpoint),
+        partial(require_p256dh, p256dh),
+        partial(require_auth, auth),
+    )
+    errors: list[FieldError] = []
+    for check in checks:
+        try:
+            check()
+        except Invalid as refusal:
+            errors += refusal.errors
+    if errors:
+        raise Invalid(errors=errors)
 
 
 def require_endpoint(endpoint: str) -> None:
@@ -45,12 +63,20 @@ def require_endpoint(endpoint: str) -> None:
         raise _wrong("endpoint", "Use the name of a public host.")
 
 
-def require_keys(p256dh: str, auth: str) -> None:
-    """Raise Invalid, which names the field, unless both are what a browser gives."""
+def require_p256dh(key: str) -> None:
+    """Raise Invalid, which names the field, unless it is a point as base64url."""
     try:
-        ec.EllipticCurvePublicKey.from_encoded_point(CURVE, decoded(p256dh))
+        data = decoded(key)
+        ec.EllipticCurvePublicKey.from_encoded_point(CURVE, data)
     except ValueError:
-        raise _wrong("keys.p256dh", "This is no point on the curve P-256, as base64url.") from None
+        data = b""
+    # A shorter form of a point is none that browsers give, and would not encrypt to their key.
+    if len(data) != POINT_BYTES:
+        raise _wrong("keys.p256dh", "This is no point on the curve P-256, as base64url.")
+
+
+def require_auth(auth: str) -> None:
+    """Raise Invalid, which names the field, unless it is a secret as base64url."""
     try:
         size = len(decoded(auth))
     except ValueError:

@@ -11,6 +11,7 @@ from apps.core.http.pagination import ListQuery
 from apps.core.serializers import CamelSerializer, Identifier, ShortList, Text
 from apps.notifications.categories import categories
 from apps.notifications.models import Channel, Delivery, Preferences
+from apps.notifications.push_endpoints import LONGEST_ENDPOINT
 from apps.notifications.unsubscribe_links import LONGEST_TOKEN
 
 MOST_IDS = 500
@@ -191,3 +192,39 @@ def _quiet_hours(thing: Preferences) -> dict[str, str] | None:
     if thing.quiet_from is None or thing.quiet_to is None:
         return None
     return {"from": thing.quiet_from, "to": thing.quiet_to, "timezone": thing.timezone}
+
+
+class PushKeysInput(CamelSerializer):
+    """The keys of a browser, as base64url."""
+
+    p256dh = Text(min_length=1, max_length=100)
+    auth = Text(min_length=1, max_length=32)
+
+
+class PushSubscriptionInput(CamelSerializer):
+    """What a browser returns as PushSubscription.toJSON()."""
+
+    endpoint = Text(min_length=1, max_length=LONGEST_ENDPOINT)
+    expiration_time = serializers.FloatField(
+        required=False, allow_null=True, help_text="Not kept: push services say what has ended."
+    )
+    keys = PushKeysInput()
+
+
+class PushSubscriptionOutput(CamelSerializer):
+    """A browser to which messages are pushed."""
+
+    id = serializers.UUIDField()
+    endpoint = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    last_sent_at = serializers.DateTimeField(
+        allow_null=True, help_text="When its push service last took a message."
+    )
+
+
+class PushKeyOutput(CamelSerializer):
+    """The key that a browser needs to subscribe."""
+
+    public_key = serializers.CharField(
+        help_text="A point on the curve P-256, as base64url: the `applicationServerKey`."
+    )

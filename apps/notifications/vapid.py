@@ -1,12 +1,15 @@
 """The key by which push services know this server, and what it signs with it (RFC 8292)."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import parseaddr
 from functools import lru_cache
 from hashlib import sha512
 from urllib.parse import urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
+from django.conf import settings
 
 from apps.notifications.push_encryption import CURVE, encoded, point
 
@@ -29,6 +32,26 @@ def private_key(secret: str) -> ec.EllipticCurvePrivateKey:
 def public_key(secret: str) -> str:
     """Return the public key as browsers take it, as their `applicationServerKey`."""
     return encoded(point(private_key(secret).public_key()))
+
+
+@dataclass(frozen=True)
+class PushKey:
+    """The public key of this server."""
+
+    public_key: str
+
+
+def push_key() -> PushKey:
+    """Return the public key of this server."""
+    return PushKey(public_key(settings.VAPID_SECRET))
+
+
+def contact() -> str:
+    """Return where push services find the operator: the address of the server, or that of its mails
+    if it has no public one."""
+    if settings.APP_URL.startswith("https:"):
+        return str(settings.APP_URL)
+    return f"mailto:{parseaddr(settings.DEFAULT_FROM_EMAIL)[1]}"
 
 
 def authorization(endpoint: str, secret: str, contact: str) -> str:

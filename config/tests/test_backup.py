@@ -90,6 +90,7 @@ def test_secrets_are_in_a_backup_only_if_they_are_asked_for(db: Any, tmp_path: P
     assert Archive(with_them).secrets() == {
         "APP_SECRET_KEY": settings.SECRET_KEY,
         "JWT_SECRET": settings.JWT_SECRET,
+        "VAPID_SECRET": settings.VAPID_SECRET,
     }
     texts = [zipfile.ZipFile(without).read(name) for name in zipfile.ZipFile(without).namelist()]
     assert not any(settings.JWT_SECRET.encode() in text for text in texts)

@@ -31,6 +31,7 @@ from apps.chat.services import Draft, message_send
 from apps.chat.tests.factories import new_message
 from apps.core.features import personal_data
 from apps.notifications.services import Group, notify
+from apps.notifications.tests.push_service import Browser
 from apps.posts.models import Post
 from apps.posts.services import post_create, post_delete
 from apps.posts.view_counts import views_save
@@ -91,6 +92,7 @@ def ada(bob: Person, carol: Person, moderator: Person) -> Person:
         notify([bob.user.pk], actor=ada.user, data={"author": ada.id}, key="one", **told)
         notify([ada.user.pk], actor=bob.user, key="two", group=news, **told)
     ada.put("/notifications/preferences", {"digest": "daily"})
+    ada.post("/notifications/push-subscriptions", Browser("adas").subscription)
     user_set_status(moderator.user, user=ada.user, status="suspended")
     user_set_status(moderator.user, user=ada.user, status="active")
     return ada

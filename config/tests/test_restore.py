@@ -241,6 +241,7 @@ def test_secrets_come_back_on_demand_unless_a_setting_differs(
     restore(with_them, with_secrets=True)
     assert secrets.kept_secret(tmp_path / "jwt-secret") == settings.JWT_SECRET
     assert secrets.kept_secret(tmp_path / "app-secret") == settings.SECRET_KEY
+    assert secrets.kept_secret(tmp_path / "vapid-secret") == settings.VAPID_SECRET
     assert (tmp_path / "jwt-secret").stat().st_mode & 0o777 == 0o600
 
 

@@ -15,6 +15,7 @@ from testing.server import run_python
 
 SQLITE = {"default": {"ENGINE": "django.db.backends.sqlite3"}}
 A_SECRET, ANOTHER_SECRET = "A secret of this test." * 3, "Another secret of a test." * 3
+A_THIRD_SECRET = "A third secret of this test." * 3
 POSTGRESQL = {"default": {"ENGINE": "django.db.backends.postgresql"}}
 
 
@@ -26,6 +27,7 @@ def safe(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     monkeypatch.setenv("APP_SECRET_KEY", A_SECRET)
     monkeypatch.setenv("JWT_SECRET", ANOTHER_SECRET)
+    monkeypatch.setenv("VAPID_SECRET", A_THIRD_SECRET)
     monkeypatch.setattr(env, "declared", set(env.declared))
     for name, value in SAFE.items():
         monkeypatch.setattr(configured, name, value)
@@ -36,6 +38,7 @@ SAFE: dict[str, Any] = {
     "DEBUG": False,
     "SECRET_KEY": A_SECRET,
     "JWT_SECRET": ANOTHER_SECRET,
+    "VAPID_SECRET": A_THIRD_SECRET,
     "ALLOWED_HOSTS": ["chat.example.com"],
     "CORS_ALLOWED_ORIGINS": ["https://app.example.com"],
     "RATE_LIMIT_REQUESTS_PER_SECOND": 100,
@@ -68,6 +71,8 @@ def test_the_settings_of_this_run_give_no_serious_message() -> None:
     [
         ({"JWT_SECRET": ANOTHER_SECRET[:63]}, ("parley.E002", "JWT_SECRET")),
         ({"JWT_SECRET": A_SECRET}, ("parley.E003", "JWT_SECRET")),
+        ({"VAPID_SECRET": A_THIRD_SECRET[:63]}, ("parley.E002", "VAPID_SECRET")),
+        ({"VAPID_SECRET": ANOTHER_SECRET}, ("parley.E003", "VAPID_SECRET")),
         ({"CORS_ALLOWED_ORIGINS": ["*"]}, ("parley.E004", "CORS_ALLOWED_ORIGINS")),
         ({"RATE_LIMIT_BURST": 99}, ("parley.W001", "RATE_LIMIT_BURST")),
         ({"DATABASES": SQLITE}, ("parley.W002", "REDIS_URL")),
@@ -93,6 +98,7 @@ PRODUCTION: list[tuple[dict[str, Any], tuple[str, str]]] = [
     ({"SECRET_KEY": A_SECRET[:63]}, ("parley.E002", "APP_SECRET_KEY")),
     ({"SECRET_KEY": "changeme" * 8}, ("parley.E014", "APP_SECRET_KEY")),
     ({"JWT_SECRET": "changeme" * 8}, ("parley.E014", "JWT_SECRET")),
+    ({"VAPID_SECRET": "changeme" * 8}, ("parley.E014", "VAPID_SECRET")),
     ({"ALLOWED_HOSTS": ["a", "*"]}, ("parley.E013", "APP_ALLOWED_HOSTS")),
     ({"REDIS_URL": ""}, ("parley.W010", "DATABASE_URL")),
     ({"MAIL_SERVER": env.MailServer("filebased")}, ("parley.W014", "EMAIL_URL")),
@@ -115,7 +121,7 @@ def test_a_setting_that_is_unsafe_in_production_is_reported_only_there(
     assert found() == []
 
 
-@pytest.mark.parametrize("name", ["APP_SECRET_KEY", "JWT_SECRET"])
+@pytest.mark.parametrize("name", ["APP_SECRET_KEY", "JWT_SECRET", "VAPID_SECRET"])
 def test_production_does_not_generate_secrets(
     safe: None, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.core.errors import BadRequest
+from apps.jobs.errors import TryLater
 from apps.jobs.steps import current_job
 from apps.jobs.tasks import IDLE, URGENT, NotYet, job
 from apps.posts.models import Post
@@ -49,6 +50,12 @@ def write_and_fail(author_id: str, title: str) -> None:
 def refuse() -> None:
     """Refuse, which another attempt would do too."""
     raise BadRequest
+
+
+@job(attempts=2)
+def wait_for_wind(seconds: float) -> None:
+    """Ask to be tried again later."""
+    raise TryLater("No wind", seconds)
 
 
 @job(attempts=3, atomic=False)

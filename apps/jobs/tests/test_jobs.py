@@ -147,6 +147,18 @@ def test_urgent_jobs_are_done_first(alice: Person) -> None:
     assert titles() == ["first", "second", "last"]
 
 
+@pytest.mark.parametrize(("asked", "least"), [(600, 600), (0, 1)])
+def test_a_task_may_ask_to_be_tried_later_but_no_sooner(asked: float, least: float) -> None:
+    enqueued(tasks.wait_for_wind, asked)
+    before = timezone.now()
+    job = work()
+    assert (job.status, job.error) == ("pending", "TryLater: No wind")
+    assert job.due_at is not None
+    assert job.due_at - before >= timedelta(seconds=least)
+    Job.objects.update(due_at=before)
+    assert work().status == "failed"
+
+
 def test_another_priority_is_refused() -> None:
     with pytest.raises(InvalidTaskError, match="priority is one of"):
         tasks.refuse.using(priority=7)

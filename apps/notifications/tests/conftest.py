@@ -1,6 +1,8 @@
-"""The clock and the mailbox of the tests of notifications."""
+"""The clock, the mailbox and the push service of the tests of notifications."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -9,6 +11,7 @@ from apps.accounts.tests.people import Person
 from apps.jobs.models import Job
 from apps.mail.tests.conftest import mailbox
 from apps.mail.tests.mailbox import Mailbox
+from apps.notifications.tests.push_service import PushService, make_certificate, push_service_on
 
 __all__ = ["mailbox"]
 
@@ -56,3 +59,14 @@ def verified(alice: Person) -> Person:
     alice.user.email_verified = True
     alice.user.save(update_fields=["email_verified"])
     return alice
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def push_service(certificate: Path) -> Iterator[PushService]:
+    with push_service_on(certificate) as service:
+        yield service

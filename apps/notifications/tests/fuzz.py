@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 from django.db import transaction
 
 from apps.notifications.services import notify
+from apps.notifications.tests.push_service import Browser
 from testing.fuzz.knowledge import Knowledge
 from testing.fuzz.people import EACH, People, Person
 
@@ -30,7 +31,24 @@ KNOWLEDGE = Knowledge(
         "notifications_read": {"body.ids[*]": "notifications"},
     },
     past=_past,
-    reasons={"Send either ids, or all: true.", "There is no such time zone."},
+    reasons={
+        "Send either ids, or all: true.",
+        "There is no such time zone.",
+        "Use an https address without a fragment.",
+        "Use an address without a user or a port.",
+        "Use the name of a public host.",
+        "This is no address.",
+        "This is no point on the curve P-256, as base64url.",
+        "Use 16 bytes, as base64url.",
+    },
     things={"notifications_deliveries": _notification_of},
-    values={"ids": lambda caller, other: [_notification_of(caller, other)]},
+    values={
+        "ids": lambda caller, other: [_notification_of(caller, other)],
+        "notifications_push_subscription_add.endpoint": lambda caller, other: (
+            f"https://push.example.com/{uuid4()}"
+        ),
+        "notifications_push_subscription_add.keys": lambda caller, other: Browser(
+            "fuzz"
+        ).subscription["keys"],
+    },
 )

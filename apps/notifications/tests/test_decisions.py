@@ -11,6 +11,8 @@ import pytest
 from apps.notifications.decisions import QuietHours, Situation, Wanted, decide
 
 NIGHT = QuietHours(time(22), time(7), "Europe/Berlin")
+LATE = QuietHours(time(22), time(10), "UTC")
+OVERSEAS = QuietHours(time(22), time(7), "America/New_York")
 SIESTA = QuietHours(time(13), time(15), "Europe/Madrid")
 # Clocks in Berlin go from 2:00 to 3:00 on 29 March 2026, at 1:00 UTC, and from 3:00 back to 2:00 on
 # 25 October 2026, at 1:00 UTC.
@@ -297,6 +299,43 @@ CASES: list[tuple[str, str, str, dict[str, Any], str, str, str | None]] = [
         "pending",
         "digest",
         "01-16 09:00",
+    ),
+    # What was changed while it waited.
+    (
+        "longer quiet hours",
+        "email",
+        "01-16 08:01",
+        {"wanted": Wanted(digest=True, quiet=LATE), "created_at": at(NOON)},
+        "pending",
+        "digest",
+        "01-16 10:00",
+    ),
+    (
+        "another zone",
+        "email",
+        "01-16 08:01",
+        {"wanted": Wanted(digest=True, quiet=OVERSEAS), "created_at": at("01-15 20:00")},
+        "pending",
+        "digest",
+        "01-16 13:00",
+    ),
+    (
+        "a digest turned off",
+        "email",
+        "01-16 08:01",
+        {"created_at": at(NOON)},
+        "pending",
+        "due",
+        "01-16 08:01",
+    ),
+    (
+        "a digest turned on",
+        "email",
+        "01-15 12:05",
+        {"wanted": DAILY, "created_at": at(NOON)},
+        "pending",
+        "digest",
+        "01-16 08:00",
     ),
     (
         "read before the digest",

@@ -190,8 +190,3 @@ def test_a_suspended_user_and_one_who_is_gone_get_no_digest(
     clock.pass_to(TOMORROW)
     assert mailbox.mails() == []
     assert why(reader)["email"] == ("skipped", "account_disabled")
-
-
-def test_a_message_is_pushed_at_once_all_the_same(reader: Person) -> None:
-    tell([reader])
-    assert why(reader)["push"] == ("skipped", "no_subscription")

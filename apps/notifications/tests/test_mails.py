@@ -14,6 +14,7 @@ from apps.jobs.attempts import attempt
 from apps.jobs.leases import jobs_take
 from apps.jobs.models import Job
 from apps.jobs.tasks import QUEUES
+from apps.mail.sending import send
 from apps.mail.tests.mailbox import Mailbox, text_of
 from apps.mail.tests.test_sending import mail_server
 from apps.notifications import delivering, tasks
@@ -63,14 +64,15 @@ def test_a_mail_says_what_happened_who_did_it_and_how_to_stop_it(
             "http://localhost:8080/posts/boats",
         ):
             assert part in shown
-        assert "your notifications include: Posts of users whom one follows." in shown
+        sentence = "your notifications include: Posts of users whom one follows."
+        assert sentence in shown.replace("\n", " ")
         assert "Stop these mails" in shown
     assert why(verified)["email"] == ("sent", "sent")
     assert due() == []
 
 
 def test_what_users_wrote_is_no_markup_and_no_header(verified: Person, mailbox: Mailbox) -> None:
-    tell([verified], title="<b>Boats</b>\r\nBcc: eve@example.com\x00", body="<script>")
+    tell([verified], title="<b>Boats</b>\r\nBcc: eve@example.com\x07", body="<script>")
     [mail] = mailbox.mails()
     assert subjects(mailbox) == ["<b>Boats</b> Bcc: eve@example.com"]
     assert mail["Bcc"] is None
@@ -271,8 +273,6 @@ def test_a_worker_killed_between_the_mail_and_its_mark_sends_it_with_the_same_id
 def test_what_is_read_while_it_leaves_has_left(
     verified: Person, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send = tasks.send
-
     def send_and_read(*given: Any) -> None:
         send(*given)
         read(verified)

@@ -33,7 +33,7 @@ def click(client: ContractClient, path: str) -> Any:
 
 
 def chosen(alice: Person) -> tuple[bool, list[str]]:
-    """Return whether Alice gets mails, and of which categories she gets none."""
+    """Return whether Alice is mailed, and the categories of which no mail is sent to them."""
     found = Preferences.objects.filter(user=alice.user).first() or Preferences()
     return found.email_enabled, found.email_categories_off
 

@@ -1,21 +1,14 @@
 """What is pushed to a browser, and what becomes of it."""
 
 import socket
-import ssl
-import threading
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 from uuid import UUID
 
 import jwt
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from apps.core.errors import Invalid
 from apps.notifications.push_encryption import CURVE, LONGEST, decoded, encoded, encrypt, point
@@ -23,15 +16,19 @@ from apps.notifications.push_endpoints import (
     NotPublic,
     is_public,
     public_addresses,
+    require_auth,
     require_endpoint,
-    require_keys,
+    require_p256dh,
 )
+from apps.notifications.tests.push_service import HOST, PushService, network_at
 from apps.notifications.vapid import private_key, public_key
-from apps.notifications.web_push import Network, Outcome, Result, Sender, Target, web_push
+from apps.notifications.web_push import Outcome, Result, Sender, Target, web_push
 
 # The example of RFC 8291, section 5.
 P256DH = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
 AUTH = "BTBZMqHH6r4Tts7J_aSIgg"
+# The same point in its short form.
+COMPRESSED = encoded(bytes([2 + decoded(P256DH)[-1] % 2]) + decoded(P256DH)[1:33])
 SENDER = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"
 SALT = "DGv6ra1nlYgDCS1FRnbzlw"
 BODY = (
@@ -39,7 +36,6 @@ BODY = (
     "6TlzAC8wEqKK6PBru3jl7A_yl95bQpu6cVPTpK4Mqgkf1CXztLVBSt2Ks3oZwbuwXPXLWyouBWLVWGNWQexSgSxsj_Qu"
     "lcy4a-fN"
 )
-HOST = "push.example.com"
 ALICE = Target(f"https://{HOST}/alice", P256DH, AUTH)
 US = Sender("a secret " * 8, "https://parley.example.com")
 ID = UUID("0193a000-0000-7000-8000-000000000001")
@@ -63,74 +59,13 @@ def test_a_secret_always_gives_the_same_key() -> None:
     assert public_key("one") != public_key("another")
 
 
-class Sink(BaseHTTPRequestHandler):
-    """A push service that answers every message with one status."""
-
-    status = 201
-    answer: dict[str, str] = {}
-    heard: list[dict[str, str]] = []
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.heard.append({"path": self.path, **dict(self.headers)})
-        self.send_response(self.status)
-        for name, value in self.answer.items():
-            self.send_header(name, value)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    key, now = ec.generate_private_key(CURVE), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path = tmp_path_factory.mktemp("tls") / "push.pem"
-    path.write_bytes(secret + made.public_bytes(Encoding.PEM))
-    return path
-
-
-@pytest.fixture
-def sink(certificate: Path) -> Iterator[tuple[type[Sink], Network]]:
-    handler = type("OneSink", (Sink,), {"heard": []})
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        port = server.server_address[1]
-        yield handler, _network(certificate, port)
-        server.shutdown()
-
-
-def _network(certificate: Path, port: int, time_limit: float = 10.0) -> Network:
-    def tls() -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=certificate)
-
-    return Network(lambda _: [("127.0.0.1", port)], tls, time_limit)
-
-
 def test_a_message_arrives_with_its_id_and_the_signature_of_the_server(
-    sink: tuple[type[Sink], Network],
+    push_service: PushService,
 ) -> None:
-    handler, network = sink
-    assert web_push(ALICE, {"title": "Hi"}, ID, US, network).result is Result.SENT
-    [heard] = handler.heard
-    assert (heard["path"], heard["Topic"], heard["Content-Encoding"]) == (
-        "/alice",
-        ID.hex,
-        "aes128gcm",
-    )
-    token = heard["Authorization"].removeprefix("vapid t=").partition(",")[0]
+    assert web_push(ALICE, {"title": "Hi"}, ID, US, push_service.network).result is Result.SENT
+    [(path, headers, _)] = push_service.heard
+    assert (path, headers["Topic"], headers["Content-Encoding"]) == ("/alice", ID.hex, "aes128gcm")
+    token = headers["Authorization"].removeprefix("vapid t=").partition(",")[0]
     key = private_key(US.secret).public_key()
     claims = jwt.decode(token, key, algorithms=["ES256"], audience=f"https://{HOST}")
     assert claims["sub"] == US.contact
@@ -151,29 +86,27 @@ def test_a_message_arrives_with_its_id_and_the_signature_of_the_server(
     ],
 )
 def test_the_answer_decides_what_becomes_of_a_message(
-    sink: tuple[type[Sink], Network],
+    push_service: PushService,
     status: int,
     answer: dict[str, str],
     result: Result,
     retry_after: int | None,
 ) -> None:
-    handler, network = sink
-    handler.status, handler.answer = status, answer
+    push_service.status, push_service.answer = status, answer
     expected = Outcome(result, f"The push service answers {status}", retry_after)
-    assert web_push(ALICE, {}, ID, US, network) == expected
-    assert len(handler.heard) == 1
+    assert web_push(ALICE, {}, ID, US, push_service.network) == expected
+    assert len(push_service.heard) == 1
 
 
-def test_a_certificate_of_another_host_is_no_answer(sink: tuple[type[Sink], Network]) -> None:
-    handler, network = sink
+def test_a_certificate_of_another_host_is_no_answer(push_service: PushService) -> None:
     bob = Target("https://bob.example.com/bob", P256DH, AUTH)
-    assert web_push(bob, {}, ID, US, network).result is Result.LATER
-    assert handler.heard == []
+    assert web_push(bob, {}, ID, US, push_service.network).result is Result.LATER
+    assert push_service.heard == []
 
 
 def test_a_push_service_that_never_answers_ends_at_the_time_limit(certificate: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        network = _network(certificate, silent.getsockname()[1], time_limit=0.2)
+        network = network_at(silent.getsockname()[1], certificate, time_limit=0.2)
         assert web_push(ALICE, {}, ID, US, network).result is Result.LATER
 
 
@@ -199,14 +132,20 @@ def test_an_endpoint_that_is_no_push_service_is_refused(endpoint: str) -> None:
     assert [error.field for error in refused.value.errors] == ["endpoint"]
 
 
-@pytest.mark.parametrize(
-    ("p256dh", "auth", "field"),
-    [("AAAA", AUTH, "keys.p256dh"), ("é", AUTH, "keys.p256dh"), (P256DH, "AAAA", "keys.auth")],
-)
-def test_keys_that_no_browser_gives_are_refused(p256dh: str, auth: str, field: str) -> None:
+@pytest.mark.parametrize("key", ["AAAA", "é", COMPRESSED, P256DH + "!", P256DH[:-4] + "AAAA"])
+def test_a_key_that_no_browser_gives_is_refused(key: str) -> None:
+    require_p256dh(P256DH)
     with pytest.raises(Invalid) as refused:
-        require_keys(p256dh, auth)
-    assert [error.field for error in refused.value.errors] == [field]
+        require_p256dh(key)
+    assert [error.field for error in refused.value.errors] == ["keys.p256dh"]
+
+
+@pytest.mark.parametrize("auth", ["AAAA", "é", AUTH + "!"])
+def test_a_secret_that_no_browser_gives_is_refused(auth: str) -> None:
+    require_auth(AUTH)
+    with pytest.raises(Invalid) as refused:
+        require_auth(auth)
+    assert [error.field for error in refused.value.errors] == ["keys.auth"]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--with-secrets",
             action="store_true",
-            help="Add APP_SECRET_KEY and JWT_SECRET: who has the file can then be any user.",
+            help="Add the signing secrets: who has the file can then be any user.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
