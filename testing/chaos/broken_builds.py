@@ -154,6 +154,30 @@ BUILDS: Mapping[str, Build] = {
         "postgres-stopped",
         statement="ALTER DATABASE parley SET synchronous_commit = off",
     ),
+    "enqueues-after-commit": Build(
+        "jobs in the transaction of what they are for",
+        "notifications",
+        [("apps.posts.services", "jobs_enqueue", broken_jobs.enqueue_after_commit)],
+    ),
+    "forgets-checkpoints": Build(
+        "checkpoints of steps, and uniqueness of notifications",
+        "notifications",
+        [("apps.jobs.steps", "job_advance", broken_jobs.advance_in_memory)],
+        statement="ALTER TABLE notifications_notification DROP CONSTRAINT notification_once",
+    ),
+    "new-id-each-time": Build(
+        "ids of mails that stay the same",
+        "notifications",
+        [("apps.notifications.tasks", "send", broken_jobs.send_with_a_new_id)],
+    ),
+    "ignores-preferences": Build(
+        "a look at preferences",
+        "notifications",
+        [("apps.notifications.decisions", "_refusal", lambda _: None)],
+    ),
+    "keeps-lost-jobs": Build(
+        "leases that end", "notifications", [("apps.jobs.leases", "LEASE_SECONDS", 3600)]
+    ),
     "ignores-leases": Build(
         "the look at the lease of who writes to a job",
         "schedule",

@@ -19,10 +19,12 @@ from typing import Any
 import httpx
 import psycopg
 
+from apps.notifications.tests.push_service import make_certificate
 from bench.servers import NEVER_REFUSED, DurablePostgres
 from testing.chaos.broken_builds import BUILDS
 from testing.chaos.link import Link
 from testing.chaos.processes import LOGS, ROOT, Process, Web, Worker
+from testing.chaos.sinks import MailServer, PushService
 from testing.servers import PrivateRedis
 
 START_SECONDS = 60.0
@@ -90,6 +92,8 @@ class Cluster:
         self.small_disk = small_disk
         self.webs: list[Web] = []
         self.workers: list[Worker] = []
+        self.mails: MailServer
+        self.pushes: PushService
         self.kills = 0
         self.environment: dict[str, str] = {}
 
@@ -213,12 +217,19 @@ async def cluster(build: str = "", *, hurried: bool = False) -> AsyncIterator[Cl
         for server in (postgres, redis):
             await asyncio.to_thread(stack.enter_context, server)
         made = Cluster(postgres, redis, small_disk=small_disk)
+        certificate = make_certificate(LOGS)
+        made.mails, made.pushes = MailServer(), PushService(certificate)
+        for sink in (made.mails, made.pushes):
+            await stack.enter_async_context(sink.open())
         tampered = ["always", *(["short-times"] if hurried else []), *([build] if build else [])]
         made.environment = {
             **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
             **NEVER_REFUSED,
             "DATABASE_URL": postgres.url,
             "REDIS_URL": redis.url,
+            "EMAIL_URL": f"smtp://127.0.0.1:{made.mails.port}",
+            "CHAOS_PUSH_PORT": str(made.pushes.port),
+            "CHAOS_PUSH_CERTIFICATE": str(certificate),
             "SERVER_HOST": "127.0.0.1",
             "APP_ENV": "test",
             "APP_SECRET_KEY": secrets.token_urlsafe(64),
