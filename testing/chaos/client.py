@@ -273,8 +273,9 @@ class Device:
 
 def _applied(frame: Mapping[str, Any]) -> Applied:
     data = frame["data"]
-    thing = data.get("message") or data.get("post") or data.get("notification") or {}
-    subject = thing.get("id") or data.get("messageId") or ""
+    thing = data.get("message") or data.get("post") or {}
+    notification = data.get("notification") or {}
+    subject = thing.get("id") or notification.get("id") or data.get("messageId") or ""
     # A post has no client id. Its title is one.
     client_id = thing.get("clientId") or thing.get("title") or ""
     return Applied(frame["seq"], frame["type"], subject, client_id, time.monotonic())
