@@ -123,7 +123,7 @@ check-fuzz: $(DEVELOPMENT) ## No input to any route makes a 5xx or leaves the en
 	@$(PYTHON) -m testing.fuzz
 
 # Named behind it, or alone, each of these is measured without the others: make bench reads writes
-BENCHMARKS := reads writes split kept http fanout connects memory polls messages neighbours growth prune
+BENCHMARKS := reads writes split kept http fanout connects memory polls messages neighbours growth prune jobs notifications
 
 bench: $(DEVELOPMENT) ## Measure all, or what is named behind it, each figure beside its limit
 	@$(PYTHON) -m bench $(filter $(BENCHMARKS),$(MAKECMDGOALS))

@@ -21,6 +21,8 @@ NAMES = (
     "neighbours",
     "growth",
     "prune",
+    "jobs",
+    "notifications",
 )
 
 

@@ -31,16 +31,16 @@ CLIENTS = 4
 class SqliteBackend(Backend):
     """Like one on PostgreSQL, in a file."""
 
-    def query(self, sql: str) -> Any:
-        """Return the one value that the statement gives."""
+    def rows(self, sql: str) -> list[Any]:
+        """Return the rows that the statement gives."""
         with closing(sqlite3.connect(self.database_url.removeprefix("sqlite://"))) as connection:
-            row = connection.execute(sql).fetchone()
-            return row[0] if row else None
+            return connection.execute(sql).fetchall()
 
 
 @contextmanager
 def start_sqlite_backend(mode: str) -> Iterator[SqliteBackend]:
     """Yield a fresh database on the disk of this folder, with Parley's tables."""
+    (ROOT / "var").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ROOT / "var") as folder:
         url = f"sqlite://{folder}/parley.sqlite3"
         environment = {

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,13 @@ from testing.binaries import postgres_folder
 
 MESSAGES = Path(__file__).with_name("messages.sql")
 POSTS = Path(__file__).with_name("posts.sql")
+JOBS = Path(__file__).with_name("jobs.sql")
 PEOPLE = 500
 AUTHORS, TEXTS = 200, 1_000
 # Enough that several wait at once; with fewer, each would wait for a flush to disk of its own.
 CLIENTS = 16
+# The seconds that a number of transactions may take.
+LONGEST = 300
 
 BENCH_ID = """
 CREATE OR REPLACE FUNCTION bench_id(bigint) RETURNS uuid IMMUTABLE LANGUAGE sql
@@ -96,6 +99,13 @@ def store_posts(
     return _store(pgbench, backend, POSTS, seconds, variables, clients=clients)
 
 
+def do_jobs(pgbench: Path, backend: Backend, count: int, *, clients: int) -> Stored:
+    """Take and end so many of the jobs that wait, as many as possible per second. The clients
+    divide the number."""
+    limits = [f"--client={clients}", f"--transactions={count // clients}"]
+    return _run(pgbench, backend, JOBS, limits)
+
+
 def _store(
     pgbench: Path,
     backend: Backend,
@@ -106,13 +116,21 @@ def _store(
     clients: int = CLIENTS,
     rate: int | None = None,
 ) -> Stored:
+    limits = [
+        *(f"--define={name}={value}" for name, value in variables.items()),
+        *(f"--client={clients}", f"--time={seconds}"),
+        *([f"--rate={rate}"] if rate else []),
+    ]
+    return _run(pgbench, backend, script, limits, seconds)
+
+
+def _run(
+    pgbench: Path, backend: Backend, script: Path, options: Sequence[str], seconds: int = LONGEST
+) -> Stored:
     with tempfile.TemporaryDirectory() as folder:
         command = [
-            str(pgbench), "--no-vacuum", "--protocol=prepared", f"--file={script}",
-            *(f"--define={name}={value}" for name, value in variables.items()),
-            f"--client={clients}", f"--time={seconds}", "--log",
-            *([f"--rate={rate}"] if rate else []),
-            backend.database_url,
+            str(pgbench), "--no-vacuum", "--protocol=prepared", f"--file={script}", "--log",
+            *options, backend.database_url,
         ]  # fmt: skip
         subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=seconds + 30)
         lines = [

@@ -123,6 +123,29 @@ def spread(figures: Sequence[float], digits: int = 0) -> str:
     return f"{min(figures):.{digits}f}..{max(figures):.{digits}f}" if figures else ""
 
 
+def compared(
+    what: str,
+    goal: str,
+    ours: Sequence[float],
+    limit: str = "",
+    limits: Sequence[float] = (),
+    more: Row | None = None,
+) -> Row:
+    """Return a row of medians: our figures of several rounds, those of the limit, if there is one,
+    and more columns."""
+    return {
+        "what": what,
+        "compared with": limit,
+        "goal": goal,
+        "ratio": median_of(ours) / median_of(limits) if limits else None,
+        "Parley": median_of(ours),
+        "from..to": spread(ours, 1),
+        "limit": median_of(limits) if limits else None,
+        "limit's from..to": spread(limits, 1),
+        **(more or {}),
+    }
+
+
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.2f}" if abs(value) < 10 else f"{value:,.1f}"

@@ -1,4 +1,5 @@
-"""Fill the database before a measurement: python -m bench.seed users|posts|community COUNT.
+"""Fill the database before a measurement: python -m bench.seed users|posts|community|jobs
+COUNT.
 
 Prints the rows that it has made as JSON.
 """
@@ -11,6 +12,7 @@ from typing import Any
 
 import django
 from django.contrib.auth.hashers import make_password
+from django.db import transaction
 from django.utils import timezone
 from rest_framework_simplejwt.settings import api_settings
 
@@ -70,10 +72,19 @@ def community(count: int) -> dict[str, list[dict[str, Any]]]:
     return {"users": authors, "posts": [asdict(post) for post in written]}
 
 
+def jobs(count: int) -> None:
+    """Enqueue jobs that do nothing, in one transaction."""
+    from apps.jobs.enqueuing import jobs_enqueue
+    from bench.tasks import nothing
+
+    with transaction.atomic():
+        jobs_enqueue((nothing, ()) for _ in range(count))
+
+
 def main(what: str, count: int) -> None:
     """Make the rows and print them."""
     django.setup()
-    makers: dict[str, Any] = {"users": users, "posts": posts, "community": community}
+    makers: dict[str, Any] = {"users": users, "posts": posts, "community": community, "jobs": jobs}
     print(json.dumps(makers[what](count)))
 
 

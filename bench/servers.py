@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,16 +84,24 @@ class Backend:
         )
         return int(done.stdout)
 
+    def rows(self, sql: str) -> list[Any]:
+        """Return the rows that the statement gives."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            return connection.execute(sql.encode()).fetchall()
+
     def query(self, sql: str) -> Any:
         """Return the one value that the statement gives."""
-        with psycopg.connect(self.database_url, autocommit=True) as connection:
-            row = connection.execute(sql.encode()).fetchone()
-            return row[0] if row else None
+        found = self.rows(sql)
+        return found[0][0] if found else None
 
     def execute(self, sql: str) -> None:
         """Run a statement."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             connection.execute(sql.encode())
+
+    def jobs(self, count: int) -> None:
+        """Enqueue so many jobs that do nothing, in one transaction."""
+        self._seed("jobs", count)
 
     def _seed(self, what: str, count: int) -> Any:
         command = [sys.executable, "-m", "bench.seed", what, str(count)]
@@ -106,10 +114,9 @@ class Backend:
 
 
 @dataclass(frozen=True)
-class Server:
-    """A process that serves on a port of 127.0.0.1."""
+class Process:
+    """A process that is measured."""
 
-    port: int
     pid: int
 
     def cpu_seconds(self) -> float:
@@ -133,6 +140,13 @@ class Server:
             if line.startswith(f"{name}:"):
                 return int(line.split()[1])
         raise ProcessLookupError(self.pid)
+
+
+@dataclass(frozen=True)
+class Server(Process):
+    """A process that serves on a port of 127.0.0.1."""
+
+    port: int
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -216,32 +230,61 @@ def same_uvicorn(application: str, environment: Mapping[str, str]) -> Iterator[S
 
 
 @contextmanager
+def worker(backend: Backend) -> Iterator[Process]:
+    """Yield a process that does jobs as in production: `manage.py worker`."""
+    command = [sys.executable, "manage.py", "worker"]
+    with _started(command, backend.environment, backend.folder, _waits_for_jobs) as process:
+        yield Process(process.pid)
+
+
+@contextmanager
 def running(
     command: Sequence[str], port: int, environment: Mapping[str, str], folder: Path = ROOT
 ) -> Iterator[Server]:
     """Yield a server process that answers on the port, and end it afterwards in any case."""
-    with tempfile.TemporaryFile() as log:
+
+    def answers(_: Path) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    with _started(command, environment, folder, answers) as process:
+        yield Server(process.pid, port)
+
+
+def _waits_for_jobs(log: Path) -> bool:
+    return "waits for jobs" in log.read_text(errors="replace")
+
+
+@contextmanager
+def _started(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    is_ready: Callable[[Path], bool],
+) -> "Iterator[subprocess.Popen[bytes]]":
+    """Yield a process that is ready, as a look at it or at its log says, and end it afterwards."""
+    with tempfile.NamedTemporaryFile() as log:
         process = subprocess.Popen(
             command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
         try:
-            _wait_for_answer(process, port, log)
-            yield Server(port, process.pid)
+            _wait_until_ready(process, Path(log.name), is_ready)
+            yield process
         finally:
             _end(process)
 
 
-def _wait_for_answer(process: "subprocess.Popen[bytes]", port: int, log: Any) -> None:
+def _wait_until_ready(
+    process: "subprocess.Popen[bytes]", log: Path, is_ready: Callable[[Path], bool]
+) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                log.seek(0)
-                printed = log.read().decode(errors="replace")[-2000:]
-                raise RuntimeError(f"{process.args!r} does not answer: {printed}") from None
+    while not is_ready(log):
+        if process.poll() is not None or time.monotonic() > deadline:
+            printed = log.read_text(errors="replace")[-2000:]
+            raise RuntimeError(f"{process.args!r} does not answer: {printed}")
         time.sleep(0.05)
 
 

@@ -1,4 +1,4 @@
-"""Parley's settings with one more view, which does nothing, and with limits on actions that are
+"""Parley's settings with two more views (bench/urls.py), and with limits on actions that are
 consumed as always and never reached."""
 
 from config.settings import *  # noqa: F403

@@ -7,6 +7,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import Self
 
 CONTINUATION, TEXT, CLOSE, PING, PONG = 0x0, 0x1, 0x8, 0x9, 0xA
 # The server needs its database for each handshake; more at once would only wait in its queues.
@@ -86,7 +87,7 @@ class Crowd:
         self._port = port
         self._selector = selectors.DefaultSelector()
 
-    def __enter__(self) -> "Crowd":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

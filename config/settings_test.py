@@ -34,6 +34,10 @@ if "RATE_LIMIT_BURST" not in os.environ:
     RATE_LIMIT_REQUESTS_PER_SECOND = RATE_LIMIT_BURST = 100_000
 # Servers of tests send no mail; tests of mail read it in their own process.
 EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+# Unless a test says where they are to write it.
+if "MAIL_FOLDER" in os.environ:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = os.environ["MAIL_FOLDER"]
 ACTION_LIMITS = AllActions(100_000)
 # Tests change rows, and empty tables, without the services that say what has changed. Tests of what
 # is kept set it.

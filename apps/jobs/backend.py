@@ -34,7 +34,7 @@ class JobBackend(BaseTaskBackend):
         # The models are not loaded when a module with tasks is imported.
         from apps.jobs.enqueuing import job_enqueue
 
-        self.validate_task(task)
+        # The task was validated when it was made.
         assert isinstance(task, JobTask)
         return result_of(job_enqueue(task, normalize_json({"args": args, "kwargs": kwargs})), task)
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from apps.core.db.prepared import Prepared, statement_cursor
 from apps.core.ids import uuid7
 from apps.jobs.models import Job
 from apps.jobs.tasks import PRIORITIES
@@ -33,9 +34,10 @@ _TAKE = """
     WHERE id IN (
         SELECT id FROM jobs_job
         WHERE queue = %s AND priority = %s AND due_at <= {now} AND attempts < max_attempts
-        ORDER BY due_at LIMIT %s {skip}
-    ) RETURNING *
+        ORDER BY due_at LIMIT {most} {skip}
+    )
 """
+_JOBS = Prepared(lambda: Job.objects.order_by())
 # On SQLite even an update of nothing waits for the writers, so a worker looks first. The order and
 # the limit have the index find one job of each kind: otherwise all that wait would be read each
 # time.
@@ -63,13 +65,14 @@ def jobs_take(worker: str, queues: Sequence[str], most: int) -> list[Job]:
     too. Each call makes one lease for all."""
     kinds = list(product(queues, PRIORITIES))
     given: list[str | int] = [value for kind in kinds for value in kind]
-    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute(_sql(_DUE, kinds=kinds), [*given, TICK])
-        due = cursor.fetchone()
+    cursor = statement_cursor(connections[DEFAULT_DB_ALIAS])
+    cursor.execute(_sql(_DUE, kinds=kinds), [*given, TICK])
+    due = cursor.fetchone()
     if due is None:
         return []
-    values = [_uuid(uuid7()), worker, LEASE_SECONDS, 0, *due, TICK, most]
-    return sorted(Job.objects.raw(_sql(_TAKE), values), key=lambda job: job.created_at)
+    values = [_uuid(uuid7()), worker, LEASE_SECONDS, 0, *due, TICK]
+    taken = _JOBS.written(_sql(_TAKE, most=most), values)
+    return sorted(taken, key=lambda job: job.created_at)
 
 
 def leases_renew(leases: Collection[Any]) -> set[UUID]:
@@ -87,13 +90,17 @@ def jobs_give_back(leases: Collection[Any]) -> None:
             cursor.execute(_sql(_GIVE_BACK, leases), [0, *map(_uuid, leases)])
 
 
-def _sql(template: str, leases: Collection[Any] = (), kinds: Collection[Any] = ()) -> str:
+def _sql(
+    template: str, leases: Collection[Any] = (), kinds: Collection[Any] = (), most: int = 0
+) -> str:
     vendor = connections[DEFAULT_DB_ALIAS].vendor
     return template.format(
         now=_NOW[vendor],
         skip=_SKIP[vendor],
         leases=", ".join(["%s"] * len(leases)),
         kinds=", ".join(["(%s, %s)"] * len(kinds)),
+        # As a parameter it would have PostgreSQL plan the prepared statement for many rows.
+        most=most,
     )
 
 

@@ -14,6 +14,8 @@ from apps.core.redis import RedisDown, key, with_redis
 POLL_SECONDS = 1.0
 # How long a worker waits before it subscribes again to a Redis that does not answer.
 RETRY_SECONDS = 1.0
+# After a wake-up the next one waits so long, and stands for all that was enqueued meanwhile.
+GATHER_SECONDS = 0.005
 
 _enqueued = threading.Event()
 _outside = threading.Event()
@@ -53,6 +55,7 @@ def _publish() -> None:
         _outside.clear()
         with suppress(RedisDown):
             with_redis("main", lambda client: client.publish(key("jobs"), ""))
+        time.sleep(GATHER_SECONDS)
 
 
 def start_listening() -> None:

@@ -202,7 +202,7 @@ class Delivery(models.Model):
 class PushSubscription(models.Model):
     """Where messages for a browser go, and the keys to which they are encrypted.
 
-    It is that of a session, and good as long as the session is active: whoever logs in next at the
+    It is that of a session, and good as long as the session is active: who logs in next at the
     browser is not shown what another user is told.
     """
 

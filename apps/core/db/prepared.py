@@ -78,9 +78,11 @@ class OneOf(Lookup):
 
 @dataclass(frozen=True)
 class _Compiled:
-    """A statement, its parameters and holes in their order, and how its rows become results."""
+    """A statement, its columns, its parameters and holes in their order, and how its rows become
+    results."""
 
     text: str
+    returned: str
     parameters: Sequence[Any]
     converters: Sequence[tuple[int, Sequence[Callable[..., Any]], Any]]
     result: Callable[[Sequence[Any]], Any]
@@ -106,21 +108,30 @@ class Prepared(Generic[Row]):
     def all(self, **values: Any) -> list[Row]:
         """Return the results for the values of the holes; raise what a queryset raises."""
         connection = connections[DEFAULT_DB_ALIAS]
-        compiled = self._compiled.get(connection.vendor)
-        if compiled is None:
-            compiled = self._compiled[connection.vendor] = _compile(self._queryset(), self._skipped)
+        compiled = self._compile_once(connection)
         parameters = [
             one.bound(values[one.name], connection) if isinstance(one, Hole) else one
             for one in compiled.parameters
         ]
-        rows = _fetch(connection, compiled.text, parameters)
-        if compiled.converters:
-            rows = [_converted(row, compiled.converters, connection) for row in rows]
-        return [compiled.result(row) for row in rows]
+        return _results(connection, compiled, compiled.text, parameters)
 
     def first(self, **values: Any) -> Row | None:
         """Return the first of the results, or None. It is for querysets that find one at most."""
         return next(iter(self.all(**values)), None)
+
+    def written(self, statement: str, parameters: Sequence[Any]) -> list[Row]:
+        """Run a statement that writes to the table of the queryset, and return the rows that it has
+        written, as the queryset would. It has no RETURNING clause."""
+        connection = connections[DEFAULT_DB_ALIAS]
+        compiled = self._compile_once(connection)
+        text = f"{statement} RETURNING {compiled.returned}"
+        return _results(connection, compiled, text, parameters)
+
+    def _compile_once(self, connection: BaseDatabaseWrapper) -> _Compiled:
+        compiled = self._compiled.get(connection.vendor)
+        if compiled is None:
+            compiled = self._compiled[connection.vendor] = _compile(self._queryset(), self._skipped)
+        return compiled
 
 
 def _compile(queryset: QuerySet[Any, Any], skipped: Hole | None) -> _Compiled:
@@ -137,6 +148,7 @@ def _compile(queryset: QuerySet[Any, Any], skipped: Hole | None) -> _Compiled:
     converters = compiler.get_converters(columns)
     return _Compiled(
         text,
+        ", ".join(column for _, (column, _), _ in compiler.select),
         parameters,
         [
             (position, [_faster(one, column) for one in found], column)
@@ -203,6 +215,15 @@ def _result(queryset: QuerySet[Any, Any], compiler: Any) -> Callable[[Sequence[A
         return found
 
     return instance
+
+
+def _results(
+    connection: BaseDatabaseWrapper, compiled: _Compiled, text: str, parameters: Sequence[Any]
+) -> list[Any]:
+    rows = _fetch(connection, text, parameters)
+    if compiled.converters:
+        rows = [_converted(row, compiled.converters, connection) for row in rows]
+    return [compiled.result(row) for row in rows]
 
 
 def _converted(row: Sequence[Any], converters: Any, connection: BaseDatabaseWrapper) -> list[Any]:

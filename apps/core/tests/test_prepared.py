@@ -66,6 +66,14 @@ def test_objects_are_those_of_the_orm(alice: Person) -> None:
     assert len(found) == len(ODD)
 
 
+def test_what_a_statement_has_written_are_the_objects_of_the_orm(alice: Person) -> None:
+    posts_of(alice)
+    renamed = BY_IDS.written("UPDATE posts_post SET title = %s WHERE view_count > %s", ["R", 0])
+    expected = list(Post.objects.filter(title="R"))
+    assert [fields_of(one) for one in renamed] == [fields_of(one) for one in expected]
+    assert len(expected) == 1
+
+
 def test_tuples_are_those_of_the_orm(alice: Person) -> None:
     posts = posts_of(alice)
     names = [field.attname for field in Post._meta.concrete_fields]

@@ -12,6 +12,7 @@ from django_tasks.exceptions import InvalidTaskError
 
 from apps.accounts.tests.people import Person
 from apps.chat.tests.factories import user_events
+from apps.jobs import waking
 from apps.jobs.attempts import attempt, retry_seconds_after
 from apps.jobs.leases import jobs_give_back, jobs_take, leases_renew
 from apps.jobs.models import Job
@@ -295,6 +296,19 @@ def test_a_periodic_job_runs_once_in_its_slot(monkeypatch: pytest.MonkeyPatch) -
         "refuse@2",
         "refuse@3",
     ]
+
+
+def test_the_last_of_many_wake_ups_is_published(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.REDIS_URL = "redis://nobody"
+    woken: list[int] = []
+    published: list[list[int]] = []
+    monkeypatch.setattr(waking, "with_redis", lambda *_: published.append([*woken]))
+    for number in range(100):
+        woken.append(number)
+        waking._wake()
+    until(lambda: published[-1:] == [woken])
 
 
 @pytest.fixture
