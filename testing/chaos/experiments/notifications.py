@@ -30,7 +30,7 @@ async def notifications(here: Repetition) -> None:
     posts, followers = LONG if here.long else SHORT
     async with here.cluster.working(2):
         await follow(here, here.cast.people[0], here.crowd[:followers])
-        # What other experiments have left, so that the first fault finds nothing else that commits.
+        # What other experiments have left.
         await _jobs_are_done(here)
         await _killed_committing(here)
         for number in range(posts - 1):
@@ -77,7 +77,8 @@ async def _kill_holders(here: Repetition, task: str) -> None:
 
 async def _killed_committing(here: Repetition) -> None:
     """The web process that has committed a post is killed before it hears of that."""
-    cuts = {web: CutAt(b"COMMIT", before=False, times=1) for web in here.webs}
+    words = f"Ahoy, says {here.cast.people[0].name}".encode()
+    cuts = {web: CutAt(b"COMMIT", before=False, times=1, after=words) for web in here.webs}
     for web, cut in cuts.items():
         web.to_postgres.cut_at = cut
     publishing = asyncio.create_task(_publish(here))
