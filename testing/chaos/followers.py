@@ -1,5 +1,4 @@
-"""Those who follow the author of a repetition, each with wishes of their own about the channels by
-which they are told."""
+"""Those who follow the author of a repetition, who want to be told by different channels."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import Any
 from testing.chaos.client import Device, call, pages
 from testing.chaos.journal import Told
 from testing.chaos.people import Person
+from testing.chaos.processes import Web
 from testing.chaos.repetition import Repetition, patiently
 
 EVERY = frozenset({"websocket", "email", "push"})
@@ -55,7 +55,7 @@ async def follow(here: Repetition, author: Person, people: list[dict[str, str]])
     await asyncio.gather(*map(partial(_ask_all, here, author), people, kinds))
     here.journal.author = author.id
     here.journal.addresses = {one["id"]: one["email"] for one in people}
-    here.journal.wishes = {
+    here.journal.wanted = {
         one["id"]: kind.channels
         for one, kind in zip(people, kinds, strict=True)
         if kind.channels is not None
@@ -92,8 +92,12 @@ async def read_what_they_were_told(here: Repetition) -> None:
     arrived = [*here.cluster.mails.arrived, *here.cluster.pushes.arrived]
     journal.arrived = [one for one in arrived if one.address in addresses and one.client_id in sent]
     for device in here.cast.guests:
-        found = pages(here.one, device.headers, "/api/v1/notifications")
-        journal.listed[device.journal.user] = [row["id"] async for row in found]
+        listed = await patiently(_notification_ids, here.one, device.headers)
+        journal.listed[device.journal.user] = listed
+
+
+async def _notification_ids(web: Web, headers: Mapping[str, str]) -> list[str]:
+    return [row["id"] async for row in pages(web, headers, "/api/v1/notifications")]
 
 
 def told_by(here: Repetition) -> list[Told]:

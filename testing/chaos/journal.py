@@ -154,7 +154,7 @@ class Journal:
     # The author who is followed, and by which channels each follower wants to be told. Who must not
     # be told at all is not among them.
     author: str = ""
-    wishes: dict[str, frozenset[str]] = field(default_factory=dict)
+    wanted: dict[str, frozenset[str]] = field(default_factory=dict)
     # The address of each follower.
     addresses: dict[str, str] = field(default_factory=dict)
     told: list[Told] = field(default_factory=list)

@@ -18,7 +18,7 @@ def followers_are_told_once(journal: Journal) -> Iterator[Violation]:
         (user, one.client_id)
         for one in journal.stored
         if (one.sender, one.to) == (journal.author, "feed")
-        for user in journal.wishes
+        for user in journal.wanted
     }
     found = Counter((one.user, one.client_id) for one in journal.told)
     for user, client_id in due - found.keys():
@@ -30,12 +30,12 @@ def followers_are_told_once(journal: Journal) -> Iterator[Violation]:
             yield Violation("duplicated", f"{user} was told of {client_id} {times} times")
 
 
-def channels_are_as_wished(journal: Journal) -> Iterator[Violation]:
+def channels_are_as_wanted(journal: Journal) -> Iterator[Violation]:
     """What a follower wants by a channel arrives by it, and nothing else does."""
     due = {
         (channel, one.client_id, journal.addresses[one.user])
         for one in journal.told
-        for channel in journal.wishes.get(one.user, frozenset()) & OUTSIDE
+        for channel in journal.wanted.get(one.user, frozenset()) & OUTSIDE
     }
     arrived = {(one.channel, one.client_id, one.address) for one in journal.arrived}
     for channel, client_id, address in due - arrived:
@@ -85,7 +85,7 @@ def each_channel_is_decided(journal: Journal) -> Iterator[Violation]:
     """Each notification has a decision for each channel, which is what its recipient wants."""
     for one in journal.told:
         sent = {channel for channel, decision in one.decisions.items() if decision == SENT}
-        if sent != journal.wishes.get(one.user, frozenset()):
+        if sent != journal.wanted.get(one.user, frozenset()):
             yield Violation("wrong", f"{_name(one)} was sent by {sorted(sent)}")
 
 
@@ -114,7 +114,7 @@ def each_slot_has_one_run(journal: Journal) -> Iterator[Violation]:
 
 TOLD_INVARIANTS: tuple[Callable[[Journal], Iterator[Violation]], ...] = (
     followers_are_told_once,
-    channels_are_as_wished,
+    channels_are_as_wanted,
     repeats_have_one_id,
     decisions_are_true,
     each_channel_is_decided,

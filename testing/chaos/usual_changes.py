@@ -9,13 +9,14 @@ from typing import Any
 Changes = list[tuple[str, str, Any]]
 
 
-def push_to_the_sink(*given: Any) -> Any:
+def push_to_the_sink(target: Any, message: Any, message_id: Any, sender: Any) -> Any:
     """Push to the service of the experiments, which is not on the public internet."""
     from apps.notifications.tests.push_service import network_at
     from apps.notifications.web_push import web_push
 
     certificate = Path(os.environ["CHAOS_PUSH_CERTIFICATE"])
-    return web_push(*given, network_at(int(os.environ["CHAOS_PUSH_PORT"]), certificate))
+    network = network_at(int(os.environ["CHAOS_PUSH_PORT"]), certificate)
+    return web_push(target, message, message_id, sender, network)
 
 
 ALWAYS: Changes = [

@@ -76,7 +76,7 @@ async def _kill_holders(here: Repetition, task: str) -> None:
 
 
 async def _killed_committing(here: Repetition) -> None:
-    """The web process that has committed a post is killed before it hears of that."""
+    """The web process that has committed a post is killed before it is told so."""
     words = f"Ahoy, says {here.cast.people[0].name}".encode()
     cuts = {web: CutAt(b"COMMIT", before=False, times=1, after=words) for web in here.webs}
     for web, cut in cuts.items():

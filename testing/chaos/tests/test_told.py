@@ -20,7 +20,7 @@ def journal() -> Journal:
     """Return that Ada wrote two posts, of which Ben is told, who wants no mail, and Cleo, who wants
     all; and that a periodic job ran in three slots."""
     here = Journal(author="ada", slots=range(7, 10), runs=Counter([7, 8, 9]))
-    here.wishes = {
+    here.wanted = {
         "ben": frozenset({"websocket", "push"}),
         "cleo": frozenset({"websocket", "email", "push"}),
     }
@@ -76,7 +76,7 @@ def never_arrived(here: Journal) -> None:
     here.arrived.pop(1)
 
 
-def arrived_unwished(here: Journal) -> None:
+def arrived_unwanted(here: Journal) -> None:
     here.arrived.append(Arrived("email", "ben@home", "p1", "n"))
 
 
@@ -130,8 +130,8 @@ FAULTS: list[tuple[Callable[[Journal], None], Finds, str]] = [
     (told_twice, told.followers_are_told_once, "duplicated"),
     (told_after_a_block, told.followers_are_told_once, "wrong"),
     (told_of_what_was_rolled_back, told.followers_are_told_once, "wrong"),
-    (never_arrived, told.channels_are_as_wished, "lost"),
-    (arrived_unwished, told.channels_are_as_wished, "wrong"),
+    (never_arrived, told.channels_are_as_wanted, "lost"),
+    (arrived_unwanted, told.channels_are_as_wanted, "wrong"),
     (repeated_under_another_id, told.repeats_have_one_id, "duplicated"),
     (two_under_one_id, told.repeats_have_one_id, "wrong"),
     (said_to_be_sent, told.decisions_are_true, "wrong"),
