@@ -39,9 +39,9 @@ def channels_are_as_wanted(journal: Journal) -> Iterator[Violation]:
     }
     arrived = {(one.channel, one.client_id, one.address) for one in journal.arrived}
     for channel, client_id, address in due - arrived:
-        yield Violation("lost", f"{address} got no {channel} of {client_id}")
+        yield Violation("lost", f"{address} did not get {client_id} by {channel}")
     for channel, client_id, address in arrived - due:
-        yield Violation("wrong", f"{address} got a {channel} of {client_id}, and must not")
+        yield Violation("wrong", f"{address} got {client_id} by {channel}, and must not")
 
 
 def repeats_have_one_id(journal: Journal) -> Iterator[Violation]:
@@ -53,10 +53,12 @@ def repeats_have_one_id(journal: Journal) -> Iterator[Violation]:
         things[one.channel, one.address, one.message_id].add(one.client_id)
     for (channel, address, client_id), found in ids.items():
         if len(found) > 1:
-            yield Violation("duplicated", f"{address} got a {channel} of {client_id} as {found}")
+            yield Violation("duplicated", f"{address} got {client_id} by {channel} as {found}")
     for (channel, address, message_id), found in things.items():
         if len(found) > 1:
-            yield Violation("wrong", f"{address} drops a {channel}: {message_id} is {found}")
+            yield Violation(
+                "wrong", f"{address} drops one of {found} by {channel}: both are {message_id}"
+            )
 
 
 def decisions_are_true(journal: Journal) -> Iterator[Violation]:
