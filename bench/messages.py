@@ -4,6 +4,7 @@ that takes."""
 import gc
 import random
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ import orjson
 
 from bench import pgbench
 from bench.pgbench import Stored
-from bench.report import Report, median_of, percentile
+from bench.report import Report, busy_since, median_of, percentile, processor_times
 from bench.servers import Backend, Server, User, parley, same_uvicorn, start_backend
 from bench.sockets import Crowd, allow_open_files
 
@@ -25,9 +26,35 @@ SECONDS = 6
 ROUNDS = 3
 DRAIN_SECONDS = 20
 CONTENT = "a message of forty characters or so, number"
+# Each person has so many partners on either side of them.
+NEIGHBOURS = 10
+WARM_SECONDS = 12
 # The same pairs in each run.
 SEED = 1
 CONNECTED = ((b'{"type":"connected"', ""),)
+
+MESSAGES = "SELECT count(*) FROM chat_message"
+CONVERSATIONS = "SELECT count(*) FROM chat_conversation"
+
+# Who writes to whom, by their places among the people.
+Pair = tuple[int, int]
+
+
+def anyone(chance: random.Random) -> Pair:
+    """Return two people at random. Most pairs write to each other for the first time."""
+    sender, receiver = chance.sample(range(PEOPLE), 2)
+    return sender, receiver
+
+
+def partners(chance: random.Random) -> Pair:
+    """Return somebody and one of their partners at random. After a while most of these have written
+    to each other before."""
+    sender = chance.randrange(PEOPLE)
+    step = chance.randint(1, NEIGHBOURS) * chance.choice((1, -1))
+    return sender, (sender + step) % PEOPLE
+
+
+PAIRS: dict[str, Callable[[random.Random], Pair]] = {"anyone": anyone, "partners": partners}
 
 
 @dataclass
@@ -40,10 +67,15 @@ class Offer:
     delivered: dict[int, float] = field(default_factory=dict)
     refused: dict[int, float] = field(default_factory=dict)
     stored: int = 0
+    # How many conversations began with one of them.
+    begun: int = 0
     # How much later than due the generator sent its latest message.
     late: float = 0.0
-    # The server's processor time, in seconds.
+    # The processor time of the server, and of the generator, in seconds.
     cpu: float = 0.0
+    own_cpu: float = 0.0
+    # The share of the machine's processor time that was in use.
+    busy: float = 0.0
 
     @property
     def complete(self) -> bool:
@@ -77,6 +109,7 @@ def run() -> Report:
         report.versions["PostgreSQL"] = str(backend.query("SHOW server_version")).split()[0]
         setup = Setup(backend, server, crowd, users)
         warm_up(setup)
+        introduce(setup)
         limit = limit_program(backend, report)
         hub = stack.enter_context(
             same_uvicorn("bench.bare_messages:application", backend.environment)
@@ -86,12 +119,15 @@ def run() -> Report:
         bare = Setup(backend, hub, guests, users)
         for rate in RATES:
             report.rows += compared(rate, setup, bare, limit)
-            print(*report.rows[-3:], sep="\n", flush=True)
+            print(*report.rows[-4:], sep="\n", flush=True)
     report.notes += [
         f"Open loop: at fixed times one of {PEOPLE} people, chosen at random, writes to another, "
         "whatever has come back until then; at the last rate, the next message is sent when one of "
-        f"{UNDER_WAY} is acknowledged. Most pairs write to each other for the first time. "
-        f"Medians of {ROUNDS} rounds of {SECONDS} s in turn.",
+        f"{UNDER_WAY} is acknowledged. Medians of {ROUNDS} rounds of {SECONDS} s in turn.",
+        "To anyone: the other is any of the others at random, so that many messages begin a "
+        f"conversation. To partners: the other is one of {2 * NEIGHBOURS} whom each person writes "
+        "to, at random, as in use; they have begun before. Begun says which share of the messages "
+        "began a conversation.",
         "Stored is counted in the database; rates are from the first message sent to the last "
         "response. Latencies are in milliseconds from the sending, by the clock of the one process "
         "that holds all clients: ack is when the sender receives the ack, delivery when the "
@@ -102,7 +138,10 @@ def run() -> Report:
         "messages that wait at the same time together, so it can be faster.",
         "The bare hub is an ASGI application on the same uvicorn that stores nothing: it sends "
         "each message to its receiver, and the ack to its sender (bench/bare_messages.py).",
-        "PostgreSQL flushes every commit to disk. Clients, server and databases share the cores.",
+        "PostgreSQL flushes every commit to disk. Clients, server and databases share the cores: "
+        "cores busy is the share of all of them that was in use meanwhile. Clients' cpu is the "
+        "processor time of the generator per message, and server cpu that of the server: with one "
+        "core for itself, the server could carry one second divided by it.",
     ]
     return report
 
@@ -123,10 +162,12 @@ def compared(
     rate: int | None, setup: "Setup", bare: "Setup", limit: Path | None
 ) -> list[dict[str, Any]]:
     """Return the table's rows of one rate, measured in turn."""
-    ours, theirs, without = [], [], []
+    ours: dict[str, list[Offer]] = {to: [] for to in PAIRS}
+    theirs, without = [], []
     for number in range(ROUNDS):
         name = f"{rate}-{number}"
-        ours.append(offer(setup, rate, SECONDS, name))
+        for to, offers in ours.items():
+            offers.append(offer(setup, rate, SECONDS, f"{to}-{name}", to))
         if limit:
             theirs.append(
                 pgbench.store_messages(limit, setup.backend, SECONDS, rate, others=PEOPLE - 1)
@@ -142,6 +183,11 @@ def warm_up(setup: "Setup") -> None:
     offer(setup, rate=200, seconds=2, name="warm")
 
 
+def introduce(setup: "Setup") -> None:
+    """Have the partners write to each other for the first time."""
+    offer(setup, rate=None, seconds=WARM_SECONDS, name="introduced", to="partners")
+
+
 @dataclass(frozen=True)
 class Setup:
     """Where messages are sent, and the users whose sockets the crowd has, in this order."""
@@ -155,13 +201,16 @@ class Setup:
 class Round:
     """Sends the messages of one round and records when each is answered."""
 
-    def __init__(self, crowd: Crowd, users: list[User], rate: int | None, name: str) -> None:
+    def __init__(
+        self, crowd: Crowd, users: list[User], rate: int | None, name: str, to: str
+    ) -> None:
         self.result = Offer(began=time.perf_counter())
         self._crowd = crowd
         self._users = users
         self._random = random.Random(f"{SEED} {name}")
         self._rate = rate
         self._name = name
+        self._pair = PAIRS[to]
 
     def run(self, seconds: float) -> Offer:
         """Send for so long, and wait until all have arrived or DRAIN_SECONDS are over.
@@ -192,7 +241,7 @@ class Round:
             self._send(len(self.result.sent))
 
     def _send(self, number: int) -> None:
-        sender, receiver = self._random.sample(range(len(self._users)), 2)
+        sender, receiver = self._pair(self._random)
         mark = f"{self._name}-{number}"
         data = {
             "receiverId": self._users[receiver].id,
@@ -223,40 +272,51 @@ class Round:
         return arrivals is not self.result.delivered
 
 
-def offer(setup: Setup, rate: int | None, seconds: float, name: str) -> Offer:
-    """Return the outcome of so many messages per second, or of as many as possible."""
-    count = "SELECT count(*) FROM chat_message"
-    before, cpu = setup.backend.query(count), setup.server.cpu_seconds()
+def offer(setup: Setup, rate: int | None, seconds: float, name: str, to: str = "anyone") -> Offer:
+    """Return the outcome of so many messages per second, or of as many as possible, to those that
+    PAIRS names."""
+    stored, begun = setup.backend.query(MESSAGES), setup.backend.query(CONVERSATIONS)
     gc.collect()
     gc.disable()
+    cpu, own_cpu, times = setup.server.cpu_seconds(), time.process_time(), processor_times()
     try:
-        result = Round(setup.crowd, setup.users, rate, name).run(seconds)
+        result = Round(setup.crowd, setup.users, rate, name, to).run(seconds)
     finally:
         gc.enable()
-    result.stored = setup.backend.query(count) - before
+    result.busy = busy_since(times)
     result.cpu = setup.server.cpu_seconds() - cpu
+    result.own_cpu = time.process_time() - own_cpu
+    result.stored = setup.backend.query(MESSAGES) - stored
+    result.begun = setup.backend.query(CONVERSATIONS) - begun
     return result
 
 
 def rows(
-    rate: int | None, ours: list[Offer], theirs: list[Stored], bare: list[Offer]
+    rate: int | None, ours: dict[str, list[Offer]], theirs: list[Stored], bare: list[Offer]
 ) -> list[dict[str, Any]]:
     """Return the table's rows of one rate."""
     found = [
         {
             "offered/s": rate or "as many as possible",
             "by": by,
-            **({"stored/s": stored_per_second(offers)} if offers is ours else {}),
+            **(storing(offers) if offers is not bare else {}),
             "delivered/s": median_of(
                 [one.per_second(len(one.delivered), one.delivered) for one in offers]
             ),
             **latencies("delivery", [one.waits(one.delivered) for one in offers]),
             **latencies("ack", [one.waits(one.acked) for one in offers]),
             "server cpu µs": median_of([one.cpu / max(len(one.acked), 1) * 1e6 for one in offers]),
+            "clients' cpu µs": median_of(
+                [one.own_cpu / max(len(one.acked), 1) * 1e6 for one in offers]
+            ),
+            "cores busy": f"{median_of([one.busy for one in offers]):.0%}",
             "refused or lost": sum(len(one.sent) - len(one.delivered) for one in offers),
             "sent late by": median_of([one.late * 1000 for one in offers]),
         }
-        for by, offers in (("Parley", ours), ("bare hub", bare))
+        for by, offers in (
+            *((f"Parley, to {to}", offers) for to, offers in ours.items()),
+            ("bare hub", bare),
+        )
     ]
     if theirs:
         found.append(
@@ -270,9 +330,13 @@ def rows(
     return found
 
 
-def stored_per_second(offers: list[Offer]) -> float:
-    """Return the median rate of the rounds."""
-    return median_of([one.per_second(one.stored, one.acked) for one in offers])
+def storing(offers: list[Offer]) -> dict[str, Any]:
+    """Return the median rate of the rounds, and which share of the messages began a
+    conversation."""
+    return {
+        "begun": f"{median_of([one.begun / max(one.stored, 1) for one in offers]):.0%}",
+        "stored/s": median_of([one.per_second(one.stored, one.acked) for one in offers]),
+    }
 
 
 def latencies(what: str, rounds: list[list[float]]) -> dict[str, float]:

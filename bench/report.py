@@ -90,13 +90,19 @@ class Report:
 
 def busy() -> float:
     """Return the share of the machine's time that is in use now; nan if it is unknown."""
-    before = _processor_times()
+    before = processor_times()
     time.sleep(1)
-    used, total = (after - was for after, was in zip(_processor_times(), before, strict=True))
+    return busy_since(before)
+
+
+def busy_since(before: tuple[int, int]) -> float:
+    """Return the share of the machine's time that was in use since processor_times() returned this;
+    nan if it is unknown."""
+    used, total = (after - was for after, was in zip(processor_times(), before, strict=True))
     return used / total if total else math.nan
 
 
-def _processor_times() -> tuple[int, int]:
+def processor_times() -> tuple[int, int]:
     """Return the time that all cores have worked since the start, and their whole time."""
     try:
         line = Path("/proc/stat").read_text().partition("\n")[0]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -15,7 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from apps.core.features import features
 from apps.core.http.middleware import FORWARDED_FOR, address_in_scope, request_id
 from apps.core.http.request_log import log_request
-from apps.core.metrics import Labels, StoredGauge
+from apps.core.metrics import Labels, StoredGauge, StoredMetric
 from apps.realtime.threads import in_thread
 from config.health import HEADERS, Application, Receive, Scope, Send, send_answer
 from config.health_checks import HealthChecks
@@ -29,7 +30,7 @@ PATH = "/metrics"
 STORED_SECONDS = 1.0
 KEPT_SECONDS = 10.0
 
-Stored = Mapping[StoredGauge, Mapping[Labels, float]]
+Stored = Mapping[StoredMetric, Mapping[Labels, Any]]
 
 
 class MetricsEndpoint:
@@ -38,7 +39,9 @@ class MetricsEndpoint:
     def __init__(self, rest: Application, shared: SharedMetrics, checks: HealthChecks) -> None:
         self._rest = rest
         self._shared = shared
-        self._stored = StoredNumbers([one for each in features().values() for one in each.gauges])
+        self._stored = StoredNumbers(
+            [one for each in features().values() for one in each.stored_metrics]
+        )
         self._checks = checks
         # Of its own: those of the database may hang, and this is asked most when something does.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")
@@ -102,8 +105,8 @@ _ANSWERS = StoredGauge(
 class StoredNumbers:
     """What the database has for the metrics. An answer goes without while the database hangs."""
 
-    def __init__(self, gauges: Sequence[StoredGauge]) -> None:
-        self._gauges = gauges
+    def __init__(self, metrics: Sequence[StoredMetric]) -> None:
+        self._metrics = metrics
         self._reading: asyncio.Task[Stored] | None = None
         self._read_at = 0.0
 
@@ -128,7 +131,7 @@ class StoredNumbers:
         return reading.result()
 
     def _read(self) -> Stored:
-        return {gauge: gauge.read() for gauge in self._gauges}
+        return {metric: metric.read() for metric in self._metrics}
 
 
 def may_read(scope: Scope, networks: Collection[IPv4Network | IPv6Network]) -> bool:

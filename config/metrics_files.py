@@ -31,6 +31,8 @@ class SharedMetrics:
         self._directory = Path(directory) if directory else None
         self._own = f"{os.getpid()}.json"
         self._stopping = threading.Event()
+        # The thread that writes again and again may be at it when the process stops.
+        self._writing = threading.Lock()
 
     async def start(self) -> None:
         """Write the numbers again and again from now on."""
@@ -55,14 +57,15 @@ class SharedMetrics:
             self._stopping.wait(WRITE_SECONDS)
 
     def _write(self, directory: Path) -> None:
-        rows = {name: list(values.items()) for name, values in counted().items()}
         unfinished = directory / f"{self._own}.new"
-        try:
-            unfinished.write_bytes(orjson.dumps(rows))
-            # A process that reads finds a whole file, the former one or this one.
-            unfinished.replace(directory / self._own)
-        except OSError:
-            log.warning("metrics not written", exc_info=True)
+        with self._writing:
+            rows = {name: list(values.items()) for name, values in counted().items()}
+            try:
+                unfinished.write_bytes(orjson.dumps(rows))
+                # A process that reads finds a whole file, the former one or this one.
+                unfinished.replace(directory / self._own)
+            except OSError:
+                log.warning("metrics not written", exc_info=True)
 
 
 def _read_others(directory: Path, own: str) -> Sequence[Counted]:

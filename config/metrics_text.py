@@ -3,13 +3,22 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from apps.core.metrics import Counted, Histogram, Labels, StoredGauge, declared
+from apps.core.metrics import (
+    Counted,
+    Histogram,
+    Labels,
+    StoredGauge,
+    StoredHistogram,
+    StoredMetric,
+    declared,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +26,7 @@ class Numbers(Collector):
     """What one scrape reads: what was counted, and what the database has."""
 
     counted: Counted
-    stored: Mapping[StoredGauge, Mapping[Labels, float]]
+    stored: Mapping[StoredMetric, Mapping[Labels, Any]]
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics in the terms of the library."""
@@ -31,8 +40,11 @@ class Numbers(Collector):
                 for labels, value in values.items():
                     family.add_metric(labels, value)
                 yield family
-        for gauge, of_gauge in self.stored.items():
-            yield gauge_family(gauge, of_gauge.items())
+        for stored, values in self.stored.items():
+            if isinstance(stored, StoredHistogram):
+                yield _histogram(stored, values)
+            else:
+                yield gauge_family(stored, values.items())
 
     def text(self) -> bytes:
         """Return the text of the answer."""
@@ -49,7 +61,9 @@ def gauge_family(gauge: StoredGauge, values: Iterable[tuple[Labels, float]]) -> 
     return family
 
 
-def _histogram(metric: Histogram, values: Mapping[Labels, list[float]]) -> HistogramMetricFamily:
+def _histogram(
+    metric: Histogram | StoredHistogram, values: Mapping[Labels, list[float]]
+) -> HistogramMetricFamily:
     family = HistogramMetricFamily(metric.name, metric.description, labels=list(metric.labels))
     names = [*map(str, metric.bounds), "+Inf"]
     for labels, (*counts, seconds) in values.items():

@@ -35,7 +35,7 @@ TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
-    "daphne",
+    "config.daphne_app.DaphneConfig",
     "config",
     "apps.core",
     "apps.realtime",

@@ -1,6 +1,8 @@
 """The settings of a test run: without a developer's own .env, and with a cheap password hasher."""
 
 import os
+import sys
+from pathlib import Path
 
 os.environ["APP_ENV"] = "test"
 os.environ.setdefault("LOG_LEVEL", "warning")
@@ -10,6 +12,10 @@ os.environ["APP_NAME"] = f"parley-test-{os.environ.get('PYTEST_XDIST_WORKER', 'a
 from config.settings import *  # noqa: F403
 from config.settings import DATA_DIR, DATABASES, INSTALLED_APPS, THREAD_WAIT
 from testing.limits import AllActions
+
+# Tests start hundreds of processes, each of which would compile a third of its modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 INSTALLED_APPS = [*INSTALLED_APPS, "django_migration_linter"]
 MIGRATION_LINTER_OPTIONS = {
@@ -37,7 +43,7 @@ EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
 # Unless a test says where they are to write it.
 if "MAIL_FOLDER" in os.environ:
     EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
-    EMAIL_FILE_PATH = os.environ["MAIL_FOLDER"]
+    EMAIL_FILE_PATH = Path(os.environ["MAIL_FOLDER"])
 ACTION_LIMITS = AllActions(100_000)
 # Tests change rows, and empty tables, without the services that say what has changed. Tests of what
 # is kept set it.

@@ -27,7 +27,7 @@ class Blocks:
         """Read the blocks between these pairs, in one statement whatever their number."""
         asked = set(pairs)
         asked |= {(other, one) for one, other in asked}
-        rows = query_given(Block, ("blocker", "blocked"), sorted(asked), _FOUND) if asked else []
+        rows = query_given(Block, ("blocker", "blocked"), list(asked), _FOUND) if asked else []
         self._found = {(UUID(str(one)), UUID(str(other))) for one, other in rows}
 
     def between(self, one: UUID, other: UUID) -> bool:

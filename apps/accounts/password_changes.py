@@ -14,6 +14,7 @@ from apps.accounts.locks import sessions_locked, user_locked
 from apps.accounts.models import User, user_tag
 from apps.accounts.selectors import active_sessions
 from apps.accounts.sessions import locked_sessions_end, sessions_end
+from apps.core.features import after_password_change
 from apps.core.kept import drop_when_committed
 
 
@@ -39,7 +40,8 @@ def password_change_prepare(
 
 @transaction.atomic
 def password_change(actor: User, *, change: PasswordChange, session_id: UUID) -> User:
-    """Change the actor's password, end all of their sessions except `session_id`, and return them.
+    """Change the actor's password, end all of their sessions except `session_id`, have the apps
+    tell them, and return them.
 
     Raises WrongPassword if the password has changed since the current one was compared. Raises
     SessionOver if the session `session_id` has ended since then or the user is no longer active:
@@ -55,6 +57,7 @@ def password_change(actor: User, *, change: PasswordChange, session_id: UUID) ->
     user.save(update_fields=["password", "updated_at"])
     drop_when_committed(user_tag(user.pk))
     locked_sessions_end([one for one in active if one != session_id])
+    after_password_change(user)
     return user
 
 

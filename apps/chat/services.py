@@ -42,6 +42,7 @@ from apps.chat.serializers import MessageOutput
 from apps.core.db.sql import insert_objects
 from apps.core.errors import DomainError, require
 from apps.core.http import idempotency
+from apps.core.ids import uuid7s
 from apps.core.metrics import Counter
 
 STORED = Counter("parley_messages_stored_total", "Messages that were stored.")
@@ -196,8 +197,9 @@ def _store(drafts: Sequence[Draft], context: _Context) -> list[Sent]:
     direct: defaultdict[Pair, list[Message]] = defaultdict(list)
     in_groups: defaultdict[Conversation, list[Message]] = defaultdict(list)
     messages = []
-    for draft in drafts:
+    for id_, draft in zip(uuid7s(len(drafts)), drafts, strict=True):
         message = Message(
+            id=id_,
             sender=context.users[draft.sender_id],
             content=draft.content,
             type=draft.type,

@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from django.utils.module_loading import module_has_submodule
 
 from apps.core.gather import InThread
-from apps.core.metrics import StoredGauge
+from apps.core.metrics import StoredMetric
 
 T = TypeVar("T")
 
@@ -85,8 +85,10 @@ class Feature:
     after_registration: Sequence[Callable[[Any], None]] = ()
     # Functions that are called in the transaction of a login, with the new session.
     after_login: Sequence[Callable[[Any], None]] = ()
+    # Functions that are called in the transaction in which a user changes their password.
+    after_password_change: Sequence[Callable[[Any], None]] = ()
     # Numbers of the database for GET /metrics.
-    gauges: Sequence[StoredGauge] = ()
+    stored_metrics: Sequence[StoredMetric] = ()
     # What is done in each period, by its name (apps/jobs/schedules.py).
     schedules: Mapping[str, Any] = field(default_factory=dict)
     # What users are told about, by the names of the categories in their preferences.
@@ -143,6 +145,13 @@ def after_login(session: Any) -> None:
     for feature in features().values():
         for call in feature.after_login:
             call(session)
+
+
+def after_password_change(user: Any) -> None:
+    """Do what the apps do when a user has changed their password, in the transaction of it."""
+    for feature in features().values():
+        for call in feature.after_password_change:
+            call(user)
 
 
 @cache

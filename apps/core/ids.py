@@ -3,6 +3,7 @@
 import os
 import random
 import time
+from collections.abc import Iterable
 from uuid import UUID
 
 
@@ -15,7 +16,25 @@ def new_request_id() -> str:
 
 def uuid7() -> UUID:
     """Return a UUID of version 7, which sorts by its creation time and cannot be guessed."""
-    return UUID(int=_version_7(int.from_bytes(os.urandom(8)) >> 2))
+    return uuid7s(1)[0]
+
+
+def uuid7s(count: int) -> list[UUID]:
+    """Return so many ids like that of uuid7(), in the order of their times, with one system call.
+
+    Each system call lets another thread have the interpreter, which a busy server then waits for.
+    """
+    drawn = os.urandom(8 * count)
+    return [
+        UUID(int=_version_7(int.from_bytes(drawn[at : at + 8]) >> 2))
+        for at in range(0, len(drawn), 8)
+    ]
+
+
+def in_order(ids: Iterable[UUID]) -> list[int]:
+    """Return the key by which tuples of ids are sorted: as the ids themselves would be, which
+    Python compares at ten times the cost."""
+    return [one.int for one in ids]
 
 
 def _version_7(random_bits: int) -> int:

@@ -8,7 +8,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 Labels = tuple[str, ...]
 # What a process has counted: the values of each metric by their labels.
@@ -89,6 +89,22 @@ class StoredGauge:
     description: str
     labels: Sequence[str]
     read: Callable[[], Mapping[Labels, float]]
+    kind: ClassVar[str] = "gauge"
+
+
+@dataclass(frozen=True)
+class StoredHistogram:
+    """A histogram that the database has, by labels: the numbers of each are those of Histogram."""
+
+    name: str
+    description: str
+    labels: Sequence[str]
+    bounds: Sequence[float]
+    read: Callable[[], Mapping[Labels, list[float]]]
+    kind: ClassVar[str] = "histogram"
+
+
+StoredMetric = StoredGauge | StoredHistogram
 
 
 def _declare(metric: "Counter | Histogram") -> None:

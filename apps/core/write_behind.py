@@ -48,9 +48,12 @@ class WriteBehind(ABC, Generic[K, V]):
         """Write values, in one transaction."""
 
     def put(self, key: K, value: V) -> None:
-        """Have a value written soon, if it is not one too many. It does not wait."""
+        """Have a value written soon, if it is not one too many. It does not wait.
+
+        A newer value of a key takes the place of the one that waits.
+        """
         with self._lock:
-            if len(self._waiting) < self.bounds.most:
+            if key in self._waiting or len(self._waiting) < self.bounds.most:
                 self._waiting[key] = value
             self._start_timer()
 

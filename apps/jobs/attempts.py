@@ -11,7 +11,7 @@ from django.db import transaction
 from django_tasks.utils import normalize_json
 
 from apps.core.errors import DomainError
-from apps.core.metrics import JOB_SECONDS, Histogram
+from apps.jobs.durations import durations
 from apps.jobs.enqueuing import task_of
 from apps.jobs.errors import TryLater
 from apps.jobs.models import Job
@@ -20,13 +20,6 @@ from apps.jobs.steps import running
 from apps.jobs.tasks import JobTask, NotYet
 
 log = structlog.get_logger(__name__)
-
-ATTEMPTS = Histogram(
-    "parley_job_duration_seconds",
-    "How long attempts at jobs took in the servers, not in `manage.py worker`.",
-    ("task", "outcome"),
-    JOB_SECONDS,
-)
 
 FIRST_RETRY_SECONDS = 2.0
 LAST_RETRY_SECONDS = 3600.0
@@ -37,7 +30,7 @@ def attempt(job: Job) -> None:
     later, unless the error is a refusal or the attempts are used up."""
     began = time.monotonic()
     outcome = _outcome_of_attempt(job)
-    ATTEMPTS.observe((job.task, outcome), time.monotonic() - began)
+    durations.observe(job.task, outcome, time.monotonic() - began)
 
 
 def _outcome_of_attempt(job: Job) -> str:

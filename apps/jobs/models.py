@@ -104,3 +104,24 @@ class Job(models.Model):
     def type(self) -> str:
         """Return the name of the task, as clients know it."""
         return self.task.rpartition(".")[2]
+
+
+class AttemptCount(models.Model):
+    """How many attempts at a task ended so and took so long: up to this bound, and longer than the
+    one below it (durations.py)."""
+
+    task = models.CharField(max_length=200)
+    outcome = models.CharField(max_length=10)
+    # In seconds, as Prometheus writes it: 0.5, +Inf.
+    up_to = models.CharField(max_length=10)
+    count = models.PositiveBigIntegerField()
+    # Of all of them together. Backups have no type for fractions.
+    microseconds = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["task", "outcome", "up_to"], name="attempt_count_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.outcome} {self.up_to}"

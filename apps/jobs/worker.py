@@ -17,6 +17,7 @@ import structlog
 from django.db import close_old_connections, connections
 
 from apps.jobs.attempts import attempt, retry_seconds_after
+from apps.jobs.durations import durations
 from apps.jobs.enqueuing import task_of
 from apps.jobs.leases import RENEW_SECONDS, jobs_give_back, jobs_take, leases_renew
 from apps.jobs.models import Job
@@ -74,6 +75,10 @@ class Worker:
             jobs_give_back(self._leases())
         except Exception:
             log.warning("jobs not given back; they are taken once their leases end", exc_info=True)
+        try:
+            durations.store()
+        except Exception:
+            log.warning("durations of jobs not stored", exc_info=True)
 
     def _thread(self, act: Callable[[], bool], name: str) -> threading.Thread:
         return threading.Thread(target=self._act_again, args=(act,), daemon=True, name=name)
@@ -105,9 +110,11 @@ class Worker:
         return True
 
     def _hold(self) -> bool:
-        """Renew the leases, take away what is late, and enqueue what is periodic."""
+        """Renew the leases, take away what is late, enqueue what is periodic, and store how long
+        jobs took."""
         jobs_fail_abandoned()
         leases_renew(self._leases())
+        durations.store()
         renew_at = time.monotonic() + RENEW_SECONDS
         while time.monotonic() < renew_at and not self._stopping.wait(LOOK_SECONDS):
             self._scheduler.enqueue_due()

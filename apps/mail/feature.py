@@ -4,7 +4,11 @@ from apps.core.features import Feature
 from apps.mail.links import links_end_restored, links_prune
 from apps.mail.pages import PAGES
 from apps.mail.personal_data import PERSONAL_DATA
-from apps.mail.services import notice_after_login, verification_after_registration
+from apps.mail.services import (
+    notice_after_login,
+    notice_after_password_change,
+    verification_after_registration,
+)
 from apps.mail.views import EmailViewSet, PasswordViewSet
 
 FEATURE = Feature(
@@ -20,5 +24,6 @@ FEATURE = Feature(
     after_restore={"links in mails are void": links_end_restored},
     after_registration=[verification_after_registration],
     after_login=[notice_after_login],
+    after_password_change=[notice_after_password_change],
     personal_data=PERSONAL_DATA,
 )

@@ -33,6 +33,7 @@ VERIFY_PAGE, RESET_PAGE = "account/verify", "account/reset"
 CHANGE_PAGE, UNDO_PAGE = "account/change", "account/undo"
 NOT_YOU = "If it was not you, ignore this mail: nothing happens then."
 RESET_NOW = "If it was not you, reset your password now"
+CHANGED_SUBJECT = "Your password was changed"
 
 
 def verification(token: str) -> Letter:
@@ -59,14 +60,25 @@ def reset(token: str) -> Letter:
     )
 
 
-def password_changed() -> Letter:
+def password_reset() -> Letter:
     """Tell a user that their password was reset."""
     return Letter(
-        subject="Your password was changed",
+        subject=CHANGED_SUBJECT,
         paragraphs=[
             "Your password was changed by a link that was mailed to you. All your devices are "
             "logged out.",
             f"{RESET_NOW}, and change the password of your mailbox.",
+        ],
+    )
+
+
+def password_changed() -> Letter:
+    """Tell a user that somebody who knew their password has changed it."""
+    return Letter(
+        subject=CHANGED_SUBJECT,
+        paragraphs=[
+            "Your password was changed on one of your devices. All others are logged out.",
+            f"{RESET_NOW}. If it was, there is nothing to do.",
         ],
     )
 

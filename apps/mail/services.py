@@ -36,6 +36,11 @@ def notice_after_login(session: Session) -> None:
         tasks.new_device_mail.enqueue(str(session.user_id), str(session.pk))
 
 
+def notice_after_password_change(user: User) -> None:
+    """Tell a user by mail that they have changed their password, in the transaction of that."""
+    tasks.password_changed_mail.enqueue(str(user.pk), by_link=False)
+
+
 def verification_request(*, email: str, network: str) -> None:
     """Mail the user with this address another link that verifies it; raise RateLimited. There is no
     actor, and the caller does not learn whether there is such a user."""

@@ -45,10 +45,10 @@ def password_reset_mail(email: str) -> None:
 
 
 @mail_job
-def password_changed_mail(user_id: str) -> None:
-    """Tell a user that their password was reset."""
+def password_changed_mail(user_id: str, *, by_link: bool = True) -> None:
+    """Tell a user that they have another password: by a link that was mailed, or by the old one."""
     if user := _active(pk=user_id):
-        send(letters.password_changed(), user.email)
+        send(letters.password_reset() if by_link else letters.password_changed(), user.email)
 
 
 @mail_job

@@ -202,8 +202,8 @@ class Delivery(models.Model):
 class PushSubscription(models.Model):
     """Where messages for a browser go, and the keys to which they are encrypted.
 
-    It is that of a session, and good as long as the session is active: who logs in next at the
-    browser is not shown what another user is told.
+    It is that of a session, and good as long as the session is active: a user who logs in next at
+    the browser is not shown what another one is told.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

@@ -126,4 +126,5 @@ def subscription_served(subscription: PushSubscription, at: datetime) -> None:
 
 
 def _pause(failures: int) -> timedelta:
-    return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (failures - 1))
+    pause: timedelta = FIRST_PAUSE * 2 ** (failures - 1)
+    return min(LONGEST_PAUSE, pause)

@@ -119,8 +119,8 @@ def _give_up(
         if gone:
             PushSubscription.objects.filter(pk=gone.pk).delete()
         tasks = _tasks(delivery)
-        hopes = Job.objects.filter(unique_key__in=tasks, status__in=UNENDED, checkpoint=None)
-        if hopes.exists():
+        hopes = Job.objects.filter(unique_key__in=tasks, status__in=UNENDED)
+        if hopes.filter(checkpoint__isnull=True).exists():
             return
         if tasks:
             _decide(delivery, Decision.FAILED, reason)

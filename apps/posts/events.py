@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.posts.models import Post
+from apps.posts.policies import is_public
 from apps.posts.selectors import post_viewers
 from apps.posts.serializers import PostListItemOutput, PostPublishedPayload
 from apps.realtime.event_log import publish, redact
@@ -46,13 +47,9 @@ def posts_changed(posts: Iterable[Post]) -> None:
     changed = list(posts)
     redact({post.pk: {"post": _public(post)} for post in changed})
     for post in changed:
-        if not _is_public(post):
+        if not is_public(post):
             room_hidden(POST_ROOM.name(post.pk))
 
 
 def _public(post: Post) -> Mapping[str, Any]:
-    return PostListItemOutput.dump(post) if _is_public(post) else REDACTED_LIST_ITEM
-
-
-def _is_public(post: Post) -> bool:
-    return post.status == Post.Status.PUBLISHED and post.deleted_at is None
+    return PostListItemOutput.dump(post) if is_public(post) else REDACTED_LIST_ITEM

@@ -21,6 +21,11 @@ def unpublished_visible_to(viewer: User | None) -> Q:
     return Q() if viewer.is_moderator else Q(author=viewer)
 
 
+def is_public(post: Post) -> bool:
+    """Return whether everyone may read the post."""
+    return post.status == Post.Status.PUBLISHED and post.deleted_at is None
+
+
 def may_see(viewer: User, post: Post) -> bool:
     """Return whether visible_to() holds for a user and a post."""
     return (

@@ -33,6 +33,7 @@ from apps.posts.errors import (
 )
 from apps.posts.models import POSTS_TAG, Post, post_tag
 from apps.posts.policies import (
+    is_public,
     may_change_status,
     may_delete,
     may_edit,
@@ -41,7 +42,7 @@ from apps.posts.policies import (
     visible_to,
 )
 from apps.posts.slugs import claim_other_slug, claim_slugs, slug_of
-from apps.posts.tasks import tell_followers
+from apps.posts.tasks import tell_followers, withdraw_from_followers
 
 # What an edit may change. The counts are not among it: they change concurrently.
 EDITABLE = (
@@ -206,7 +207,7 @@ def post_delete(actor: User, *, post_id: UUID, if_match: str = "") -> None:
     if actor.is_moderator:
         trace(actor, post, status=(post.status, DELETED))
     if post.published_at is not None:
-        events.posts_changed([post])
+        _correct([post])
 
 
 @transaction.atomic
@@ -219,7 +220,7 @@ def post_restore(actor: User, *, post_id: UUID) -> None:
     _save_edit(post)
     trace(actor, post, status=(DELETED, post.status))
     if post.published_at is not None:
-        events.posts_changed([post])
+        _correct([post])
 
 
 def _locked(actor: User, post_id: UUID, *, deleted: bool = False) -> Post:
@@ -271,8 +272,16 @@ def _announce(posts: Iterable[Post], announced: Collection[UUID]) -> None:
     before."""
     known = [post for post in posts if post.published_at is not None]
     if changed := [post for post in known if post.pk in announced]:
-        events.posts_changed(changed)
+        _correct(changed)
     _announce_first(post for post in known if post.pk not in announced)
+
+
+def _correct(posts: Sequence[Post]) -> None:
+    """Correct what was announced of changed posts: in the event log now, and by jobs what followers
+    were told of those that are hidden, since there may be many."""
+    hidden = [post for post in posts if not is_public(post)]
+    jobs_enqueue((withdraw_from_followers, [str(post.pk)]) for post in hidden)
+    events.posts_changed(posts)
 
 
 def _announce_first(posts: Iterable[Post]) -> None:

@@ -253,11 +253,12 @@ def epochs_renew() -> int:
 
 def _advance(counts: Counter[str]) -> dict[str, int]:
     """Increase the heads, locking the rows in the order of the names, and return the new heads."""
+    epoch = new_epoch()
     return dict(
         insert(
             Stream,
             ("name", "head", "epoch"),
-            [(name, counts[name], new_epoch()) for name in sorted(counts)],
+            [(name, counts[name], epoch) for name in sorted(counts)],
             "ON CONFLICT (name) DO UPDATE SET head = {table}.head + excluded.head "
             "RETURNING name, head",
         )

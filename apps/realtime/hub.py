@@ -83,7 +83,7 @@ class Hub:
 
     def __init__(self, authenticator: SocketAuthenticator) -> None:
         self.loop = asyncio.get_running_loop()
-        self._relay = Relay(self.deliver, self.receive_notice)
+        self._relay = Relay(self.deliver, self.receive_notice, self._find_lost_controls)
         self.subscriptions = Subscriptions(self._relay.listen)
         self.rooms = RoomSockets()
         self._authenticator = authenticator
@@ -276,6 +276,12 @@ class Hub:
 
     async def _announce_departures(self) -> None:
         await in_redis_thread(announce_departures)
+
+    def _find_lost_controls(self) -> None:
+        """Sweep at once, since controls that came while no wake-up was received are lost. Lost
+        events are found by the next comparison with the log."""
+        spawn(self._sweep_sessions())
+        spawn(self._sweep_subscriptions())
 
     async def _sweep_sessions(self) -> None:
         """Close the sockets of sessions whose end this process was not told of."""

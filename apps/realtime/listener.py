@@ -69,16 +69,21 @@ class Links(Protocol):
 
 class Listener:
     """Receives what is published on the channels that this process needs, and calls `deliver` with
-    it. Lives on one event loop."""
+    it, and `renewed` when it receives all of them by new links. Lives on one event loop."""
 
-    def __init__(self, broker: Links, deliver: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, broker: Links, deliver: Callable[[bytes], None], renewed: Callable[[], None]
+    ) -> None:
         self._broker = broker
         self._deliver = deliver
+        self._renewed = renewed
         self._loop = asyncio.get_running_loop()
         # The channels that this process is to receive, and those of them that Redis has not
         # confirmed yet.
         self._channels = {EVERYONE}
         self._unconfirmed: dict[str, asyncio.Future[None]] = {}
+        # Those of the channels with which the present links began that Redis has not answered for.
+        self._renewing: set[str] = set()
         # The channels that nobody needed when that was last asked.
         self._idle: set[str] = set()
         # What Redis is to be asked for: to begin (true) or to end (false) each channel. The last
@@ -146,6 +151,7 @@ class Listener:
         for channel in self._channels - self._unconfirmed.keys():
             self._unconfirmed[channel] = self._loop.create_future()
         self._changes = dict.fromkeys(self._channels, True)
+        self._renewing = set(self._channels)
         self._changed.set()
         self._links, self._probed_at = links, 0.0
         async with asyncio.TaskGroup() as tasks:
@@ -159,15 +165,23 @@ class Listener:
         while True:
             kind, channel, content = await link.receive()
             link.received_at = self._loop.time()
-            if kind == "message":
-                if channel != link.probe:
-                    self._deliver(content)
-            elif kind == "subscribe":
-                self._confirms = True
-                if (waiting := self._unconfirmed.pop(channel, None)) is not None:
-                    waiting.set_result(None)
-            elif channel in self._channels and channel not in self._unconfirmed:
-                raise ChannelMoved
+            if kind != "message":
+                self._take_answer(kind, channel)
+            elif channel != link.probe:
+                self._deliver(content)
+
+    def _take_answer(self, kind: str, channel: str) -> None:
+        """Learn that Redis has begun, or ended, to send what is published on a channel."""
+        if kind == "subscribe":
+            self._confirms = True
+            if (waiting := self._unconfirmed.pop(channel, None)) is not None:
+                waiting.set_result(None)
+        elif channel in self._channels and channel not in self._unconfirmed:
+            raise ChannelMoved
+        if channel in self._renewing:
+            self._renewing.discard(channel)
+            if not self._renewing:
+                self._renewed()
 
     async def _send_changes(self) -> None:
         while await self._changed.wait():

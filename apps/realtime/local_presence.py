@@ -4,8 +4,10 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
+
+from django.utils import timezone
 
 from apps.realtime import presence
 from apps.realtime.presence import (
@@ -24,13 +26,15 @@ class LocalPresence:
 
     def __init__(self) -> None:
         self._entries: defaultdict[UUID, set[PresenceEntry]] = defaultdict(set)
-        # The users without a socket, with the time at which their grace is over; then the users
-        # whose departure is being announced, with the time at which they left and the time at which
-        # the announcement is retried.
-        self._leaving: dict[UUID, float] = {}
-        self._announcing: dict[UUID, tuple[float, float]] = {}
+        # The users without a socket, with the time at which they left and the time at which their
+        # grace is over; then the users whose departure is being announced, with the time at which
+        # they left and the time at which the announcement is retried. The clock may be set while
+        # somebody waits, so what is waited for is a time.monotonic().
+        self._leaving: dict[UUID, tuple[datetime, float]] = {}
+        self._announcing: dict[UUID, tuple[datetime, float]] = {}
         # The users who are away from all of their devices.
         self._away: set[UUID] = set()
+        self._version = 0
         self._lock = threading.Lock()
 
     def arrive(self, entries: Sequence[PresenceEntry]) -> list[Entered]:
@@ -52,20 +56,17 @@ class LocalPresence:
 
     def departures(self, *, hurry: bool = False) -> list[Departure]:
         """See PresenceStore."""
-        now = time.time()
+        now = time.monotonic()
         with self._lock:
-            for user, due in list(self._leaving.items()):
+            for user, (at, due) in list(self._leaving.items()):
                 if hurry or due <= now:
                     del self._leaving[user]
-                    self._announcing[user] = (due - presence.GRACE_SECONDS, 0.0)
+                    self._announcing[user] = (at, now)
                     self._away.discard(user)
             left = [(user, at) for user, (at, retry) in self._announcing.items() if retry <= now]
             for user, at in left:
                 self._announcing[user] = (at, now + presence.RETRY_ANNOUNCEMENT_SECONDS)
-            return [
-                Departure(user, datetime.fromtimestamp(at, UTC), _microseconds())
-                for user, at in left
-            ]
+            return [Departure(user, at, self._next_version()) for user, at in left]
 
     def mark_announced(self, users: Sequence[UUID]) -> None:
         """See PresenceStore."""
@@ -75,12 +76,12 @@ class LocalPresence:
 
     def online(self, users: Iterable[UUID]) -> set[UUID]:
         """See PresenceStore."""
-        now = time.time()
+        now = time.monotonic()
         with self._lock:
             return {
                 user
                 for user in users
-                if user in self._entries or self._leaving.get(user, 0.0) > now
+                if user in self._entries or (user in self._leaving and self._leaving[user][1] > now)
             }
 
     def away(self, users: Iterable[UUID]) -> set[UUID]:
@@ -102,7 +103,9 @@ class LocalPresence:
         self._leaving.pop(entry.user_id, None)
         self._announcing.pop(entry.user_id, None)
         return (
-            self._activity(entry.user_id) if was_online else Arrival(entry.user_id, _microseconds())
+            self._activity(entry.user_id)
+            if was_online
+            else Arrival(entry.user_id, self._next_version())
         )
 
     def _refresh(self, entry: PresenceEntry) -> PresenceChange | None:
@@ -121,16 +124,18 @@ class LocalPresence:
         if away == (user in self._away):
             return None
         (self._away.add if away else self._away.discard)(user)
-        return ActivityChange(user, _microseconds(), away)
+        return ActivityChange(user, self._next_version(), away)
 
     def _leave(self, entry: PresenceEntry) -> None:
         own = self._entries[entry.user_id]
         if entry in own and len(own) == 1:
-            self._leaving[entry.user_id] = time.time() + presence.GRACE_SECONDS
+            due = time.monotonic() + presence.GRACE_SECONDS
+            self._leaving[entry.user_id] = (timezone.now(), due)
         own.discard(entry)
         if not own:
             del self._entries[entry.user_id]
 
-
-def _microseconds() -> int:
-    return time.time_ns() // 1000
+    def _next_version(self) -> int:
+        # As the one of Redis, which this may replace for a while. The clock may be set back.
+        self._version = max(self._version + 1, time.time_ns() // 1000)
+        return self._version

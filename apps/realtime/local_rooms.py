@@ -85,4 +85,5 @@ class LocalRooms:
 
     def _change(self, room: str, user: UUID) -> RoomChange:
         users = self._rooms[room]
-        return RoomChange(room, user, user in users, time.time_ns() // 1000, len(users))
+        # Only this process compares versions of this store, and its clock may be set back.
+        return RoomChange(room, user, user in users, time.monotonic_ns(), len(users))

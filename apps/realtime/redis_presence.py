@@ -1,8 +1,7 @@
 """Who is online, kept in Redis for all processes."""
 
-import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
@@ -224,14 +223,11 @@ class RedisPresence:
         asked = list(users)
         if not asked:
             return set()
+        names = [str(user) for user in asked]
         try:
-            until = with_redis(
-                "session",
-                lambda client: client.zmscore(self._online, [str(user) for user in asked]),
-            )
+            now, until = _with_time(lambda client: client.zmscore(self._online, names))
         except RedisDown:
             return self._local.online(asked)
-        now = time.time()
         return {user for user, at in zip(asked, until, strict=True) if at is not None and at > now}
 
     def away(self, users: Iterable[UUID]) -> set[UUID]:
@@ -250,14 +246,14 @@ class RedisPresence:
 
     def sockets(self, user_id: UUID) -> Counter[UUID]:
         """See PresenceStore."""
+        name = self._of(user_id)
         try:
-            members = with_redis(
-                "session",
-                lambda client: client.zrangebyscore(self._of(user_id), time.time(), "+inf"),
-            )
+            now, members = _with_time(lambda client: client.zrange(name, 0, -1, withscores=True))
         except RedisDown:
             return self._local.sockets(user_id)
-        return Counter(UUID(member.decode().partition(":")[0]) for member in members)
+        return Counter(
+            UUID(member.decode().partition(":")[0]) for member, until in members if until > now
+        )
 
     def _arrive(self, entries: Sequence[PresenceEntry], limit: int) -> list[Entered]:
         entered: list[Entered] = []
@@ -285,6 +281,20 @@ class RedisPresence:
 
     def _of(self, user_id: UUID) -> str:
         return key(f"presence:{user_id}")
+
+
+def _with_time(ask: Callable[[Any], object]) -> tuple[float, Any]:
+    """Return the time of Redis, since the clock of this process may differ, and what Redis answers
+    to a command; raise RedisDown."""
+
+    def ask_both(client: Any) -> Any:
+        pipeline = client.pipeline(transaction=False)
+        pipeline.time()
+        ask(pipeline)
+        return pipeline.execute()
+
+    (seconds, microseconds), answer = with_redis("session", ask_both)
+    return seconds + microseconds / 1_000_000, answer
 
 
 def _parts(entries: Sequence[PresenceEntry]) -> Iterator[Sequence[PresenceEntry]]:

@@ -39,13 +39,15 @@ class Relay:
     """Sends what happened here, and calls `deliver` with what happened in other processes and
     concerns this one.
 
-    `deliver_notice` is called with what came as a database notice. Lives on one event loop.
+    `deliver_notice` is called with what came as a database notice, and `renewed` when wake-ups are
+    received again after some may have been lost. Lives on one event loop.
     """
 
     def __init__(
         self,
         deliver: Callable[[Wakeup], None],
         deliver_notice: Callable[[database_notices.Notice], None],
+        renewed: Callable[[], None],
     ) -> None:
         self._origin = uuid4().bytes
         self._deliver = deliver
@@ -57,13 +59,13 @@ class Relay:
         self._redis_works = True
         # Without Redis the other processes, if there are any, find in the log what happened here.
         self._broker = Broker() if settings.REDIS_URL else None
-        self._listener = Listener(self._broker, self._receive) if self._broker else None
+        self._listener = Listener(self._broker, self._receive, renewed) if self._broker else None
 
     def start(self) -> None:
         """Begin to send and to receive."""
         if self._broker and self._listener:
             spawn(self._send_loop(self._broker, self._listener))
-            spawn(every(RETRY_SECONDS, self._listener.run))
+            spawn(every(0, self._receive_by, self._listener))
         if database_notices.available():
             retry = database_notices.RETRY_SECONDS
             spawn(every(retry, database_notices.listen, self._deliver_notice))
@@ -86,6 +88,14 @@ class Relay:
         """Leave the streams that are not needed; see Listener.leave_idle."""
         if self._listener:
             self._listener.leave_idle({channel_of(stream) for stream in needed})
+
+    async def _receive_by(self, listener: Listener) -> None:
+        """Receive until a link fails, and return when it may be renewed: at once if it had worked
+        for a while, since what is published meanwhile is lost."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await listener.run()
+        await asyncio.sleep(max(0.0, RETRY_SECONDS - (loop.time() - began)))
 
     async def _send_loop(self, broker: Broker, listener: Listener) -> None:
         while True:

@@ -119,15 +119,22 @@ class Subscriptions:
         may not read it. See StreamSubscribers.subscribe.
 
         The sweep must not subscribe the socket meanwhile, nor after this failed, when the client
-        asks again: it would send all events that the stream has.
+        asks again: it would send all events that the stream has. A stream that the socket never had
+        is not remembered then, since its user may be made a reader of it later.
         """
+        had = name in socket.streams or name in socket.catching_up or name in socket.opted_out
         self._remove(socket, name)
         socket.revoked.discard(name)
         socket.opted_out.add(name)
         user = socket.identity.user_id
-        readable_after = await self._readers.ask((name, user))
-        if readable_after is not None:
-            await self._resume(socket, name, replace(point, readable_after=readable_after))
+        try:
+            readable_after = await self._readers.ask((name, user))
+            if readable_after is not None:
+                await self._resume(socket, name, replace(point, readable_after=readable_after))
+        except BaseException:
+            if not had:
+                socket.opted_out.discard(name)
+            raise
         socket.opted_out.discard(name)
         if name not in socket.streams and not socket.closed:
             raise StreamNotFound

@@ -1,12 +1,14 @@
 """Rooms over the websocket."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from apps.core.ratelimit import consume_action
 from apps.realtime.registry import command
+from apps.realtime.rooms import RoomEntry, room_leave
 from apps.realtime.sockets import Socket
-from apps.realtime.threads import in_redis_thread
+from apps.realtime.threads import in_redis_thread, later
 from apps.rooms import services
 from apps.rooms.errors import RoomNotFound, TooManyRooms
 from apps.rooms.serializers import RoomInput, RoomOutput
@@ -29,6 +31,7 @@ async def join_room(socket: Socket, given: Mapping[str, Any]) -> Mapping[str, An
         # A socket that was inside before stays there, unless its user may not be there any more.
         if not was_inside or isinstance(error, RoomNotFound):
             socket.leave_room(room)
+            later(partial(room_leave, [RoomEntry(room, **device)]))
         raise
     return RoomOutput.dump(inside)
 

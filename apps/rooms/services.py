@@ -4,6 +4,7 @@ from uuid import UUID
 
 from apps.realtime.registry import announce_rooms
 from apps.realtime.rooms import RoomEntry, room_leave, room_store
+from apps.rooms.errors import RoomNotFound
 from apps.rooms.selectors import Room, require_viewer, room_get
 
 
@@ -23,7 +24,7 @@ def room_entered(user_id: UUID, *, room: str, device: str) -> Room:
     """
     try:
         return room_get(user_id, room)
-    except Exception:
+    except RoomNotFound:
         room_leave([RoomEntry(room, user_id, device)])
         raise
 

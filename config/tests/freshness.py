@@ -4,7 +4,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,10 +47,12 @@ class Writer:
     versions: Story = field(default_factory=lambda: Story([State(1, 0, 0)]))
     names: Story = field(default_factory=lambda: Story([State(0, 0, 0)]))
 
-    async def write(self, client: "Client", end: float, chance: random.Random) -> None:
+    async def write(
+        self, client: "Client", goes_on: Callable[[], bool], chance: random.Random
+    ) -> None:
         """Change, archive, restore and rename until the end, and then delete."""
         public = True
-        while time.monotonic() < end:
+        while goes_on():
             action = chance.choice(["retitle", "name", "status"])
             if action == "retitle":
                 body = {"title": f"Title {chance.random()}"}
@@ -93,10 +95,16 @@ class Readers:
     wrong: list[str] = field(default_factory=list)
     count: int = 0
 
-    async def read(self, person: Person | None, end: float, chance: random.Random) -> None:
+    def go_on_until(self, end: float) -> Callable[[], bool]:
+        """Return what tells whether the end has not come, and nothing was too old yet."""
+        return lambda: time.monotonic() < end and not self.wrong
+
+    async def read(
+        self, person: Person | None, goes_on: Callable[[], bool], chance: random.Random
+    ) -> None:
         """Read until the end, and note what is too old."""
         clients = {port: Client(port) for port in self.bounds}
-        while time.monotonic() < end:
+        while goes_on():
             writer, port = chance.choice(self.writers), chance.choice(list(self.bounds))
             begun = time.monotonic()
             status, data = await clients[port].ask("GET", f"/posts/{writer.post}", person)
@@ -160,13 +168,14 @@ async def write_and_read(
     """Let writers write to the first process, and so many readers, half of them logged in, read in
     all of them; return what they saw. `elsewhere` is how many seconds old an answer of another
     process may be. The readers go on for a little longer than that, so that they would see what is
-    kept for ever."""
+    kept for ever. All end with the first answer that is too old."""
     crowd = Readers(writers, {port: elsewhere if port != ports[0] else 0.0 for port in ports})
     end = time.monotonic() + seconds
+    written, read = crowd.go_on_until(end), crowd.go_on_until(end + elsewhere + 0.5)
     async with asyncio.TaskGroup() as tasks:
         for number, writer in enumerate(writers):
-            tasks.create_task(writer.write(Client(ports[0]), end, random.Random(number)))
+            tasks.create_task(writer.write(Client(ports[0]), written, random.Random(number)))
         for number in range(readers):
             person = reader if number % 2 else None
-            tasks.create_task(crowd.read(person, end + elsewhere + 0.5, random.Random(number)))
+            tasks.create_task(crowd.read(person, read, random.Random(number)))
     return crowd

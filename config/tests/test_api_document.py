@@ -6,16 +6,16 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-import yaml
 from django.conf import settings
 
 from apps.core.errors import EVERYWHERE
 from apps.core.features import enums
 from config.tests.pages import DOCS
+from testing.api_document import api_document
 from testing.client import ContractClient
 from testing.server import ServerProcess
 
-DOCUMENT: dict[str, Any] = yaml.safe_load((settings.BASE_DIR / "openapi.yaml").read_text())
+DOCUMENT = api_document()
 OPERATIONS = {
     operation["operationId"]: operation
     for path in DOCUMENT["paths"].values()

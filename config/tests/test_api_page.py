@@ -3,12 +3,12 @@
 import re
 from typing import Any
 
-import yaml
 from django.conf import settings
 
 from apps.accounts.tickets import TICKET_SECONDS
 from apps.core.http.idempotency import KEPT_FOR
 from config.tests.pages import DOCS, section
+from testing.api_document import api_document
 
 PAGE = (DOCS / "api.md").read_text()
 
@@ -21,10 +21,9 @@ def described() -> list[str]:
 
 def operations() -> dict[str, Any]:
     """Return the operations of openapi.yaml by method and path."""
-    paths = yaml.safe_load((settings.BASE_DIR / "openapi.yaml").read_text())["paths"]
     return {
         f"{method.upper()} {path.removeprefix('/api/v1')}": operation
-        for path, methods in paths.items()
+        for path, methods in api_document()["paths"].items()
         for method, operation in methods.items()
     }
 
@@ -34,10 +33,10 @@ def test_every_operation_is_described_once() -> None:
 
 
 def test_the_page_is_right_about_who_may_call() -> None:
-    rows = re.findall(r"^\| (`[A-Z]+ /.*?) \| (.*?) \|", PAGE, re.MULTILINE)
+    rows, declared = re.findall(r"^\| (`[A-Z]+ /.*?) \| (.*?) \|", PAGE, re.MULTILINE), operations()
     for names, who in rows:
         for name in re.findall(r"`([^`]+)`", names):
-            security = operations()[name]["security"]
+            security = declared[name]["security"]
             assert (not security or {} in security) == (who == "anybody"), name
 
 

@@ -45,13 +45,18 @@ Asked = tuple[int, dict[str, str], Any]
 
 
 @pytest.fixture
-def hot(start_server: Start) -> ServerProcess:
-    """A server that keeps answers, behind a proxy."""
-    return start_server(
-        CACHE_SECONDS="5",
+def hot(start_once: Start) -> ServerProcess:
+    """Such a server, which tests share: each has posts and users of its own, and reads no list."""
+    return hot_server(start_once, CACHE_SECONDS="5")
+
+
+def hot_server(start: Start, **environment: str) -> ServerProcess:
+    """Start a server that keeps answers, behind a proxy."""
+    return start(
         SERVER_TRUSTED_PROXIES="1",
         APP_ALLOWED_HOSTS="127.0.0.1,parley.example",
         CORS_ALLOWED_ORIGINS="https://app.example",
+        **environment,
     )
 
 
@@ -100,8 +105,9 @@ def of_author(person: Person) -> list[str]:
 
 
 def test_every_hot_route_answers_as_its_view_does(
-    hot: ServerProcess, alice: Person, bob: Person, carol: Person, moderator: Person
+    start_server: Start, alice: Person, bob: Person, carol: Person, moderator: Person
 ) -> None:
+    hot = hot_server(start_server, CACHE_SECONDS="5")
     paths = paths_of_everything(alice, bob)
     session_logout(carol.user, session=carol.user.sessions.get())
     tokens = [one.access for one in (alice, bob, carol, moderator)] + [bob.refresh, "nonsense"]
@@ -162,8 +168,9 @@ def asked(connection: HTTPConnection, method: str, path: str, headers: dict[str,
 
 @pytest.mark.django_db(transaction=True)
 def test_kept_answer_is_shown_until_it_expires_if_nothing_says_that_it_changed(
-    hot: ServerProcess, alice: Person
+    start_server: Start, alice: Person
 ) -> None:
+    hot = hot_server(start_server, CACHE_SECONDS="1")
     post = published_by(alice, "Title 0")
     titles = (f"Title {number}" for number in count(1))
 

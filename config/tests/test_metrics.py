@@ -1,16 +1,18 @@
 """GET /metrics: who may read it, and what it tells."""
 
 import asyncio
+import json
 import logging
 import os
 import re
+import threading
 import time
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
-import httpx
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
@@ -25,7 +27,7 @@ from apps.jobs.models import Job
 from apps.jobs.selectors import oldest_due_seconds, open_jobs
 from apps.realtime.connection_log import OPEN
 from apps.realtime.tests.test_losing_nothing import send
-from config import metrics
+from config import metrics, metrics_files
 from config.health_checks import HealthCheck, HealthChecks
 from config.metrics import MetricsEndpoint, StoredNumbers, may_read
 from config.metrics_files import GONE_SECONDS, SharedMetrics
@@ -50,7 +52,7 @@ def numbers(text: str) -> dict[tuple[str, ...], float]:
 
 
 def read(server: ServerProcess) -> dict[tuple[str, ...], float]:
-    answer = httpx.get(f"{server.url}/metrics")
+    answer = server.call("GET", "/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")
     return numbers(answer.text)
@@ -118,10 +120,10 @@ def test_for_others_it_is_not_there(settings: Any) -> None:
 def test_every_metric_is_described_with_its_kind() -> None:
     table = section("operations.md", "Metrics")
     rows = re.findall(r"^\| `(parley_\w+)` \| (\w+) \|", table, re.MULTILINE)
-    gauges = [one.name for each in features().values() for one in each.gauges]
+    stored = [one for each in features().values() for one in each.stored_metrics]
     of_answer = {"parley_build_info": "gauge", "parley_dependency_up": "gauge"}
-    kinds = {metric.name: metric.kind for metric in declared()}
-    assert dict(rows) == kinds | dict.fromkeys(gauges, "gauge") | of_answer
+    kinds = {metric.name: metric.kind for metric in (*declared(), *stored)}
+    assert dict(rows) == kinds | of_answer
 
 
 def test_it_is_logged_like_health(
@@ -206,6 +208,27 @@ def test_a_process_answers_for_those_that_share_its_directory(tmp_path: Path) ->
     assert shared[OPEN.name][()] == before[OPEN.name][()] + 5
     closes = "parley_websocket_closes_total"
     assert shared[closes][("4408",)] == before[closes].get(("4408",), 0) + 14
+
+
+def test_a_process_that_stops_while_it_writes_leaves_a_whole_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, failures = SharedMetrics(str(tmp_path)), Mock()
+    monkeypatch.setattr(metrics_files, "log", Mock(warning=failures))
+
+    def write() -> None:
+        for _ in range(100):
+            own._write(tmp_path)
+
+    writers = [threading.Thread(target=write) for _ in range(4)]
+    for each in writers:
+        each.start()
+    for each in writers:
+        each.join()
+    own.stop()
+    assert not failures.called
+    [left] = tmp_path.iterdir()
+    assert OPEN.name in json.loads(left.read_text())
 
 
 @pytest.mark.integration

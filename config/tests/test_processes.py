@@ -127,7 +127,7 @@ def open_in_each(server: ServerProcess) -> set[int]:
 def answers(server: ServerProcess, *, patience: float) -> bool:
     """Return whether a request on a new connection is answered within the seconds."""
     try:
-        return httpx.get(f"{server.url}/health", timeout=patience).status_code == 200
+        return server.call("GET", "/health", timeout=patience).status_code == 200
     except httpx.ReadTimeout:
         return False
 

@@ -9,8 +9,8 @@ from testing.server import free_port, python_process, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
-# manage.py serve, with other sources: the first argument names their folder. One of them says
-# whether the server can start.
+# manage.py serve, with other sources: the first argument names their folder, which is looked at
+# often. One of them says whether the server can start.
 SERVE = """
 import sys
 from pathlib import Path
@@ -18,7 +18,7 @@ from config import reloading
 from config.command_line import run
 
 folder, *arguments = sys.argv[1:]
-reloading.FOLDERS = (folder,)
+reloading.FOLDERS, reloading.LOOK_SECONDS = (folder,), 0.05
 if "--reload" not in arguments:
     exec(Path(folder, "source.py").read_text())
 run(["manage.py", "serve", *arguments])

@@ -137,7 +137,11 @@ def test_a_worker_whose_database_hangs_stops(how: signal.Signals) -> None:
     worker = subprocess.Popen(
         [sys.executable, "-c", HANGING_WORKER],
         cwd=settings.BASE_DIR,
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings_test"},
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "config.settings_test",
+            "SERVER_SHUTDOWN_TIMEOUT": "1",
+        },
         stdout=subprocess.PIPE,
         text=True,
     )

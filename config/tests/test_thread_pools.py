@@ -75,10 +75,10 @@ def locked(rows: QuerySet[Any]) -> Iterator[None]:
         yield
 
 
-def impatient(start_server: Start, **environment: str) -> ServerProcess:
-    """Start a server whose requests wait half a second for a thread, and long for a lock. It takes
+def impatient(start_once: Start, **environment: str) -> ServerProcess:
+    """Return a server whose requests wait half a second for a thread, and long for a lock. It takes
     the address of the client from a header."""
-    return start_server(
+    return start_once(
         PARLEY_THREAD_WAIT="0.5", DB_LOCK_TIMEOUT="60", SERVER_TRUSTED_PROXIES="1", **environment
     )
 
@@ -119,10 +119,8 @@ def client_number(number: int) -> dict[str, str]:
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_readers_are_served_while_every_writer_is_blocked(
-    start_server: Start, alice: Person
-) -> None:
-    server = impatient(start_server)
+def test_readers_are_served_while_every_writer_is_blocked(start_once: Start, alice: Person) -> None:
+    server = impatient(start_once)
     with every_writer_blocked(server, alice) as refused:
         assert refused.status_code == 503
         assert refused.json()["code"] == "SERVICE_UNAVAILABLE"
@@ -136,8 +134,8 @@ def test_readers_are_served_while_every_writer_is_blocked(
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_a_request_over_the_limit_takes_no_thread(start_server: Start, alice: Person) -> None:
-    server = impatient(start_server, RATE_LIMIT_BURST="1", RATE_LIMIT_REQUESTS_PER_SECOND="1")
+def test_a_request_over_the_limit_takes_no_thread(start_once: Start, alice: Person) -> None:
+    server = impatient(start_once, RATE_LIMIT_BURST="1", RATE_LIMIT_REQUESTS_PER_SECOND="1")
 
     def flood() -> int:
         return server.call("POST", "/api/v1/posts", headers=client_number(60_000)).status_code
@@ -154,8 +152,8 @@ def test_a_request_over_the_limit_takes_no_thread(start_server: Start, alice: Pe
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time.")
-def test_one_client_cannot_block_every_writer(start_server: Start, alice: Person) -> None:
-    server, post = impatient(start_server), published_by(alice)
+def test_one_client_cannot_block_every_writer(start_once: Start, alice: Person) -> None:
+    server, post = impatient(start_once), published_by(alice)
     with ThreadPoolExecutor() as clients, locked(Post.objects.filter(pk=post.pk)):
         asked = [clients.submit(change, server, alice, post, client_number(1)) for _ in range(8)]
         # All but one, which has the thread, have waited for too long.
@@ -168,8 +166,8 @@ def test_one_client_cannot_block_every_writer(start_server: Start, alice: Person
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
-def test_reads_are_served_while_logins_hang(start_server: Start, alice: Person) -> None:
-    server = impatient(start_server)
+def test_reads_are_served_while_logins_hang(start_once: Start, alice: Person) -> None:
+    server = impatient(start_once)
 
     def log_in(number: int = 0) -> int:
         path = "/api/v1/auth/login"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 
 from testing import frames
@@ -54,6 +55,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dic
         with connection.cursor() as cursor:
             cursor.execute("DROP TABLE IF EXISTS polls_poll")
             cursor.execute("DELETE FROM django_migrations WHERE app = 'polls'")
+        ContentType.objects.filter(app_label="polls").delete()
 
 
 def _succeed(ended: Any) -> str:

@@ -30,7 +30,7 @@ def unread_server(tmp_path: Path, tamper: str) -> Iterator[tuple[ServerProcess, 
 
 def ask(server: ServerProcess, name: str, *, patience: float = 30) -> None:
     headers = {"X-Request-ID": name}
-    answer = httpx.get(f"{server.url}/api/v1/nothing", headers=headers, timeout=patience)
+    answer = server.call("GET", "/api/v1/nothing", headers=headers, timeout=patience)
     assert answer.status_code == 404
 
 

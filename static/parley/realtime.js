@@ -108,8 +108,12 @@ export const SECONDS = {
   restarting: [1, 10],
   /** Between attempts to open a socket while events are fetched over HTTP. */
   blocked: 60,
+  /** That a server, or a proxy before it, may ask to be left alone. A timer takes 24 days at most. */
+  patience: 3600,
   /** That a request for events waits for some. */
   poll: 25,
+  /** Until the next request for events after one that brought none although it had not waited. */
+  early: 1,
 };
 
 export const LIMITS = {
@@ -147,6 +151,9 @@ export const TRANSIENT = [
   "SERVICE_UNAVAILABLE",
   "UNAUTHORIZED",
 ];
+
+/** Refusals of a request for events that concern its streams. */
+export const FORBIDDEN_STREAM = ["NOT_FOUND", "VALIDATION_ERROR"];
 
 /**
  * Why a command was not carried out. `code` is one of the server's (docs/errors.md), or
@@ -706,7 +713,23 @@ export class Realtime {
     await this.#fetch();
     const [first = [], ...others] = parts(names.filter((name) => !isNew(name)));
     for (const part of others) await this.#fetchEvents(part, 0, signal);
-    await this.#fetchEvents(first, SECONDS.poll, signal);
+    if (first.length) await this.#waitForEvents(first, signal);
+    else await this.#sleepers.sleep(SECONDS.poll);
+  }
+
+  /**
+   * Ask for the events of some streams, and pause if the answer came early and brought none: the
+   * server stops.
+   * @param {string[]} names
+   * @param {AbortSignal} signal
+   */
+  async #waitForEvents(names, signal) {
+    const began = performance.now();
+    const numbers = () => names.map((name) => this.#places.get(name)?.seq).join();
+    const before = numbers();
+    await this.#fetchEvents(names, SECONDS.poll, signal);
+    const early = performance.now() - began < (SECONDS.poll / 2) * 1000;
+    if (early && numbers() === before) await this.#sleepers.sleep(SECONDS.early);
   }
 
   /**
@@ -728,7 +751,7 @@ export class Realtime {
       const answer = await this.#api.call("GET", `/events?${query}`, { signal, wait });
       for (const one of answer.streams ?? [answer]) if (!signal.aborted) this.#fetched(one);
     } catch (error) {
-      if (!(error instanceof RealtimeError) || isTransient(error)) throw error;
+      if (!(error instanceof RealtimeError) || !FORBIDDEN_STREAM.includes(error.code)) throw error;
       // It does not say which of the streams the user may not read.
       if (names.length > 1) for (const name of names) await this.#fetchEvents([name], 0, signal);
       else this.#lose(names[0] ?? "");
@@ -770,7 +793,13 @@ class Socket {
     this.#receive = receive;
     this.#link = new WebSocket(address);
     this.#link.onmessage = ({ data }) => {
-      if (typeof data === "string") this.#take(JSON.parse(data));
+      try {
+        if (typeof data === "string") this.#take(JSON.parse(data));
+      } catch (error) {
+        // Nobody knows what a frame that is malformed should have said.
+        reportError(error);
+        this.end(BROKEN);
+      }
     };
     this.#link.onclose = ({ code }) => this.end(code);
     this.#endAfter(SECONDS.connect);
@@ -795,7 +824,7 @@ class Socket {
     const asked = { answer: new Deferred() };
     this.#asked.set(requestId, asked);
     const send = () => {
-      this.#link.send(JSON.stringify({ type, data, requestId }));
+      this.#link.send(toJson({ type, data, requestId }));
       // Answers come in the order of the frames: without this one the connection is broken.
       asked.timer = setTimeout(() => this.end(BROKEN), SECONDS.answer * 1000);
     };
@@ -939,7 +968,7 @@ class Api {
           Authorization: `Bearer ${token}`,
           ...(body && { "Content-Type": "application/json" }),
         },
-        ...(body && { body: JSON.stringify(body) }),
+        ...(body && { body: toJson(body) }),
         credentials: "omit",
         cache: "no-store",
         signal: ending.signal,
@@ -957,10 +986,12 @@ class Api {
  */
 async function read(response) {
   const answer = await response.json().catch(() => null);
-  if (response.ok && answer) return answer.data;
-  // A proxy may answer instead of the server, and without its codes.
-  const code = answer?.code ?? (response.status < 500 ? "BAD_REQUEST" : "SERVICE_UNAVAILABLE");
-  const retryAfter = Number(response.headers.get("Retry-After")) || 0;
+  if (response.ok && answer?.data) return answer.data;
+  // A proxy may answer instead of the server, and without its codes: it refuses the request, or it
+  // fails, or asks the user to log in to the network by a page of its own.
+  const refuses = response.status >= 400 && response.status < 500;
+  const code = answer?.code ?? (refuses ? "BAD_REQUEST" : "SERVICE_UNAVAILABLE");
+  const retryAfter = Math.min(Number(response.headers.get("Retry-After")) || 0, SECONDS.patience);
   throw new RealtimeError(code, answer?.message ?? response.statusText, {
     errors: answer?.errors,
     retryAfter,
@@ -1026,7 +1057,8 @@ class PendingSends {
       const clientId = key.slice(this.#prefix.length);
       if (!key.startsWith(this.#prefix) || known.has(clientId)) continue;
       const kept = store((storage) => JSON.parse(storage.getItem(key) ?? ""));
-      if (!kept || kept.order + age * 1000 > Date.now()) continue;
+      // One of the future was kept before the clock was set back.
+      if (!kept || Math.abs(Date.now() - kept.order) < age * 1000) continue;
       this.#items.push({ ...kept, clientId, adopted: true, failures: 0 });
     }
     this.#items.sort((one, other) => one.order - other.order);
@@ -1055,6 +1087,18 @@ function store(use) {
   } catch {
     return null;
   }
+}
+
+/**
+ * Return a value as JSON that the server can read. Half of a surrogate pair, such as the end of a text
+ * that was cut within an emoji, is no sign of any encoding: without this the server could not even say
+ * which frame it refuses.
+ * @param {object} value
+ */
+function toJson(value) {
+  return JSON.stringify(value, (_, part) =>
+    typeof part === "string" ? part.replace(/\p{Surrogate}/gu, "\ufffd") : part,
+  );
 }
 
 /** Waits that can be ended early, all at once. */

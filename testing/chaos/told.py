@@ -56,9 +56,7 @@ def repeats_have_one_id(journal: Journal) -> Iterator[Violation]:
             yield Violation("duplicated", f"{address} got {client_id} by {channel} as {found}")
     for (channel, address, message_id), found in things.items():
         if len(found) > 1:
-            yield Violation(
-                "wrong", f"{address} drops one of {found} by {channel}: both are {message_id}"
-            )
+            yield Violation("wrong", f"{message_id} to {address} by {channel} is {found}")
 
 
 def decisions_are_true(journal: Journal) -> Iterator[Violation]:

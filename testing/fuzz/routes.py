@@ -7,9 +7,8 @@ from functools import cached_property
 from typing import Any
 
 import orjson
-import yaml
-from django.conf import settings
 
+from testing.api_document import api_document
 from testing.fuzz.knowledge import of_all
 from testing.fuzz.people import People, Person, newcomer
 
@@ -114,7 +113,7 @@ def _some_words(caller: Person, other: Person) -> str:
 
 def routes(people: People) -> Iterator[Route]:
     """Return every operation of the schema."""
-    schema = yaml.safe_load((settings.BASE_DIR / "openapi.yaml").read_text())
+    schema = api_document()
     schemas = schema["components"]["schemas"]
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():

@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.chat.models.message import Message
 from apps.core.db.sql import insert
-from apps.core.ids import uuid7
+from apps.core.ids import in_order, uuid7, uuid7s
 
 Pair = tuple[UUID, UUID]
 
@@ -46,7 +46,8 @@ class ConversationManager(models.Manager["Conversation"]):
         """
         fields = ("id", "first", "second", "last_seq", "last_message_at")
         rows = [
-            (uuid7(), *pair, len(new), new[-1].created_at) for pair, new in sorted(messages.items())
+            (id_, *pair, len(messages[pair]), messages[pair][-1].created_at)
+            for id_, pair in zip(uuid7s(len(messages)), sorted(messages, key=in_order), strict=True)
         ]
         numbered = insert(
             Conversation,
@@ -57,12 +58,11 @@ class ConversationManager(models.Manager["Conversation"]):
             " last_message_at = excluded.last_message_at"
             " RETURNING id, first_id, second_id, last_seq",
         )
+        read = Conversation._meta.pk.to_python
         for pk, first, second, last_seq in numbered:
-            pair = UUID(str(first)), UUID(str(second))
+            pair = read(first), read(second)
             one, other = users[pair[0]], users[pair[1]]
-            conversation = Conversation(
-                id=UUID(str(pk)), first=one, second=other, last_seq=last_seq
-            )
+            conversation = Conversation(id=read(pk), first=one, second=other, last_seq=last_seq)
             conversation.number(messages[pair])
 
     def number_in_groups(self, messages: "Mapping[Conversation, Sequence[Message]]") -> None:

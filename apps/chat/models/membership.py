@@ -11,7 +11,7 @@ from django.db.models import F, Q, QuerySet
 from apps.chat.models.conversation import Conversation
 from apps.chat.models.message import Message
 from apps.core.db.sql import insert
-from apps.core.ids import uuid7
+from apps.core.ids import in_order, uuid7, uuid7s
 
 
 class MembershipManager(models.Manager["Membership"]):
@@ -40,15 +40,17 @@ class MembershipManager(models.Manager["Membership"]):
         The read cursor of a user without unread messages moves up to the first new message of the
         other.
         """
-        rows = sorted(
+        rows = [
             (new[0].conversation_id, user, *_cursors(user, new), new[-1].created_at)
             for new in messages
             for user in (new[0].sender_id, new[0].receiver_id)
-        )
+            if user
+        ]
+        rows.sort(key=lambda row: in_order(row[:2]))
         insert(
             Membership,
             ("conversation", "user", "read_seq", "incoming_seq", "last_message_at", "id"),
-            [(*row, uuid7()) for row in rows],
+            [(*row, id_) for row, id_ in zip(rows, uuid7s(len(rows)), strict=True)],
             "ON CONFLICT (conversation_id, user_id) DO UPDATE SET"
             " last_message_at = excluded.last_message_at,"
             " read_seq = CASE WHEN {table}.incoming_seq <= {table}.read_seq"

@@ -100,17 +100,18 @@ def nowait_locks() -> Iterator[None]:
 
 
 def matching(model: type[Model], names: Sequence[str], rows: Rows) -> list[Any]:
-    """Return the keys of the table's rows whose fields `names` together equal one of `rows`. There
-    must be an index that begins with these fields."""
-    fields, columns = _columns(model, tuple(names))
-    source, values = _SOURCES[connection.vendor](fields, columns, rows)
+    """Return the keys of the table's rows whose fields `names` equal one of `rows`. There must be
+    a unique constraint on these fields, in this order.
+
+    Each row is looked up in the index of the constraint by itself. For a join PostgreSQL reads all
+    of a table that is small, or was when the statement was prepared.
+    """
+    fields, _ = _columns(model, tuple(names))
+    same = " AND ".join(f"{{table}}.{field.column} = given.{field.column}" for field in fields)
     key = model._meta.pk
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {key.column} FROM {model._meta.db_table} WHERE ({columns}) IN ({source})",  # noqa: S608
-            values,
-        )
-        return [key.to_python(value) for (value,) in cursor.fetchall()]
+    look_up = f"SELECT (SELECT {key.column} FROM {{table}} WHERE {same}) FROM given"  # noqa: S608
+    found = query_given(model, names, rows, look_up)
+    return [key.to_python(value) for (value,) in found if value is not None]
 
 
 def query_given(

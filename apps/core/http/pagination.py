@@ -11,14 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
+from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 import orjson
 from django.conf import settings
 from django.core.exceptions import EmptyResultSet
-from django.db.models import DateTimeField, F, Field, Q, QuerySet, RowRange, UUIDField, Window
-from django.db.models.functions import RowNumber
+from django.db.models import DateTimeField, Field, Q, QuerySet, UUIDField
 from rest_framework import serializers
 
 from apps.core.errors import Invalid
@@ -209,10 +209,21 @@ def _walk(queryset: QuerySet[Any, Any], stride: int) -> Sequence[Position]:
     """Return the position of every stride-th row, at most POSITIONS of them. The database reads the
     rows before the last one, but only in the index."""
     names, descending = _keys(queryset)
-    order = [F(name).desc() if descending else F(name).asc() for name in names]
-    number = Window(RowNumber(), order_by=order, frame=RowRange(end=0))
-    rows = queryset.alias(rest=number % stride).filter(rest=0)
-    return list(rows.values_list(*names)[:POSITIONS])
+    # The inner limit has the database read no more: a list that joins others would be sorted whole.
+    shown = dict.fromkeys([queryset.model._meta.pk.attname, *names])
+    read = queryset.values_list(*shown)[: stride * POSITIONS]
+    listed, values = read.query.sql_with_params()
+    order = ", ".join(
+        f"{_field(queryset, name).column} {'DESC' if descending else 'ASC'}" for name in names
+    )
+    # The key is what a raw query makes objects of.
+    found = queryset.model._default_manager.raw(
+        f"SELECT * FROM (SELECT *, row_number() OVER (ORDER BY {order}) AS number"  # noqa: S608
+        f" FROM ({listed}) AS listed) AS numbered WHERE number %% {stride} = 0",
+        values,
+    )
+    in_order = sorted(found, key=attrgetter("number"))
+    return [tuple(getattr(row, name) for name in names) for row in in_order]
 
 
 def _by_cursor(

@@ -147,11 +147,11 @@ def test_what_was_read_is_not_pushed(alice: Person, push_service: PushService) -
 
 
 def test_what_is_read_while_it_is_pushed_has_left(
-    alice: Person, monkeypatch: pytest.MonkeyPatch
+    alice: Person, push_service: PushService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subscribe(alice, Browser("laptop"))
     told = push(alice)
-    send = push_tasks.web_push
+    send = partial(web_push, network=push_service.network)
 
     def read_meanwhile(*given: Any) -> Any:
         alice.post("/notifications/read", {"all": True})

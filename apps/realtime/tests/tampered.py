@@ -154,11 +154,13 @@ HASHERS = ["apps.accounts.passwords.Argon2Hasher", "testing.hashing.NoticedHashe
 # What each name changes: where, which attribute or key, and the new value.
 TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "hurried": [(HUB, "HEAL_SECONDS", 0.2)],
+    "rare-heartbeats": [(HUB, "HEARTBEAT_PARTS", 100)],
     "breathless": [(HUB, "HEAL_SECONDS", 0.01)],
     "slow-heads": [
         ("apps.realtime.stream_subscribers", "heads", slow_heads),
         ("apps.realtime.subscriptions", "heads", slow_heads),
     ],
+    "writes-timelines-soon": [("apps.realtime.connection_log", "WRITE_SECONDS", 0.1)],
     "short-lived": [(PRESENCE, "ALIVE_SECONDS", 3)],
     "short-stay": [("apps.realtime.rooms", "INSIDE_SECONDS", 3)],
     "never-checks-rooms": [(HUB, "room_check", lambda *_: None)],
@@ -168,7 +170,7 @@ TAMPERINGS: dict[str, list[tuple[str, str, Any]]] = {
     "never-heals": [(f"{HUB}:Hub", "_heal", nothing)],
     "impatient": [
         ("apps.realtime.transport:UVICORN", "ws_ping_interval", 6),
-        ("apps.realtime.transport:UVICORN", "ws_ping_timeout", 0.5),
+        ("apps.realtime.transport:UVICORN", "ws_ping_timeout", 2),
     ],
     "without-responses": [
         ("apps.realtime.transport:SocketProtocol", "handle_connect", connect_without_responses)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import psycopg
 import pytest
 from django.conf import settings
@@ -123,20 +122,20 @@ def test_a_handshake_that_cannot_be_read_fails_alone(
 
 
 def test_a_ticket_opens_one_socket_however_often_it_is_sent_at_once(
-    start_server: Start, alice: Person
+    start_once: Start, alice: Person
 ) -> None:
-    server = start_server(PARLEY_TAMPER="gathers-arrivals")
-    other = start_server(PARLEY_TAMPER="gathers-arrivals") if settings.REDIS_URL else server
+    server = start_once(PARLEY_TAMPER="gathers-arrivals")
+    other = start_once(1, PARLEY_TAMPER="gathers-arrivals") if settings.REDIS_URL else server
     way = Way(query=f"?ticket={ticket_of(alice)}")
     outcomes = Arrivals([(one, way) for one in (server, other) for _ in range(8)]).outcomes()
     assert Counter(outcomes) == {"connected": 1, 401: 15}
 
 
 def test_a_user_has_ten_sockets_however_many_arrive_at_once(
-    start_server: Start, alice: Person, bob: Person
+    start_once: Start, alice: Person, bob: Person
 ) -> None:
-    server = start_server(PARLEY_TAMPER="gathers-arrivals")
-    other = start_server(PARLEY_TAMPER="gathers-arrivals") if settings.REDIS_URL else server
+    server = start_once(PARLEY_TAMPER="gathers-arrivals")
+    other = start_once(1, PARLEY_TAMPER="gathers-arrivals") if settings.REDIS_URL else server
     hers = [(one, Way(token=alice.access)) for one in (server, other) for _ in range(12)]
     outcomes = Arrivals([*hers, (server, Way(token=bob.access))]).outcomes()
     assert Counter(outcomes[:-1]) == {"connected": 10, 4502: 14}
@@ -185,9 +184,8 @@ def test_a_session_that_ends_during_the_handshake_has_no_socket(
         hers = asyncio.create_task(Arrivals([(server, Way(token=alice.access))])._arrive())
         his = asyncio.create_task(Arrivals([(server, Way(token=bob.access))])._arrive())
         headers = {"Authorization": f"Bearer {alice.access}"}
-        logout = f"{server.url}/api/v1/auth/logout"
         await asyncio.to_thread(until, lambda: server.open_sockets() == 2)
-        await asyncio.to_thread(httpx.post, logout, headers=headers)
+        await asyncio.to_thread(server.call, "POST", "/api/v1/auth/logout", headers=headers)
         return [await hers, await his]
 
     assert asyncio.run(scenario()) == [[4501], ["connected"]]

@@ -66,6 +66,11 @@ COUNTED = """
 window.polls = 0, window.counted = fetch,
 fetch = (url, options) => (polls += url.includes("/events"), counted(url, options))
 """
+# How long the page has decided to wait, in milliseconds.
+TIMED = """
+window.waits = [], window.timer = setTimeout,
+setTimeout = (act, wait) => (waits.push(wait), timer(act, wait))
+"""
 OFFLINE = "window.online = fetch, fetch = () => Promise.reject(new TypeError())"
 # The sockets of the page are there for a test to close them, as the server does.
 REMEMBERED = """
@@ -303,6 +308,102 @@ def test_a_refused_message_waits_no_longer_and_holds_up_no_other(
     assert page.run("parley.pending") == []
 
 
+def test_a_text_that_was_cut_within_a_sign_holds_up_no_message(
+    server: ServerProcess, profile: Profile, alice: Person, bob: Person
+) -> None:
+    page = run(profile.open(server.url + PAGE), alice, bob)
+    page.run(r"say(['Ahoy \u{1F600}'.slice(0, -1), '\u{1F600} \\ud83d'])")
+    until(got(page, "Ahoy \ufffd", "\U0001f600 \\ud83d", what="sent"))
+    assert stored() == ["Ahoy \ufffd", "\U0001f600 \\ud83d"]
+
+
+def test_a_message_is_sent_although_the_clock_was_set_back_since(
+    server: ServerProcess, profile: Profile, alice: Person, bob: Person
+) -> None:
+    page = profile.open(server.url + PAGE)
+    page.run(OFFLINE)
+    run(page, alice, bob)
+    page.run("now = Date.now, Date.now = () => now() + 86_400_000")
+    page.run("say(['from tomorrow'])")
+    page.go(server.url + PAGE)
+    run(page, alice, bob)
+    until(got(page, "from tomorrow", what="sent"))
+
+
+def test_a_proxy_that_asks_for_months_of_patience_is_not_asked_without_a_pause(
+    server: ServerProcess, profile: Profile, alice: Person, bob: Person
+) -> None:
+    """A timer of a browser takes no more than 24 days, and ends at once if it is given more."""
+    page = profile.open(server.url + PAGE)
+    page.run(TIMED)
+    page.run(
+        "fetch = async () => new Response('', {status: 503, headers: {'Retry-After': '9999999'}})"
+    )
+    run(page, alice, bob)
+    until(is_in(page, "waiting"))
+    assert page.run("Math.max(...waits)") == 3_600_000
+
+
+@polls
+def test_a_page_of_the_network_instead_of_an_answer_costs_no_stream_and_no_message(
+    server: ServerProcess, profile: Profile, alice: Person, bob: Person
+) -> None:
+    """So a network asks its users to log in, and a proxy refuses a path."""
+    page = profile.open(server.url + PAGE)
+    page.run(WITHOUT_SOCKETS)
+    page.run(COUNTED)
+    run(page, alice, bob, poll=1)
+    until(is_in(page, "polling"))
+    page.run("parley.on('unsubscribed', ({stream}) => got.push(stream))")
+    page.run(
+        "asked = 0, there = fetch, fetch = async (url) => new Response('<html>',"
+        " {status: asked++ % 2 && url.includes('/events') ? 403 : 200})"
+    )
+    page.run("say(['Hello'])")
+    until(lambda: page.run("asked") > 6)
+    page.run("fetch = there")
+    until(got(page, "Hello", what="sent"))
+    assert page.run("got") == []
+
+
+@polls
+def test_a_server_that_answers_early_and_without_an_event_is_asked_a_second_later(
+    server: ServerProcess, profile: Profile, alice: Person, bob: Person
+) -> None:
+    """A server that stops answers all requests at once."""
+    page = profile.open(server.url + PAGE)
+    page.run(TIMED)
+    page.run(WITHOUT_SOCKETS)
+    page.run(
+        "early = 0, there = fetch, fetch = async (url, options) => url.includes('wait=')"
+        " ? (early++, new Response(JSON.stringify({success: true, data})))"
+        " : there(url, options)",
+        data={
+            "stream": f"user.{alice.id}",
+            "head": 0,
+            "epoch": "",
+            "recovered": True,
+            "events": [],
+        },
+    )
+    run(page, alice, bob)
+    until(lambda: page.run("early") > 3)
+    assert page.run("waits.filter((wait) => wait === 1000).length >= early - 1")
+
+
+@polls
+def test_a_page_without_a_stream_stays_alive(
+    server: ServerProcess, profile: Profile, alice: Person, bob: Person
+) -> None:
+    page = profile.open(server.url + PAGE)
+    page.run(WITHOUT_SOCKETS)
+    page.run("window.load = (streams) => streams.forEach((name) => parley.unsubscribe(name))")
+    run(page, alice, bob)
+    until(lambda: page.run("fetched.length") == 1)
+    page.run("trySay('Still here')")
+    assert stored() == ["Still here"]
+
+
 def test_a_message_whose_answer_is_lost_is_stored_once(
     server: ServerProcess, profile: Profile, alice: Person, bob: Person
 ) -> None:
@@ -374,6 +475,20 @@ def test_a_connection_that_broke_without_a_word_is_noticed(
         send_by_http(server, alice, bob, "Are you there?")
         until(got(page, "Are you there?"), seconds=30)
         page.run("parley.close()")
+
+
+@pytest.mark.parametrize("frame", ["no JSON", '{"type": "connected"}', '{"type": "pong"}'])
+def test_a_frame_that_is_malformed_ends_the_connection(
+    server: ServerProcess, profile: Profile, alice: Person, bob: Person, frame: str
+) -> None:
+    page = profile.open(server.url + PAGE)
+    page.run(REMEMBERED)
+    run(page, alice, bob)
+    until(is_in(page, "open"))
+    page.run("sockets[0].onmessage({data})", data=frame)
+    until(lambda: page.run("sockets.length === 2 && parley.state === 'open'"))
+    page.run("trySay('Still here')")
+    assert stored() == ["Still here"]
 
 
 def test_a_new_epoch_has_the_application_fetch_again_and_go_on(

@@ -1,5 +1,6 @@
 """The timeline of each websocket, which administrators are shown."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from unittest.mock import Mock
@@ -39,6 +40,12 @@ def timeline_of(user: User) -> Timeline:
 
 def whats(row: SocketTimeline) -> list[str]:
     return [step["what"] for step in row.steps]
+
+
+@pytest.fixture
+def server(start_once: Callable[..., ServerProcess]) -> ServerProcess:
+    """A server that writes timelines at once."""
+    return start_once(PARLEY_TAMPER="writes-timelines-soon")
 
 
 @pytest.mark.integration

@@ -62,6 +62,6 @@ def test_a_process_that_does_not_compare_heads_lets_it_wait(
     """The test above catches a build without the safeguard."""
     one = start_server(REDIS_URL="")
     other = start_server(PARLEY_TAMPER="hurried,never-heals", REDIS_URL="")
-    with all_that_may_wait(other, bob, wait=4) as polls:
+    with all_that_may_wait(other, bob, wait=2) as polls:
         send(one, alice, bob, "Hello")
         assert [seqs(poll.data()) for poll in polls] == [[]] * len(polls)

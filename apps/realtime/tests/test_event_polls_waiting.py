@@ -154,7 +154,8 @@ def test_a_process_that_trusts_in_controls_shows_it(
 
 
 def test_a_server_that_stops_answers_all_polls_at_once(start_server: Start, bob: Person) -> None:
-    server = start_server()
+    # They would wait as long as that, or as long as they asked for.
+    server = start_server(SERVER_SHUTDOWN_TIMEOUT="20")
     log_messages(bob.user.pk, 2)
     with all_that_may_wait(server, bob, after=2) as polls:
         began = time.monotonic()
@@ -163,7 +164,7 @@ def test_a_server_that_stops_answers_all_polls_at_once(start_server: Start, bob:
             response, body = poll.answer()
             assert (response.status, body["data"]["events"]) == (200, [])
             assert response.getheader("Connection") == "close"
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10
         assert server.stop() == 0
 
 

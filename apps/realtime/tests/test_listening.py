@@ -1,9 +1,10 @@
 """Which channels a process asks Redis for, and what it publishes on them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest.mock import Mock
 from uuid import uuid4
 
 import pytest
@@ -21,9 +22,11 @@ FEED, USER = channel_of("feed"), channel_of("user.1")
 
 
 @asynccontextmanager
-async def listening(broker: MemoryBroker) -> AsyncIterator[Listener]:
+async def listening(
+    broker: MemoryBroker, renewed: Callable[[], None] = lambda: None
+) -> AsyncIterator[Listener]:
     """Have a listener run within the block, once its first link is open."""
-    listener = Listener(broker, ignored)
+    listener = Listener(broker, ignored, renewed)
     running = asyncio.create_task(listener.run())
     try:
         await wait_until(lambda: bool(broker.opened) and EVERYONE in broker.link.channels)
@@ -82,13 +85,18 @@ def test_a_channel_that_comes_and_goes_costs_redis_nothing() -> None:
 def test_a_new_link_receives_all_channels_of_the_one_that_failed() -> None:
     async def scenario() -> None:
         broker = MemoryBroker()
-        async with listening(broker) as listener:
+        renewed = Mock()
+        async with listening(broker, renewed) as listener:
             await listener.listen([FEED, USER])
+            renewed.reset_mock()
             broker.link.put(ConnectionError())
             await wait_until(lambda: broker.opened[0].closed)
             again = asyncio.create_task(listener.run())
             await wait_until(lambda: len(broker.opened) == 2)
             await wait_until(lambda: broker.link.channels == {OWN, EVERYONE, FEED, USER})
+            await wait_until(lambda: renewed.called)
+            assert await listener.listen([EVERYONE, FEED, USER]) == set()
+            renewed.assert_called_once()
             again.cancel()
             await asyncio.gather(again, return_exceptions=True)
 

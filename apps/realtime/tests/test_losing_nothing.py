@@ -116,9 +116,9 @@ def test_a_process_that_does_not_read_the_log_loses_messages(
 
 @pytest.mark.parametrize("writers", [6])
 def test_messages_of_many_writers_on_two_processes_arrive_without_a_hole(
-    start_server: Callable[..., ServerProcess], alice: Person, bob: Person, writers: int
+    start_once: Callable[..., ServerProcess], alice: Person, bob: Person, writers: int
 ) -> None:
-    servers = [start_server(PARLEY_TAMPER="hurried") for _ in range(2)]
+    servers = [start_once(number, PARLEY_TAMPER="hurried") for number in range(2)]
     sockets = [TestSocket(servers[n % 2].url, token=bob.access, max_queue=None) for n in range(4)]
     for socket in sockets:
         socket.expect("connected")
@@ -131,11 +131,12 @@ def test_messages_of_many_writers_on_two_processes_arrive_without_a_hole(
 
 
 def test_a_reader_that_stalls_is_disconnected_and_loses_nothing(
-    start_server: Callable[..., ServerProcess], alice: Person, bob: Person
+    start_once: Callable[..., ServerProcess], alice: Person, bob: Person
 ) -> None:
     """The frames that wait for a client that does not read must not fill the memory."""
-    server = start_server(PARLEY_TAMPER="hurried")
-    stalled = TestSocket(server.url, token=bob.access, max_queue=1)
+    server = start_once(PARLEY_TAMPER="hurried")
+    # It would wait ten seconds for the close of a server that is gone.
+    stalled = TestSocket(server.url, token=bob.access, max_queue=1, close_timeout=0.1)
     until(lambda: server.open_sockets() == 1)
     stream = f"user.{bob.id}"
     log_messages(bob.user.pk, 600, content="x" * 50_000)
@@ -147,10 +148,10 @@ def test_a_reader_that_stalls_is_disconnected_and_loses_nothing(
 
 
 def test_a_reader_that_was_too_slow_is_told_so_when_it_reads(
-    start_server: Callable[..., ServerProcess], bob: Person
+    start_once: Callable[..., ServerProcess], bob: Person
 ) -> None:
     """Another socket of Bob reads all events, and so shows when the server has sent them."""
-    server = start_server(PARLEY_TAMPER="hurried")
+    server = start_once(PARLEY_TAMPER="hurried")
     with (
         TestSocket(server.url, token=bob.access, max_queue=1) as slow,
         TestSocket(server.url, token=bob.access, max_queue=None) as reader,

@@ -1,5 +1,6 @@
 """The stores of presence: arrivals, departures, and limits of sockets. Both behave alike."""
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -261,6 +262,26 @@ def test_a_user_who_was_taken_for_dead_arrives_again_with_the_next_refresh(
     [arrival] = store.refresh([one])
     assert arrival.version > departure.version
     assert store.online([one.user_id]) == {one.user_id}
+
+
+@pytest.mark.parametrize("seconds", [-600, 600])
+def test_the_clock_of_a_process_may_be_wrong(
+    seconds: int, store: PresenceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is set while they are online, and those who left and came back are told of in order."""
+    monkeypatch.setattr(presence, "GRACE_SECONDS", 0)
+    one, two = entry(), entry()
+    arrivals = store.arrive([one, two])
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() + seconds)
+    monkeypatch.setattr(time, "time_ns", lambda: int((right() + seconds) * 1_000_000_000))
+    assert store.online([one.user_id]) == {one.user_id}
+    assert store.sockets(one.user_id) == {one.session_id: 1}
+    store.leave([one])
+    [departure] = until(lambda: departed(store, one))
+    assert store.online([one.user_id, two.user_id]) == {two.user_id}
+    assert isinstance(arrivals[0], Arrival)
+    assert departure.version > arrivals[0].version
 
 
 def departed(store: PresenceStore, one: PresenceEntry) -> list[Departure]:

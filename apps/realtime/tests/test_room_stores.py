@@ -1,5 +1,6 @@
 """The stores of rooms: who enters, who leaves, and who is inside. Both behave alike."""
 
+import time
 from typing import Any
 
 import pytest
@@ -170,6 +171,22 @@ def test_rooms_are_unavailable_while_redis_is_down(
         RedisRooms().enter([RoomEntry(room, ADA, "phone")])
     with pytest.raises(RoomsUnavailable):
         RedisRooms().inside(room, 10)
+
+
+@pytest.mark.parametrize("seconds", [-600, 600])
+def test_the_clock_of_a_process_may_be_wrong(
+    seconds: int, store: RoomStore, room: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is set while they are inside, and what they do afterwards is told of in order."""
+    entries = [RoomEntry(room, user, "phone") for user in (ADA, BOB)]
+    entered, _ = store.enter(entries)
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() + seconds)
+    monkeypatch.setattr(time, "time_ns", lambda: int((right() + seconds) * 1_000_000_000))
+    assert set(store.inside(room, 10)) == {ADA, BOB}
+    [left] = store.leave(entries[:1])
+    assert left.version > entered.version
+    assert store.inside(room, 10) == [BOB]
 
 
 def expired(store: RoomStore, room: str) -> list[RoomChange]:

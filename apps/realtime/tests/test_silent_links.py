@@ -87,6 +87,24 @@ def test_a_relay_that_does_not_notice_silence_receives_nothing(
 
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
+def test_a_session_that_ends_while_a_link_is_silent_has_no_socket_once_it_is_renewed(
+    start_server: Callable[..., ServerProcess], redis: PrivateRedis, alice: Person
+) -> None:
+    with Proxy(redis.port) as network:
+        one = start_server(REDIS_URL=redis.url)
+        other = start_server(
+            PARLEY_TAMPER="rare-heartbeats,fast-relay",
+            REDIS_URL=f"redis://127.0.0.1:{network.port}",
+        )
+        with TestSocket(other.url, token=alice.access) as socket:
+            socket.expect("connected")
+            network.fall_silent()
+            one.call("POST", "/api/v1/auth/logout", headers=bearer(alice))
+            assert socket.closed_with() == 4501
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
 def test_a_process_without_sockets_does_not_wait_for_a_redis_that_hangs(
     start_server: Callable[..., ServerProcess], redis: PrivateRedis, alice: Person, bob: Person
 ) -> None:
@@ -169,7 +187,7 @@ def test_a_wake_up_that_cannot_be_handled_does_not_renew_the_link(broker: Memory
             raise ValueError
 
     async def scenario() -> None:
-        async with running(Relay(deliver, ignored)):
+        async with running(Relay(deliver, ignored, Mock())):
             await wait_until(lambda: bool(broker.opened) and EVERYONE in broker.link.channels)
             first, second = (wakeup_of(control) for control in (FIRST, SECOND))
             await broker.publish(messages_of([first], OUTSIDE))
@@ -188,7 +206,7 @@ def test_the_relay_closes_the_link_that_it_replaces(
     monkeypatch.setattr(relay_module, "RETRY_SECONDS", 0.0)
 
     async def scenario() -> None:
-        async with running(Relay(ignored, ignored)):
+        async with running(Relay(ignored, ignored, Mock())):
             for number in range(1, 4):
                 await wait_until(lambda: len(broker.opened) == number)  # noqa: B023
                 broker.link.put(ConnectionError())
@@ -237,7 +255,7 @@ def test_only_the_first_wake_up_waits_for_a_redis_that_hangs(
             contents = [content for _, content in broker.published if content]
             return [control] in [opened(content)["controls"] for content in contents]
 
-        async with running(relay := Relay(ignored, ignored)):
+        async with running(relay := Relay(ignored, ignored, Mock())):
             relay.send(wakeup_of(FIRST))
             await wait_until(lambda: len(notified) == 1)
             for limit in ("FALLBACK_SECONDS", "STEP_SECONDS"):

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import httpx
 import pytest
 from django.conf import settings
 from websockets.exceptions import InvalidStatus
@@ -117,7 +116,7 @@ def test_the_eleventh_socket_of_a_user_is_closed(server: ServerProcess, alice: P
     sockets = [TestSocket(server.url, token=alice.access) for _ in range(10)]
     eleventh = TestSocket(server.url, token=alice.access)
     assert eleventh.closed_with() == 4502
-    health = httpx.get(f"{server.url}/health").json()
+    health = server.call("GET", "/health").json()
     assert health["websocket"] == {"users": 1, "connections": 10}
     sockets.pop().close()
     for socket in [*sockets, eleventh]:

@@ -8,8 +8,9 @@ from unittest.mock import AsyncMock
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import OperationalError
 
-from apps.core.errors import NotFound
+from apps.core.errors import NotFound, ServiceUnavailable
 from apps.realtime import pages as pages_module
 from apps.realtime import stream_subscribers
 from apps.realtime import subscriptions as subscriptions_module
@@ -412,3 +413,40 @@ def test_streams_that_a_client_never_had_are_not_remembered(database: Database) 
             scene.subscriptions.unsubscribe(scene.socket, f"stream.{number}")
 
     assert play(database, scenario).recording.opted_out == set()
+
+
+def test_a_member_joins_a_group_that_they_could_not_subscribe_to_while_the_database_was_away(
+    database: Database,
+) -> None:
+    async def scenario(scene: Scene) -> None:
+        async def away() -> None:
+            raise OperationalError
+
+        await scene.remove()
+        database.while_asked["_readable_after"] = away
+        with pytest.raises(ServiceUnavailable):
+            await scene.subscriptions.subscribe(scene.socket, NAME, ResumePoint(after=4))
+        await scene.add(after=6)
+
+    assert play(database, scenario).recording.received == ["subscribed", 7]
+
+
+def test_a_client_that_could_not_resume_while_the_database_was_away_asks_again(
+    database: Database,
+) -> None:
+    """The sweep does not subscribe it meanwhile: it would send what the client has."""
+
+    async def scenario(scene: Scene) -> None:
+        async def away() -> None:
+            raise OperationalError
+
+        await scene.subscriptions.subscribe_at_start(scene.socket)
+        database.while_asked["_readable_after"] = away
+        with pytest.raises(ServiceUnavailable):
+            await scene.subscriptions.subscribe(scene.socket, NAME, ResumePoint(after=4))
+        await scene.subscriptions.sweep()
+        await settle()
+        assert scene.recording.received == []
+        await scene.subscriptions.subscribe(scene.socket, NAME, ResumePoint(after=4))
+
+    assert play(database, scenario).recording.received == ["subscribed", 5, 6, 7]

@@ -139,7 +139,8 @@ class Client:
         """Send another command over the websocket, such as `read_receipt`, and return the data of
         its answer.
 
-        Raise Refused, or ConnectionLost if there is no websocket, or if it broke before the answer.
+        Raise Refused, ConnectionLost if there is no websocket or it broke before the answer, or
+        ValueError for what no frame can hold.
         """
         return await self._connection.ask(command, data)
 

@@ -79,6 +79,9 @@ def parse(text: str | bytes) -> Frame:
 
 
 def render(kind: str, data: Mapping[str, Any], request_id: str) -> str:
-    """Return a frame to the server as text."""
+    """Return a frame to the server as text; raise ValueError for what the server could not read,
+    such as half of a surrogate pair: it could not even say which frame it refuses."""
     frame = {"type": kind, "data": data, "requestId": request_id}
-    return json.dumps(frame, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(frame, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text.encode()
+    return text

@@ -99,9 +99,12 @@ class Polling:
             params["wait"] = seconds
         most = seconds + self._timing.opening
         body = await self._rest.call("GET", "/events", params=params, seconds=most)
-        # One stream comes by itself.
-        for found in body["data"].get("streams", [body["data"]]):
-            self._take(found, resumed="after" in params)
+        try:
+            # One stream comes by itself.
+            for found in body["data"].get("streams", [body["data"]]):
+                self._take(found, resumed="after" in params)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ConnectionLost(f"An answer is malformed: {error!r}") from error
 
     def _take(self, found: Mapping[str, Any], *, resumed: bool) -> None:
         if resumed and not found["recovered"]:

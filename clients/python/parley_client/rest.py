@@ -72,5 +72,4 @@ class Rest:
             headers={"Authorization": f"Bearer {token}"},
             timeout=httpx.USE_CLIENT_DEFAULT if seconds is None else seconds,
         )
-        body: dict[str, Any] = (await answered(request)).json()
-        return body
+        return await answered(request)

@@ -69,12 +69,13 @@ class Socket:
                     answer.set_exception(ConnectionLost("The answer did not arrive."))
 
     async def ask(self, command: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Send a command and return the data of its answer; raise Refused, or ConnectionLost if its
-        outcome is not known."""
+        """Send a command and return the data of its answer; raise Refused, ConnectionLost if its
+        outcome is not known, or ValueError if no frame can hold it."""
         request_id = self._request_id("ask")
+        text = render(command, data, request_id)
         answer: Answer = asyncio.get_running_loop().create_future()
         self._asking[request_id] = answer
-        self._questions.append(render(command, data, request_id))
+        self._questions.append(text)
         self._work.set()
         try:
             return await answer

@@ -72,8 +72,7 @@ class Login:
         await self._get(http, "login", {"email": self._email, "password": self._password})
 
     async def _get(self, http: httpx.AsyncClient, how: str, body: dict[str, str]) -> None:
-        answer = await answered(http.post(f"/api/v1/auth/{how}", json=body))
-        data = answer.json()["data"]
+        data = (await answered(http.post(f"/api/v1/auth/{how}", json=body)))["data"]
         self._access, self._refresh = data["accessToken"], data["refreshToken"]
         note("tokens renewed", how=how)
         if self._keep is not None:

@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from parley_client import Backoff, Client, ConnectionLost, Stopped
+from parley_client.answers import retry_after_of
+from parley_client.reconnecting import Transport
 from tests.scripted import USER, Earliest, Listener, ScriptedServer, Tokens, brisk, play
 
 
@@ -118,5 +120,54 @@ def test_a_question_without_an_answer_is_told() -> None:
         peer.connection.transport.abort()
         with pytest.raises(ConnectionLost):
             await asking
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("transport", ["http", "auto"])
+def test_a_page_of_the_network_instead_of_an_answer_does_not_end_the_client(
+    transport: Transport,
+) -> None:
+    """So a network asks its users to log in."""
+    asked: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.put_nowait(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>")
+        writer.close()
+
+    async def ask() -> None:
+        async with (
+            asyncio.timeout(20),
+            await asyncio.start_server(answer, "127.0.0.1", 0) as server,
+        ):
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            async with Client(url, Tokens(), transport=transport, timing=brisk()):
+                for _ in range(6):
+                    await asked.get()
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("asked", "waited"), [("7", 7), ("9" * 400, 3600), ("soon", None), ("", None)]
+)
+def test_a_server_is_left_alone_for_as_long_as_it_asks_but_not_for_ever(
+    asked: str, waited: float | None
+) -> None:
+    assert retry_after_of({"Retry-After": asked}) == waited
+
+
+def test_what_no_frame_can_hold_is_told_to_those_who_ask_for_it() -> None:
+    async def scenario(server: ScriptedServer, client: Client) -> None:
+        peer = await server.next()
+        await peer.connected()
+        await peer.resume(0)
+        for wrong in ({"room": "half of a sign: \ud83d"}, {"number": float("nan")}):
+            with pytest.raises(ValueError, match=r"surrogates|JSON compliant"):
+                await client.ask("join_room", **wrong)
+        asking = asyncio.create_task(client.ask("join_room", room="room.a"))
+        await peer.answer(await peer.expect("join_room"), "ack", {"count": 1})
+        assert await asking == {"count": 1}
 
     play(scenario)
