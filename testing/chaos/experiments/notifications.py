@@ -102,7 +102,7 @@ def _some_are_told(here: Repetition, post: Attempt) -> bool:
 
 
 async def _killed_sending(here: Repetition, sink: Callable[[Repetition], Sink], task: str) -> None:
-    """Whoever sends something is killed when it has arrived, and before they hear of that."""
+    """The process that sends something is killed when that has arrived, before it is told so."""
     with sink(here).unanswered() as came:
         await _publish(here)
         async with asyncio.timeout(BEGUN_SECONDS):
