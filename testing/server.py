@@ -116,7 +116,8 @@ class ServerProcess:
     """`manage.py serve` on a free port and the running test's database, as a context manager.
 
     Its output is appended to `log`, or goes to `pipe`, a file descriptor. `arguments` are further
-    ones of the command.
+    ones of the command. Jobs are done by the test that enqueues them, not by a server that several
+    tests share, unless it `does_jobs`.
     """
 
     def __init__(
@@ -125,12 +126,14 @@ class ServerProcess:
         environment: Mapping[str, str] | None = None,
         pipe: int | None = None,
         arguments: Sequence[str] = (),
+        *,
+        does_jobs: bool = False,
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         self._pipe = pipe
-        self._arguments = arguments
+        self._arguments = [*arguments] if does_jobs else ["--without-jobs", *arguments]
         self._environment = {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "config.settings_test",
@@ -151,9 +154,7 @@ class ServerProcess:
 
     def launch(self) -> None:
         """Start the process without waiting until it serves."""
-        # Jobs are done by the test that enqueues them, not by a server that several tests share.
-        command = [sys.executable, "manage.py", "serve", "--without-jobs"]
-        command += ["--port", str(self.port)]
+        command = [sys.executable, "manage.py", "serve", "--port", str(self.port)]
         command += self._arguments
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(

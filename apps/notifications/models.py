@@ -207,8 +207,8 @@ class PushSubscription(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    session = models.OneToOneField(
-        Session, on_delete=models.CASCADE, related_name="push_subscription"
+    session = models.ForeignKey(
+        Session, on_delete=models.CASCADE, related_name="push_subscriptions"
     )
     endpoint = models.CharField(max_length=LONGEST_ENDPOINT)
     # Base64url, as the browser gives them.

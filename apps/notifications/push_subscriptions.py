@@ -1,7 +1,7 @@
 """The subscriptions of browsers to web push: each is that of one session.
 
-Lock order: the session, then subscriptions by id. A job of a push locks its own row, then the
-delivery, then a subscription.
+Lock order: the session, then one subscription. A job of a push locks its own row, then the
+delivery, then one subscription. Nothing waits for a second one, since sessions may exchange theirs.
 """
 
 from collections.abc import Collection, Mapping
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.accounts.errors import SessionOver
@@ -42,7 +42,7 @@ def subscriptions_of(user_id: UUID) -> QuerySet[PushSubscription]:
 
 def subscribed_among(user_ids: Collection[UUID]) -> set[UUID]:
     """Return which of the users have a browser to which messages can be pushed."""
-    sessions = active_sessions().filter(user__in=user_ids, push_subscription__isnull=False)
+    sessions = active_sessions().filter(user__in=user_ids, push_subscriptions__isnull=False)
     return set(sessions.values_list("user", flat=True))
 
 
@@ -55,13 +55,15 @@ def subscription_add(
     require_subscription(endpoint, keys["p256dh"], keys["auth"])
     with transaction.atomic():
         session = _session_locked(actor, session_id)
-        found = PushSubscription.objects.filter(Q(session=session) | Q(endpoint=endpoint))
-        former = list(found.select_for_update().order_by("pk"))
-        made = PushSubscription(session=session, endpoint=endpoint, **keys)
-        if same := next((one for one in former if _is_same(one, made)), None):
+        stored = PushSubscription.objects.filter(session=session, endpoint=endpoint, **keys)
+        if same := stored.first():
             return same, False
-        PushSubscription.objects.filter(pk__in=[one.pk for one in former]).delete()
+        made = PushSubscription(session=session, endpoint=endpoint, **keys)
         _insert(made)
+        # One that is locked just becomes that of another session.
+        former = PushSubscription.objects.filter(session=session).exclude(pk=made.pk)
+        free = former.select_for_update(skip_locked=True).values_list("pk", flat=True)
+        PushSubscription.objects.filter(pk__in=list(free)).delete()
     return made, True
 
 
@@ -74,14 +76,8 @@ def _session_locked(actor: User, session_id: UUID) -> Session:
     return session
 
 
-def _is_same(one: PushSubscription, other: PushSubscription) -> bool:
-    compared = ("session_id", "endpoint", "p256dh", "auth")
-    return all(getattr(one, name) == getattr(other, name) for name in compared)
-
-
 def _insert(made: PushSubscription) -> None:
-    """Insert a subscription in place of that with its endpoint, which another session may have
-    inserted since."""
+    """Insert a subscription in place of that with its endpoint."""
     names = ("id", "session", "endpoint", "p256dh", "auth", "created_at", "failures")
     row = [getattr(made, PushSubscription._meta.get_field(name).attname) for name in names]  # type: ignore[union-attr]
     insert(PushSubscription, names, [row], _MOVED)

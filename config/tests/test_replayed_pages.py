@@ -4,7 +4,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,11 @@ class Shell:
         stdin, stdout = pipes(self._process)
         stdin.write(f"{commands}\necho; echo '{END}'\n")
         stdin.flush()
-        return "".join(iter(stdout.readline, f"{END}\n")).strip()
+        lines = []
+        while (line := stdout.readline()) != f"{END}\n":
+            assert line, "The shell has ended."
+            lines.append(line)
+        return "".join(lines).strip()
 
 
 class Terminal:
@@ -119,12 +123,13 @@ def processes() -> Iterator[ExitStack]:
 def test_every_command_of_a_page_does_what_the_page_says(
     page: str,
     least: int,
-    start_server: Callable[..., ServerProcess],
     processes: ExitStack,
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "mail").mkdir()
-    server = start_server(MAIL_FOLDER=str(tmp_path / "mail"))
+    environment = {"MAIL_FOLDER": str(tmp_path / "mail")}
+    server = processes.enter_context(
+        ServerProcess(tmp_path / "server.log", environment, does_jobs=True)
+    )
     shell = Shell(processes, server.port)
     terminals: dict[str, Terminal] = {}
     printed = ""

@@ -59,9 +59,9 @@ class Migration(migrations.Migration):
                 ("paused_until", models.DateTimeField(null=True)),
                 (
                     "session",
-                    models.OneToOneField(
+                    models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
-                        related_name="push_subscription",
+                        related_name="push_subscriptions",
                         to="accounts.session",
                     ),
                 ),
