@@ -139,7 +139,7 @@ drill: $(DEVELOPMENT) ## Play docs/operations.md: install, PostgreSQL, TLS, rest
 drill-short: $(DEVELOPMENT) ## The same with the packages that are installed here
 	@$(PYTHON) -m testing.drill short
 
-chaos: $(DEVELOPMENT) ## Let all parts fail under load, and see that no message is lost; 90 minutes
+chaos: $(DEVELOPMENT) ## Let all parts fail under load, and see that no message is lost; 150 minutes
 	@$(PYTHON) -m testing.chaos
 
 chaos-short: $(DEVELOPMENT) ## The same, each fault once

@@ -36,7 +36,8 @@ REPETITIONS = 10
 CROWD = 250
 # Far more than any experiment takes.
 MOST_SECONDS = 240.0
-HEARTBEAT_SECONDS, FREQUENT_SECONDS = 25.0, 5.0
+# Seconds between two heartbeats, and for which a worker holds a job.
+USUAL_TIMES, SHORT_TIMES = (25.0, 30.0), (5.0, 3.0)
 # By what an experiment is broken off: what it could not do then is a violation.
 BREAKING = (AssertionError, Unanswered, Refused, SocketRefused, psycopg.Error, *FAILED)
 
@@ -63,7 +64,6 @@ class Run:
             casts = iter(people["casts"])
             for number in range(repetitions):
                 for name in self.names:
-                    heartbeat = FREQUENT_SECONDS if hurried else HEARTBEAT_SECONDS
                     rng = Random(f"{self.seed}/{name}/{number}")  # noqa: S311
                     journal = Journal()
                     careless = bool(build) and BUILDS[build].careless_client
@@ -75,7 +75,7 @@ class Run:
                         rng,
                         people["crowd"],
                         self.long and not build,
-                        heartbeat,
+                        *(SHORT_TIMES if hurried else USUAL_TIMES),
                     )
                     result = await self._repeat(name, one)
                     if result is not None:

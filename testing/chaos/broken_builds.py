@@ -12,8 +12,8 @@ from typing import Any
 
 from apps.realtime.tests import tampered
 from apps.realtime.tests.tampered import TAMPERINGS, TamperedConfig
-
-Changes = list[tuple[str, str, Any]]
+from testing.chaos import broken_jobs
+from testing.chaos.usual_changes import ALWAYS, SHORT_TIMES
 
 EVENT_LOG = "apps.realtime.event_log"
 SUBSCRIBERS = "apps.realtime.stream_subscribers"
@@ -32,15 +32,14 @@ class Build:
 
 
 class BrokenConfig(TamperedConfig):
-    """Changes one thing of a process, as TamperedConfig does."""
+    """Changes a process as TamperedConfig does: in one thing, and in what all builds have."""
 
     path = str(Path(tampered.__file__).parent)
 
     def ready(self) -> None:
         """Make the changes that the environment names."""
         TAMPERINGS.update({name: [*build.changes] for name, build in BUILDS.items()})
-        # The short form does not wait 25 seconds for each heartbeat.
-        TAMPERINGS["frequent-heartbeats"] = [("apps.realtime.hub", "HEARTBEAT_PARTS", 1)]
+        TAMPERINGS.update({"always": ALWAYS, "short-times": SHORT_TIMES})
         super().ready()
 
 
@@ -154,5 +153,40 @@ BUILDS: Mapping[str, Build] = {
         "commits that are flushed to disk",
         "postgres-stopped",
         statement="ALTER DATABASE parley SET synchronous_commit = off",
+    ),
+    "enqueues-after-commit": Build(
+        "jobs in the transaction of what they are for",
+        "notifications",
+        [("apps.posts.services", "jobs_enqueue", broken_jobs.enqueue_after_commit)],
+    ),
+    "forgets-checkpoints": Build(
+        "checkpoints of steps, and uniqueness of notifications",
+        "notifications",
+        [("apps.jobs.steps", "job_advance", broken_jobs.advance_in_memory)],
+        statement="ALTER TABLE notifications_notification DROP CONSTRAINT notification_once",
+    ),
+    "new-id-each-time": Build(
+        "ids of mails that stay the same",
+        "notifications",
+        [("apps.notifications.tasks", "send", broken_jobs.send_with_a_new_id)],
+    ),
+    "ignores-preferences": Build(
+        "a look at preferences",
+        "notifications",
+        [("apps.notifications.decisions", "_refusal", lambda _: None)],
+    ),
+    "keeps-lost-jobs": Build(
+        "leases that end", "notifications", [("apps.jobs.leases", "LEASE_SECONDS", 3600)]
+    ),
+    "ignores-leases": Build(
+        "the look at the lease of who writes to a job",
+        "schedule",
+        [("apps.jobs.services", "_update_held", broken_jobs.update_whoever_has_it)],
+    ),
+    "repeats-slots": Build(
+        "uniqueness of slots",
+        "schedule",
+        [("apps.jobs.schedules", "Job", broken_jobs.NO_JOB)],
+        statement="ALTER TABLE jobs_job DROP CONSTRAINT jobs_job_slot_key",
     ),
 }

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 from testing.chaos.experiments import clients, network, postgres, redis, web
+from testing.chaos.experiments.notifications import notifications
+from testing.chaos.experiments.schedule import periodic
 from testing.chaos.repetition import Repetition
 
 Experiment = Callable[[Repetition], Awaitable[None]]
@@ -29,4 +31,6 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "sockets-dropped": clients.dropped,
     "frames-lost": clients.frames_lost,
     "revoked": clients.revoked,
+    "notifications": notifications,
+    "schedule": periodic,
 }

@@ -16,8 +16,8 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from testing.chaos.cluster import Web
 from testing.chaos.journal import Applied, Arrival, DeviceJournal, Part
+from testing.chaos.processes import Web
 
 ANSWER_SECONDS = 5.0
 # Libraries answer pings by themselves; with these a link that is dead is noticed.
@@ -274,7 +274,8 @@ class Device:
 def _applied(frame: Mapping[str, Any]) -> Applied:
     data = frame["data"]
     thing = data.get("message") or data.get("post") or {}
-    subject = thing.get("id") or data.get("messageId") or ""
+    notification = data.get("notification") or {}
+    subject = thing.get("id") or notification.get("id") or data.get("messageId") or ""
     # A post has no client id. Its title is one.
     client_id = thing.get("clientId") or thing.get("title") or ""
     return Applied(frame["seq"], frame["type"], subject, client_id, time.monotonic())

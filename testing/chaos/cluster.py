@@ -1,5 +1,5 @@
-"""The installation that the faults hit: PostgreSQL, Redis and two web processes, each its own, and
-a link that can fail on each hop."""
+"""The installation that the faults hit: PostgreSQL, Redis, two web processes, and workers where an
+experiment has some; each its own, and a link that can fail on each hop of the web processes."""
 
 import asyncio
 import json
@@ -11,24 +11,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
-from http.client import HTTPConnection, HTTPException
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
 
-from bench.servers import NEVER_REFUSED, DurablePostgres, free_port
+from apps.notifications.tests.push_service import make_certificate
+from bench.servers import NEVER_REFUSED, DurablePostgres
 from testing.chaos.broken_builds import BUILDS
 from testing.chaos.link import Link
+from testing.chaos.processes import LOGS, ROOT, Process, Web, Worker
+from testing.chaos.sinks import MailServer, PushService
 from testing.servers import PrivateRedis
 
-ROOT = Path(__file__).parent.parent.parent
-LOGS = ROOT / "var" / "chaos"
 START_SECONDS = 60.0
-STOP_SECONDS = 20.0
 # A disk that is small enough to be filled, and large enough for the longest run.
 DISK_BYTES = 2 * 1024**3
 
@@ -84,61 +83,6 @@ class MortalRedis(PrivateRedis):
         self.stop()
 
 
-class Web:
-    """A web process, on a port of its own, behind a link for its clients."""
-
-    def __init__(self, name: str, environment: Mapping[str, str]) -> None:
-        self.name = name
-        self.environment = dict(environment)
-        self.port = free_port()
-        self.link = Link(self.port)
-        self.to_postgres: Link
-        self.to_redis: Link
-        # The clients' connections for requests, through the link.
-        self.http: httpx.AsyncClient
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start the process without waiting until it serves."""
-        command = [sys.executable, "manage.py", "serve", "--port", str(self.port)]
-        with (LOGS / f"{self.name}.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, env=self.environment, cwd=ROOT, stdout=log, stderr=log
-            )
-
-    @property
-    def runs(self) -> bool:
-        """Return whether the process has not ended."""
-        return self._process is not None and self._process.poll() is None
-
-    def send(self, number: signal.Signals) -> None:
-        """Send the process a signal, if it runs."""
-        if self._process is not None:
-            self._process.send_signal(number)
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """End the process by this signal, and wait for that."""
-        self.send(signal.SIGCONT)
-        self.send(number)
-        if self._process is not None:
-            try:
-                self._process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        self._process = None
-
-    def ready(self) -> bool:
-        """Return whether the process says that it should get traffic."""
-        with suppress(OSError, HTTPException), closing(self._connection()) as connection:
-            connection.request("GET", "/ready")
-            return connection.getresponse().status == 200
-        return False
-
-    def _connection(self) -> HTTPConnection:
-        return HTTPConnection("127.0.0.1", self.port, timeout=5)
-
-
 class Cluster:
     """All parts. `kills` counts the processes that were killed."""
 
@@ -147,6 +91,9 @@ class Cluster:
         self.redis = redis
         self.small_disk = small_disk
         self.webs: list[Web] = []
+        self.workers: list[Worker] = []
+        self.mails: MailServer
+        self.pushes: PushService
         self.kills = 0
         self.environment: dict[str, str] = {}
 
@@ -176,10 +123,32 @@ class Cluster:
         """Run a statement about the database, outside of it."""
         _query(self.postgres.url.removesuffix("parley") + "postgres", statement, ())
 
-    def kill(self, web: Web) -> None:
-        """Kill a web process by SIGKILL."""
-        web.end(signal.SIGKILL)
-        self.kills += 1
+    def kill(self, *processes: Process) -> None:
+        """Kill processes by SIGKILL."""
+        for process in processes:
+            process.end(signal.SIGKILL)
+            self.kills += 1
+
+    @asynccontextmanager
+    async def working(self, count: int, **changed: str) -> AsyncIterator[list[Worker]]:
+        """Have so many workers in the block, with these changes of their environment."""
+        environment = {**self.environment, **changed}
+        self.workers = [Worker(f"worker-{number}", environment) for number in range(count)]
+        try:
+            for worker in self.workers:
+                worker.start()
+            yield self.workers
+        finally:
+            await asyncio.gather(*(asyncio.to_thread(worker.end) for worker in self.workers))
+            self.workers = []
+
+    def holders(self, task: str) -> list[Process]:
+        """Return the processes that have a job of this task now, most often of the workers."""
+        taken = self.query(
+            "SELECT worker FROM jobs_job WHERE status = 'processing' AND task LIKE %s", f"%.{task}"
+        )
+        pids = {int(worker.rpartition(":")[2]) for (worker,) in taken}
+        return [one for one in (*self.webs, *self.workers) if one.pid in pids]
 
     def crash_postgres(self) -> None:
         """Stop PostgreSQL at once."""
@@ -239,7 +208,8 @@ def _query(url: str, statement: str, values: tuple[Any, ...]) -> list[tuple[Any,
 @asynccontextmanager
 async def cluster(build: str = "", *, hurried: bool = False) -> AsyncIterator[Cluster]:
     """Yield a cluster that starts to serve, of the named broken build if one is named; raises
-    ServerUnavailable. `hurried` has heartbeats come every 5 seconds instead of every 25."""
+    ServerUnavailable. `hurried` has heartbeats come every 5 seconds instead of every 25, and leases
+    end after 3 seconds instead of 30."""
     LOGS.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         folder, small_disk = stack.enter_context(disk())
@@ -247,12 +217,19 @@ async def cluster(build: str = "", *, hurried: bool = False) -> AsyncIterator[Cl
         for server in (postgres, redis):
             await asyncio.to_thread(stack.enter_context, server)
         made = Cluster(postgres, redis, small_disk=small_disk)
-        tampered = [name for name in (build, "frequent-heartbeats" if hurried else "") if name]
+        certificate = make_certificate(LOGS)
+        made.mails, made.pushes = MailServer(), PushService(certificate)
+        for sink in (made.mails, made.pushes):
+            await stack.enter_async_context(sink.open())
+        tampered = ["always", *(["short-times"] if hurried else []), *([build] if build else [])]
         made.environment = {
             **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
             **NEVER_REFUSED,
             "DATABASE_URL": postgres.url,
             "REDIS_URL": redis.url,
+            "EMAIL_URL": f"smtp://127.0.0.1:{made.mails.port}",
+            "CHAOS_PUSH_PORT": str(made.pushes.port),
+            "CHAOS_PUSH_CERTIFICATE": str(certificate),
             "SERVER_HOST": "127.0.0.1",
             "APP_ENV": "test",
             "APP_SECRET_KEY": secrets.token_urlsafe(64),
@@ -265,6 +242,7 @@ async def cluster(build: str = "", *, hurried: bool = False) -> AsyncIterator[Cl
             "PARLEY_TAMPER": ",".join(tampered),
         }
         await asyncio.to_thread(made.manage, "manage.py", "migrate", "--verbosity", "0")
+        made.query("CREATE TABLE chaos_run (slot text NOT NULL)")
         if build and BUILDS[build].statement:
             made.query(BUILDS[build].statement)
         for name in ("one", "other"):

@@ -96,7 +96,7 @@ def recipients_have_each_once(journal: Journal) -> Iterator[Violation]:
         )
 
 
-MESSAGES = {"chat_message", "chat_message_sent", "post_published"}
+MESSAGES = {"chat_message", "chat_message_sent", "post_published", "notification"}
 
 
 def _recipients(one: Stored, journal: Journal) -> set[str]:

@@ -1,5 +1,7 @@
 """What the clients of a repetition asked for and received, and what was stored in the end."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -109,6 +111,28 @@ class Logged:
     subject: str
 
 
+@dataclass(frozen=True)
+class Told:
+    """A notification of a post as the database has it in the end: whom it tells, of what that was
+    sent under which client id, and what was decided for each channel."""
+
+    id: str
+    user: str
+    client_id: str
+    decisions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A mail or a push as its sink received it: by which channel, at which address, of what that
+    was sent under which client id, and the id by which readers drop repeats."""
+
+    channel: str
+    address: str
+    client_id: str
+    message_id: str
+
+
 @dataclass
 class Journal:
     """All of one repetition. `members` are the users of each group."""
@@ -127,6 +151,19 @@ class Journal:
     # Client ids of what a restore took away.
     taken_away: set[str] = field(default_factory=set)
     may_reset: bool = False
+    # The author who is followed, and by which channels each follower wants to be told. Who must not
+    # be told at all is not among them.
+    author: str = ""
+    wanted: dict[str, frozenset[str]] = field(default_factory=dict)
+    # The address of each follower.
+    addresses: dict[str, str] = field(default_factory=dict)
+    told: list[Told] = field(default_factory=list)
+    arrived: list[Arrived] = field(default_factory=list)
+    # The ids of the notifications that the API shows to each follower.
+    listed: dict[str, list[str]] = field(default_factory=dict)
+    # The slots in which the periodic job had to run, and how often it did in each.
+    slots: range = range(0)
+    runs: Counter[int] = field(default_factory=Counter)
 
     def repairs(self, late: float = 1.0) -> list[float]:
         """Return after how many seconds each event was applied that came later than `late` after

@@ -14,11 +14,12 @@ TAKEN_SECONDS = 0.05
 @dataclass
 class CutAt:
     """What a client says when its connection is cut: before the other side receives it, or after
-    that and before its answer; and how many times more."""
+    that and before its answer; how many times more; and what it must have said before."""
 
     words: bytes
     before: bool
     times: int
+    after: bytes = b""
 
 
 class Connection:
@@ -27,6 +28,8 @@ class Connection:
     def __init__(self, *writers: asyncio.StreamWriter) -> None:
         self.writers = writers
         self.silent = False
+        # The cut whose condition it has met.
+        self.said: CutAt | None = None
 
     def abort(self) -> None:
         """Cut both sides at once, without what waits to be sent."""
@@ -121,9 +124,9 @@ class Link:
                 if sink.is_closing():
                     # It was cut while these bytes waited.
                     return
-                if asked and self.cut_at and self.cut_at.times and self.cut_at.words in data:
-                    self.cut_at.times -= 1
-                    await self._cut_at(connection, sink, b"" if self.cut_at.before else data)
+                if asked and (cut := self._cut_now(connection, data)):
+                    cut.times -= 1
+                    await self._cut_at(connection, sink, b"" if cut.before else data)
                     return
                 sink.write(data)
                 await sink.drain()
@@ -133,6 +136,15 @@ class Link:
             # A half-open connection does not tell one side that the other is gone.
             if not connection.silent:
                 self._abort(connection)
+
+    def _cut_now(self, connection: Connection, data: bytes) -> CutAt | None:
+        """Return the cut that what a client says now brings about."""
+        cut = self.cut_at
+        if cut is None or not cut.times:
+            return None
+        if cut.after in data:
+            connection.said = cut
+        return cut if connection.said is cut and cut.words in data else None
 
     async def _cut_at(
         self, connection: Connection, sink: asyncio.StreamWriter, data: bytes

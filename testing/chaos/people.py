@@ -8,8 +8,8 @@ from typing import Any
 from uuid import uuid4
 
 from testing.chaos.client import Device, Refused, Unanswered, call
-from testing.chaos.cluster import Web
 from testing.chaos.journal import Attempt, Journal
+from testing.chaos.processes import Web
 from testing.chaos.seed import NAMES
 
 FEED = "feed"
@@ -67,13 +67,16 @@ class Cast:
         self.journal = journal
         self.rng = rng
         self.group = ""
+        # Devices of others.
+        self.guests: list[Device] = []
         self._refused_to = str(uuid4())
         journal.devices = [device.journal for device in self.devices]
 
     @property
     def devices(self) -> list[Device]:
         """Return the devices of all."""
-        return [device for person in self.people for device in person.devices]
+        own = [device for person in self.people for device in person.devices]
+        return own + self.guests
 
     async def come(self) -> None:
         """Make the group, and have all devices online."""
@@ -85,6 +88,14 @@ class Cast:
             device.wanted.add(f"conversation.{self.group}")
             device.come()
         await asyncio.gather(*(device.online() for device in self.devices))
+
+    async def join(self, guests: list[Device]) -> None:
+        """Have devices of others online, which are compared as those of the cast are."""
+        self.guests += guests
+        self.journal.devices += [device.journal for device in guests]
+        for device in guests:
+            device.come()
+        await asyncio.gather(*(device.online() for device in guests))
 
     async def leave(self) -> None:
         """Have all devices offline."""
@@ -117,12 +128,13 @@ class Cast:
 
     async def send(
         self, person: Person, to: str, give_up: Callable[[], bool] = never, *words: str
-    ) -> None:
-        """Send a message or a post, and try it again until it is answered."""
+    ) -> Attempt:
+        """Send a message or a post, try it again until it is answered, and return it."""
         attempt = self.attempt(person, to, *words)
         while not give_up():
             if await self._try(person, attempt, self._way(person, to)):
                 break
+        return attempt
 
     async def deliver(self, web: Web, person: Person, to: str) -> Attempt:
         """Send a direct message over HTTP by this process until it is answered, and return it."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from testing.chaos.client import FAILED, Unanswered, call, fetch_messages
-from testing.chaos.cluster import Cluster, Timeout, Web, until
+from testing.chaos.cluster import Cluster, Timeout, until
 from testing.chaos.invariants import (
     EQUAL_SECONDS,
     READY_SECONDS,
@@ -19,6 +19,8 @@ from testing.chaos.invariants import (
 )
 from testing.chaos.journal import Journal, Logged, Stored
 from testing.chaos.people import PAUSE_SECONDS, Cast, Person
+from testing.chaos.processes import Web
+from testing.chaos.told import told_violations
 
 # How long somebody goes on to try after the fault has ended.
 ANSWERED_SECONDS = 30.0
@@ -44,7 +46,7 @@ class Result:
 @dataclass
 class Repetition:
     """What an experiment has at hand. `long` is whether it is the long run, `heartbeat` the seconds
-    between two heartbeats."""
+    between two heartbeats, `lease` those for which a worker holds a job."""
 
     cluster: Cluster
     cast: Cast
@@ -53,6 +55,7 @@ class Repetition:
     crowd: list[dict[str, str]]
     long: bool
     heartbeat: float
+    lease: float
     notes: list[str] = field(default_factory=list)
     found: list[Violation] = field(default_factory=list)
     # Another limit on how long the clients may take to be equal again.
@@ -125,7 +128,7 @@ class Repetition:
         """Return the result."""
         acknowledged = sum(one.outcome == "ok" for one in self.journal.attempts.values())
         repairs = self.journal.repairs()
-        found = [*self.found, *violations(self.journal)]
+        found = [*self.found, *violations(self.journal), *told_violations(self.journal)]
         return Result(acknowledged, found, repairs, self.cluster.kills, self.notes)
 
     def _equal(self) -> bool:
@@ -196,7 +199,7 @@ class Repetition:
                     first[name] = min(parts[0].after, first.get(name, parts[0].after))
         rows = self.cluster.query(
             "SELECT stream, seq, type, coalesce(data->'message'->>'id', data->'post'->>'id',"
-            " data->>'messageId', '') FROM realtime_event"
+            " data->'notification'->>'id', data->>'messageId', '') FROM realtime_event"
             " JOIN unnest(%s::text[], %s::bigint[]) AS mine (name, after)"
             " ON stream = name AND seq > after ORDER BY stream, seq",
             list(first),

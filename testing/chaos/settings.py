@@ -1,5 +1,5 @@
 """Parley's settings without limits on how often, and with what the environment asks for: a broken
-build, a clock that is wrong, a short retention."""
+build, a clock that is wrong, a short retention, a periodic job."""
 
 import os
 import time
@@ -29,3 +29,5 @@ if seconds := os.environ.get("CHAOS_RETENTION"):
     EVENT_RETENTION = timedelta(seconds=float(seconds))
 if os.environ.get("PARLEY_TAMPER"):
     INSTALLED_APPS = [*INSTALLED_APPS, "testing.chaos.broken_builds.BrokenConfig"]
+if os.environ.get("CHAOS_SCHEDULE_SECONDS"):
+    INSTALLED_APPS = [*INSTALLED_APPS, "testing.chaos.apps.ChaosConfig"]

@@ -110,7 +110,7 @@ class Browser:
 
     def received(self, service: PushService) -> list[Any]:
         """Return all messages that the service was sent for this browser, repeated ones too."""
-        return [self._read(body) for path, _, body in service.heard if path == f"/{self.name}"]
+        return [self.read(body) for path, _, body in service.heard if path == f"/{self.name}"]
 
     def shown(self, service: PushService) -> Sequence[Any]:
         """Return the messages that it shows: of each id the first."""
@@ -119,7 +119,8 @@ class Browser:
             first.setdefault(message["id"], message)
         return list(first.values())
 
-    def _read(self, body: bytes) -> Any:
+    def read(self, body: bytes) -> Any:
+        """Return the message of what was sent for this browser."""
         salt, theirs, sealed = body[:16], body[21:86], body[86:]
         sender = ec.EllipticCurvePublicKey.from_encoded_point(CURVE, theirs)
         shared = self.key.exchange(ec.ECDH(), sender)

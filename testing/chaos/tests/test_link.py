@@ -110,6 +110,14 @@ async def cuts_after() -> None:
         assert server.told == b"ahoyCOMMIT"
 
 
+async def cuts_once_something_was_said() -> None:
+    async with linked() as (_, link, client):
+        link.cut_at = CutAt(b"COMMIT", before=False, times=1, after=b"INSERT")
+        assert await client.ask(b"COMMIT") == b"COMMIT"
+        assert await client.ask(b"INSERT") == b"INSERT"
+        assert await client.ask(b"COMMIT") == b""
+
+
 async def delays() -> None:
     async with linked() as (_, link, client):
         link.delay = 0.05
@@ -119,7 +127,11 @@ async def delays() -> None:
 
 
 @pytest.mark.parametrize(
-    "behaves", [stalls, falls_silent, is_cut, refuses, cuts_before, cuts_after, delays]
+    "behaves",
+    [
+        *(stalls, falls_silent, is_cut, refuses, cuts_before, cuts_after),
+        *(cuts_once_something_was_said, delays),
+    ],
 )
 def test_a_link_fails_as_it_is_told_to(behaves: object) -> None:
     assert callable(behaves)
