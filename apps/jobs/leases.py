@@ -28,14 +28,17 @@ _NOW = {
 }
 _SKIP = {"postgresql": "FOR UPDATE SKIP LOCKED", "sqlite": ""}
 
+# PostgreSQL may ask a subquery for the jobs that are due once more after each that it has locked,
+# and so take more than that many.
 _TAKE = """
-    UPDATE jobs_job SET status = 'processing', attempts = attempts + 1, lease = %s, worker = %s,
-        due_at = {now}, started_at = COALESCE(started_at, {now})
-    WHERE id IN (
+    WITH due AS MATERIALIZED (
         SELECT id FROM jobs_job
         WHERE queue = %s AND priority = %s AND due_at <= {now} AND attempts < max_attempts
         ORDER BY due_at LIMIT {most} {skip}
     )
+    UPDATE jobs_job SET status = 'processing', attempts = attempts + 1, lease = %s, worker = %s,
+        due_at = {now}, started_at = COALESCE(started_at, {now})
+    WHERE id IN (SELECT id FROM due)
 """
 _JOBS = Prepared(lambda: Job.objects.order_by())
 # On SQLite even an update of nothing waits for the writers, so a worker looks first. The order and
@@ -70,7 +73,7 @@ def jobs_take(worker: str, queues: Sequence[str], most: int) -> list[Job]:
     due = cursor.fetchone()
     if due is None:
         return []
-    values = [_uuid(uuid7()), worker, LEASE_SECONDS, 0, *due, TICK]
+    values = [*due, TICK, _uuid(uuid7()), worker, LEASE_SECONDS, 0]
     taken = _JOBS.written(_sql(_TAKE, most=most), values)
     return sorted(taken, key=lambda job: job.created_at)
 

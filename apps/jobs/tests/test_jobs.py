@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from django_tasks.base import TaskResultStatus
 from django_tasks.exceptions import InvalidTaskError
@@ -70,6 +70,18 @@ def test_a_job_is_done_and_its_result_is_kept(alice: Person) -> None:
     result.refresh()
     assert result.return_value == {"title": "Ahoy"}
     assert titles() == ["Ahoy"]
+
+
+def test_a_worker_takes_no_more_jobs_than_it_asks_for(alice: Person) -> None:
+    for number in range(20):
+        tasks.write_post.enqueue(alice.id, f"Log {number}")
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            # Plans that ask for the jobs that are due once for each row.
+            for plan in ("hashjoin", "hashagg", "mergejoin", "sort", "material"):
+                cursor.execute(f"SET LOCAL enable_{plan} = off")
+    assert [len(jobs_take("worker", QUEUES, 1)) for _ in range(20)] == [1] * 20
+    assert jobs_take("worker", QUEUES, 1) == []
 
 
 def test_the_owner_is_told_how_a_job_has_ended(alice: Person) -> None:
