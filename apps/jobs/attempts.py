@@ -2,6 +2,7 @@
 
 import random
 import time
+from asyncio import CancelledError
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -48,7 +49,8 @@ def _outcome_of_attempt(job: Job) -> str:
     except NotYet as not_yet:
         _end(job, partial(job_postpone, job, until=not_yet.until))
         return "postponed"
-    except Exception as error:  # noqa: BLE001
+    except (Exception, SystemExit, CancelledError) as error:  # noqa: BLE001
+        # The latter two would end this thread, and then that of each next attempt.
         _fail(job, error)
         return "failed"
     log.info("job completed", job=str(job.pk), task=job.task)
@@ -59,14 +61,20 @@ def _call(task: JobTask[Any, Any], job: Job) -> Any:
     return normalize_json(task.func(*job.arguments["args"], **job.arguments["kwargs"]))
 
 
-def _fail(job: Job, error: Exception) -> None:
+def _fail(job: Job, error: BaseException) -> None:
     again_in = None if isinstance(error, DomainError) else retry_seconds_after(job)
-    shown: Exception | None = error
+    shown: BaseException | None = error
     if isinstance(error, TryLater):
         again_in, shown = again_in and max(again_in, error.seconds), None
     log.warning("job failed", job=str(job.pk), task=job.task, again_in=again_in, exc_info=shown)
-    said = f"{type(error).__name__}: {error}"
+    said = _storable(f"{type(error).__name__}: {error}")
     _end(job, partial(job_fail, job, said, again_in=again_in))
+
+
+def _storable(text: str) -> str:
+    """Return a text without what a database cannot hold, as an answer of a mail server may have
+    it."""
+    return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _end(job: Job, end: Callable[[], None]) -> None:

@@ -15,6 +15,10 @@ class JobNotFailed(BadRequest):
     message = "Only a job that failed or was cancelled can be tried again"
 
 
+class JobRepeated(BadRequest):
+    message = "Another job has taken its place, and has not ended"
+
+
 class TryLater(Exception):
     """A task wants its job tried again, in so many seconds at the earliest. That is no fault, so
     the log has no traceback of it."""

@@ -190,7 +190,8 @@ def _pause(retry_after: str) -> int | None:
         return min(int(retry_after[:9]), LONGEST_PAUSE)
     try:
         at = parsedate_to_datetime(retry_after)
-    except ValueError:
+    except (ValueError, OverflowError):
+        # A year or a zone of many digits is no time.
         return None
     seconds = (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
     return min(max(0, round(seconds)), LONGEST_PAUSE)

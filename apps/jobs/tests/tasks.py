@@ -1,5 +1,6 @@
 """Tasks for tests. Their effect is a post, since a row shows how often it happened."""
 
+import sys
 import time
 from datetime import datetime
 from uuid import UUID
@@ -50,6 +51,18 @@ def write_and_fail(author_id: str, title: str) -> None:
 def refuse() -> None:
     """Refuse, which another attempt would do too."""
     raise BadRequest
+
+
+@job(attempts=1)
+def exit_at_once() -> None:
+    """Exit, as a library may that is made for commands."""
+    sys.exit("No wind")
+
+
+@job(attempts=1)
+def fail_with(said: str) -> None:
+    """Fail with a text."""
+    raise RuntimeError(said.replace("NUL", "\0").replace("HALF", "\ud83d"))
 
 
 @job(attempts=2)

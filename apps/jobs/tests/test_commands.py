@@ -67,6 +67,15 @@ def test_a_job_that_is_not_there_or_did_not_fail_is_not_tried_again() -> None:
     assert done.status == "completed"
 
 
+def test_a_job_whose_place_another_one_has_taken_is_not_tried_again() -> None:
+    failed = job(unique_key="once")
+    job(unique_key="once", status="pending", finished_at=None, due_at=timezone.now(), error="")
+    with pytest.raises(CommandError, match="Another job has taken its place"):
+        said("retry", str(failed.pk))
+    failed.refresh_from_db()
+    assert (failed.status, failed.error) == ("failed", "No wind")
+
+
 def test_an_operator_deletes_the_jobs_that_ended_long_ago() -> None:
     job()
     job(finished_at=timezone.now() - timedelta(days=31))

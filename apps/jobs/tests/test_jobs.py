@@ -144,6 +144,19 @@ def test_a_refusal_is_final() -> None:
     assert work().status == "failed"
 
 
+def test_a_task_that_exits_fails_and_the_worker_goes_on(alice: Person) -> None:
+    enqueued(tasks.exit_at_once)
+    failed = work()
+    assert (failed.status, failed.error) == ("failed", "SystemExit: No wind")
+
+
+@pytest.mark.parametrize(("said", "kept"), [("a NUL", "a �"), ("HALF", "?")])
+def test_an_error_that_no_database_can_hold_is_kept_all_the_same(said: str, kept: str) -> None:
+    enqueued(tasks.fail_with, said)
+    failed = work()
+    assert (failed.status, failed.error) == ("failed", f"RuntimeError: {kept}")
+
+
 @pytest.mark.parametrize(("attempts", "least", "most"), [(1, 1, 2), (2, 2, 4), (15, 1800, 3600)])
 def test_each_attempt_waits_twice_as_long(attempts: int, least: float, most: float) -> None:
     waits = [retry_seconds_after(Job(attempts=attempts, max_attempts=20)) for _ in range(50)]

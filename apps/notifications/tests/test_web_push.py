@@ -83,6 +83,8 @@ def test_a_message_arrives_with_its_id_and_the_signature_of_the_server(
         (503, {"Retry-After": "99999999999999"}, Result.LATER, 24 * 3600),
         (503, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, Result.LATER, 0),
         (500, {"Retry-After": "soon"}, Result.LATER, None),
+        (500, {"Retry-After": "Mon, 01 Jan 99999999999 00:00:00 GMT"}, Result.LATER, None),
+        (500, {"Retry-After": f"Mon, 01 Jan 2024 00:00:00 +{'9' * 20}"}, Result.LATER, None),
     ],
 )
 def test_the_answer_decides_what_becomes_of_a_message(
