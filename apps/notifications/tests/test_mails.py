@@ -13,6 +13,7 @@ from apps.core.tests.together import together
 from apps.jobs.attempts import attempt
 from apps.jobs.leases import jobs_take
 from apps.jobs.models import Job
+from apps.jobs.services import job_retry
 from apps.jobs.tasks import QUEUES
 from apps.mail.sending import send
 from apps.mail.tests.mailbox import Mailbox, text_of
@@ -267,6 +268,51 @@ def test_a_worker_killed_between_the_mail_and_its_mark_sends_it_with_the_same_id
     mails = mailbox.mails()
     assert len(mails) == 2
     assert len({mail["Message-ID"] for mail in mails}) == 1
+    assert why(verified)["email"] == ("sent", "sent")
+
+
+def in_the_last_attempt() -> None:
+    last = tasks.deliver.attempts - 1
+    Job.objects.update(status="pending", lease=None, attempts=last, due_at="2026-01-01T00:00:00Z")
+
+
+def test_a_worker_that_dies_in_the_last_attempt_leaves_no_mail_pending(
+    verified: Person, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell([verified])
+    in_the_last_attempt()
+
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tasks, "send", killed)
+        with pytest.raises(Killed):
+            mailbox.work()
+    assert why(verified)["email"] == ("failed", "unreachable")
+
+
+def test_a_last_attempt_that_succeeds_counts(verified: Person, mailbox: Mailbox) -> None:
+    tell([verified])
+    in_the_last_attempt()
+    assert len(mailbox.mails()) == 1
+    assert why(verified)["email"] == ("sent", "sent")
+
+
+def test_what_was_unreachable_is_mailed_when_an_operator_tries_its_job_again(
+    verified: Person, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell([verified])
+    in_the_last_attempt()
+
+    def away(*_: Any) -> None:
+        raise ConnectionRefusedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tasks, "send", away)
+        mailbox.work()
+    job_retry(Job.objects.get().pk)
+    assert len(mailbox.mails()) == 1
     assert why(verified)["email"] == ("sent", "sent")
 
 
