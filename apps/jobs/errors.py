@@ -15,6 +15,10 @@ class JobNotFailed(BadRequest):
     message = "Only a job that failed or was cancelled can be tried again"
 
 
+class JobStoredAgain(BadRequest):
+    message = "Another job does the same already"
+
+
 class TryLater(Exception):
     """A task wants its job tried again, in so many seconds at the earliest. That is no fault, so
     the log has no traceback of it."""

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections, transaction
 from django.db.models import F, Field
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -13,7 +13,7 @@ from apps.accounts.models import User
 from apps.core.db.prepared import statement_cursor
 from apps.core.errors import require
 from apps.core.trace import trace
-from apps.jobs.errors import JobEnded, JobNotFailed, JobNotFound
+from apps.jobs.errors import JobEnded, JobNotFailed, JobNotFound, JobStoredAgain
 from apps.jobs.events import job_ended
 from apps.jobs.models import Job
 from apps.jobs.waking import wake_after_commit
@@ -99,8 +99,8 @@ def _cancelled(job: Job) -> Job:
 @transaction.atomic
 def job_retry(job_id: UUID, actor: User | None = None) -> Job:
     """Try a job that failed or was cancelled once more from where it was, with as many attempts as
-    a new one. Administrators do it, and operators, for whom there is no actor. Raises JobNotFound
-    or JobNotFailed."""
+    a new one. Administrators do it, and operators, for whom there is no actor. Raises JobNotFound,
+    JobNotFailed, or JobStoredAgain if an unended job has its unique key."""
     job = Job.objects.select_for_update().filter(pk=job_id).first()
     if job is None:
         raise JobNotFound
@@ -108,7 +108,11 @@ def job_retry(job_id: UUID, actor: User | None = None) -> Job:
     before = job.status
     job.status, job.attempts, job.error = Job.Status.PENDING, 0, ""
     job.due_at, job.finished_at = timezone.now(), None
-    job.save(update_fields=["status", "attempts", "error", "due_at", "finished_at"])
+    try:
+        with transaction.atomic():
+            job.save(update_fields=["status", "attempts", "error", "due_at", "finished_at"])
+    except IntegrityError:
+        raise JobStoredAgain from None
     if actor is not None:
         trace(actor, job, status=(before, job.status))
     wake_after_commit()
