@@ -20,6 +20,7 @@ from apps.mail.tests.mailbox import Mailbox, text_of
 from apps.mail.tests.test_sending import mail_server
 from apps.notifications import delivering, tasks
 from apps.notifications.models import Delivery, Notification
+from apps.notifications.removing import notifications_remove
 from apps.notifications.services import notifications_mark_read, preferences_change
 from apps.notifications.tests.conftest import Clock, at
 from apps.notifications.tests.test_notify import LIKES, tell, why
@@ -369,6 +370,19 @@ def test_marking_as_read_and_sending_at_once_do_not_deadlock(
     assert outcomes == [None, None]
     found = Delivery.objects.filter(channel="email").values_list("decision", flat=True)
     assert set(found) == {"sent"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_marking_as_read_and_removing_at_once_do_not_deadlock(
+    verified: Person, bob: Person
+) -> None:
+    """Bob, who did it all, is erased while Alice reads it."""
+    for number in range(200):
+        tell([verified], key=str(number), actor=bob.user)
+    of_bob = Notification.objects.filter(actor=bob.user).order_by("pk")
+    outcomes = together(lambda: read(verified), lambda: notifications_remove(of_bob))
+    assert outcomes == [None, 200]
+    assert not Notification.objects.exists()
 
 
 def test_telling_500_users_takes_as_many_statements_as_telling_one(
