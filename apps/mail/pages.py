@@ -64,7 +64,8 @@ class LinkPage:
             "page": self,
             "is_done": request.method == "POST" and refusal is None,
             "refusal": refusal,
-            "token": request.POST.get("token", ""),
+            # A body that is not needed is not read: one that is no form would be refused.
+            "token": "" if self.is_in_query else request.POST.get("token", ""),
         }
         response = render(request, "account/link.html", shown, status=_status(refusal))
         for name, value in {**HEADERS, **(refusal.headers if refusal else {})}.items():

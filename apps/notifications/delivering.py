@@ -10,7 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.accounts.blocks import blocked_among
@@ -46,10 +46,11 @@ def deliveries_set(deliveries: QuerySet[Delivery], decision: str, reason: str) -
 
 
 def deliveries_sent(ids: Iterable[int]) -> None:
-    """Note that deliveries have left; also those that were cancelled while they did."""
-    open_ones = (Decision.PENDING, Decision.CANCELLED)
+    """Note that deliveries have left; also those that were cancelled while they did, and those that
+    had failed before their last attempt."""
+    unsent = (Decision.PENDING, Decision.CANCELLED, Decision.FAILED)
     deliveries_set(
-        Delivery.objects.filter(pk__in=list(ids), decision__in=open_ones),
+        Delivery.objects.filter(pk__in=list(ids), decision__in=unsent),
         Decision.SENT,
         Reason.SENT,
     )
@@ -57,15 +58,15 @@ def deliveries_sent(ids: Iterable[int]) -> None:
 
 def deliveries_failed(ids: Iterable[int], reason: str) -> None:
     """Note that deliveries could not leave, and are not tried again."""
-    deliveries_set(_pending().filter(pk__in=list(ids)), Decision.FAILED, reason)
+    deliveries_set(_unsent().filter(pk__in=list(ids)), Decision.FAILED, reason)
 
 
 def delivery_decide(delivery_id: int) -> tuple[Delivery, Outcome] | None:
-    """Decide again about a delivery, and return it with what was decided; None if it is not pending
-    any more."""
+    """Decide again about a delivery, and return it with what was decided; None if that is final.
+    What failed for want of an answer is not: an operator may try its job again."""
     with transaction.atomic():
         related = ("notification__recipient__notification_preferences", "notification__actor")
-        found = _pending().select_for_update(of=("self",)).select_related(*related)
+        found = _unsent().select_for_update(of=("self",)).select_related(*related)
         delivery = found.filter(pk=delivery_id).first()
         if delivery is None:
             return None
@@ -137,3 +138,8 @@ def _digest_of(user: User, waiting: Collection[Delivery]) -> Digest:
 
 def _pending() -> QuerySet[Delivery]:
     return Delivery.objects.filter(decision=Decision.PENDING)
+
+
+def _unsent() -> QuerySet[Delivery]:
+    unreachable = Q(decision=Decision.FAILED, reason=Reason.UNREACHABLE)
+    return Delivery.objects.filter(unreachable | Q(decision=Decision.PENDING))

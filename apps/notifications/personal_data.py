@@ -4,11 +4,12 @@ they want to be told."""
 from collections.abc import Mapping
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from apps.core.features import PersonalData
 from apps.jobs.models import Job
 from apps.notifications.models import CountedKey, Notification, Preferences, PushSubscription
+from apps.notifications.removing import notifications_remove
 
 EXPORTED = (
     *("id", "category", "type", "title", "body", "url", "actor", "count", "data", "key"),
@@ -18,21 +19,12 @@ PREFERENCES = (
     *("email_enabled", "push_enabled", "websocket_enabled", "digest", "categories_off"),
     *("email_categories_off", "quiet_from", "quiet_to", "timezone"),
 )
-ERASED_AT_ONCE = 1_000
-
-
-def notifications_remove(notifications: QuerySet[Notification]) -> int:
-    """Delete notifications in parts, and return how many there were."""
-    deleted = 0
-    while part := list(notifications.order_by().values_list("pk", flat=True)[:ERASED_AT_ONCE]):
-        deleted += Notification.objects.filter(pk__in=part).delete()[1][Notification._meta.label]
-    return deleted
 
 
 def _erase(user_id: UUID, _: UUID) -> Mapping[str, int]:
     theirs = Notification.objects.filter(Q(recipient=user_id) | Q(actor=user_id))
     return {
-        "notifications": notifications_remove(theirs),
+        "notifications": notifications_remove(theirs.order_by()),
         "counted keys": CountedKey.objects.filter(
             Q(recipient=user_id) | Q(key__contains=str(user_id))
         ).delete()[0],

@@ -99,7 +99,7 @@ class ClockTime(serializers.RegexField):
     """A time of a day, such as 22:00."""
 
     def __init__(self) -> None:
-        super().__init__(r"^([01]\d|2[0-3]):[0-5]\d$", min_length=5, max_length=5)
+        super().__init__(r"^([01][0-9]|2[0-3]):[0-5][0-9]$", min_length=5, max_length=5)
 
 
 class QuietHours(CamelSerializer):

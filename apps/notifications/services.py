@@ -2,7 +2,7 @@
 
 Lock order: what the caller has locked, counted keys, notifications, deliveries, preferences, jobs,
 then the streams of the recipients. Rows of several recipients are locked in the order of their ids,
-and so are deliveries.
+those of one from the newest to the oldest, and deliveries in the order of their ids.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

@@ -82,13 +82,12 @@ def _digest_job(user_id: UUID, due: datetime) -> tuple[JobTask[Any, Any], Sequen
 
 def _mail(letter: Letter, to: str, deliveries: list[int], mail_id: UUID | None = None) -> None:
     """Send a mail, and note what became of the deliveries that leave with it."""
+    if current_job().is_last_attempt:
+        # Before it is made, so that it is known if the worker dies in it. What is sent counts.
+        deliveries_failed(deliveries, Reason.UNREACHABLE)
     try:
         send(letter, to, mail_id)
     except MailRefused:
         deliveries_failed(deliveries, Reason.REFUSED)
-        raise
-    except Exception:
-        if current_job().is_last_attempt:
-            deliveries_failed(deliveries, Reason.UNREACHABLE)
         raise
     deliveries_sent(deliveries)

@@ -3,6 +3,7 @@
 from django.db import transaction
 
 from apps.notifications.models import Notification
+from apps.notifications.removing import notifications_delete
 from apps.realtime.event_log import redact
 
 WITHDRAWN_AT_ONCE = 500
@@ -18,8 +19,9 @@ def notifications_withdraw(key: str) -> int:
     A recipient for whom it is deleted could be told of the key again: it is the caller who tells
     of it once. What a mail or a push has told already stays told.
     """
-    found = Notification.objects.filter(key=key).order_by("pk").select_for_update()
+    # A recipient has one of a key, so these are locked in the order of notifications_delete().
+    found = Notification.objects.filter(key=key).order_by("recipient").select_for_update()
     withdrawn = list(found.values_list("pk", flat=True)[:WITHDRAWN_AT_ONCE])
-    Notification.objects.filter(pk__in=withdrawn).delete()
+    notifications_delete(withdrawn)
     redact({pk: {"notification": WITHDRAWN} for pk in withdrawn})
     return len(withdrawn)

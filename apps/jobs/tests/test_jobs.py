@@ -14,6 +14,7 @@ from apps.accounts.tests.people import Person
 from apps.chat.tests.factories import user_events
 from apps.jobs import waking
 from apps.jobs.attempts import attempt, retry_seconds_after
+from apps.jobs.errors import JobRepeated
 from apps.jobs.leases import jobs_give_back, jobs_take, leases_renew
 from apps.jobs.models import Job
 from apps.jobs.schedules import Schedule, Scheduler
@@ -305,6 +306,17 @@ def test_an_operator_tries_a_failed_job_again() -> None:
     assert work().status == "failed"
     with pytest.raises(Exception, match="Only a job that failed"):
         job_retry(enqueued(tasks.refuse).pk)
+
+
+def test_a_job_that_was_stored_again_is_not_tried_again() -> None:
+    once = tasks.refuse.with_options(unique_key="once")
+    enqueued(once)
+    failed = work()
+    again = enqueued(once)
+    with pytest.raises(JobRepeated):
+        job_retry(failed.pk)
+    statuses = Job.objects.in_bulk([failed.pk, again.pk])
+    assert (statuses[failed.pk].status, statuses[again.pk].status) == ("failed", "pending")
 
 
 def test_a_periodic_job_runs_once_in_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,12 +13,14 @@ from apps.core.tests.together import together
 from apps.jobs.attempts import attempt
 from apps.jobs.leases import jobs_take
 from apps.jobs.models import Job
+from apps.jobs.services import job_retry
 from apps.jobs.tasks import QUEUES
 from apps.mail.sending import send
 from apps.mail.tests.mailbox import Mailbox, text_of
 from apps.mail.tests.test_sending import mail_server
 from apps.notifications import delivering, tasks
 from apps.notifications.models import Delivery, Notification
+from apps.notifications.removing import notifications_remove
 from apps.notifications.services import notifications_mark_read, preferences_change
 from apps.notifications.tests.conftest import Clock, at
 from apps.notifications.tests.test_notify import LIKES, tell, why
@@ -270,6 +272,51 @@ def test_a_worker_killed_between_the_mail_and_its_mark_sends_it_with_the_same_id
     assert why(verified)["email"] == ("sent", "sent")
 
 
+def in_the_last_attempt() -> None:
+    last = tasks.deliver.attempts - 1
+    Job.objects.update(status="pending", lease=None, attempts=last, due_at="2026-01-01T00:00:00Z")
+
+
+def test_a_worker_that_dies_in_the_last_attempt_leaves_no_mail_pending(
+    verified: Person, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell([verified])
+    in_the_last_attempt()
+
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tasks, "send", killed)
+        with pytest.raises(Killed):
+            mailbox.work()
+    assert why(verified)["email"] == ("failed", "unreachable")
+
+
+def test_a_last_attempt_that_succeeds_counts(verified: Person, mailbox: Mailbox) -> None:
+    tell([verified])
+    in_the_last_attempt()
+    assert len(mailbox.mails()) == 1
+    assert why(verified)["email"] == ("sent", "sent")
+
+
+def test_what_was_unreachable_is_mailed_when_an_operator_tries_its_job_again(
+    verified: Person, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell([verified])
+    in_the_last_attempt()
+
+    def away(*_: Any) -> None:
+        raise ConnectionRefusedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tasks, "send", away)
+        mailbox.work()
+    job_retry(Job.objects.get().pk)
+    assert len(mailbox.mails()) == 1
+    assert why(verified)["email"] == ("sent", "sent")
+
+
 def test_what_is_read_while_it_leaves_has_left(
     verified: Person, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,6 +370,19 @@ def test_marking_as_read_and_sending_at_once_do_not_deadlock(
     assert outcomes == [None, None]
     found = Delivery.objects.filter(channel="email").values_list("decision", flat=True)
     assert set(found) == {"sent"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_marking_as_read_and_removing_at_once_do_not_deadlock(
+    verified: Person, bob: Person
+) -> None:
+    """Bob, who did it all, is erased while Alice reads it."""
+    for number in range(200):
+        tell([verified], key=str(number), actor=bob.user)
+    of_bob = Notification.objects.filter(actor=bob.user).order_by("pk")
+    outcomes = together(lambda: read(verified), lambda: notifications_remove(of_bob))
+    assert outcomes == [None, 200]
+    assert not Notification.objects.exists()
 
 
 def test_telling_500_users_takes_as_many_statements_as_telling_one(

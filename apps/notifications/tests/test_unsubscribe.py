@@ -94,6 +94,15 @@ def test_clicking_twice_changes_it_once(verified: Person, anonymous: ContractCli
     assert chosen(verified) == (True, ["posts"])
 
 
+def test_a_click_with_a_body_that_is_no_form_says_what_it_did(
+    verified: Person, anonymous: ContractClient
+) -> None:
+    path = path_of(unsubscribe_url(verified.user.pk, "posts"))
+    response = anonymous.post(path, ONE_CLICK, content_type="multipart/form-data")
+    assert response.status_code == 200
+    assert chosen(verified) == (True, ["posts"])
+
+
 @pytest.mark.parametrize("change", ["tampered", "of bob", "cut", "none", "long"])
 def test_a_token_that_was_changed_is_refused_and_changes_nothing(
     verified: Person, bob: Person, anonymous: ContractClient, change: str
