@@ -55,9 +55,11 @@ class Worker:
         self._queues = queues
         self._scheduler = Scheduler()
         self._stopping = threading.Event()
+        # What is being done when it is told to stop is held until then.
+        self._stopped = threading.Event()
         self._attempts: set[Attempt] = set()
-        self._threads = [self._thread(self._work, "job") for _ in range(threads)]
-        self._holder = self._thread(self._hold, "leases")
+        self._threads = [self._thread(self._work, "job", self._stopping) for _ in range(threads)]
+        self._holder = self._thread(self._hold, "leases", self._stopped)
 
     def start(self) -> None:
         """Begin to work."""
@@ -71,6 +73,7 @@ class Worker:
         until = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
+        self._stopped.set()
         try:
             jobs_give_back(self._leases())
         except Exception:
@@ -79,21 +82,23 @@ class Worker:
             durations.store()
         except Exception:
             log.warning("durations of jobs not stored", exc_info=True)
+        # It may be in a database that hangs.
+        self._holder.join(LOOK_SECONDS)
 
-    def _thread(self, act: Callable[[], bool], name: str) -> threading.Thread:
-        return threading.Thread(target=self._act_again, args=(act,), daemon=True, name=name)
+    def _thread(self, act: Callable[[], bool], name: str, end: threading.Event) -> threading.Thread:
+        return threading.Thread(target=self._act_again, args=(act, end), daemon=True, name=name)
 
-    def _act_again(self, act: Callable[[], bool]) -> None:
-        """Act until that returns False, or the worker stops. An error, as of a database that is
+    def _act_again(self, act: Callable[[], bool], end: threading.Event) -> None:
+        """Act until that returns False, or the end has come. An error, as of a database that is
         down, is logged, and the next time may succeed."""
         goes_on = True
-        while goes_on and not self._stopping.is_set():
+        while goes_on and not end.is_set():
             try:
                 close_old_connections()
                 goes_on = act()
             except Exception:
                 log.warning("the worker goes on after an error", exc_info=True)
-                self._stopping.wait(POLL_SECONDS)
+                end.wait(POLL_SECONDS)
         connections.close_all()
 
     def _work(self) -> bool:
@@ -116,7 +121,7 @@ class Worker:
         leases_renew(self._leases())
         durations.store()
         renew_at = time.monotonic() + RENEW_SECONDS
-        while time.monotonic() < renew_at and not self._stopping.wait(LOOK_SECONDS):
+        while time.monotonic() < renew_at and not self._stopped.wait(LOOK_SECONDS):
             self._scheduler.enqueue_due()
             for late in [one for one in tuple(self._attempts) if one.late and not one.taken_away]:
                 self._take_away(late)
@@ -132,8 +137,10 @@ class Worker:
         except LeaseLost:
             pass
         late.taken_away = True
-        self._threads.append(self._thread(self._work, "job"))
-        self._threads[-1].start()
+        thread = self._thread(self._work, "job", self._stopping)
+        # First, since stop() waits for those that it finds.
+        thread.start()
+        self._threads.append(thread)
 
     def _leases(self) -> list[Any]:
         attempts = [one for one in tuple(self._attempts) if not one.taken_away]

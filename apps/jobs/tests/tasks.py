@@ -94,3 +94,10 @@ def hang_until_there_is_a_post() -> None:
     """Take longer than it may."""
     while not Post.objects.exists():
         time.sleep(0.01)
+
+
+@job(atomic=False)
+def wait_for_a_post() -> None:
+    """Take as long as it takes somebody to write a post."""
+    while not Post.objects.exists():
+        time.sleep(0.01)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -384,3 +385,22 @@ def test_an_attempt_that_takes_too_long_is_taken_away(
     tasks.write_post.enqueue(alice.id, "Ahoy")
     until(lambda: titles() == ["Ahoy"])
     until(lambda: Job.objects.get(pk=job.pk).status == "failed")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_stops_holds_what_it_is_doing(
+    alice: Person, start_worker: Callable[[], Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.jobs.worker.RENEW_SECONDS", 0.01)
+    job = enqueued(tasks.wait_for_a_post)
+    worker = start_worker()
+    until(lambda: Job.objects.get(pk=job.pk).status == "processing")
+    stopping = Thread(target=worker.stop, args=(60,))
+    stopping.start()
+    until(worker._stopping.is_set)
+    lose(job)
+    until(lambda: Job.objects.filter(pk=job.pk, due_at__gt=timezone.now()).exists())
+    tasks.write(alice.id, "Ahoy")
+    stopping.join()
+    done = Job.objects.get(pk=job.pk)
+    assert (done.status, done.attempts) == ("completed", 1)
