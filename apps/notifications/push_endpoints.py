@@ -15,8 +15,8 @@ from apps.notifications.push_encryption import AUTH_BYTES, CURVE, POINT_BYTES, d
 
 LONGEST_ENDPOINT = 2048
 HTTPS_PORT = 443
-# A name with a dot, whose last part is no number: no address is written like that.
-HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+(?!\d+$)[a-z0-9-]{2,63}")
+# A name with a dot, whose last part begins with a letter: no address is written like that.
+HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{1,62}")
 VISIBLE = re.compile(r"[!-~]+")
 # The addresses of IPv6 that are assigned to anybody. The others lead into networks or to IPv4.
 ASSIGNED = ip_network("2000::/3")

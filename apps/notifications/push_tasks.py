@@ -12,7 +12,8 @@ from apps.jobs.errors import TryLater
 from apps.jobs.models import Job
 from apps.jobs.services import UNENDED
 from apps.jobs.steps import RunningJob, current_job
-from apps.jobs.tasks import IDLE, job
+from apps.jobs.tasks import IDLE, NotYet, job
+from apps.notifications.delivering import delivery_decide
 from apps.notifications.models import Delivery, PushSubscription
 from apps.notifications.push_messages import push_message
 from apps.notifications.push_subscriptions import (
@@ -42,7 +43,7 @@ def push_to(delivery_id: int, subscription_id: str) -> str:
     """Push a notification to a browser, and return what became of it."""
     job = current_job()
     delivery = _wanted(delivery_id)
-    if delivery is None or job.checkpoint == TAKEN:
+    if delivery is None or job.checkpoint == TAKEN or not _may_leave(delivery_id):
         return NOTHING_TO_DO
     recipient = delivery.notification.recipient_id
     subscription = subscriptions_of(recipient).filter(pk=subscription_id).first()
@@ -95,6 +96,18 @@ def _wanted(delivery_id: int) -> Delivery | None:
     return open_ones.select_related("notification").filter(pk=delivery_id).first()
 
 
+def _may_leave(delivery_id: int) -> bool:
+    """Decide again, since it may have waited for its push service for hours: return whether it
+    leaves, or raise NotYet. What another browser has was decided then."""
+    decided = delivery_decide(delivery_id)
+    if decided is None:
+        return True
+    _, outcome = decided
+    if outcome.not_before is not None and outcome.reason != Reason.DUE:
+        raise NotYet(outcome.not_before)
+    return outcome.reason == Reason.DUE
+
+
 def _push(delivery: Delivery, subscription: PushSubscription) -> Outcome:
     target = Target(subscription.endpoint, subscription.p256dh, subscription.auth)
     sender = Sender(settings.VAPID_SECRET, contact())
@@ -115,7 +128,8 @@ def _give_up(
     """Note that this browser does not get it, and decide if no other one may."""
     with job.step(GIVEN_UP, progress=100):
         # Jobs that end at one moment take turns, so that the last of them knows of the others.
-        Delivery.objects.select_for_update().get(pk=delivery.pk)
+        if Delivery.objects.select_for_update().filter(pk=delivery.pk).first() is None:
+            return
         if gone:
             PushSubscription.objects.filter(pk=gone.pk).delete()
         tasks = _tasks(delivery)

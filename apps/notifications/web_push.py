@@ -158,11 +158,12 @@ def _connected(
 
 def _first(addresses: Sequence[Address], deadline: float) -> socket.socket:
     failure = OSError("no address")
-    for address in addresses:
+    for number, address in enumerate(addresses):
         if (left := deadline - monotonic()) <= 0:
             break
         try:
-            return socket.create_connection(address, timeout=left)
+            # One that does not answer leaves time for the others.
+            return socket.create_connection(address, timeout=left / (len(addresses) - number))
         except OSError as error:
             failure = error
     raise failure

@@ -146,6 +146,37 @@ def test_what_was_read_is_not_pushed(alice: Person, push_service: PushService) -
     assert (decided(told), push_service.heard) == (("cancelled", "read"), [])
 
 
+def test_what_a_user_wants_no_more_is_not_pushed_when_its_push_service_is_back(
+    alice: Person, push_service: PushService
+) -> None:
+    subscribe(alice, Browser("laptop"))
+    push_service.status = 503
+    told = push(alice)
+    work()
+    alice.put("/notifications/preferences", {"categories": {"posts": False}})
+    push_service.status = 201
+    let_time_pass()
+    work()
+    assert (decided(told), len(push_service.heard)) == (("skipped", "category_off"), 1)
+
+
+def test_what_waited_until_quiet_hours_leaves_after_them(
+    alice: Person, push_service: PushService
+) -> None:
+    subscribe(alice, Browser("laptop"))
+    told = push(alice)
+    before, after = (timezone.now() + timedelta(hours=hours) for hours in (-1, 1))
+    quiet = {"from": f"{before:%H:%M}", "to": f"{after:%H:%M}", "timezone": "UTC"}
+    alice.put("/notifications/preferences", {"quietHours": quiet})
+    work()
+    [job] = jobs()
+    assert (decided(told), job.status, job.attempts) == (("pending", "quiet_hours"), "pending", 0)
+    alice.put("/notifications/preferences", {"quietHours": None})
+    let_time_pass()
+    work()
+    assert (decided(told), len(push_service.heard)) == (("sent", "sent"), 1)
+
+
 def test_what_is_read_while_it_is_pushed_has_left(
     alice: Person, push_service: PushService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

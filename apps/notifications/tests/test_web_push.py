@@ -123,6 +123,7 @@ def test_a_push_service_that_never_answers_ends_at_the_time_limit(certificate: P
         "https://localhost/a",
         "https://127.0.0.1/a",
         "https://0x7f.1/a",
+        "https://0x7f.0x1/a",
         "https://[::1]/a",
         "https://push.example.com:port/a",
         "https://push.example.com/" + "a" * 2048,
