@@ -118,6 +118,16 @@ class WholeNumber(serializers.IntegerField):
         return super().to_internal_value(data)
 
 
+class TrueOrFalse(serializers.BooleanField):
+    """A boolean: neither a number nor a word is one."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        """Return the boolean; fail for any other type."""
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
 class Identifier(serializers.UUIDField):
     """A UUID in its canonical form."""
 

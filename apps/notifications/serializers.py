@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from apps.accounts.serializers import UserOutput
 from apps.core.http.pagination import ListQuery
-from apps.core.serializers import CamelSerializer, Identifier, ShortList, Text
+from apps.core.serializers import CamelSerializer, Identifier, ShortList, Text, TrueOrFalse
 from apps.notifications.categories import categories
 from apps.notifications.models import Channel, Delivery, Preferences
 from apps.notifications.push_endpoints import LONGEST_ENDPOINT
@@ -121,17 +121,17 @@ class PreferencesInput(CamelSerializer):
 
     rule = {"minProperties": 1}
 
-    email_enabled = serializers.BooleanField(required=False)
-    push_enabled = serializers.BooleanField(required=False)
-    websocket_enabled = serializers.BooleanField(required=False)
+    email_enabled = TrueOrFalse(required=False)
+    push_enabled = TrueOrFalse(required=False)
+    websocket_enabled = TrueOrFalse(required=False)
     digest = serializers.ChoiceField(Preferences.Digest.choices, required=False)
     categories = serializers.DictField(
-        child=serializers.BooleanField(),
+        child=TrueOrFalse(),
         required=False,
         help_text="Whether to be told of each category. Those that are not named stay as they are.",
     )
     email_categories = serializers.DictField(
-        child=serializers.BooleanField(),
+        child=TrueOrFalse(),
         required=False,
         help_text="Whether to be mailed of each category.",
     )

@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 
 from django.db import transaction
 
+from apps.notifications.categories import categories
 from apps.notifications.services import notify
 from apps.notifications.tests.push_service import Browser
 from testing.fuzz.knowledge import Knowledge
@@ -34,6 +35,7 @@ KNOWLEDGE = Knowledge(
     reasons={
         "Send either ids, or all: true.",
         "There is no such time zone.",
+        f"The categories are {', '.join(sorted(categories()))}.",
         "Use an https address without a fragment.",
         "Use an address without a user or a port.",
         "Use the name of a public host.",
@@ -44,6 +46,7 @@ KNOWLEDGE = Knowledge(
     things={"notifications_deliveries": _notification_of},
     values={
         "ids": lambda caller, other: [_notification_of(caller, other)],
+        "emailEnabled": lambda caller, other: False,
         "notifications_push_subscription_add.endpoint": lambda caller, other: (
             f"https://push.example.com/{uuid4()}"
         ),

@@ -161,6 +161,8 @@ def test_a_change_leaves_the_rest(alice: Person) -> None:
         ),
         ({"quietHours": {"from": "24:00", "to": "07:00", "timezone": "UTC"}}, "quietHours.from"),
         ({"quietHours": {"from": "22:00", "to": "7", "timezone": "UTC"}}, "quietHours.to"),
+        ({"websocketEnabled": 0}, "websocketEnabled"),
+        ({"categories": {"posts": "no"}}, "categories.posts"),
         # Digits that are none to a clock: telling this user anything would fail.
         ({"quietHours": {"from": "1٣:00", "to": "07:00", "timezone": "UTC"}}, "quietHours.from"),
     ],
