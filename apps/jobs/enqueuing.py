@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from apps.core.db.sql import insert
+from apps.core.db.sql import insert, values_of
 from apps.core.ids import uuid7
 from apps.jobs.models import Job
 from apps.jobs.tasks import JobTask
@@ -25,7 +25,7 @@ def job_enqueue(task: JobTask[Any, Any], arguments: Any, slot: str | None = None
     or any job its slot, return that one."""
     while True:
         made = _made(task, arguments, slot)
-        if insert(Job, STORED, [_row(made)], "ON CONFLICT DO NOTHING RETURNING id"):
+        if insert(Job, STORED, values_of([made], STORED), "ON CONFLICT DO NOTHING RETURNING id"):
             made._state.adding = False
             wake_after_commit()
             return made
@@ -39,7 +39,7 @@ def jobs_enqueue(calls: Iterable[tuple[JobTask[Any, Any], Sequence[Any]]]) -> No
     statement. A task whose unique key an unended job has is left out."""
     made = [_made(task, {"args": list(arguments), "kwargs": {}}) for task, arguments in calls]
     if made:
-        insert(Job, STORED, map(_row, made), "ON CONFLICT DO NOTHING")
+        insert(Job, STORED, values_of(made, STORED), "ON CONFLICT DO NOTHING")
         wake_after_commit()
 
 
@@ -58,10 +58,6 @@ def _made(task: JobTask[Any, Any], arguments: Any, slot: str | None = None) -> J
         slot=slot,
         created_at=now,
     )
-
-
-def _row(job: Job) -> list[Any]:
-    return [getattr(job, Job._meta.get_field(name).attname) for name in STORED]  # type: ignore[union-attr]
 
 
 def _same(unique_key: str | None, slot: str | None) -> Job | None:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from apps.accounts.errors import SessionOver
 from apps.accounts.models import Session, User
 from apps.accounts.selectors import active_sessions
-from apps.core.db.sql import insert
+from apps.core.db.sql import insert, values_of
 from apps.notifications.models import PushSubscription
 from apps.notifications.push_endpoints import require_subscription
 
@@ -79,8 +79,7 @@ def _session_locked(actor: User, session_id: UUID) -> Session:
 def _insert(made: PushSubscription) -> None:
     """Insert a subscription in place of that with its endpoint."""
     names = ("id", "session", "endpoint", "p256dh", "auth", "created_at", "failures")
-    row = [getattr(made, PushSubscription._meta.get_field(name).attname) for name in names]  # type: ignore[union-attr]
-    insert(PushSubscription, names, [row], _MOVED)
+    insert(PushSubscription, names, values_of([made], names), _MOVED)
 
 
 def subscription_remove(actor: User, *, session_id: UUID) -> None:

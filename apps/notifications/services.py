@@ -18,7 +18,7 @@ from apps.accounts.blocks import blocked_among
 from apps.accounts.errors import UserNotFound
 from apps.accounts.locks import user_locked
 from apps.accounts.models import User
-from apps.core.db.sql import insert, update_objects
+from apps.core.db.sql import insert, update_objects, values_of
 from apps.core.errors import require
 from apps.core.http.conditional import require_match
 from apps.jobs.enqueuing import jobs_enqueue
@@ -139,18 +139,16 @@ def _store(users: Sequence[UUID], given: _Told) -> tuple[list[Notification], lis
 
 def _insert(users: Iterable[UUID], given: _Told) -> list[Notification]:
     made = [given.to(user) for user in users]
-    attributes = [_attribute(name) for name in STORED]
-    rows = [[getattr(one, name) for name in attributes] for one in made]
     ids = {
         UUID(str(id_))
-        for (id_,) in insert(Notification, STORED, rows, "ON CONFLICT DO NOTHING RETURNING id")
+        for (id_,) in insert(
+            Notification,
+            STORED,
+            values_of(made, STORED),
+            "ON CONFLICT DO NOTHING RETURNING id",
+        )
     }
     return [one for one in made if one.pk in ids]
-
-
-def _attribute(name: str) -> str:
-    found: str = Notification._meta.get_field(name).attname  # type: ignore[union-attr]
-    return found
 
 
 def _not_counted(users: Sequence[UUID], key: str) -> list[UUID]:
@@ -284,9 +282,8 @@ def email_unsubscribe(*, token: str) -> None:
 
 
 def _defaults_of(user: User) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
-    fields = Preferences._meta.concrete_fields
-    defaults = Preferences(user=user)
-    return [one.name for one in fields], [[getattr(defaults, one.attname) for one in fields]]
+    names = [one.name for one in Preferences._meta.concrete_fields]
+    return names, values_of([Preferences(user=user)], names)
 
 
 def _set_quiet_hours(preferences: Preferences, given: Mapping[str, Any] | None) -> None:

@@ -36,6 +36,15 @@ def insert(
     return list(cursor.fetchall()) if "RETURNING" in then else []
 
 
+def values_of(objects: Sequence[Model], names: Sequence[str]) -> list[list[Any]]:
+    """Return the values of these fields of objects of one model, as rows for insert()."""
+    if not objects:
+        return []
+    fields, _ = _columns(type(objects[0]), tuple(names))
+    attributes = [field.attname for field in fields]
+    return [[getattr(one, name) for name in attributes] for one in objects]
+
+
 def update_objects(objects: Sequence[Model], names: Sequence[str]) -> None:
     """Write these fields of objects of one model, whose rows are locked, in one statement."""
     if not objects:
@@ -43,8 +52,7 @@ def update_objects(objects: Sequence[Model], names: Sequence[str]) -> None:
     model = type(objects[0])
     key = model._meta.pk
     fields, columns = _columns(model, (key.name, *names))
-    attributes = [field.attname for field in fields]
-    rows = [[getattr(one, name) for name in attributes] for one in objects]
+    rows = values_of(objects, (key.name, *names))
     source, values = _SOURCES[connection.vendor](fields, columns, rows)
     table = model._meta.db_table
     written = ", ".join(f"{field.column} = given.{field.column}" for field in fields[1:])
@@ -60,8 +68,8 @@ def insert_objects(objects: Sequence[Model]) -> None:
     if not objects:
         return
     model = type(objects[0])
-    names = [field.attname for field in model._meta.concrete_fields]
-    insert(model, names, [[getattr(one, name) for name in names] for one in objects])
+    names = [field.name for field in model._meta.concrete_fields]
+    insert(model, names, values_of(objects, names))
     for one in objects:
         one._state.adding = False
 
